@@ -1,0 +1,37 @@
+"""relstats: compare relevance maps across networks.
+
+Importing relstats costs nothing: each public name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0.dev0"
+
+_HOMES = {
+    "open_study": "relstats.store",
+    "save_study": "relstats.store",
+    "save_result": "relstats.store",
+    "study": "relstats.tables",
+    "relevance_dataset": "relstats.tables",
+    "transfer_dataset": "relstats.tables",
+    "simulate": "relstats.stats.simulate",
+    "Planted": "relstats.stats.planted",
+    "compare": "relstats.stats.generalize",
+    "similarity": "relstats.stats.similarity",
+    "power": "relstats.stats.power",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'relstats' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,273 @@
+"""Studies with planted effects, for power analysis, for teaching and for the tests.
+
+What was planted is in the attribute `truth`. The random draws are in `planted`; here they become a labelled study, in
+memory or shard by shard on disk.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from relstats import schema, shards, store
+from relstats.errors import UsageError
+from relstats.stats import planted as draws
+from relstats.stats.planted import Planted
+
+AXES = {
+    "pretrain": ("imagenet", "vggface2", "places", "random"),
+    "task": ("gender", "identity", "age", "expression"),
+    "architecture": ("vgg16", "resnet18", "mobilenet", "squeezenet"),
+}
+
+
+# streams of random numbers: what is drawn depends on these and on positions, never on the order of writing
+_SHARED, _IMAGE_FIELDS, _NETWORK_FIELDS, _LAYOUT, _NETWORKS, _SCORES = range(6)
+
+
+@dataclass(frozen=True)
+class Design:
+    """Labels and sizes of a simulated study."""
+
+    models: tuple[str, ...]
+    axes: Mapping[str, tuple[str, ...]]
+    seeds: tuple[int, ...]
+    images: int
+    size: int
+    fractions: tuple[float, ...]
+
+    @property
+    def networks(self) -> list[tuple[int, int]]:
+        """(model, seed) positions of the networks that exist."""
+        return [(m, s) for m, n in enumerate(self.seeds) for s in range(n)]
+
+    @property
+    def levels(self) -> np.ndarray:
+        """Index of each network's level on the first axis."""
+        labels = next(iter(self.axes.values()))
+        return np.array([list(dict.fromkeys(labels)).index(labels[m]) for m, _ in self.networks])
+
+
+def simulate(
+    path: str | Path | None = None,
+    *,
+    models: str = "2x2",
+    seeds: int | Sequence[int] = 5,
+    images: int = 200,
+    size: int = 64,
+    fractions: Sequence[float] = (0.1, 0.2, 0.4),
+    planted: Planted | None = None,
+    force: bool = False,
+    rng: np.random.Generator,
+) -> xr.DataTree:
+    """Simulate a study with planted effects.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        Write the study there, shard by shard (resumed where it was interrupted), and open it. Default: in memory.
+    models : str
+        Levels on each axis, as "2x2": pretrain x task (x architecture).
+    seeds : int or sequence of int
+        Networks of each model; a sequence gives each model its own number.
+    images, size : int
+        Number of images, and their height and width in pixels.
+    fractions : sequence of float
+        Shares of the pixels kept in the transfer, in (0, 1].
+    planted : Planted, optional
+        Effects on the first axis and variances.
+    force : bool
+        Replace a study at `path`.
+    rng : numpy.random.Generator
+        One number is drawn from it; it decides everything.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups `/images`, `/relevance`, `/transfer`, and `/regions` where shared pixels were planted. The attribute `truth`
+        (JSON) holds the planted parameters and the estimates that they imply.
+
+    Raises
+    ------
+    UsageError
+        `models`, `seeds` or a share cannot be simulated.
+
+    Examples
+    --------
+    >>> study = simulate(models="2x1", seeds=3, images=10, size=16, rng=np.random.default_rng(1))
+    >>> study["relevance"]["relevance"].sizes["model"]
+    2
+    """
+    planted = planted or Planted()
+    design = _design(models, seeds, images, size, fractions)
+    _check_planted(planted)
+    entropy = int(rng.integers(2**63))
+    attrs = {"name": f"simulated {models}", "truth": _truth(design, planted, entropy)}
+    groups = _labels(design, planted, entropy)
+    if path is None:
+        return _in_memory(design, planted, entropy, groups, attrs)
+    _write(path, design, planted, entropy, groups, attrs, force)
+    return store.open_study(path)
+
+
+def _design(models: str, seeds: int | Sequence[int], images: int, size: int, fractions: Sequence[float]) -> Design:
+    try:
+        counts = [int(n) for n in models.lower().split("x")]
+    except ValueError:
+        raise UsageError(f"models is {models!r}, not levels by levels such as '2x2'") from None
+    if not 1 <= len(counts) <= len(AXES) or not all(1 <= n <= 4 for n in counts):
+        raise UsageError(f"models is {models!r}: give 1 to {len(AXES)} axes of 1 to 4 levels each, such as '2x2'")
+    names = list(AXES)[: len(counts)]
+    combos = list(itertools.product(*(AXES[name][:n] for name, n in zip(names, counts, strict=True))))
+    per_model = (seeds,) * len(combos) if isinstance(seeds, int) else tuple(seeds)
+    if len(per_model) != len(combos) or min(per_model) < 1 or images < 1 or size < 4:
+        raise UsageError(f"{len(combos)} models need 1 or {len(combos)} numbers of seeds >= 1, images >= 1 and size >= 4; "
+                         f"got seeds {per_model}, images {images}, size {size}")  # fmt: skip
+    axes = {name: tuple(combo[k] for combo in combos) for k, name in enumerate(names)}
+    return Design(tuple("-".join(combo) for combo in combos), axes, per_model, images, size, tuple(map(float, fractions)))
+
+
+def _check_planted(planted: Planted) -> None:
+    share = planted.layout + planted.image + planted.level + planted.network
+    if share > 1 or min(planted.layout, planted.image, planted.level, planted.network) < 0:
+        raise UsageError(f"layout + image + level + network is {share:g}: shares of variance are >= 0 and sum to 1 at most")
+    if not (0 <= planted.zeros < 1 and 0 <= planted.shared_pixels < 0.5):
+        raise UsageError(f"zeros is {planted.zeros:g} and shared_pixels {planted.shared_pixels:g}: they are shares of the pixels")
+
+
+def _truth(design: Design, planted: Planted, entropy: int) -> str:
+    sizes = {"models": design.models, "seeds": design.seeds, "images": design.images, "size": design.size,
+             "fractions": design.fractions}  # fmt: skip
+    return json.dumps({"axis": next(iter(design.axes)), "effects": planted.effects(), "planted": asdict(planted),
+                       "entropy": entropy, **sizes})  # fmt: skip
+
+
+def _labels(design: Design, planted: Planted, entropy: int) -> dict[str, xr.Dataset]:
+    """Everything of the study but the large arrays."""
+    images = [f"img{k:05d}" for k in range(design.images)]
+    seeds = [str(k) for k in range(max(design.seeds))]
+    exists = np.arange(len(seeds)) < np.array(design.seeds)[:, np.newaxis]
+    gender = [("female", "male")[k % 2] for k in range(design.images)]
+    groups = {"images": _dataset({"image": images}, gender=("image", gender))}
+    relevance = _dataset({"model": design.models, "seed": seeds, "image": images},
+                         **{a: ("model", levels) for a, levels in design.axes.items()})  # fmt: skip
+    groups["relevance"] = relevance.assign(available=(schema.NETWORK, exists))
+    sides = {f"{side}_{name}": labels for side in ("source", "target") for name, labels in
+             (("model", design.models), ("seed", seeds))}  # fmt: skip
+    levels = {f"{side}_{a}": (f"{side}_model", v) for side in ("source", "target") for a, v in design.axes.items()}
+    transfer = _dataset({**sides, "image": images}, **levels).assign_coords(fraction=list(design.fractions))
+    groups["transfer"] = transfer.assign(source_available=(schema.SOURCE, exists), target_available=(schema.TARGET, exists))
+    groups["transfer"].attrs = {"operation": "keep", "ranking": "positive", "fill": "simulated", "control": "random"}
+    groups["relevance"].attrs = {"composite": "simulated", "explained_class_rule": "true"}
+    if planted.shared_pixels:
+        masks = draws.shared_masks(design.images, design.size, planted, np.random.default_rng([entropy, _SHARED]))
+        regions = xr.Dataset({"mask": (("region", "image", "y", "x"), masks[np.newaxis])})
+        groups["regions"] = regions.assign_coords(region=np.array(["planted"], object), image=np.array(images, object))
+    return groups
+
+
+def _dataset(index: Mapping[str, Sequence[str]], **coords: tuple[str, Sequence[str]]) -> xr.Dataset:
+    text = {name: np.array(values, dtype=object) for name, values in index.items()}
+    return xr.Dataset(coords={**text, **{n: (dim, np.array(v, dtype=object)) for n, (dim, v) in coords.items()}})
+
+
+def _blocks(n_images: int, family: str) -> Iterator[shards.Shard]:
+    return (shards.Shard(family, (), b) for b in range(-(-n_images // schema.FAMILIES[family].images_per_shard)))
+
+
+def _write(path: str | Path, design: Design, planted: Planted, entropy: int, groups: dict[str, xr.Dataset],
+           attrs: dict[str, str], force: bool) -> None:  # fmt: skip
+    store.begin_study(path, {**attrs, **{k: v for k, v in store.provenance().items() if k != "created"}}, force=force)
+    for group, dataset in groups.items():
+        streamed = {f: _streamed(f) for f, info in schema.FAMILIES.items() if info.group == group}
+        store.add_group(path, group, dataset, streamed, attrs["truth"], y=design.size, x=design.size)
+    for family in schema.FAMILIES:
+        missing = shards.unfinished(path, family)
+        for block in sorted({shard.block for shard in missing}):
+            make = _maker(design, planted, entropy, shards.Shard(family, (), block))
+            for shard in missing:
+                if shard.block == block:
+                    shards.write_shard(path, shard, make(shard.cell))
+    shards.sweep(path)
+
+
+def _streamed(family: str) -> list[str]:
+    prefixes = {"relevance": (), "transfer": ("",), "controls": ("unmasked_", "random_")}[family]
+    scores = ("correct", "probability", "margin")
+    return ["relevance"] if family == "relevance" else [p + score for p in prefixes for score in scores]
+
+
+def _in_memory(design: Design, planted: Planted, entropy: int, groups: dict[str, xr.Dataset], attrs: dict[str, str]) -> xr.DataTree:
+    for family, info in schema.FAMILIES.items():
+        dataset = groups[info.group]
+        sizes = {**dataset.sizes, "y": design.size, "x": design.size}
+        specs = [v for v in schema.variables(info.group, family) if v.name in _streamed(family)]
+        arrays = {v.name: np.full([sizes[d] for d in v.dims], schema.FILL[v.dtype], v.dtype) for v in specs}
+        for block in _blocks(design.images, family):
+            make = _maker(design, planted, entropy, block)
+            for cell in np.argwhere(shards.available(dataset, info.outer)):
+                for name, values in make(tuple(int(k) for k in cell)).items():
+                    arrays[name][(*cell, ..., block.images, *((slice(None),) * (2 if family == "relevance" else 0)))] = values
+        decoded = {v.name: (v.dims, _decoded(arrays[v.name])) for v in specs}
+        groups[info.group] = dataset.assign(decoded)
+    root = xr.Dataset(attrs={"relstats_schema": schema.SCHEMA_VERSION, **store.provenance(), **attrs})
+    return xr.DataTree.from_dict({"/": root, **groups})
+
+
+def _decoded(values: np.ndarray) -> np.ndarray:
+    if values.dtype != np.uint8:
+        return values
+    return np.where(values == schema.FILL["uint8"], np.nan, values).astype(np.float32)
+
+
+def _maker(design: Design, planted: Planted, entropy: int, block: shards.Shard) -> Callable[[tuple[int, ...]], dict[str, np.ndarray]]:
+    """A function from a cell to its values for one block of images; what the cells share is drawn once."""
+    n = len(range(*block.images.indices(design.images)))
+    if block.family == "relevance":
+        return _map_maker(design, planted, entropy, block, n)
+    return _score_maker(design, planted, entropy, block, n)
+
+
+def _map_maker(design: Design, planted: Planted, entropy: int, block: shards.Shard, n: int) -> Callable[..., dict[str, np.ndarray]]:
+    layout = draws.fields(1, design.size, np.random.default_rng([entropy, _LAYOUT]))[0]
+    rng = np.random.default_rng([entropy, _IMAGE_FIELDS, block.block])
+    by_image = draws.fields(n, design.size, rng)
+    by_level = [draws.fields(n, design.size, rng) for _ in range(int(design.levels.max()) + 1)]
+    shared = draws.shared_masks(design.images, design.size, planted, np.random.default_rng([entropy, _SHARED]))[block.images]
+    level = dict(zip(design.networks, design.levels, strict=True))
+
+    def make(cell: tuple[int, ...]) -> dict[str, np.ndarray]:
+        own = draws.fields(1, design.size, np.random.default_rng([entropy, _NETWORK_FIELDS, *cell]))[0]
+        noise = np.random.default_rng([entropy, _NETWORK_FIELDS, *cell, 1 + block.block])
+        parts = {"layout": layout, "image": by_image, "level": by_level[level[cell]], "network": own}
+        return {"relevance": draws.relevance(parts, shared, planted, noise)}
+
+    return make
+
+
+def _score_maker(design: Design, planted: Planted, entropy: int, block: shards.Shard, n: int) -> Callable[..., dict[str, np.ndarray]]:
+    rng = np.random.default_rng([entropy, _SCORES, block.block])
+    networks = draws.network_effects(design.levels, planted, np.random.default_rng([entropy, _NETWORKS]))
+    base = draws.curve(np.array(design.fractions), planted)[:, np.newaxis]
+    effects = (draws.fixed_effects(design.levels, planted) + networks)[..., np.newaxis]
+    latent = effects + draws.image_effects(design.levels, planted, n, rng)
+    position = {network: k for k, network in enumerate(design.networks)}
+
+    def transfer(cell: tuple[int, ...]) -> dict[str, np.ndarray]:
+        pair = position[cell[:2]], position[cell[2:]]
+        noise = np.random.default_rng([entropy, _SCORES, block.block, 1, *pair])
+        return draws.observed(base + latent[pair] + planted.sd_residual * noise.standard_normal((base.size, n)), noise)
+
+    def controls(cell: tuple[int, ...]) -> dict[str, np.ndarray]:
+        noise = np.random.default_rng([entropy, _SCORES, block.block, 2, position[cell]])
+        whole = draws.observed(planted.full + 0.1 * planted.sd_image * noise.standard_normal(n), noise)
+        masked = draws.observed(planted.floor + 0 * base + planted.sd_image * noise.standard_normal((base.size, n)), noise)
+        return {**{f"unmasked_{k}": v for k, v in whole.items()}, **{f"random_{k}": v for k, v in masked.items()}}
+
+    return transfer if block.family == "transfer" else controls

@@ -1,0 +1,339 @@
+"""The only opener and writer of studies: open, begin, add, save, and results written atomically beside the data."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.metadata
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+import zarr
+
+from relstats import schema, shards
+from relstats.errors import InvalidData, UsageError
+
+_PACKAGES = ("numpy", "scipy", "xarray", "zarr", "numba", "dask")
+
+
+def open_study(path: str | Path, *, align: str = "exact") -> xr.DataTree:
+    """Open a study lazily and check its layout and labels.
+
+    Parameters
+    ----------
+    path : str or Path
+        A Zarr v3 store.
+    align : {"exact", "inner"}
+        "inner" keeps the images that all groups have and records in the attribute `dropped_images` what it left out.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups `/images`, `/relevance`, `/transfer`, `/human`, `/regions`, `/manifest`, `/results`: those that are there.
+
+    Raises
+    ------
+    UsageError
+        There is no such store.
+    InvalidData
+        The study breaks rules of the layout: all problems, one a line.
+
+    Examples
+    --------
+    >>> import tempfile, relstats
+    >>> path = tempfile.mkdtemp() + "/study.zarr"
+    >>> _ = relstats.simulate(path, models="2x1", seeds=3, images=4, size=8, rng=np.random.default_rng(1))
+    >>> open_study(path)["relevance"].sizes["image"]
+    4
+    """
+    study = open_unchecked(path)
+    if align == "inner":
+        study = _inner(study)
+    problems = schema.check(study)
+    if problems:
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        raise InvalidData(f"{path}: {len(problems)} problem(s) with this study:{lines}")
+    return study
+
+
+def open_unchecked(path: str | Path) -> xr.DataTree:
+    """Open a study lazily without checking it, for `validate`."""
+    require_study(path)
+    # set while opening, or zarr returns fill values for shards that are not there
+    with zarr.config.set({"array.read_missing_chunks": False}):
+        study = xr.open_datatree(path, engine="zarr", consolidated=False, chunks=None)
+    if "manifest" in study.children:  # here a missing chunk is the message: this shard is not complete
+        study["manifest"] = xr.DataTree(xr.open_zarr(path, group="manifest", consolidated=False, chunks=None))
+    return study
+
+
+def require_study(path: str | Path) -> None:
+    """Raise a clear error unless `path` is a Zarr v3 group that this version can read."""
+    path = Path(path)
+    if not path.exists():
+        near = difflib.get_close_matches(path.name, os.listdir(path.parent) if path.parent.is_dir() else [])
+        hint = f" Did you mean {' or '.join(repr(str(path.parent / n)) for n in near)}?" if near else ""
+        raise UsageError(f"no such study: {str(path)!r}.{hint}")
+    if (path / ".zgroup").exists() or (path / ".zmetadata").exists():
+        raise InvalidData(f"{path} is a Zarr v2 store; studies are Zarr v3. Convert it with "
+                          f"xarray.open_datatree({str(path)!r}, engine='zarr') and relstats.save_study")  # fmt: skip
+    if not path.is_dir() or not (path / "zarr.json").exists():
+        raise UsageError(f"{str(path)!r} is not a study (a Zarr v3 store, a folder with zarr.json)")
+    version = zarr.open_group(str(path), mode="r", use_consolidated=False).attrs.get("relstats_schema", schema.SCHEMA_VERSION)
+    if isinstance(version, int) and version > schema.SCHEMA_VERSION:
+        raise InvalidData(f"{path} has study layout version {version}; this relstats ({_version('relstats')}) reads up to "
+                          f"{schema.SCHEMA_VERSION}. Upgrade relstats")  # fmt: skip
+
+
+def _inner(study: xr.DataTree) -> xr.DataTree:
+    groups = [g for g in ("images", "relevance", "transfer") if g in study.children and "image" in study[g].coords]
+    labels = {g: [str(v) for v in study[g]["image"].values] for g in groups}
+    common = set.intersection(*map(set, labels.values())) if groups else set()
+    datasets = {name: node.to_dataset() for name, node in study.subtree_with_keys}
+    for group in groups:
+        kept = [k for k, label in enumerate(labels[group]) if label in common]
+        datasets[group] = datasets[group].isel(image=kept)
+    dropped = sorted(set.union(*map(set, labels.values())) - common) if groups else []
+    aligned = xr.DataTree.from_dict(datasets)
+    if dropped:
+        aligned.attrs["dropped_images"] = dropped
+    return aligned
+
+
+def require_complete(study: xr.DataTree, group: str) -> None:
+    """Refuse a group whose manifest names shards that are not written yet, and name them.
+
+    Raises
+    ------
+    InvalidData
+        With the number of missing cells, the first three and how to resume.
+    """
+    problems = incomplete(study, group)
+    if problems:
+        raise InvalidData("; ".join(str(problem) for problem in problems))
+
+
+def incomplete(study: xr.DataTree, group: str) -> list[schema.Problem]:
+    """Cells of a group that its manifest says are not written yet (none where the study has no manifest)."""
+    problems = []
+    for family, info in schema.FAMILIES.items():
+        if info.group != group or "manifest" not in study.children or family not in study["manifest"]:
+            continue
+        dataset = study[group].to_dataset()
+        done = study["manifest"][family].values.any(axis=-1)
+        lacking = np.argwhere(shards.available(dataset, info.outer)[..., np.newaxis] & ~done)
+        if lacking.size:
+            cells = [shards.Shard(family, tuple(int(k) for k in index[:-1]), int(index[-1])) for index in lacking]
+            first = tuple(shards.describe(dataset, cell) for cell in cells[:3])
+            problems.append(schema.Problem(f"/{group}", f"{len(cells)} of {done.size} shards of {family!r} are not written",
+                                           "Run the command that writes it again: it resumes", len(cells), first))  # fmt: skip
+    return problems
+
+
+def begin_study(path: str | Path, attrs: Mapping[str, object], *, force: bool = False) -> None:
+    """Create an empty study, whole or not at all. An existing one is left alone, or replaced with `force`.
+
+    Raises
+    ------
+    UsageError
+        `force` would remove something that is not a study.
+    """
+    path = Path(path)
+    if path.exists() and not force:
+        return require_study(path)
+    if path.exists():
+        _remove_study(path)
+    with _scratch(path) as scratch:
+        root = zarr.open_group(str(scratch / "new"), mode="w", zarr_format=3)
+        root.attrs.update({"relstats_schema": schema.SCHEMA_VERSION, "relstats_version": _version("relstats"),
+                           "created": _now(), **attrs})  # fmt: skip
+        os.replace(scratch / "new", path)
+
+
+def add_group(
+    path: str | Path, group: str, dataset: xr.Dataset, streamed: Mapping[str, Sequence[str]], plan: str, **sizes: int
+) -> bool:
+    """Add a group to a study: small variables at once, the streamed ones empty, to be filled shard by shard.
+
+    Parameters
+    ----------
+    path : str or Path
+        An existing study.
+    group : str
+        Its name.
+    dataset : xarray.Dataset
+        Coordinates and small variables.
+    streamed : mapping of str to sequence of str
+        Family to the variables of it that will be written with `shards.write_shard`.
+    plan : str
+        Says what is being written. A group with the same plan is resumed.
+    **sizes : int
+        Sizes of dims of the streamed variables that `dataset` does not have.
+
+    Returns
+    -------
+    bool
+        False where the group with this plan is there already (resume), True where it was added.
+
+    Raises
+    ------
+    UsageError
+        The group is there with another plan.
+    """
+    path = Path(path)
+    root = zarr.open_group(str(path), mode="r+", use_consolidated=False)
+    if (path / group).exists():
+        _require_same_plan(root, path, group, plan)
+        return False
+    with _scratch(path) as scratch:
+        small = dataset.drop_vars([name for names in streamed.values() for name in names], errors="ignore")
+        _storable(small).to_zarr(scratch / "new", group=group, mode="w", zarr_format=3, consolidated=False)
+        new = zarr.open_group(str(scratch / "new"), mode="r+", use_consolidated=False)
+        new[group].attrs["relstats_plan"] = plan
+        for family, names in streamed.items():
+            shards.create_family(new, {**dataset.sizes, **sizes}, family, names, plan)
+            root.require_group("manifest")
+            _replace(scratch / "new" / "manifest" / family, path / "manifest" / family, scratch / f"old-{family}")
+        os.replace(scratch / "new" / group, path / group)
+    return True
+
+
+def _require_same_plan(root: zarr.Group, path: Path, group: str, plan: str) -> None:
+    there = root[group].attrs.get("relstats_plan")
+    if there != plan:
+        raise UsageError(f"{path} exists and its /{group} was written with other settings ({there!r}, now {plan!r}). "
+                         f"Choose another path, or replace it with --force")  # fmt: skip
+
+
+def save_study(study: xr.DataTree, path: str | Path, *, force: bool = False) -> None:
+    """Write a study, shard by shard; an interrupted call is resumed by the same call.
+
+    Parameters
+    ----------
+    study : xarray.DataTree
+        From `relstats.study`, or opened from elsewhere. Arrays may be lazy: one shard is in memory at a time.
+    path : str or Path
+        Where to. An existing complete study is not overwritten without `force`.
+
+    Raises
+    ------
+    InvalidData
+        The study breaks rules of the layout (all problems), or relevance is infinite.
+    UsageError
+        A study with other labels or other data is at `path`.
+
+    Examples
+    --------
+    >>> import tempfile, relstats
+    >>> study = relstats.simulate(models="2x1", seeds=3, images=4, size=8, rng=np.random.default_rng(1))
+    >>> save_study(study, tempfile.mkdtemp() + "/copy.zarr")
+    """
+    problems = schema.check(study)
+    if problems:
+        raise InvalidData(f"{len(problems)} problem(s) with this study:" + "".join(f"\n  {p}" for p in problems))
+    begin_study(path, dict(study.attrs), force=force)
+    for group in schema.GROUPS:
+        if group in study.children and group not in ("manifest", "results"):
+            _save_group(study[group].to_dataset(), path, group)
+    shards.sweep(path)
+
+
+def _save_group(dataset: xr.Dataset, path: str | Path, group: str) -> None:
+    streamed = {family: [v.name for v in schema.variables(group, family) if v.name in dataset]
+                for family, info in schema.FAMILIES.items() if info.group == group}  # fmt: skip
+    streamed = {family: names for family, names in streamed.items() if names}
+    dataset = dataset.assign_attrs({k: v for k, v in dataset.attrs.items() if k != "relstats_plan"})
+    fresh = add_group(path, group, dataset, streamed, "saved from arrays")
+    for family, names in streamed.items():
+        missing = set(shards.unfinished(path, family))
+        for shard in shards.expected(path, family):
+            if not fresh or shard in missing:
+                shards.write_shard(path, shard, {name: _shard_values(dataset[name], shard, name) for name in names})
+
+
+def _shard_values(array: xr.DataArray, shard: shards.Shard, name: str) -> np.ndarray:
+    spec = next(v for v in schema.VARIABLES if v.family == shard.family and v.name == name)
+    values = array.transpose(*spec.dims)[shard.cell].isel(image=shard.images).values
+    if values.dtype.kind == "f" and np.isinf(values).any():
+        raise InvalidData(f"{name} of {shard} holds {int(np.isinf(values).sum())} infinite value(s) "
+                          f"(dtype {values.dtype}; float16 overflows at 65504). Compute it in float32")  # fmt: skip
+    if spec.dtype in ("uint8", "int32") and values.dtype.kind == "f":
+        values = np.where(np.isnan(values), schema.FILL[spec.dtype], values)
+    return values.astype(spec.dtype)
+
+
+def save_result(path: str | Path, name: str, result: xr.Dataset) -> None:
+    """Write one result into `/results/<name>` of a study, replacing an earlier one, whole or not at all."""
+    require_study(path)
+    path = Path(path)
+    zarr.open_group(str(path), mode="r+", use_consolidated=False).require_group("results")
+    with _scratch(path) as scratch:
+        _storable(result).to_zarr(scratch / "new", mode="w", zarr_format=3, consolidated=False)
+        _replace(scratch / "new", path / "results" / name, scratch / "old")
+
+
+def provenance(command: str | None = None) -> dict[str, str]:
+    """Versions of what computes, for the attributes of a study or a result.
+
+    Examples
+    --------
+    >>> sorted(provenance())[:2]
+    ['created', 'dask_version']
+    """
+    versions = {f"{name}_version": _version(name) for name in ("relstats", *_PACKAGES)}
+    extra = {"command": command} if command else {}
+    return {"created": _now(), "python_version": platform.python_version(), **versions, **extra}
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _now() -> str:
+    # SOURCE_DATE_EPOCH is the convention for builds that must come out the same, byte for byte
+    seconds = float(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def _storable(dataset: xr.Dataset) -> xr.Dataset:
+    """Text as variable-length strings: fixed-width ones have no place in Zarr v3."""
+    text = {name: v.astype(object) for name, v in dataset.variables.items() if v.dtype.kind == "U"}
+    plain = dataset.drop_encoding()
+    return plain.assign({n: v for n, v in text.items() if n not in plain.coords}).assign_coords(
+        {n: v for n, v in text.items() if n in plain.coords}
+    )
+
+
+@contextmanager
+def _scratch(path: Path) -> Iterator[Path]:
+    """A folder beside the study, on the same file system, so that a rename into it is atomic."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _replace(new: Path, target: Path, old: Path) -> None:
+    if target.exists():
+        os.replace(target, old)
+    target.parent.mkdir(exist_ok=True)
+    os.replace(new, target)
+
+
+def _remove_study(path: Path) -> None:
+    if not (path / "zarr.json").exists():
+        raise UsageError(f"{str(path)!r} is not a study; --force only replaces studies. Remove it yourself")
+    with _scratch(path) as scratch:
+        os.replace(path, scratch / "old")
