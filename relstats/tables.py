@@ -1,0 +1,222 @@
+"""Arrays and tables in, a valid study out: for maps and scores that other tools made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from relstats import schema, store
+from relstats.errors import InvalidData
+
+
+def relevance_dataset(
+    relevance: np.ndarray | xr.DataArray,
+    *,
+    models: pd.DataFrame | Sequence[str],
+    images: pd.DataFrame | Sequence[str],
+    seeds: Sequence[str] | None = None,
+    available: np.ndarray | None = None,
+    attrs: Mapping[str, str] | None = None,
+) -> xr.Dataset:
+    """The `/relevance` group from an array of maps and two tables.
+
+    Parameters
+    ----------
+    relevance : ndarray or DataArray, (model, seed, image, y, x)
+        Signed relevance summed over channels; any real dtype, any scale; NaN only where a network does not exist. A DataArray
+        may have its dims in any order; one with coordinates is aligned by label, never by position.
+    models : DataFrame or sequence of str
+        Ids of the models (column or index `model`, or the index) and one column for each axis (`pretrain`, `task`, ...).
+    images : DataFrame or sequence of str
+        Ids of the images (column or index `image`, or the index) and columns of labels (`identity`, ...), all as text.
+    seeds : sequence of str, optional
+        Ids of the training runs. Default: "0", "1", ...
+    available : ndarray of bool, (model, seed), optional
+        Which networks exist. Default: all.
+    attrs : mapping, optional
+        How the maps were made: `composite`, `engine`, `explained_class_rule`, ...
+
+    Returns
+    -------
+    xarray.Dataset
+
+    Raises
+    ------
+    InvalidData
+        Sizes or labels do not fit: all problems.
+
+    Examples
+    --------
+    >>> maps = np.random.default_rng(1).normal(size=(2, 3, 4, 8, 8))
+    >>> models = pd.DataFrame({"model": ["a", "b"], "pretrain": ["imagenet", "vggface2"]})
+    >>> relevance_dataset(maps, models=models, images=["i1", "i2", "i3", "i4"]).sizes["seed"]
+    3
+    """
+    model_table, image_table = _table(models, "model"), _table(images, "image")
+    dims = schema.NETWORK + ("image", "y", "x")
+    if not isinstance(relevance, xr.DataArray):
+        relevance = _by_position(np.asarray(relevance), dims)
+    n_seeds = relevance.sizes.get("seed", 0)
+    labels = {"model": list(model_table.index), "image": list(image_table.index),
+              "seed": list(seeds if seeds is not None else relevance.coords.get("seed", map(str, range(n_seeds))))}  # fmt: skip
+    maps = _labelled(relevance, labels, "relevance")
+    maps = maps.drop_vars([c for c in maps.coords if c not in labels])
+    dataset = maps.rename("relevance").to_dataset().assign_attrs(attrs or {})
+    dataset = dataset.assign_coords({c: ("model", _text(model_table[c], c)) for c in model_table})
+    if available is not None:
+        dataset["available"] = (schema.NETWORK, np.asarray(available, dtype=bool))
+    return _checked(dataset, "relevance")
+
+
+def transfer_dataset(
+    scores: Mapping[str, np.ndarray],
+    *,
+    models: pd.DataFrame | Sequence[str],
+    images: pd.DataFrame | Sequence[str],
+    fractions: Sequence[float],
+    seeds: Sequence[str] | None = None,
+    available: np.ndarray | None = None,
+    attrs: Mapping[str, str] | None = None,
+) -> xr.Dataset:
+    """The `/transfer` group from arrays of scores: every network both as the source of masks and as their target.
+
+    Parameters
+    ----------
+    scores : mapping of str to ndarray
+        `correct`, `probability` or `margin`, (source_model, source_seed, target_model, target_seed, fraction, image);
+        `unmasked_*` (target_model, target_seed, image) and `random_*` (target_model, target_seed, fraction, image).
+    models, images, seeds, available, attrs
+        As in `relevance_dataset`.
+    fractions : sequence of float
+        Share of the pixels kept, in (0, 1].
+
+    Returns
+    -------
+    xarray.Dataset
+
+    Raises
+    ------
+    InvalidData
+        Sizes or labels do not fit: all problems.
+
+    Examples
+    --------
+    >>> scores = {"probability": np.full((2, 3, 2, 3, 1, 4), 0.5)}
+    >>> transfer_dataset(scores, models=["a", "b"], images=list("wxyz"), fractions=[0.1]).sizes["target_seed"]
+    3
+    """
+    model_table, image_table = _table(models, "model"), _table(images, "image")
+    known = {v.name: v.dims for v in schema.variables("transfer") if v.family}
+    unknown = sorted(set(scores) - set(known))
+    if unknown or not scores:
+        raise InvalidData(f"scores {unknown or 'are empty'}: give any of {sorted(known)}")
+    arrays = {name: _by_position(np.asarray(values), known[name]) for name, values in scores.items()}
+    n_seeds = next(a.sizes[d] for a in arrays.values() for d in a.dims if d == "target_seed")
+    ids = {"model": list(model_table.index), "seed": list(seeds if seeds is not None else map(str, range(n_seeds)))}
+    labels = {f"{side}_{dim}": ids[dim] for side in ("source", "target") for dim in schema.NETWORK}
+    labels |= {"image": list(image_table.index)}
+    dataset = xr.Dataset({n: _labelled(a, {d: v for d, v in labels.items() if d in a.dims}, n) for n, a in arrays.items()})
+    dataset = dataset.assign_coords(fraction=np.asarray(fractions, float)).assign_attrs(attrs or {})
+    for side in ("source", "target"):
+        dataset = dataset.assign_coords({f"{side}_{c}": (f"{side}_model", _text(model_table[c], c)) for c in model_table})
+        if available is not None:
+            dataset[f"{side}_available"] = ((f"{side}_model", f"{side}_seed"), np.asarray(available, dtype=bool))
+    return _checked(dataset, "transfer")
+
+
+def study(
+    *, relevance: xr.Dataset | None = None, transfer: xr.Dataset | None = None, images: pd.DataFrame | None = None, name: str = ""
+) -> xr.DataTree:
+    """A study from its groups, ready for `relstats.compare` and `relstats.save_study`.
+
+    Parameters
+    ----------
+    relevance, transfer : Dataset, optional
+        From `relevance_dataset` and `transfer_dataset`.
+    images : DataFrame, optional
+        Ids of the images and labels of them, as text.
+    name : str
+        What the study is called.
+
+    Returns
+    -------
+    xarray.DataTree
+
+    Raises
+    ------
+    InvalidData
+        The groups do not fit together: all problems.
+
+    Examples
+    --------
+    >>> maps = np.random.default_rng(1).normal(size=(2, 3, 4, 8, 8))
+    >>> group = relevance_dataset(maps, models=["a", "b"], images=list("wxyz"))
+    >>> list(study(relevance=group).children)
+    ['relevance']
+    """
+    groups = {"relevance": relevance, "transfer": transfer}
+    datasets = {group: dataset for group, dataset in groups.items() if dataset is not None}
+    if images is not None:
+        table = _table(images, "image")
+        index = {"image": np.array(list(table.index), dtype=object)}
+        datasets["images"] = xr.Dataset(coords={**index, **{str(c): ("image", _text(table[c], c)) for c in table}})
+    attrs = {"relstats_schema": schema.SCHEMA_VERSION, "name": name, **store.provenance()}
+    tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs=attrs), **datasets})
+    problems = schema.check(tree)
+    if problems:
+        raise InvalidData("; ".join(str(p) for p in problems))
+    return tree
+
+
+def _table(table: pd.DataFrame | Sequence[str], name: str) -> pd.DataFrame:
+    """A table indexed by text ids."""
+    if not isinstance(table, pd.DataFrame):
+        table = pd.DataFrame(index=pd.Index(list(table), dtype=object))
+    elif name in table:
+        table = table.set_index(name)
+    wrong = [label for label in table.index if not isinstance(label, str)]
+    if wrong:
+        raise InvalidData(f"{name} ids must be text, got {wrong[:3]!r} ({len(wrong)} of {len(table)}): "
+                          f"read the table with dtype=str, keep_default_na=False; '007' is not 7")  # fmt: skip
+    return table
+
+
+def _text(column: pd.Series, name: object) -> np.ndarray:
+    wrong = [v for v in column if not isinstance(v, str)]
+    if wrong:
+        raise InvalidData(f"labels of column {name!r} must be text, got {wrong[:3]!r}: convert them with .astype(str)")
+    return np.array(list(column), dtype=object)
+
+
+def _by_position(values: np.ndarray, dims: tuple[str, ...]) -> xr.DataArray:
+    if values.ndim == len(dims):
+        return xr.DataArray(values, dims=dims)
+    hint = ". Sum relevance over channels first: .sum(axis)" if values.ndim == len(dims) + 1 and "y" in dims else ""
+    raise InvalidData(f"array of shape {values.shape} has {values.ndim} dims; {len(dims)} are expected: ({', '.join(dims)}){hint}")
+
+
+def _labelled(array: xr.DataArray, labels: Mapping[str, list[str]], name: str) -> xr.DataArray:
+    """Put labels on an array: by label where it has some, by position where it has none."""
+    for dim, ids in labels.items():
+        if dim not in array.dims:
+            continue
+        if dim in array.coords:
+            problems = schema.disagreement(set(map(str, array[dim].values)), set(ids), name, f"the table of {dim}s")
+            if problems:
+                raise InvalidData(str(problems[0]).replace("image labels", f"{dim} labels"))
+            array = array.sel({dim: ids})
+        elif array.sizes[dim] != len(ids):
+            raise InvalidData(f"{name} has {array.sizes[dim]} entries on {dim}, but {len(ids)} labels are given. "
+                              f"Give one label for each")  # fmt: skip
+        array = array.assign_coords({dim: np.array(list(map(str, ids)), dtype=object)})
+    return array
+
+
+def _checked(dataset: xr.Dataset, group: str) -> xr.Dataset:
+    problems = schema.check_group(dataset, group)
+    if problems:
+        raise InvalidData("; ".join(str(problem) for problem in problems))
+    return dataset
