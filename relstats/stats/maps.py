@@ -1,0 +1,436 @@
+"""What is done to single relevance maps before they are compared: scaling, midranks, masks of the top pixels.
+
+Array cores: the last axis is `pixel` (the stacked y, x), all axes before it are a batch. None of them depends
+on the scale of relevance: multiplying a map by a positive number changes no rank, no mask and no normalised
+value. They release the GIL where they spend their time and start no threads of their own, so blocks of maps
+can be given to threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
+from typing import Any
+
+import numba
+import numpy as np
+
+from relstats.errors import InvalidData, UsageError
+
+FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.2)  # shares of pixels kept, where none are asked for
+RANKINGS = ("positive", "absolute", "signed")
+
+_SIZES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "max": lambda shape: np.ones_like(shape[..., :1]),
+    "l1": lambda shape: np.abs(shape).sum(axis=-1, keepdims=True),
+    "l2": lambda shape: np.sqrt(np.square(shape).sum(axis=-1, keepdims=True)),
+}
+
+
+def compiled(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a kernel that releases the GIL; once per machine, where a cache can be written.
+
+    Parameters
+    ----------
+    kernel : callable
+        A function that numba can compile.
+
+    Returns
+    -------
+    callable
+        The compiled function. Where nothing can be written (a read-only installation without a home folder),
+        numba refuses to cache with a RuntimeError; the kernel is then compiled anew in each process.
+    """
+    try:
+        return numba.njit(nogil=True, cache=True)(kernel)
+    except RuntimeError:
+        return numba.njit(nogil=True)(kernel)
+
+
+def as_floating(values: np.ndarray) -> np.ndarray:
+    """Turn real numbers into float32 where that is exact (bool, 8 and 16 bits), into float64 otherwise.
+
+    Parameters
+    ----------
+    values : array_like, any shape
+        bool, integer or floating.
+
+    Returns
+    -------
+    numpy.ndarray
+        The same values; the same memory if they are floating with 32 bits or more.
+
+    Raises
+    ------
+    InvalidData
+        If the dtype is not one of real numbers.
+    """
+    values = np.asarray(values)
+    if values.dtype.kind not in "biuf":
+        raise InvalidData(
+            f"relevance maps of dtype {values.dtype}: maps are compared by order and by sums, which "
+            "need real numbers; give float32"
+        )
+    return values.astype(np.result_type(values.dtype, np.float32), copy=False)
+
+
+def normalise(values: np.ndarray, how: str) -> np.ndarray:
+    """Divide each map by its size, so that maps without a common scale can be averaged.
+
+    Parameters
+    ----------
+    values : array_like, (..., pixel)
+        Relevance maps, any unit.
+    how : {"l1", "max", "l2"}
+        What is 1 afterwards: the sum of absolute values, the largest absolute value, or the root of the sum
+        of squares.
+
+    Returns
+    -------
+    numpy.ndarray, (..., pixel), float64
+        Signed, in [-1, 1]. A map without any relevance (all zero), or with NaN or infinite values, is NaN
+        throughout.
+
+    Raises
+    ------
+    UsageError
+        If `how` is not one of the three.
+
+    Examples
+    --------
+    >>> normalise([[1, -3, 0, 4], [0, 0, 0, 0]], "l1")
+    array([[ 0.125, -0.375,  0.   ,  0.5  ],
+           [   nan,    nan,    nan,    nan]])
+    """
+    if how not in _SIZES:
+        raise UsageError(
+            f"how={how!r}: unknown, so maps would keep their scales; use one of {', '.join(_SIZES)}"
+        )
+    values = as_floating(values)
+    peak = np.abs(values).max(axis=-1, keepdims=True, initial=0).astype(np.float64)
+    usable = np.isfinite(peak) & (peak > 0)
+    # The peak goes first: squares near the ends of the range of floats would overflow or vanish.
+    with np.errstate(invalid="ignore"):
+        shape = values / np.where(usable, peak, np.nan)
+    return shape / _SIZES[how](shape)
+
+
+def midranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1 to the number of pixels; pixels of equal relevance share the mean of their ranks.
+
+    Parameters
+    ----------
+    values : array_like, (..., pixel)
+        Relevance maps. -0.0 equals 0.0.
+
+    Returns
+    -------
+    numpy.ndarray, (..., pixel), float32
+        Exact: below 2**23 pixels every half-integer is a float32. A map with any NaN is NaN throughout;
+        infinities are ranked first and last.
+
+    Raises
+    ------
+    InvalidData
+        If there are 2**23 pixels or more.
+
+    Notes
+    -----
+    float32 goes through a radix sort of three digits that skips the exact zeros, of which LRP maps are full;
+    float64 through a comparison sort, so that values which differ only in float64 stay apart.
+
+    Examples
+    --------
+    >>> midranks([0.0, 2.5, 0.0, -1.0])
+    array([2.5, 4. , 2.5, 1. ], dtype=float32)
+    """
+    values = as_floating(values)
+    pixels = values.shape[-1]
+    if pixels >= 2**23:
+        raise InvalidData(
+            f"midranks of {pixels} pixels: half ranks are exact in float32 below {2**23} pixels only, and "
+            "ties would come out wrong; reduce the maps' resolution first"
+        )
+    rows = np.ascontiguousarray(values).reshape(-1, pixels)
+    ranks = np.empty(rows.shape, np.float32)
+    if rows.dtype == np.float32:
+        _radix_midranks(rows.view(np.uint32), ranks)
+    else:
+        for row, rank in zip(rows, ranks, strict=True):
+            _sorted_midranks(row, rank)
+    return ranks.reshape(values.shape)
+
+
+def _sorted_midranks(row: np.ndarray, ranks: np.ndarray) -> None:
+    if np.isnan(row).any():
+        ranks[:] = np.nan
+        return
+    order = np.argsort(row, kind="stable")
+    ordered = row[order]
+    first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: row.size])
+    sizes = np.diff(np.append(first, row.size))
+    ranks[order] = np.repeat(first + (sizes + 1) / 2, sizes)
+
+
+# One 64-bit word per pixel: the value's sortable key above, the pixel's index below. Everything is uint64,
+# because numba widens mixed integers in ways that differ from numpy's.
+_HALF = np.uint64(32)
+_PIXEL = np.uint64(2**32 - 1)
+_SIGN = np.uint64(2**31)
+_DIGIT = np.uint64(2**11 - 1)
+_DIGITS = (np.uint64(32), np.uint64(43), np.uint64(54))
+_KEY_OF_INF = np.uint64(0xFF800000)
+_KEY_OF_MINUS_INF = np.uint64(0x007FFFFF)
+
+
+@compiled
+def _radix_midranks(bits: np.ndarray, ranks: np.ndarray) -> None:
+    words, spare = np.empty(bits.shape[1] + 1, np.uint64), np.empty(bits.shape[1] + 1, np.uint64)
+    counts = np.empty((3, 2**11), np.int64)
+    for row in range(bits.shape[0]):
+        counts[:] = 0
+        used, negative = _load_words(bits[row], words, counts)
+        for digit in range(3):
+            _scatter(words[:used], spare, counts[digit], _DIGITS[digit])
+            words, spare = spare, words
+        _assign_midranks(words, used, negative, ranks[row])
+
+
+@compiled
+def _load_words(bits: np.ndarray, words: np.ndarray, counts: np.ndarray) -> tuple[np.int64, np.int64]:
+    """Pack the pixels that are not zero; without a branch, because zeros come unpredictably."""
+    used = negative = np.int64(0)
+    for pixel in range(bits.size):
+        value = np.uint64(bits[pixel])
+        below = value & _SIGN
+        key = value ^ (_PIXEL if below else _SIGN)
+        counted = np.int64(value & ~_SIGN != 0)
+        words[used] = (key << _HALF) | np.uint64(pixel)
+        used += counted
+        negative += counted * np.int64(below != 0)
+        for digit in range(3):
+            counts[digit, (key >> (_DIGITS[digit] - _HALF)) & _DIGIT] += counted
+    return used, negative
+
+
+@compiled
+def _scatter(words: np.ndarray, into: np.ndarray, counts: np.ndarray, digit: np.uint64) -> None:
+    """Sort by one digit, stably; `counts` becomes the place of the next word of each value of the digit."""
+    place = 0
+    for value in range(counts.size):
+        counts[value], place = place, place + counts[value]
+    for word in words:
+        value = (word >> digit) & _DIGIT
+        into[counts[value]] = word
+        counts[value] += 1
+
+
+@compiled
+def _assign_midranks(words: np.ndarray, used: int, negative: int, ranks: np.ndarray) -> None:
+    zeros = ranks.size - used
+    if used and (words[0] >> _HALF < _KEY_OF_MINUS_INF or words[used - 1] >> _HALF > _KEY_OF_INF):
+        ranks[:] = np.nan  # NaN sorts beyond the infinities, on either side
+        return
+    ranks[:] = np.float32(negative + 0.5 * (zeros + 1))
+    words[used] = ~words[used - 1]  # a sentinel that ends the last run of ties
+    first = 0
+    while first < used:
+        key = words[first] >> _HALF
+        end = first + 1
+        while words[end] >> _HALF == key:
+            end += 1
+        midrank = np.float32(0.5 * (first + end + 1) + (zeros if first >= negative else 0))
+        for place in range(first, end):
+            ranks[words[place] & _PIXEL] = midrank
+        first = end
+
+
+def top_count(fraction: float, pixels: int) -> int:
+    """Count the pixels of a mask: `fraction * pixels` as one would on paper, halves rounded up, at least 1.
+
+    Parameters
+    ----------
+    fraction : float
+        Share of pixels in (0, 1], taken as the decimal number that it prints as.
+    pixels : int
+        Number of pixels of a map.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    UsageError
+        If `fraction` is outside (0, 1].
+
+    Examples
+    --------
+    >>> top_count(0.05, 224 * 224), top_count(0.29, 50), top_count(1e-6, 100)
+    (2509, 15, 1)
+    """
+    if not 0 < fraction <= 1:
+        raise UsageError(
+            f"fraction={fraction}: a mask keeps a share of the pixels, so it lies in (0, 1]; "
+            "give 0.05 for the top 5 %"
+        )
+    share = Decimal(str(fraction)) * pixels
+    return max(1, int(share.to_integral_value(ROUND_HALF_UP)))
+
+
+@lru_cache(maxsize=16)
+def tie_order(pixels: int) -> np.ndarray:
+    """Order the pixels in a fixed, scrambled way: ties at the threshold of a mask have no spatial bias.
+
+    Parameters
+    ----------
+    pixels : int
+        Number of pixels of a map.
+
+    Returns
+    -------
+    numpy.ndarray, (pixel,), int64, read-only
+        A permutation: each pixel's place in the order. Of tied pixels, those with the lowest places are kept.
+
+    Notes
+    -----
+    The place of pixel p is the rank of the p-th number of splitmix64 seeded with 0 (Steele, Lea & Flood 2014,
+    Fast splittable pseudorandom number generators): it depends on p and on the number of pixels alone, and is
+    the same on every machine.
+
+    Examples
+    --------
+    >>> tie_order(8)
+    array([6, 4, 0, 7, 1, 3, 2, 5])
+    """
+    mixed = np.arange(1, pixels + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    places = np.argsort(np.argsort(mixed ^ (mixed >> np.uint64(31))))
+    places.setflags(write=False)
+    return places
+
+
+def top_fraction(values: np.ndarray, fraction: float, ranking: str = "positive") -> np.ndarray:
+    """Mask the most relevant pixels of each map: `top_fractions` for one fraction.
+
+    Parameters
+    ----------
+    values, ranking
+        See `top_fractions`.
+    fraction : float
+        Share of pixels, in (0, 1].
+
+    Returns
+    -------
+    numpy.ndarray, (..., pixel), bool
+
+    Examples
+    --------
+    >>> top_fraction([3.0, -9.0, 0.0, 1.0], 0.5)
+    array([ True, False, False,  True])
+    """
+    return top_fractions(values, (fraction,), ranking)[0]
+
+
+def top_fractions(
+    values: np.ndarray, fractions: Sequence[float] = FRACTIONS, ranking: str = "positive"
+) -> np.ndarray:
+    """Mask the most relevant pixels of each map, for several shares of pixels.
+
+    Parameters
+    ----------
+    values : array_like, (..., pixel)
+        Relevance maps.
+    fractions : sequence of float
+        Shares of pixels, in (0, 1]; a mask has exactly `top_count(fraction, pixels)` pixels where as many are
+        eligible.
+    ranking : {"positive", "absolute", "signed"}
+        What makes a pixel relevant. "positive": its relevance, and only pixels above 0 are eligible.
+        "absolute": its absolute relevance, only pixels other than 0. "signed": its relevance, every pixel.
+
+    Returns
+    -------
+    numpy.ndarray, (fraction, ..., pixel), bool
+        Nested: the mask of a smaller fraction lies within that of a larger one. Where too few pixels are
+        eligible the mask is those that are (see `mask_shortfall`): pixels without relevance are never added,
+        because they would be the same ones in every map, and unrelated sparse maps would seem to overlap. A
+        map with any NaN has an empty mask.
+
+    Raises
+    ------
+    UsageError
+        If a fraction is outside (0, 1], there is none, or the ranking is unknown.
+
+    Notes
+    -----
+    Pixels tied at the threshold are taken in the order of `tie_order`, which is the same for all maps.
+    Relevance in float32 is hardly ever tied there. In maps of a few grey levels it is, and two such maps then
+    share more of their tied pixels than they would by chance.
+
+    Examples
+    --------
+    >>> top_fractions([[5, 1, 0, 2], [0, 0, 7, 0]], (0.25, 0.5)).astype(int)
+    array([[[1, 0, 0, 0], [0, 0, 1, 0]],
+           [[1, 0, 0, 1], [0, 0, 1, 0]]])
+    """
+    if ranking not in RANKINGS:
+        raise UsageError(
+            f"ranking={ranking!r}: unknown, so no pixel is on top; use one of {', '.join(RANKINGS)}"
+        )
+    scores = as_floating(values)
+    scores = np.abs(scores) if ranking == "absolute" else scores
+    counts = [top_count(fraction, scores.shape[-1]) for fraction in fractions]
+    if not counts:
+        raise UsageError(
+            "fractions=(): no share of pixels to keep, so there is no mask; give at least one, such as 0.05"
+        )
+    masks = np.zeros((len(counts), *scores.shape), bool)
+    for batch in np.ndindex(scores.shape[:-1]):
+        score = scores[batch]
+        if not np.isnan(score).any():
+            _mask_top(score, score if ranking == "signed" else score[score > 0], counts, masks[:, *batch])
+    return masks
+
+
+def _mask_top(score: np.ndarray, pool: np.ndarray, counts: Sequence[int], masks: np.ndarray) -> None:
+    """Fill one map's masks, the largest first: each threshold is searched among the pixels of the last."""
+    for fraction in np.argsort(counts)[::-1]:
+        if counts[fraction] < pool.size:
+            pool = np.partition(pool, pool.size - counts[fraction])[pool.size - counts[fraction] :]
+        if pool.size:
+            _mask_above(score, pool.min(), counts[fraction], masks[fraction])
+
+
+def _mask_above(score: np.ndarray, threshold: np.floating, count: int, mask: np.ndarray) -> None:
+    np.greater_equal(score, threshold, out=mask)
+    surplus = np.count_nonzero(mask) - count
+    if surplus > 0:
+        tied = np.flatnonzero(score == threshold)
+        mask[tied[np.argsort(tie_order(score.size)[tied])[-surplus:]]] = False
+
+
+def mask_shortfall(masks: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
+    """Count the pixels that each mask lacks because too few were eligible.
+
+    Parameters
+    ----------
+    masks : numpy.ndarray, (fraction, ..., pixel), bool
+        From `top_fractions`.
+    fractions : sequence of float
+        The shares of pixels that were asked for, in the same order.
+
+    Returns
+    -------
+    numpy.ndarray, (fraction, ...), int64
+        0 where the mask has its full area.
+
+    Examples
+    --------
+    >>> mask_shortfall(top_fractions([[5, 1, 0, 2], [0, 0, 7, 0]], (0.25, 0.5)), (0.25, 0.5))
+    array([[0, 0], [0, 1]])
+    """
+    wanted = np.array([top_count(fraction, masks.shape[-1]) for fraction in fractions])
+    area = np.count_nonzero(masks, axis=-1)
+    return wanted.reshape(-1, *[1] * (area.ndim - 1)) - area
