@@ -190,6 +190,16 @@ def test_all_positive_pixels_capture_everything(rng):
     np.testing.assert_allclose(agreement(maps, "capture", fractions=[1])[range(5), range(5)], 1, rtol=1e-14)
 
 
+def test_rounding_never_leads_beyond_1(rng):
+    maps = np.abs(rng.standard_normal((1, 200, 333))) * rng.uniform(0.1, 10, (6, 200, 1))
+    for measure in ("pearson", "cosine"):
+        values = agreement(maps, measure)
+        assert values.max() == 1
+        np.testing.assert_allclose(values, 1, rtol=1e-14)
+        assert agreement(np.concatenate([maps, -maps]), measure).min() == -1
+    assert agreement(maps, "capture", fractions=[1]).max() == 1
+
+
 def test_the_order_of_networks_images_and_pixels_changes_nothing(rng):
     maps = relevance(rng, networks=7, zeros=0)
     networks, images, pixels = rng.permutation(7), rng.permutation(3), rng.permutation(500)

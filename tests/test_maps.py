@@ -383,7 +383,9 @@ def test_kernels_run_where_no_cache_can_be_written(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "kernels", kernels)
     with pytest.raises(RuntimeError, match="cannot cache"):
         numba.njit(cache=True)(kernels.double)
-    assert maps.compiled(kernels.double)(21) == 42
+    double = maps.compiled(kernels.double)
+    assert double(21) == 42
+    assert double.targetoptions["nogil"] is True
 
 
 def test_kernels_release_the_gil():

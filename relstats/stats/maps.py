@@ -109,10 +109,9 @@ def normalise(values: np.ndarray, how: str) -> np.ndarray:
         )
     values = as_floating(values)
     peak = np.abs(values).max(axis=-1, keepdims=True, initial=0).astype(np.float64)
-    usable = np.isfinite(peak) & (peak > 0)
     # The peak goes first: squares near the ends of the range of floats would overflow or vanish.
     with np.errstate(invalid="ignore"):
-        shape = values / np.where(usable, peak, np.nan)
+        shape = values / np.where(np.isfinite(peak), peak, np.nan)
     return shape / _SIZES[how](shape)
 
 
