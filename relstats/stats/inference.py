@@ -34,7 +34,7 @@ EFFECTS = tuple(_WEIGHTS)
 
 _EPS = float(np.finfo(np.float64).eps)
 _TIE = 1e-9  # of the largest statistic: labelings that give one value in exact arithmetic differ by rounding
-_CHUNK = 2**18  # float64 numbers worked on at a time: they stay in the processor's cache
+_CHUNK = 2**17  # float64 numbers worked on at a time: they stay in the processor's cache
 
 
 def effect_weights(effect: str) -> np.ndarray:
@@ -105,8 +105,8 @@ def contrast_operator(groups: np.ndarray, weights: np.ndarray) -> Operator:
         a, b = np.argwhere((weights != 0) & (pairs == 0))[0]
         raise ImpossibleAnalysis(
             f"the cell of sources in group {a} ({member[:, a].sum()} networks) and targets in group {b} "
-            f"({member[:, b].sum()}) holds no pair of two networks, so its mean does not exist. Add networks, or "
-            f"leave this contrast out"
+            f"({member[:, b].sum()}) holds no pair of two networks, so its mean does not exist. Add "
+            f"networks, or leave this contrast out"
         )
     apart = ~np.eye(len(groups), dtype=bool)
     estimate = _spread(weights, pairs, member) * apart
@@ -251,8 +251,8 @@ def _require_finite(scores: np.ndarray, used: np.ndarray) -> None:
         first = "; ".join(f"source {m}, target {k}, fraction {f}, image {i}" for m, k, f, i in where[:3])
         raise InvalidData(
             f"{len(where)} of {used.sum() * scores[0, 0].size} scores are NaN or infinite in this block of "
-            f"images ({first}): a mean over them does not exist. Mend them, or leave these images out for all "
-            f"networks"
+            f"images ({first}): a mean over them does not exist. Mend them, or leave these images out for "
+            f"all networks"
         )
 
 
@@ -316,7 +316,7 @@ def _merge(a: Moments, b: Moments) -> Moments:
 
 @dataclass(frozen=True)
 class Jackknife:
-    """Estimate, interval and tests of a contrast; arrays are (fraction + 1,), the last the mean over fractions.
+    """Estimate, interval and tests of a contrast: arrays (fraction + 1,), the last the mean over fractions.
 
     Attributes
     ----------
@@ -678,7 +678,7 @@ def swap_p(effects: np.ndarray, exact: bool = True) -> np.ndarray:
 
 
 def max_t_p(effects: np.ndarray) -> np.ndarray:
-    """Two-sided p-values (effect, fraction) that hold for all fractions together: max-T, Westfall & Young 1993.
+    """Two-sided p-values that hold for all fractions at once: max-T (Westfall & Young 1993).
 
     Parameters
     ----------
@@ -778,8 +778,8 @@ def node_operator(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if np.linalg.matrix_rank(design) < n_levels**2 + 2 * (n - n_levels):
         sizes = np.bincount(level).tolist()
         raise ImpossibleAnalysis(
-            f"levels of {sizes} networks are too small for scores of single networks: they take two networks in "
-            f"each level, and three where there is one level only"
+            f"levels of {sizes} networks are too small for scores of single networks: they take two networks "
+            f"in each level, and three where there is one level only"
         )
     solution = np.linalg.pinv(design)
     cells, a, b = np.split(solution, [n_levels**2, n_levels**2 + n])
@@ -893,8 +893,8 @@ def omnibus(
         sizes = [int(((groups == k) & (strata == s)).sum()) for k in kinds]
         if min(sizes) < 2:
             raise ImpossibleAnalysis(
-                f"stratum {s} holds {sizes} networks of the {len(kinds)} levels: a comparison of all levels takes "
-                f"two of each. Leave the stratum out (-1), or compare pairs"
+                f"stratum {s} holds {sizes} networks of the {len(kinds)} levels: a comparison of all levels "
+                f"takes two of each. Leave the stratum out (-1), or compare pairs"
             )
     rows, exact = _relabelings(groups, strata, n_resamples, rng, max_exact)
     onehot = (rows[:, np.newaxis] == kinds[:, np.newaxis]).astype(np.float64)
@@ -971,9 +971,9 @@ def normalised_scores(
     if not (span > 0).all():
         k, f = np.argwhere(~(span > 0))[0]
         raise ImpossibleAnalysis(
-            f"{(~(span > 0)).sum()} target(s) x fraction(s) score no higher on whole images than on control masks "
-            f"(target {k}, fraction {f}: {span[k, f]:+.3g}): nothing to normalise by. Drop these fractions, or do "
-            f"not normalise"
+            f"{(~(span > 0)).sum()} target(s) x fraction(s) score no higher on whole images than on control "
+            f"masks (target {k}, fraction {f}: {span[k, f]:+.3g}): nothing to normalise by. Drop these "
+            f"fractions, or do not normalise"
         )
     above = scores.astype(np.float64) - floor
     whole = full[:, np.newaxis] - floor.astype(np.float64)
@@ -1036,8 +1036,8 @@ def variance_components(ab: np.ndarray, ba: np.ndarray) -> Components:
     k = ab.astype(np.float64) - ba.astype(np.float64).swapaxes(0, 1)
     if min(k.shape) < 2:
         raise ImpossibleAnalysis(
-            f"a pilot of {k.shape[0]} and {k.shape[1]} networks and {k.shape[2]} image(s) is too small: variance "
-            f"components take two of each"
+            f"a pilot of {k.shape[0]} and {k.shape[1]} networks and {k.shape[2]} image(s) is too small: "
+            f"variance components take two of each"
         )
     square = {axes: _mean_square(k, axes) for r in (1, 2, 3) for axes in itertools.combinations(range(3), r)}
     n_u, n_v, n_i = k.shape
