@@ -369,7 +369,7 @@ def two_way_jackknife(
         Degrees of freedom. "pooled" has more power; it needs equal group sizes and groups whose networks vary
         alike.
     margin : float or ndarray (fraction + 1,), optional
-        Equivalence margin, above 0, in units of the score.
+        Equivalence margin, at least 0, in units of the score.
 
     Returns
     -------
@@ -436,8 +436,8 @@ def _check_options(level: float, df: str, margin: float | np.ndarray | None) -> 
         raise UsageError(f"level is {level}; a confidence level lies between 0 and 1, such as 0.95")
     if df not in ("satterthwaite", "pooled"):
         raise UsageError(f"df is {df!r}; it is one of satterthwaite, pooled")
-    if margin is not None and (np.asarray(margin) <= 0).any():
-        raise UsageError(f"margin is {margin}; an equivalence margin is above 0, in units of the score")
+    if margin is not None and (np.asarray(margin) < 0).any():
+        raise UsageError(f"margin is {margin}; an equivalence margin is not negative, in units of the score")
 
 
 def _variances(moments: Moments, o: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -699,35 +699,44 @@ def max_t_p(effects: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(effects).any(axis=0), np.nan, p)
 
 
-def smallest_p(labels: np.ndarray, strata: np.ndarray) -> np.ndarray:
+def smallest_p(labels: np.ndarray, strata: np.ndarray, exact: bool = True) -> np.ndarray:
     """The smallest two-sided p-value that label swaps can reach, for each of `EFFECTS`.
 
     Swapping the two labels everywhere only turns the sign of an effect, where the levels are of one size in
-    every stratum; the generalization gap does not change when they are swapped in one stratum. Such labelings
-    cannot be told apart.
+    every stratum; and the generalization gap stays as it is when they are swapped in any one such stratum.
+    Labelings that cannot be told apart share one p-value.
+
+    Parameters
+    ----------
+    labels : ndarray, (labeling, network)
+        From `labelings`; row 0 observed.
+    strata : ndarray of int, (network,)
+        -1 takes no part.
+    exact : bool
+        Whether these are all labelings, or a random sample of them.
 
     Examples
     --------
     >>> rng = np.random.default_rng(1)
-    >>> labels, _ = labelings(np.arange(6) < 3, np.zeros(6, int), n_resamples=99, rng=rng)
-    >>> smallest_p(labels, np.zeros(6, int))
+    >>> labels, exact = labelings(np.arange(6) < 3, np.zeros(6, int), n_resamples=99, rng=rng)
+    >>> smallest_p(labels, np.zeros(6, int), exact)
     array([0.1, 0.1, 0.1, 0.1, 0.1])
     """
-    levels = np.where(labels[0] == 1, 0, 1)
-    everywhere, gap = _floors(levels, strata, len(labels))
-    return np.where(np.array(EFFECTS) == "generalization_gap", gap, everywhere)
+    levels, gap = _floors(np.where(labels[0] == 1, 0, 1), strata, len(labels), exact)
+    return np.where(np.array(EFFECTS) == "generalization_gap", gap, levels)
 
 
-def _floors(levels: np.ndarray, strata: np.ndarray, n_rows: int) -> tuple[float, float]:
-    """Smallest p of effects that change with the names of levels in one stratum, and of those that do not."""
+def _floors(levels: np.ndarray, strata: np.ndarray, n_rows: int, exact: bool) -> tuple[float, float]:
+    """Smallest p of effects that know levels apart, and of the gap, which does not: within each stratum."""
     kinds = np.unique(levels[strata >= 0])
     sizes = np.array(
         [[(levels[strata == s] == k).sum() for k in kinds] for s in np.unique(strata[strata >= 0])]
     )
-    together = _renamings(sizes)
-    apart = math.prod(_renamings(row[np.newaxis]) for row in sizes)
+    alike = _renamings(sizes), math.prod(_renamings(row[np.newaxis]) for row in sizes)
+    if exact:
+        return alike[0] / n_rows, alike[1] / n_rows
     total = _n_labelings(levels, strata)
-    return max(1 / n_rows, together / total), max(1 / n_rows, apart / total)
+    return max(1 / n_rows, alike[0] / total), max(1 / n_rows, alike[1] / total)
 
 
 def _renamings(sizes: np.ndarray) -> int:
@@ -900,7 +909,7 @@ def omnibus(
     onehot = (rows[:, np.newaxis] == kinds[:, np.newaxis]).astype(np.float64)
     means, tiny = _stratified_means(matrix, onehot, strata)
     source, target, gap = (swap_p(_without_rounding(t, tiny), exact) for t in _omnibus_statistics(means))
-    levels_floor, gap_floor = _floors(groups, strata, len(rows))
+    levels_floor, gap_floor = _floors(groups, strata, len(rows), exact)
     return Omnibus(source, target, gap, exact, len(rows), levels_floor, gap_floor)
 
 
@@ -911,6 +920,40 @@ def _omnibus_statistics(means: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
     between = (means.sum(axis=(1, 2)) - n_levels * within) / (n_levels * (n_levels - 1))
     sizes = [np.sqrt(((m - m.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)) for m in (source, target)]
     return *sizes, within - between  # type: ignore[return-value]
+
+
+def hedges_g(scores: np.ndarray, groups: np.ndarray) -> float:
+    """Standardised difference of node scores, even groups minus odd groups, averaged over pairs of groups.
+
+    In units of the standard deviation within groups (pooled), with the correction for few networks (Hedges
+    1981, doi:10.3102/10769986006002107).
+
+    Parameters
+    ----------
+    scores : ndarray, (network,)
+        Node scores, or their difference.
+    groups : ndarray of int, (network,)
+        2 x stratum for the first level, 2 x stratum + 1 for the second; -1 takes no part.
+
+    Returns
+    -------
+    float
+        NaN where no group has two networks, or networks within groups do not differ.
+
+    Examples
+    --------
+    >>> hedges_g(np.array([3.0, 4.0, 5.0, 1.0, 2.0, 3.0]), np.array([0, 0, 0, 1, 1, 1]))
+    1.6
+    """
+    used, sizes = np.unique(groups[groups >= 0], return_counts=True)
+    means = np.array([scores[groups == g].mean() for g in used])
+    squares = sum(((scores[groups == g] - mean) ** 2).sum() for g, mean in zip(used, means, strict=True))
+    df = int((sizes - 1).sum())
+    largest = np.abs(scores[groups >= 0]).max()
+    if df == 0 or not squares > (_EPS * len(scores) * largest) ** 2:
+        return float("nan")
+    difference = means[used % 2 == 0].mean() - means[used % 2 == 1].mean()
+    return float(difference / np.sqrt(squares / df) * (1 - 3 / (4 * df - 1)))
 
 
 def holm(p: np.ndarray) -> np.ndarray:
