@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
@@ -45,6 +45,7 @@ def pairs(maps):
         yield (source, target, image), maps[source, image].astype(float), maps[target, image].astype(float)
 
 
+unhurried = settings(deadline=None)  # an example may have to wait for a kernel to be compiled
 small = st.sampled_from([0.0, 0.0, 0.5, 1.0, -1.0, 3.0, -2.5])
 tied_maps = hnp.arrays(
     np.float64, st.tuples(st.integers(2, 4), st.integers(1, 2), st.integers(2, 70)), elements=small
@@ -144,6 +145,7 @@ def test_the_ranking_chooses_the_pixels():
 # Properties
 
 
+@unhurried
 @given(tied_maps, st.sampled_from(RANKINGS))
 def test_ranges_symmetry_and_diagonal(maps, ranking):
     found = several(maps, MEASURES, fractions=FRACTIONS, ranking=ranking)
@@ -157,6 +159,7 @@ def test_ranges_symmetry_and_diagonal(maps, ranking):
         assert np.all((values >= (-1 if measure in LINEAR else 0)) & (values <= 1))
 
 
+@unhurried
 @given(tied_maps, st.integers(-200, 200), st.sampled_from(RANKINGS))
 def test_scaling_one_map_by_a_power_of_two_changes_no_bit(maps, exponent, ranking):
     scaled = maps.copy()
@@ -176,6 +179,7 @@ def test_no_scale_of_floats_is_too_small_or_too_large(rng):
             np.testing.assert_array_equal(found[measure], expected[measure])
 
 
+@unhurried
 @given(tied_maps)
 def test_capture_grows_with_the_fraction_and_own_pixels_capture_most(maps):
     capture = agreement(maps, "capture", fractions=(0.1, 0.2, 0.5, 0.8, 1))

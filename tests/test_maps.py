@@ -8,7 +8,7 @@ from fractions import Fraction
 import numba
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
@@ -54,6 +54,7 @@ any_map = hnp.arrays(
     np.float32, st.integers(1, 60), elements=st.floats(float(FLOAT32.min), float(FLOAT32.max), width=32)
 )
 rankings = st.sampled_from(maps.RANKINGS)
+unhurried = settings(deadline=None)  # an example may have to wait for a kernel to be compiled
 
 
 # Midranks
@@ -78,6 +79,7 @@ def test_radix_and_comparison_sort_give_the_same_midranks(kind, rng):
     np.testing.assert_array_equal(maps.midranks(values), maps.midranks(values.astype(np.float64)))
 
 
+@unhurried
 @given(tied_maps)
 def test_a_midrank_is_the_number_below_plus_half_of_those_level(values):
     below = (values[..., np.newaxis, :] < values[..., np.newaxis]).sum(axis=-1)
@@ -85,6 +87,7 @@ def test_a_midrank_is_the_number_below_plus_half_of_those_level(values):
     np.testing.assert_array_equal(maps.midranks(values), below + (level + 1) / 2)
 
 
+@unhurried
 @given(any_map, st.randoms(use_true_random=False))
 def test_midranks_follow_their_pixels_and_have_a_fixed_sum(values, random):
     order = random.sample(range(values.size), values.size)
@@ -187,6 +190,7 @@ def test_masks_are_the_first_pixels_of_a_full_sort(kind, ranking, rng):
         np.testing.assert_array_equal(of_fraction, [slow_mask(row, count, ranking) for row in values])
 
 
+@unhurried
 @given(tied_maps, st.lists(st.floats(1e-3, 1), min_size=1, max_size=4), rankings)
 def test_masks_are_nested_and_exact_up_to_the_shortfall(values, fractions, ranking):
     masks = maps.top_fractions(values, fractions, ranking)
@@ -206,6 +210,7 @@ def test_masks_are_nested_and_exact_up_to_the_shortfall(values, fractions, ranki
     assert not (masks & ~eligible).any()
 
 
+@unhurried
 @given(any_map, st.randoms(use_true_random=False), rankings)
 def test_without_ties_masks_follow_their_pixels(values, random, ranking):
     values = np.unique(np.abs(values))
@@ -214,6 +219,7 @@ def test_without_ties_masks_follow_their_pixels(values, random, ranking):
     np.testing.assert_array_equal(maps.top_fractions(values[order], (0.1, 0.5), ranking), masks[:, order])
 
 
+@unhurried
 @given(tied_maps, st.integers(-20, 60), rankings)
 def test_the_scale_of_relevance_changes_no_rank_and_no_mask(values, exponent, ranking):
     values = values.astype(np.float64)

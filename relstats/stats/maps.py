@@ -186,43 +186,42 @@ _KEY_OF_MINUS_INF = np.uint64(0x007FFFFF)
 @compiled
 def _radix_midranks(bits: np.ndarray, ranks: np.ndarray) -> None:
     words, spare = np.empty(bits.shape[1] + 1, np.uint64), np.empty(bits.shape[1] + 1, np.uint64)
-    counts = np.empty((3, 2**11), np.int64)
+    places = np.empty(2**11, np.int64)
     for row in range(bits.shape[0]):
-        counts[:] = 0
-        used, negative = _load_words(bits[row], words, counts)
-        for digit in range(3):
-            _scatter(words[:used], spare, counts[digit], _DIGITS[digit])
+        used, negative = _load_words(bits[row], words)
+        for digit in _DIGITS:
+            _scatter(words[:used], spare, digit, places)
             words, spare = spare, words
         _assign_midranks(words, used, negative, ranks[row])
 
 
 @compiled
-def _load_words(bits: np.ndarray, words: np.ndarray, counts: np.ndarray) -> tuple[np.int64, np.int64]:
+def _load_words(bits: np.ndarray, words: np.ndarray) -> tuple[np.int64, np.int64]:
     """Pack the pixels that are not zero; without a branch, because zeros come unpredictably."""
     used = negative = np.int64(0)
     for pixel in range(bits.size):
         value = np.uint64(bits[pixel])
         below = value & _SIGN
-        key = value ^ (_PIXEL if below else _SIGN)
+        words[used] = ((value ^ (_PIXEL if below else _SIGN)) << _HALF) | np.uint64(pixel)
         counted = np.int64(value & ~_SIGN != 0)
-        words[used] = (key << _HALF) | np.uint64(pixel)
         used += counted
         negative += counted * np.int64(below != 0)
-        for digit in range(3):
-            counts[digit, (key >> (_DIGITS[digit] - _HALF)) & _DIGIT] += counted
     return used, negative
 
 
 @compiled
-def _scatter(words: np.ndarray, into: np.ndarray, counts: np.ndarray, digit: np.uint64) -> None:
-    """Sort by one digit, stably; `counts` becomes the place of the next word of each value of the digit."""
-    place = 0
-    for value in range(counts.size):
-        counts[value], place = place, place + counts[value]
+def _scatter(words: np.ndarray, into: np.ndarray, digit: np.uint64, places: np.ndarray) -> None:
+    """Sort by one digit, stably; `places` holds where the next word of each value of the digit goes."""
+    places[:] = 0
+    for word in words:
+        places[(word >> digit) & _DIGIT] += 1
+    first = 0
+    for value in range(places.size):
+        places[value], first = first, first + places[value]
     for word in words:
         value = (word >> digit) & _DIGIT
-        into[counts[value]] = word
-        counts[value] += 1
+        into[places[value]] = word
+        places[value] += 1
 
 
 @compiled
@@ -240,7 +239,8 @@ def _assign_midranks(words: np.ndarray, used: int, negative: int, ranks: np.ndar
         while words[end] >> _HALF == key:
             end += 1
         midrank = np.float32(0.5 * (first + end + 1) + (zeros if first >= negative else 0))
-        for place in range(first, end):
+        ranks[words[first] & _PIXEL] = midrank
+        for place in range(first + 1, end):
             ranks[words[place] & _PIXEL] = midrank
         first = end
 
@@ -386,30 +386,57 @@ def top_fractions(
         raise UsageError(
             "fractions=(): no share of pixels to keep, so there is no mask; give at least one, such as 0.05"
         )
-    masks = np.zeros((len(counts), *scores.shape), bool)
+    masks = np.empty((*scores.shape[:-1], len(counts), scores.shape[-1]), bool)
     for batch in np.ndindex(scores.shape[:-1]):
-        score = scores[batch]
-        if not np.isnan(score).any():
-            eligible = score if ranking == "signed" and score.any() else score[score > 0]
-            _mask_top(score, eligible, counts, masks[:, *batch])
-    return masks
+        _mask_top(np.ascontiguousarray(scores[batch]), counts, ranking == "signed", masks[batch])
+    return np.moveaxis(masks, -2, 0)
 
 
-def _mask_top(score: np.ndarray, pool: np.ndarray, counts: Sequence[int], masks: np.ndarray) -> None:
-    """Fill one map's masks, the largest first: each threshold is searched among the pixels of the last."""
+def _mask_top(score: np.ndarray, counts: Sequence[int], signed: bool, masks: np.ndarray) -> None:
+    thresholds = _thresholds(_eligible(score, signed and bool(score.any())), counts)
+    areas = _mask_above(score, thresholds, masks)
+    for fraction, count in enumerate(counts):
+        surplus = areas[fraction] - count
+        if surplus > 0:
+            tied = np.flatnonzero(score == thresholds[fraction])
+            masks[fraction, tied[np.argsort(tie_order(score.size)[tied])[-surplus:]]] = False
+
+
+def _thresholds(pool: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+    """Lowest score of each mask; the largest mask first, so that the next is searched among its pixels."""
+    thresholds = np.full(len(counts), np.nan, pool.dtype)
     for fraction in np.argsort(counts)[::-1]:
-        if counts[fraction] < pool.size:
-            pool = np.partition(pool, pool.size - counts[fraction])[pool.size - counts[fraction] :]
+        below = max(pool.size - counts[fraction], 0)
         if pool.size:
-            _mask_above(score, pool.min(), counts[fraction], masks[fraction])
+            pool.partition(below)
+            pool = pool[below:]
+            thresholds[fraction] = pool.min()
+    return thresholds
 
 
-def _mask_above(score: np.ndarray, threshold: np.floating, count: int, mask: np.ndarray) -> None:
-    np.greater_equal(score, threshold, out=mask)
-    surplus = np.count_nonzero(mask) - count
-    if surplus > 0:
-        tied = np.flatnonzero(score == threshold)
-        mask[tied[np.argsort(tie_order(score.size)[tied])[-surplus:]]] = False
+@compiled
+def _eligible(score: np.ndarray, every: bool) -> np.ndarray:
+    """Copy the scores of pixels that a mask may hold: none of a map with NaN."""
+    pool = np.empty_like(score)
+    used, missing = 0, False
+    for value in score:
+        pool[used] = value
+        used += every | (value > 0)
+        missing |= np.isnan(value)
+    return pool[: 0 if missing else used]
+
+
+@compiled
+def _mask_above(score: np.ndarray, thresholds: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Fill the masks (fraction, pixel) and count their pixels; a threshold of NaN leaves a mask empty."""
+    areas = np.zeros(thresholds.size, np.int64)
+    for fraction in range(thresholds.size):
+        threshold, mask, area = thresholds[fraction], masks[fraction], 0
+        for pixel in range(score.size):
+            mask[pixel] = score[pixel] >= threshold
+            area += mask[pixel]
+        areas[fraction] = area
+    return areas
 
 
 def mask_shortfall(masks: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
