@@ -614,10 +614,7 @@ def swap_effects(matrix: np.ndarray, labels: np.ndarray, strata: np.ndarray) -> 
 def _stratified_means(
     matrix: np.ndarray, onehot: np.ndarray, strata: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cell means (labeling, level, level, fraction) averaged over strata, and the size of their rounding.
-
-    Each stratum is centred first: contrasts do not change, and lose less to rounding.
-    """
+    """Cell means (labeling, level, level, fraction) averaged over strata, and the size of their rounding."""
     parts, tiny = [], np.zeros(matrix.shape[-1])
     for s in np.unique(strata[strata >= 0]):
         own = np.flatnonzero(strata == s)
@@ -628,8 +625,6 @@ def _stratified_means(
         block = matrix[np.ix_(own, own)].astype(np.float64)
         block[np.diag_indices(len(own))] = 0.0
         tiny = np.maximum(tiny, _EPS * len(own) ** 2 * np.abs(block).max(axis=(0, 1)))
-        block -= block.sum(axis=(0, 1)) / (len(own) * (len(own) - 1))
-        block[np.diag_indices(len(own))] = 0.0
         width = max(1, _CHUNK // (block.size // len(own)))
         pieces = [_cell_means(block, onehot[p : p + width][..., own]) for p in range(0, len(onehot), width)]
         parts.append(np.concatenate(pieces))
