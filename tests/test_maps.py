@@ -276,7 +276,7 @@ def test_masks_need_a_ranking_and_a_fraction():
 @pytest.mark.parametrize("ranking", maps.RANKINGS)
 def test_maps_without_relevance_or_with_nan_have_empty_masks(ranking, rng):
     values = relevance(rng, 4)
-    values[1], values[2, 5] = 0, np.nan
+    values[1], values[2, 5:7] = 0, (np.nan, np.inf)
     masks = maps.top_fractions(values, (0.05, 0.2), ranking)
     np.testing.assert_array_equal(masks.any(axis=-1), [[True, False, False, True]] * 2)
     np.testing.assert_array_equal(maps.mask_shortfall(masks, (0.05, 0.2))[:, 1], [29, 115])
