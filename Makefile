@@ -38,7 +38,7 @@ define install
 	@test -n "$(PYTHON)" || { echo "relstats needs Python >= 3.12, and none was found: install one, or name it with 'make PYTHON=/path/to/python3.12'" >&2; exit 1; }
 	@echo "installing into $(1) ..."
 	@test -x $(1)/bin/pip || $(PYTHON) -m venv $(1)
-	@$(1)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable $(2)
+	@$(1)/bin/pip install -qq --disable-pip-version-check --constraint constraints.txt --editable $(2)
 	@touch $@
 endef
 

@@ -6,6 +6,7 @@ Adding a variable is one line in `VARIABLES`.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -124,7 +125,15 @@ GROUPS = ("images", "relevance", "transfer", "human", "regions", "manifest", "re
 FILL = {"float32": float("nan"), "float16": float("nan"), "uint8": 255, "int32": -1}
 _KNOWN_OTHER_NAMES = {"H": "y", "W": "x", "height": "y", "width": "x", "row": "y", "col": "x", "images": "image",
                       "models": "model", "seeds": "seed", "h": "y", "w": "x", "stimulus": "image"}  # fmt: skip
-_KINDS = {"str": "TUO", "bool": "b", "uint8": "buif", "int32": "iuf", "float16": "fiub", "float32": "fiu", "float64": "fiu"}
+_KINDS = {
+    "str": "TUO",
+    "bool": "b",
+    "uint8": "buif",
+    "int32": "iuf",
+    "float16": "fiub",
+    "float32": "fiu",
+    "float64": "fiu",
+}
 
 
 def variables(group: str, family: str | None = None) -> list[Variable]:
@@ -212,7 +221,9 @@ def check_group(dataset: xr.Dataset, group: str) -> list[Problem]:
             problems += _check_variable(dataset[spec.name], spec, where)
         elif spec.required:
             got = ", ".join(str(name) for name in dataset.variables) or "nothing"
-            problems.append(Problem(where, f"missing: {spec.prose} (got {got})", f"Add it with dims {_dims(spec.dims)}"))
+            problems.append(
+                Problem(where, f"missing: {spec.prose} (got {got})", f"Add it with dims {_dims(spec.dims)}")
+            )
     for dim, size in dataset.sizes.items():
         if size == 0:
             problems.append(Problem(f"/{group}", f"dim {dim!r} has size 0", "Give it at least one entry"))
@@ -269,10 +280,14 @@ def _check_labels(array: xr.DataArray, spec: Variable, where: str) -> list[Probl
 
 
 def _check_images_agree(study: xr.DataTree) -> list[Problem]:
-    sets = {g: set(map(str, study[g]["image"].values)) for g in ("images", "relevance", "transfer")
+    sets = {g: _labels(study, g) for g in ("images", "relevance", "transfer")
             if g in study.children and "image" in study[g].coords}  # fmt: skip
     names = list(sets)
-    return [p for a, b in zip(names, names[1:], strict=False) for p in disagreement(sets[a], sets[b], f"/{a}", f"/{b}")]
+    return [p for a, b in itertools.pairwise(names) for p in disagreement(sets[a], sets[b], f"/{a}", f"/{b}")]
+
+
+def _labels(study: xr.DataTree, group: str) -> set[str]:
+    return {str(label) for label in study[group].to_dataset()["image"].values}
 
 
 def disagreement(left: set[str], right: set[str], left_name: str, right_name: str) -> list[Problem]:
@@ -287,7 +302,9 @@ and must be equal ('007' is not '7'): mend them, or keep the common ones on purp
     if left == right:
         return []
     only = [(left_name, sorted(left - right)), (right_name, sorted(right - left))]
-    what = ", ".join(f"{len(ids)} only in {name}" + (f" ({', '.join(_first(ids))})" if ids else "") for name, ids in only)
+    what = ", ".join(
+        f"{len(ids)} only in {name}" + (f" ({', '.join(_first(ids))})" if ids else "") for name, ids in only
+    )
     do = "Labels are text and must be equal ('007' is not '7'): mend them, or keep the common ones on purpose"
     return [Problem(f"image labels of {left_name} and {right_name}", what, do, sum(len(ids) for _, ids in only))]
 

@@ -8,6 +8,7 @@ returns, so that an interrupted study is never mistaken for a study with zeros.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,8 +25,8 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from relstats import schema
 from relstats.errors import InvalidData, UsageError
 
-#: A block of maps in memory while a statistic streams over the images; constant, so that results do not depend on the machine.
-BLOCK_BYTES = 2**26
+#: Values in memory at once while a statistic streams over the images; constant, so that results do not depend on the machine.
+BLOCK_VALUES = 2**24
 #: Lossless; the checksum makes a flipped bit an error, which Blosc alone does not.
 _COMPRESSORS = (BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle", typesize=4), Crc32cCodec())
 _DIGEST_BYTES = 32
@@ -57,7 +58,11 @@ def available(dataset: xr.Dataset, outer: Sequence[str]) -> np.ndarray:
     [[True, False]]
     """
     exists = np.ones([dataset.sizes[d] for d in outer], dtype=bool)
-    for name, dims in (("available", schema.NETWORK), ("source_available", schema.SOURCE), ("target_available", schema.TARGET)):
+    for name, dims in (
+        ("available", schema.NETWORK),
+        ("source_available", schema.SOURCE),
+        ("target_available", schema.TARGET),
+    ):
         if name in dataset and set(dims) <= set(outer):
             order = [outer.index(d) for d in dims]
             shape = [dataset.sizes[d] if k in order else 1 for k, d in enumerate(outer)]
@@ -183,7 +188,9 @@ def write_shard(path: str | Path, shard: Shard, arrays: Mapping[str, np.ndarray]
     for name, array in values.items():
         region, shape = _region(group[name], shard)
         if array.shape != shape:
-            raise InvalidData(f"{path}: {name} of {shard} has shape {array.shape}, not {shape}. Pass one shard at a time")
+            raise InvalidData(
+                f"{path}: {name} of {shard} has shape {array.shape}, not {shape}. Pass one shard at a time"
+            )
         group[name][region] = array
     manifest[(*shard.cell, shard.block)] = digest
 
@@ -229,7 +236,9 @@ def verify(path: str | Path) -> list[schema.Problem]:
     return problems
 
 
-def _verify_shard(store: zarr.Group, family: str, arrays: Mapping[str, zarr.Array], index: np.ndarray) -> schema.Problem | None:
+def _verify_shard(
+    store: zarr.Group, family: str, arrays: Mapping[str, zarr.Array], index: np.ndarray
+) -> schema.Problem | None:
     info, manifest = schema.FAMILIES[family], store[f"manifest/{family}"]
     shard = Shard(family, tuple(int(k) for k in index[:-1]), int(index[-1]))
     group, values = store[info.group], {}
@@ -279,7 +288,9 @@ def read_block(array: xr.DataArray, cells: Sequence[tuple[int, ...]], images: sl
     for k, cell in enumerate(cells):
         try:
             out[k] = part[cell].values
-        except Exception as error:  # any error of a codec or a file system: the reader needs the cell, not the traceback
+        except (
+            Exception
+        ) as error:  # any error of a codec or a file system: the reader needs the cell, not the traceback
             labels = [f"{dim} {str(array[dim].values[c])!r}" for dim, c in zip(outer, cell, strict=True)]
             reason = str(error).splitlines()[0]
             raise InvalidData(f"{array.name}: {', '.join(labels)}, images {images.start} to {images.stop - 1} cannot be "
@@ -288,7 +299,7 @@ def read_block(array: xr.DataArray, cells: Sequence[tuple[int, ...]], images: sl
     return out
 
 
-def over_images(
+def over_images[Reduced](
     array: xr.DataArray, cells: Sequence[tuple[int, ...]], function: Callable[[np.ndarray, slice], Reduced]
 ) -> list[Reduced]:
     """Apply a function to blocks of images and return the small results in order, on whatever dask scheduler is active.
@@ -308,8 +319,8 @@ def over_images(
         One result a block. The blocks do not depend on the number of workers, so neither do the results.
     """
     n_images = array.sizes["image"]
-    one_image = len(cells) * array.isel(image=0).nbytes // max(1, int(np.prod([array.sizes[d] for d in array.dims[: len(cells[0])]])))
-    step = max(1, BLOCK_BYTES // max(1, one_image))
+    cell_values = math.prod(array.shape[len(cells[0]) :]) // n_images
+    step = max(1, BLOCK_VALUES // (len(cells) * cell_values))
     slices = [slice(start, min(start + step, n_images)) for start in range(0, n_images, step)]
     # the array is hidden in a partial: dask would otherwise compute all of it before the first task
     task = partial(_reduce_block, array, cells, function)
@@ -317,7 +328,10 @@ def over_images(
         return list(dask.compute(*(dask.delayed(task, pure=False)(images) for images in slices)))
 
 
-def _reduce_block(
-    array: xr.DataArray, cells: Sequence[tuple[int, ...]], function: Callable[[np.ndarray, slice], Reduced], images: slice
+def _reduce_block[Reduced](
+    array: xr.DataArray,
+    cells: Sequence[tuple[int, ...]],
+    function: Callable[[np.ndarray, slice], Reduced],
+    images: slice,
 ) -> Reduced:
     return function(read_block(array, cells, images), images)

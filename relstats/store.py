@@ -86,7 +86,9 @@ def require_study(path: str | Path) -> None:
                           f"xarray.open_datatree({str(path)!r}, engine='zarr') and relstats.save_study")  # fmt: skip
     if not path.is_dir() or not (path / "zarr.json").exists():
         raise UsageError(f"{str(path)!r} is not a study (a Zarr v3 store, a folder with zarr.json)")
-    version = zarr.open_group(str(path), mode="r", use_consolidated=False).attrs.get("relstats_schema", schema.SCHEMA_VERSION)
+    version = zarr.open_group(str(path), mode="r", use_consolidated=False).attrs.get(
+        "relstats_schema", schema.SCHEMA_VERSION
+    )
     if isinstance(version, int) and version > schema.SCHEMA_VERSION:
         raise InvalidData(f"{path} has study layout version {version}; this relstats ({_version('relstats')}) reads up to "
                           f"{schema.SCHEMA_VERSION}. Upgrade relstats")  # fmt: skip
@@ -94,7 +96,7 @@ def require_study(path: str | Path) -> None:
 
 def _inner(study: xr.DataTree) -> xr.DataTree:
     groups = [g for g in ("images", "relevance", "transfer") if g in study.children and "image" in study[g].coords]
-    labels = {g: [str(v) for v in study[g]["image"].values] for g in groups}
+    labels = {g: [str(v) for v in study[g].to_dataset()["image"].values] for g in groups}
     common = set.intersection(*map(set, labels.values())) if groups else set()
     datasets = {name: node.to_dataset() for name, node in study.subtree_with_keys}
     for group in groups:
@@ -127,7 +129,7 @@ def incomplete(study: xr.DataTree, group: str) -> list[schema.Problem]:
         if info.group != group or "manifest" not in study.children or family not in study["manifest"]:
             continue
         dataset = study[group].to_dataset()
-        done = study["manifest"][family].values.any(axis=-1)
+        done = study["manifest"].to_dataset()[family].values.any(axis=-1)
         lacking = np.argwhere(shards.available(dataset, info.outer)[..., np.newaxis] & ~done)
         if lacking.size:
             cells = [shards.Shard(family, tuple(int(k) for k in index[:-1]), int(index[-1])) for index in lacking]
@@ -158,7 +160,12 @@ def begin_study(path: str | Path, attrs: Mapping[str, object], *, force: bool = 
 
 
 def add_group(
-    path: str | Path, group: str, dataset: xr.Dataset, streamed: Mapping[str, Sequence[str]], plan: str, **sizes: int
+    path: str | Path,
+    group: str,
+    dataset: xr.Dataset,
+    streamed: Mapping[str, Sequence[str]],
+    plan: str,
+    **sizes: int,
 ) -> bool:
     """Add a group to a study: small variables at once, the streamed ones empty, to be filled shard by shard.
 
@@ -198,7 +205,7 @@ def add_group(
         new = zarr.open_group(str(scratch / "new"), mode="r+", use_consolidated=False)
         new[group].attrs["relstats_plan"] = plan
         for family, names in streamed.items():
-            shards.create_family(new, {**dataset.sizes, **sizes}, family, names, plan)
+            shards.create_family(new, {**{str(d): n for d, n in dataset.sizes.items()}, **sizes}, family, names, plan)
             root.require_group("manifest")
             _replace(scratch / "new" / "manifest" / family, path / "manifest" / family, scratch / f"old-{family}")
         os.replace(scratch / "new" / group, path / group)
@@ -238,7 +245,7 @@ def save_study(study: xr.DataTree, path: str | Path, *, force: bool = False) -> 
     problems = schema.check(study)
     if problems:
         raise InvalidData(f"{len(problems)} problem(s) with this study:" + "".join(f"\n  {p}" for p in problems))
-    begin_study(path, dict(study.attrs), force=force)
+    begin_study(path, {str(k): v for k, v in study.attrs.items()}, force=force)
     for group in schema.GROUPS:
         if group in study.children and group not in ("manifest", "results"):
             _save_group(study[group].to_dataset(), path, group)

@@ -56,7 +56,7 @@ def relevance_dataset(
     3
     """
     model_table, image_table = _table(models, "model"), _table(images, "image")
-    dims = schema.NETWORK + ("image", "y", "x")
+    dims = (*schema.NETWORK, "image", "y", "x")
     if not isinstance(relevance, xr.DataArray):
         relevance = _by_position(np.asarray(relevance), dims)
     n_seeds = relevance.sizes.get("seed", 0)
@@ -115,20 +115,34 @@ def transfer_dataset(
         raise InvalidData(f"scores {unknown or 'are empty'}: give any of {sorted(known)}")
     arrays = {name: _by_position(np.asarray(values), known[name]) for name, values in scores.items()}
     n_seeds = next(a.sizes[d] for a in arrays.values() for d in a.dims if d == "target_seed")
-    ids = {"model": list(model_table.index), "seed": list(seeds if seeds is not None else map(str, range(n_seeds)))}
+    ids = {
+        "model": list(model_table.index),
+        "seed": list(seeds if seeds is not None else map(str, range(n_seeds))),
+    }
     labels = {f"{side}_{dim}": ids[dim] for side in ("source", "target") for dim in schema.NETWORK}
     labels |= {"image": list(image_table.index)}
-    dataset = xr.Dataset({n: _labelled(a, {d: v for d, v in labels.items() if d in a.dims}, n) for n, a in arrays.items()})
+    dataset = xr.Dataset(
+        {n: _labelled(a, {d: v for d, v in labels.items() if d in a.dims}, n) for n, a in arrays.items()}
+    )
     dataset = dataset.assign_coords(fraction=np.asarray(fractions, float)).assign_attrs(attrs or {})
     for side in ("source", "target"):
-        dataset = dataset.assign_coords({f"{side}_{c}": (f"{side}_model", _text(model_table[c], c)) for c in model_table})
+        dataset = dataset.assign_coords(
+            {f"{side}_{c}": (f"{side}_model", _text(model_table[c], c)) for c in model_table}
+        )
         if available is not None:
-            dataset[f"{side}_available"] = ((f"{side}_model", f"{side}_seed"), np.asarray(available, dtype=bool))
+            dataset[f"{side}_available"] = (
+                (f"{side}_model", f"{side}_seed"),
+                np.asarray(available, dtype=bool),
+            )
     return _checked(dataset, "transfer")
 
 
 def study(
-    *, relevance: xr.Dataset | None = None, transfer: xr.Dataset | None = None, images: pd.DataFrame | None = None, name: str = ""
+    *,
+    relevance: xr.Dataset | None = None,
+    transfer: xr.Dataset | None = None,
+    images: pd.DataFrame | None = None,
+    name: str = "",
 ) -> xr.DataTree:
     """A study from its groups, ready for `relstats.compare` and `relstats.save_study`.
 
@@ -195,7 +209,9 @@ def _by_position(values: np.ndarray, dims: tuple[str, ...]) -> xr.DataArray:
     if values.ndim == len(dims):
         return xr.DataArray(values, dims=dims)
     hint = ". Sum relevance over channels first: .sum(axis)" if values.ndim == len(dims) + 1 and "y" in dims else ""
-    raise InvalidData(f"array of shape {values.shape} has {values.ndim} dims; {len(dims)} are expected: ({', '.join(dims)}){hint}")
+    raise InvalidData(
+        f"array of shape {values.shape} has {values.ndim} dims; {len(dims)} are expected: ({', '.join(dims)}){hint}"
+    )
 
 
 def _labelled(array: xr.DataArray, labels: Mapping[str, list[str]], name: str) -> xr.DataArray:

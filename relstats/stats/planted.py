@@ -92,7 +92,12 @@ def fixed_effects(levels: np.ndarray, planted: Planted) -> np.ndarray:
 
 
 def network_effects(
-    levels: np.ndarray, planted: Planted, rng: np.random.Generator, *, distribution: str = "normal", spread: float = 1.0
+    levels: np.ndarray,
+    planted: Planted,
+    rng: np.random.Generator,
+    *,
+    distribution: str = "normal",
+    spread: float = 1.0,
 ) -> np.ndarray:
     """Random effects of sources, targets and pairs: (network, network), the same for every image.
 
@@ -110,7 +115,9 @@ def network_effects(
     target = planted.correlation * good + np.sqrt(1 - planted.correlation**2) * other
     upper, own = np.triu(rng.standard_normal((n, n)), 1), np.tril(rng.standard_normal((n, n)), -1)
     pair = upper + planted.reciprocity * upper.T + np.sqrt(1 - planted.reciprocity**2) * own
-    return (planted.sd_source * (scale * good)[:, np.newaxis] + planted.sd_target * scale * target + planted.sd_pair * pair)
+    return (
+        planted.sd_source * (scale * good)[:, np.newaxis] + planted.sd_target * scale * target + planted.sd_pair * pair
+    )
 
 
 def image_effects(levels: np.ndarray, planted: Planted, n_images: int, rng: np.random.Generator) -> np.ndarray:
@@ -177,7 +184,9 @@ def shared_masks(n_images: int, size: int, planted: Planted, rng: np.random.Gene
     return (y - centre[0]) ** 2 + (x - centre[1]) ** 2 < radius**2
 
 
-def relevance(parts: Mapping[str, np.ndarray], shared: np.ndarray, planted: Planted, rng: np.random.Generator) -> np.ndarray:
+def relevance(
+    parts: Mapping[str, np.ndarray], shared: np.ndarray, planted: Planted, rng: np.random.Generator
+) -> np.ndarray:
     """Maps of one network from the fields that it shares and noise of its own: float32 (image, y, x).
 
     Parameters

@@ -43,7 +43,7 @@ class Design:
     fractions: tuple[float, ...]
 
     @property
-    def networks(self) -> list[tuple[int, int]]:
+    def networks(self) -> list[tuple[int, ...]]:
         """(model, seed) positions of the networks that exist."""
         return [(m, s) for m, n in enumerate(self.seeds) for s in range(n)]
 
@@ -130,15 +130,26 @@ def _design(models: str, seeds: int | Sequence[int], images: int, size: int, fra
         raise UsageError(f"{len(combos)} models need 1 or {len(combos)} numbers of seeds >= 1, images >= 1 and size >= 4; "
                          f"got seeds {per_model}, images {images}, size {size}")  # fmt: skip
     axes = {name: tuple(combo[k] for combo in combos) for k, name in enumerate(names)}
-    return Design(tuple("-".join(combo) for combo in combos), axes, per_model, images, size, tuple(map(float, fractions)))
+    return Design(
+        tuple("-".join(combo) for combo in combos),
+        axes,
+        per_model,
+        images,
+        size,
+        tuple(map(float, fractions)),
+    )
 
 
 def _check_planted(planted: Planted) -> None:
     share = planted.layout + planted.image + planted.level + planted.network
     if share > 1 or min(planted.layout, planted.image, planted.level, planted.network) < 0:
-        raise UsageError(f"layout + image + level + network is {share:g}: shares of variance are >= 0 and sum to 1 at most")
+        raise UsageError(
+            f"layout + image + level + network is {share:g}: shares of variance are >= 0 and sum to 1 at most"
+        )
     if not (0 <= planted.zeros < 1 and 0 <= planted.shared_pixels < 0.5):
-        raise UsageError(f"zeros is {planted.zeros:g} and shared_pixels {planted.shared_pixels:g}: they are shares of the pixels")
+        raise UsageError(
+            f"zeros is {planted.zeros:g} and shared_pixels {planted.shared_pixels:g}: they are shares of the pixels"
+        )
 
 
 def _truth(design: Design, planted: Planted, entropy: int) -> str:
@@ -162,8 +173,15 @@ def _labels(design: Design, planted: Planted, entropy: int) -> dict[str, xr.Data
              (("model", design.models), ("seed", seeds))}  # fmt: skip
     levels = {f"{side}_{a}": (f"{side}_model", v) for side in ("source", "target") for a, v in design.axes.items()}
     transfer = _dataset({**sides, "image": images}, **levels).assign_coords(fraction=list(design.fractions))
-    groups["transfer"] = transfer.assign(source_available=(schema.SOURCE, exists), target_available=(schema.TARGET, exists))
-    groups["transfer"].attrs = {"operation": "keep", "ranking": "positive", "fill": "simulated", "control": "random"}
+    groups["transfer"] = transfer.assign(
+        source_available=(schema.SOURCE, exists), target_available=(schema.TARGET, exists)
+    )
+    groups["transfer"].attrs = {
+        "operation": "keep",
+        "ranking": "positive",
+        "fill": "simulated",
+        "control": "random",
+    }
     groups["relevance"].attrs = {"composite": "simulated", "explained_class_rule": "true"}
     if planted.shared_pixels:
         masks = draws.shared_masks(design.images, design.size, planted, np.random.default_rng([entropy, _SHARED]))
@@ -203,7 +221,9 @@ def _streamed(family: str) -> list[str]:
     return ["relevance"] if family == "relevance" else [p + score for p in prefixes for score in scores]
 
 
-def _in_memory(design: Design, planted: Planted, entropy: int, groups: dict[str, xr.Dataset], attrs: dict[str, str]) -> xr.DataTree:
+def _in_memory(
+    design: Design, planted: Planted, entropy: int, groups: dict[str, xr.Dataset], attrs: dict[str, str]
+) -> xr.DataTree:
     for family, info in schema.FAMILIES.items():
         dataset = groups[info.group]
         sizes = {**dataset.sizes, "y": design.size, "x": design.size}
@@ -213,7 +233,9 @@ def _in_memory(design: Design, planted: Planted, entropy: int, groups: dict[str,
             make = _maker(design, planted, entropy, block)
             for cell in np.argwhere(shards.available(dataset, info.outer)):
                 for name, values in make(tuple(int(k) for k in cell)).items():
-                    arrays[name][(*cell, ..., block.images, *((slice(None),) * (2 if family == "relevance" else 0)))] = values
+                    arrays[name][
+                        (*cell, ..., block.images, *((slice(None),) * (2 if family == "relevance" else 0)))
+                    ] = values
         decoded = {v.name: (v.dims, _decoded(arrays[v.name])) for v in specs}
         groups[info.group] = dataset.assign(decoded)
     root = xr.Dataset(attrs={"relstats_schema": schema.SCHEMA_VERSION, **store.provenance(), **attrs})
@@ -226,7 +248,9 @@ def _decoded(values: np.ndarray) -> np.ndarray:
     return np.where(values == schema.FILL["uint8"], np.nan, values).astype(np.float32)
 
 
-def _maker(design: Design, planted: Planted, entropy: int, block: shards.Shard) -> Callable[[tuple[int, ...]], dict[str, np.ndarray]]:
+def _maker(
+    design: Design, planted: Planted, entropy: int, block: shards.Shard
+) -> Callable[[tuple[int, ...]], dict[str, np.ndarray]]:
     """A function from a cell to its values for one block of images; what the cells share is drawn once."""
     n = len(range(*block.images.indices(design.images)))
     if block.family == "relevance":
@@ -234,12 +258,16 @@ def _maker(design: Design, planted: Planted, entropy: int, block: shards.Shard) 
     return _score_maker(design, planted, entropy, block, n)
 
 
-def _map_maker(design: Design, planted: Planted, entropy: int, block: shards.Shard, n: int) -> Callable[..., dict[str, np.ndarray]]:
+def _map_maker(
+    design: Design, planted: Planted, entropy: int, block: shards.Shard, n: int
+) -> Callable[..., dict[str, np.ndarray]]:
     layout = draws.fields(1, design.size, np.random.default_rng([entropy, _LAYOUT]))[0]
     rng = np.random.default_rng([entropy, _IMAGE_FIELDS, block.block])
     by_image = draws.fields(n, design.size, rng)
     by_level = [draws.fields(n, design.size, rng) for _ in range(int(design.levels.max()) + 1)]
-    shared = draws.shared_masks(design.images, design.size, planted, np.random.default_rng([entropy, _SHARED]))[block.images]
+    shared = draws.shared_masks(design.images, design.size, planted, np.random.default_rng([entropy, _SHARED]))[
+        block.images
+    ]
     level = dict(zip(design.networks, design.levels, strict=True))
 
     def make(cell: tuple[int, ...]) -> dict[str, np.ndarray]:
@@ -251,7 +279,9 @@ def _map_maker(design: Design, planted: Planted, entropy: int, block: shards.Sha
     return make
 
 
-def _score_maker(design: Design, planted: Planted, entropy: int, block: shards.Shard, n: int) -> Callable[..., dict[str, np.ndarray]]:
+def _score_maker(
+    design: Design, planted: Planted, entropy: int, block: shards.Shard, n: int
+) -> Callable[..., dict[str, np.ndarray]]:
     rng = np.random.default_rng([entropy, _SCORES, block.block])
     networks = draws.network_effects(design.levels, planted, np.random.default_rng([entropy, _NETWORKS]))
     base = draws.curve(np.array(design.fractions), planted)[:, np.newaxis]
@@ -267,7 +297,12 @@ def _score_maker(design: Design, planted: Planted, entropy: int, block: shards.S
     def controls(cell: tuple[int, ...]) -> dict[str, np.ndarray]:
         noise = np.random.default_rng([entropy, _SCORES, block.block, 2, position[cell]])
         whole = draws.observed(planted.full + 0.1 * planted.sd_image * noise.standard_normal(n), noise)
-        masked = draws.observed(planted.floor + 0 * base + planted.sd_image * noise.standard_normal((base.size, n)), noise)
-        return {**{f"unmasked_{k}": v for k, v in whole.items()}, **{f"random_{k}": v for k, v in masked.items()}}
+        masked = draws.observed(
+            planted.floor + 0 * base + planted.sd_image * noise.standard_normal((base.size, n)), noise
+        )
+        return {
+            **{f"unmasked_{k}": v for k, v in whole.items()},
+            **{f"random_{k}": v for k, v in masked.items()},
+        }
 
     return transfer if block.family == "transfer" else controls

@@ -1,0 +1,199 @@
+"""Which networks a contrast over an axis compares: levels, strata, and the linear functionals of the score matrix."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from relstats.errors import ImpossibleAnalysis, UsageError
+from relstats.stats import inference
+
+SYMMETRIC_EFFECTS = ("generalization_gap", "stability")
+#: Below this many networks in a level, an unbalanced design rejects too often.
+MIN_UNBALANCED = 4
+
+
+@dataclass(frozen=True)
+class Contrasts:
+    """All pairs of levels of an axis, within strata.
+
+    Attributes
+    ----------
+    pairs : list of (str, str)
+        First and second level of each contrast, in alphabetical order.
+    groups : ndarray of int, (contrast, network)
+        2 x stratum for the first level, 2 x stratum + 1 for the second, -1 for a network that takes no part.
+    level, stratum : ndarray of int, (network,)
+        Of each network, whether it takes part or not.
+    effects : tuple of str
+        Effects that the measure can have.
+    operators : dict
+        (contrast, effect) and (source level, target level) to the functional, where the design has one.
+    strata : list of str
+        The strata that hold both levels of some contrast.
+    warnings : tuple of str
+    """
+
+    axis: str
+    levels: list[str]
+    pairs: list[tuple[str, str]]
+    groups: np.ndarray
+    level: np.ndarray
+    stratum: np.ndarray
+    effects: tuple[str, ...]
+    operators: dict[tuple[int, str] | tuple[str, str], inference.Operator]
+    strata: list[str]
+    within: tuple[str, ...]
+    pooled: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def plan(
+    networks: pd.DataFrame,
+    axis: str,
+    *,
+    within: Sequence[str] | None = None,
+    pool: Sequence[str] = (),
+    symmetric: bool = False,
+) -> Contrasts:
+    """All contrasts over an axis.
+
+    Parameters
+    ----------
+    networks : DataFrame
+        One row a network: `model`, `seed`, and a column for each axis.
+    axis : str
+        Column whose levels are compared.
+    within : sequence of str, optional
+        Columns that define strata. Default: every other axis that varies, less `pool`.
+    pool : sequence of str
+        Axes that may differ within a stratum.
+    symmetric : bool
+        The measure has no direction.
+
+    Raises
+    ------
+    UsageError
+        No such axis.
+    ImpossibleAnalysis
+        One level only, or no stratum holds two.
+
+    Examples
+    --------
+    >>> networks = pd.DataFrame({"model": list("aabb"), "seed": list("0101"), "pretrain": ["i", "i", "v", "v"]})
+    >>> plan(networks, "pretrain").pairs
+    [('i', 'v')]
+    """
+    axes = [c for c in networks.columns if c not in ("model", "seed")]
+    _require_axes(axes, [axis], "axis")
+    _require_axes(axes, list(within or ()), "within")
+    _require_axes(axes, list(pool), "pool")
+    varying = [a for a in axes if a != axis and networks[a].nunique() > 1]
+    chosen = tuple(a for a in (varying if within is None else within) if a != axis and a not in pool)
+    mixed = tuple(a for a in varying if a not in chosen)
+    levels = sorted(networks[axis].unique())
+    if len(levels) < 2:
+        raise ImpossibleAnalysis(f"axis {axis!r} has one level, {levels[0]!r}: comparing needs two. Axes with more: "
+                                 f"{', '.join(a for a in axes if networks[a].nunique() > 1) or 'none'}")  # fmt: skip
+    keys = [" ".join(row) for row in networks[list(chosen)].astype(str).to_numpy()] if chosen else [""] * len(networks)
+    strata = sorted(set(keys))
+    stratum = np.array([strata.index(key) for key in keys])
+    level = np.array([levels.index(value) for value in networks[axis]])
+    pairs, groups = _pair_groups(stratum, level, levels)
+    if not pairs:
+        raise ImpossibleAnalysis(
+            f"axis {axis!r} is confounded with {', '.join(map(repr, chosen))}: at no level of it are there two levels of "
+            f"{axis!r}, so their effects cannot be told apart. Mix them on purpose with --pool {' '.join(chosen)}"
+        )
+    effects = SYMMETRIC_EFFECTS if symmetric else inference.EFFECTS
+    operators, missing = _operators(pairs, groups, effects)
+    operators |= _cell_operators(stratum, level, levels)
+    notes = [*missing, *_design_warnings(pairs, groups, axis)]
+    notes += [f"networks that differ on {a} are mixed: an effect may be one of {a}" for a in mixed]
+    used = [strata[s] for s in sorted({int(g) // 2 for g in groups.ravel() if g >= 0})]
+    return Contrasts(axis, levels, pairs, groups, level, stratum, effects, operators, used, chosen, mixed, tuple(notes))
+
+
+def _require_axes(axes: list[str], wanted: list[str], option: str) -> None:
+    for name in wanted:
+        if name not in axes:
+            near = difflib.get_close_matches(name, axes)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise UsageError(
+                f"--{option} {name!r}: models have no such label; they have {', '.join(axes) or 'none'}.{hint}"
+            )
+
+
+def _pair_groups(stratum: np.ndarray, level: np.ndarray, levels: list[str]) -> tuple[list[tuple[str, str]], np.ndarray]:
+    pairs, rows = [], []
+    for a, b in itertools.combinations(range(len(levels)), 2):
+        both = set(stratum[level == a]) & set(stratum[level == b])
+        if both:
+            part = np.isin(stratum, list(both)) & np.isin(level, (a, b))
+            pairs.append((levels[a], levels[b]))
+            rows.append(np.where(part, 2 * stratum + (level == b), -1))
+    return pairs, np.array(rows)
+
+
+def _operators(
+    pairs: list[tuple[str, str]], groups: np.ndarray, effects: tuple[str, ...]
+) -> tuple[dict[tuple[int, str] | tuple[str, str], inference.Operator], list[str]]:
+    operators: dict[tuple[int, str] | tuple[str, str], inference.Operator] = {}
+    lacking: dict[str, list[str]] = {}
+    for c, pair in enumerate(pairs):
+        cells, compact = np.unique(groups[c], return_inverse=True)
+        compact = compact - (cells[0] < 0)
+        for effect in effects:
+            weights = np.kron(np.eye(int(compact.max() + 1) // 2), inference.effect_weights(effect)) / (
+                (compact.max() + 1) // 2
+            )
+            if (_pairs_of(compact)[weights != 0] == 0).any():
+                lacking.setdefault(effect, []).append("|".join(pair))
+            else:
+                operators[c, effect] = inference.contrast_operator(compact, weights)
+    notes = [f"{effect} cannot be estimated for {', '.join(names)}: it needs two networks in each level and stratum"
+             for effect, names in lacking.items()]  # fmt: skip
+    return operators, notes
+
+
+def _pairs_of(groups: np.ndarray) -> np.ndarray:
+    """Number of (source, target) pairs in each cell, self pairs left out."""
+    sizes = np.bincount(groups[groups >= 0])
+    return np.outer(sizes, sizes) - np.diag(sizes)
+
+
+def _cell_operators(
+    stratum: np.ndarray, level: np.ndarray, levels: list[str]
+) -> dict[tuple[int, str] | tuple[str, str], inference.Operator]:
+    """Mean of each cell over the strata that have it."""
+    operators: dict[tuple[int, str] | tuple[str, str], inference.Operator] = {}
+    cells, groups = np.unique(stratum * len(levels) + level, return_inverse=True)
+    n_pairs = _pairs_of(groups)
+    for a, b in itertools.product(range(len(levels)), repeat=2):
+        same = cells[:, np.newaxis] // len(levels) == cells // len(levels)
+        chosen = same & (cells[:, np.newaxis] % len(levels) == a) & (cells % len(levels) == b) & (n_pairs > 0)
+        if chosen.any():
+            operators[levels[a], levels[b]] = inference.contrast_operator(groups, chosen / chosen.sum())
+    return operators
+
+
+def _design_warnings(pairs: list[tuple[str, str]], groups: np.ndarray, axis: str) -> list[str]:
+    notes = []
+    for pair, row in zip(pairs, groups, strict=True):
+        sizes = np.unique(row[row >= 0], return_counts=True)[1]
+        name = "|".join(pair)
+        if sizes.min() < 2:
+            notes.append(f"{name}: a level of {axis} has one network only, so nothing is known of other networks like it: "
+                         f"intervals and p-values are over images, for these networks")  # fmt: skip
+        elif sizes.min() < 3:
+            notes.append(f"{name}: a level of {axis} has two networks, too few to estimate the variance of agreement within "
+                         f"it: effects other than asymmetry are over images only, for these networks")  # fmt: skip
+        if sizes.min() != sizes.max() and sizes.min() < MIN_UNBALANCED:
+            notes.append(f"{name}: unbalanced ({sizes.min()} to {sizes.max()} networks a level) with fewer than "
+                         f"{MIN_UNBALANCED}: p-values are too small where networks vary unequally")  # fmt: skip
+    return notes

@@ -1,0 +1,453 @@
+"""Stability, generalization gap, asymmetry and its parts, over an axis of the models.
+
+Labels in, labels out. Scores come from `scores`, every number from `inference`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from relstats import store
+from relstats.errors import ImpossibleAnalysis, UsageError
+from relstats.stats import contrasts, inference
+from relstats.stats import scores as score_source
+from relstats.stats.contrasts import Contrasts
+from relstats.stats.scores import Scores, Tally
+
+REFERENCE = ("networks x images jackknife as in Gallas 2006 (doi:10.1016/j.acra.2005.12.011), degrees of freedom after "
+             "Satterthwaite 1946 (doi:10.2307/3002019)")  # fmt: skip
+CEILING, ABOVE_FLOOR = 0.98, 0.02
+_FIELDS = ("estimate", "statistic", "df", "p_value", "p_equivalence", "standard_error", "variance_networks", "variance_images",
+           "variance_interaction", "lower", "upper")  # fmt: skip
+
+
+def compare(
+    study: xr.DataTree | xr.Dataset,
+    *,
+    axis: str,
+    measure: str = "transfer",
+    score: str = "correct",
+    fraction: float | list[float] | None = None,
+    within: Sequence[str] | None = None,
+    pool: Sequence[str] = (),
+    ranking: str = "positive",
+    normalise: str = "none",
+    margin: float | None = None,
+    df: str = "satterthwaite",
+    level: float = 0.95,
+    n_resamples: int = 9999,
+    nan: str = "raise",
+    rng: np.random.Generator,
+) -> xr.Dataset:
+    """Do relevance maps generalize over the levels of an axis, and is one direction better than the other?
+
+    Parameters
+    ----------
+    study : DataTree or Dataset
+        A study, or just its `/transfer` or `/relevance` group.
+    axis : str
+        A label of the models, e.g. "pretrain". Every pair of its levels is a contrast, "a|b".
+    measure : {"transfer", "spearman", "pearson", "cosine", "iou", "dice", "capture"}
+        "transfer" and "capture" are directed; the others are symmetric and have no asymmetry.
+    score : {"correct", "probability", "margin"}
+        What is scored in transfer.
+    fraction : float or list of float, optional
+        Shares of the pixels, in (0, 1]. Default: all measured; 0.05, 0.1 and 0.2 for maps.
+    within : sequence of str, optional
+        Axes at each level of which the contrast is taken, and then averaged. Default: every other axis that varies.
+    pool : sequence of str
+        Axes to leave out of `within`: networks that differ on them are mixed.
+    ranking : {"positive", "absolute", "signed"}
+        How pixels are ranked for overlap and capture.
+    normalise : {"none", "target", "chance"}
+        "target": 0 is a target network's score on control masks of the same area and 1 its score on whole images (with the
+        variance of estimating both). "chance": 0 is 1 / number of classes.
+    margin : float, optional
+        Equivalence margin of `generalization_gap`, in units of the score. Default: 10 % of the mean within levels, above floor.
+    df : {"satterthwaite", "pooled"}
+        "pooled" has more power, and needs balanced designs with networks that vary alike.
+    level : float
+        Confidence level of the intervals.
+    n_resamples : int
+        Label swaps where they cannot be enumerated.
+    nan : {"raise", "omit"}
+        "omit" leaves out images on which a map is NaN, and counts them.
+    rng : numpy.random.Generator
+        For label swaps.
+
+    Returns
+    -------
+    xarray.Dataset
+        On `contrast` x `effect`: `estimate`, `ci`, `p_value` (two-way jackknife over networks and images: "is the effect 0
+        for networks like these and images like these?"), `p_adjusted` (Holm over contrasts), `p_swap` (label swap: "are the
+        labels irrelevant on these images?"), `min_p_swap`, `p_equivalence`, `statistic`, `df`, `variance_*`, `hedges_g`,
+        `n_networks`, `random`; with suffix `_by_fraction` for each fraction; `cell_mean`, `cell_ci`, `cell_flag` on
+        (`source_level`, `target_level`); `source_score`, `target_score` of each network. Effects, for levels a|b and cell
+        means XY = maps from X tested on Y, self pairs left out: `asymmetry` AB - BA, `source_effect` (AA + AB - BA - BB) / 2,
+        `target_effect` (AA + BA - AB - BB) / 2, `generalization_gap` (AA + BB - AB - BA) / 2, `stability` AA - BB. Asymmetry
+        is source effect minus target effect: an easier target alone makes one.
+
+        NaN: self pairs never matter; images with a NaN or all-zero map are left out and counted in the attributes; an
+        estimate that the design cannot give is NaN, and `warnings` says why.
+
+    Raises
+    ------
+    UsageError
+        Unknown axis, measure, score or fraction.
+    ImpossibleAnalysis
+        One level only, or the axis is confounded with another.
+    InvalidData
+        Incomplete, damaged, NaN (unless omitted) or infinite data, with the cells.
+
+    Notes
+    -----
+    Two-way jackknife: the variance over networks and over images, their interaction counted once. See `docs/statistics.md` for
+    its error rates.
+
+    Examples
+    --------
+    >>> import relstats
+    >>> rng = np.random.default_rng(1)
+    >>> study = relstats.simulate(models="2x1", seeds=4, images=50, size=8, rng=rng)
+    >>> result = compare(study, axis="pretrain", score="probability", rng=rng)
+    >>> bool(result["p_value"].sel(effect="source_effect").item() < 0.05)
+    True
+    """
+    _check_options(normalise, df, level, n_resamples)
+    source = partial(
+        score_source.from_study,
+        study,
+        measure=measure,
+        score=score,
+        fraction=fraction,
+        ranking=ranking,
+        nan=nan,
+    )
+    planned = partial(contrasts.plan, axis=axis, within=within, pool=pool, symmetric=measure in score_source.SYMMETRIC)
+    scores = source()
+    plan = planned(scores.networks)
+    moments, tally = _moments(scores, plan)
+    dead = [tuple(row) for row in scores.networks.loc[tally.zero_maps == scores.n_images, ["model", "seed"]].to_numpy()]
+    if dead:
+        scores = source(without=dead)
+        plan = planned(scores.networks)
+        moments, tally = _moments(scores, plan)
+    if moments is None:
+        raise ImpossibleAnalysis(f"no image has a score for every pair of networks ({tally.omitted_nan} left out for NaN, "
+                                 f"{tally.omitted_degenerate} for all-zero or constant maps). Nothing can be compared")  # fmt: skip
+    analyse = partial(_analyse, plan=plan, scores=scores, margin=margin, df=df, level=level)
+    control = None if scores.controls is None else _control_means(scores, moments.count)
+    if normalise != "none":
+        moments, control = _normalised(scores, plan, moments, normalise, control), None
+    result = analyse(moments, floor=0.0 if control is None else float(control[0].mean()))
+    if control is not None:
+        other = analyse(_normalised(scores, plan, moments, "target", control), floor=0.0)
+        result = result.assign({f"{name}_normalised": other[name] for name in ("estimate", "ci", "p_value")})
+        result["floor"] = ("fraction", control[0].mean(axis=0))
+    result = result.merge(_swaps(moments, plan, scores, n_resamples, rng)).merge(_networks(moments, plan, scores))
+    if len(plan.levels) > 2:
+        result = result.merge(_omnibus(moments, plan, scores, n_resamples, rng))
+    parameters = {"axis": axis, "measure": measure, "score": score, "normalise": normalise, "level": level, "df": df,
+                  "n_resamples": n_resamples, "nan": nan}  # fmt: skip
+    return _described(result, plan, scores, tally, dead, parameters)
+
+
+def _check_options(normalise: str, df: str, level: float, n_resamples: int) -> None:
+    for what, value, known in (
+        ("normalise", normalise, ("none", "target", "chance")),
+        ("df", df, ("satterthwaite", "pooled")),
+    ):
+        if value not in known:
+            raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
+    if not 0 < level < 1:
+        raise UsageError(f"level is {level}; a confidence level lies between 0 and 1, such as 0.95")
+    if n_resamples < 1:
+        raise UsageError(
+            f"n_resamples is {n_resamples}; give at least 1, and 1 / (n + 1) is the smallest p it can reach"
+        )
+
+
+def _moments(
+    scores: Scores, plan: Contrasts, transform: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+) -> tuple[inference.Moments | None, Tally]:
+    operators = list(plan.operators.values())
+
+    def one(block: np.ndarray, images: np.ndarray) -> inference.Moments:
+        return inference.block_moments(block if transform is None else transform(block, images), operators)
+
+    blocks, tally = scores.reduce(one)
+    return (inference.merge_moments(blocks) if blocks else None), tally
+
+
+def _control_means(scores: Scores, n_images: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean floor (network, fraction) and ceiling (network,) of each target."""
+    controls = scores.controls
+    assert controls is not None
+    sums, _ = scores.reduce(lambda _, images: [part.sum(axis=-1) for part in controls(images)])
+    floor, full = (np.sum(parts, axis=0) / n_images for parts in zip(*sums, strict=True))
+    return floor, full
+
+
+def _normalised(
+    scores: Scores,
+    plan: Contrasts,
+    raw: inference.Moments,
+    normalise: str,
+    control: tuple[np.ndarray, np.ndarray] | None,
+) -> inference.Moments:
+    if normalise == "chance":
+        if scores.n_classes is None:
+            raise ImpossibleAnalysis("chance correction needs the number of classes: add the coordinate target_n_classes to "
+                                     "/transfer, or use --normalise target")  # fmt: skip
+        chance = 1 / scores.n_classes.astype(float)[:, np.newaxis, np.newaxis]
+        moments, _ = _moments(scores, plan, lambda block, _: (block - chance) / (1 - chance))
+    else:
+        moments, _ = _moments(scores, plan, _by_target(scores, raw, control))
+    assert moments is not None  # there was an image with scores in the raw pass
+    return moments
+
+
+def _by_target(
+    scores: Scores, raw: inference.Moments, control: tuple[np.ndarray, np.ndarray] | None
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    controls = scores.controls
+    if controls is None or control is None:
+        raise ImpossibleAnalysis("target normalisation needs scores of whole images and of control masks (unmasked_* and "
+                                 "random_* in /transfer). Measure them, or use --normalise none")  # fmt: skip
+    floor, full = control
+    span = full[:, np.newaxis] - floor
+    if not (span > 0).all():
+        worst = scores.networks.iloc[int(np.argmin(span.min(axis=1)))]
+        raise ImpossibleAnalysis(f"{worst['model']} seed {worst['seed']} scores no better on whole images than on control masks "
+                                 f"(difference {span.min():.3g}): its scores cannot be normalised. Use --normalise none")  # fmt: skip
+    ratio = (raw.matrix[..., : span.shape[1]] - floor) / span
+
+    def transform(block: np.ndarray, images: np.ndarray) -> np.ndarray:
+        return inference.normalised_scores(block.astype(float), *controls(images), ratio, span)
+
+    return transform
+
+
+def _analyse(
+    moments: inference.Moments,
+    *,
+    plan: Contrasts,
+    scores: Scores,
+    margin: float | None,
+    df: str,
+    level: float,
+    floor: float,
+) -> xr.Dataset:
+    """Two-way jackknife of every contrast and effect, and of every cell."""
+    shape = (len(plan.pairs), len(plan.effects), len(scores.fractions) + 1)
+    out = {name: np.full(shape, np.nan) for name in _FIELDS}
+    random = np.full(shape[:2], "nothing", dtype=object)
+    for k, key in enumerate(plan.operators):
+        if isinstance(key[0], int):
+            where = key[0], plan.effects.index(key[1])
+            width = _margin(moments, plan, key[0], margin, floor) if key[1] == "generalization_gap" else None
+            found = inference.two_way_jackknife(moments, k, level=level, df=df, margin=width)
+            for name in _FIELDS:
+                out[name][where] = getattr(found, name)
+            random[where] = _random(found)
+    dims = ("contrast", "effect", "fraction")
+    interval = np.stack([out.pop("lower"), out.pop("upper")], axis=-1)
+    result = _primary_and_by_fraction({**{n: (dims, v) for n, v in out.items()}, "ci": ((*dims, "bound"), interval)})
+    result["random"] = (dims[:2], random)
+    result["p_adjusted"] = (dims[:2], np.apply_along_axis(inference.holm, 0, result["p_value"].values))
+    result["p_adjusted_by_fraction"] = (
+        dims,
+        np.apply_along_axis(inference.holm, 2, result["p_value_by_fraction"].values),
+    )
+    return result.merge(_cells(moments, plan, level)).assign_coords(_coords(plan, scores))
+
+
+def _random(found: inference.Jackknife) -> str:
+    """What the interval generalizes to."""
+    names = [
+        name for name, is_random in (("networks", found.networks_random), ("images", found.images_random)) if is_random
+    ]
+    return " and ".join(names) or "nothing"
+
+
+def _primary_and_by_fraction(variables: dict[str, tuple[tuple[str, ...], np.ndarray]]) -> xr.Dataset:
+    """The last entry of `fraction` is the mean over fractions, the primary result."""
+    result = xr.Dataset()
+    for name, (dims, values) in variables.items():
+        k = dims.index("fraction")
+        result[name] = (tuple(d for d in dims if d != "fraction"), values.take(-1, axis=k))
+        result[f"{name}_by_fraction"] = (dims, values.take(range(values.shape[k] - 1), axis=k))
+    return result
+
+
+def _coords(plan: Contrasts, scores: Scores) -> dict[str, object]:
+    names = np.array(["|".join(pair) for pair in plan.pairs], dtype=object)
+    levels = {f"{side}_level": np.array(plan.levels, dtype=object) for side in ("source", "target")}
+    return {"contrast": names, "effect": np.array(plan.effects, dtype=object), "bound": np.array(["lower", "upper"], dtype=object),
+            "fraction": scores.fractions, **levels}  # fmt: skip
+
+
+def _margin(moments: inference.Moments, plan: Contrasts, contrast: int, margin: float | None, floor: float) -> float:
+    """10 % of the mean agreement within the two levels, above the floor. It moves with the data, so it is reported."""
+    if margin is not None:
+        return margin
+    keys = list(plan.operators)
+    within = [inference.two_way_jackknife(moments, keys.index((x, x))).estimate[-1] for x in plan.pairs[contrast]]
+    return 0.1 * abs(float(np.mean(within)) - floor)
+
+
+def _cells(moments: inference.Moments, plan: Contrasts, level: float) -> xr.Dataset:
+    n = len(plan.levels)
+    mean, interval = np.full((n, n), np.nan), np.full((n, n, 2), np.nan)
+    for k, key in enumerate(plan.operators):
+        if isinstance(key[0], str):
+            where = plan.levels.index(key[0]), plan.levels.index(key[1])
+            found = inference.two_way_jackknife(moments, k, level=level)
+            mean[where], interval[where] = found.estimate[-1], (found.lower[-1], found.upper[-1])
+    dims = ("source_level", "target_level")
+    return xr.Dataset({"cell_mean": (dims, mean), "cell_ci": ((*dims, "bound"), interval)})
+
+
+def _swaps(
+    moments: inference.Moments, plan: Contrasts, scores: Scores, n_resamples: int, rng: np.random.Generator
+) -> xr.Dataset:
+    """Label swap of whole networks: the sharp null that labels are irrelevant on these images."""
+    shape = (len(plan.pairs), len(plan.effects), len(scores.fractions) + 1)
+    p, p_max, smallest = (
+        np.full(shape, np.nan),
+        np.full((*shape[:2], shape[2] - 1), np.nan),
+        np.full(shape[:2], np.nan),
+    )
+    rows = [inference.EFFECTS.index(effect) for effect in plan.effects]
+    for c, groups in enumerate(plan.groups):
+        part = groups >= 0
+        first, strata = groups[part] % 2 == 0, groups[part] // 2
+        labels, exact = inference.labelings(first, strata, n_resamples=n_resamples, rng=rng)
+        effects = inference.swap_effects(moments.matrix[np.ix_(part, part)], labels, strata)
+        p[c], p_max[c] = inference.swap_p(effects, exact)[rows], inference.max_t_p(effects[..., :-1])[rows]
+        smallest[c] = inference.smallest_p(labels, strata, exact)[rows]
+    result = _primary_and_by_fraction({"p_swap": (("contrast", "effect", "fraction"), p)})
+    result["p_max_t_by_fraction"] = (("contrast", "effect", "fraction"), p_max)
+    return result.assign(min_p_swap=(("contrast", "effect"), smallest))
+
+
+def _omnibus(
+    moments: inference.Moments, plan: Contrasts, scores: Scores, n_resamples: int, rng: np.random.Generator
+) -> xr.Dataset:
+    """Do any of the levels differ? Label permutation over all of them, in the strata that hold two networks of each."""
+    p = np.full((3, len(scores.fractions) + 1), np.nan)
+    level, stratum = plan.level, plan.stratum
+    sizes = np.array(
+        [np.bincount(level[stratum == s], minlength=len(plan.levels)).min() for s in range(stratum.max() + 1)]
+    )
+    strata = np.where(sizes[stratum] >= 2, stratum, -1)
+    if (strata >= 0).any():
+        found = inference.omnibus(moments.matrix, level, strata, n_resamples=n_resamples, rng=rng)
+        p = np.stack([found.p_source, found.p_target, found.p_gap])
+    names = ("source_effect", "target_effect", "generalization_gap")
+    rows = [names.index(effect) if effect in names else None for effect in plan.effects]
+    values = np.array([np.full(p.shape[1], np.nan) if k is None else p[k] for k in rows])
+    return _primary_and_by_fraction({"p_omnibus": (("effect", "fraction"), values)})
+
+
+def _networks(moments: inference.Moments, plan: Contrasts, scores: Scores) -> xr.Dataset:
+    """Node scores of each network (the points behind the effects) and the effect sizes that they give."""
+    shape = (len(plan.pairs), len(scores.networks))
+    nodes = {name: np.full(shape, np.nan) for name in ("source_score", "target_score")}
+    for c, groups in enumerate(plan.groups):
+        for stratum in np.unique(groups[groups >= 0] // 2):
+            part = np.flatnonzero(groups // 2 == stratum)
+            if np.bincount(groups[part] % 2, minlength=2).min() >= 2:
+                found = inference.node_scores(moments.matrix[np.ix_(part, part)][..., -1:], groups[part] % 2)
+                for name, values in zip(nodes, found, strict=True):
+                    nodes[name][c, part] = values[:, 0]
+    result = xr.Dataset({name: (("contrast", "network"), values) for name, values in nodes.items()})
+    if len(plan.effects) == len(inference.EFFECTS):
+        difference = nodes["source_score"] - nodes["target_score"]
+        sizes = [[inference.hedges_g(values[c], plan.groups[c]) for values in (difference, *nodes.values())]
+                 for c in range(shape[0])]  # fmt: skip
+        wide = np.column_stack([np.array(sizes).reshape(-1, 3), np.full((shape[0], 2), np.nan)])
+        result["hedges_g"] = (("contrast", "effect"), wide)
+    labels = {f"network_{c}": ("network", scores.networks[c].to_numpy(dtype=object)) for c in scores.networks}
+    return result.assign_coords(labels)
+
+
+def _described(
+    result: xr.Dataset,
+    plan: Contrasts,
+    scores: Scores,
+    tally: Tally,
+    dead: list[tuple[str, str]],
+    parameters: dict[str, Any],
+) -> xr.Dataset:
+    """Counts, flags, and in words: what was done, what it generalizes to, what is wrong with it."""
+    counts = [int((groups >= 0).sum()) for groups in plan.groups]
+    result = result.assign(n_networks=("contrast", counts), n_images=((), tally.images))
+    flags = _flags(result, parameters)
+    result["cell_flag"] = (("source_level", "target_level"), flags)
+    notes = list(plan.warnings)
+    notes += [
+        f"{len(dead)} network(s) left out: all their maps are zero ({', '.join(' seed '.join(d) for d in dead[:3])})"
+    ] * bool(dead)
+    notes += [f"{tally.omitted_nan} image(s) left out for NaN"] * bool(tally.omitted_nan)
+    notes += [f"{tally.omitted_degenerate} image(s) left out: a map is all zero or constant"] * bool(
+        tally.omitted_degenerate
+    )
+    notes += [f"cell {a} on {b} is at the {flag}: differences there mean little" for (a, b), flag in
+              zip([(a, b) for a in plan.levels for b in plan.levels], flags.ravel(), strict=True) if flag]  # fmt: skip
+    floors = result["min_p_swap"].min("effect").values
+    notes += [f"{name}: with {n} networks the label swap cannot give p below {floor:.3g}" for name, n, floor in
+              zip(result["contrast"].values, counts, floors, strict=True) if floor > 1 - parameters["level"]]  # fmt: skip
+    return result.assign_attrs(
+        statistic="compare", **{k: _plain(v) for k, v in parameters.items()}, within=list(plan.within), pooled=list(plan.pooled),
+        strata=plan.strata, method=_method(plan, tally, parameters), population=_population(result, tally, parameters),
+        min_p=float(np.nanmin(result["min_p_swap"].values)), warnings=notes, n_images_omitted=tally.omitted_nan + tally.omitted_degenerate,
+        **{f"transfer_{k}": v for k, v in scores.attrs.items()}, **store.provenance(),
+    )  # fmt: skip
+
+
+def _plain(value: object) -> str | float | int:
+    return value if isinstance(value, (str, float, int)) else json.dumps(value)
+
+
+def _flags(result: xr.Dataset, parameters: dict[str, Any]) -> np.ndarray:
+    """Cells at the ceiling, or at the floor of control masks: contrasts of such cells are compressed."""
+    mean = result["cell_mean"].values
+    flags = np.full(mean.shape, "", dtype=object)
+    if parameters["measure"] != "transfer" or parameters["score"] == "margin" or parameters["normalise"] != "none":
+        return flags
+    flags[mean > CEILING] = "ceiling"
+    if "floor" in result:
+        flags[mean < result["floor"].values.mean() + ABOVE_FLOOR] = "floor"
+    return flags
+
+
+def _population(result: xr.Dataset, tally: Tally, parameters: dict[str, Any]) -> str:
+    kinds = sorted({str(kind) for kind in result["random"].values.ravel()})
+    networks = (
+        f"{int(result['n_networks'].values.min())} to {int(result['n_networks'].values.max())} networks a contrast"
+    )
+    return f"inference over {'; '.join(kinds)} like those measured ({networks}, {tally.images} images)"
+
+
+def _method(plan: Contrasts, tally: Tally, parameters: dict[str, Any]) -> str:
+    what = {"transfer": f"transfer of the most relevant pixels ({parameters['score']})"}.get(
+        str(parameters["measure"]), f"agreement of maps ({parameters['measure']})")  # fmt: skip
+    strata = f", within each level of {' and '.join(plan.within)} and averaged" if plan.within else ""
+    per_level = {pair: [int((groups == g).sum()) for g in np.unique(groups[groups >= 0])]
+                 for pair, groups in zip(plan.pairs, plan.groups, strict=True)}  # fmt: skip
+    sizes = sorted({n for counts in per_level.values() for n in counts})
+    seeds = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    return (
+        f"{what.capitalize()} was compared over {plan.axis} ({', '.join(plan.levels)}){strata}, with {seeds} networks a level and "
+        f"{tally.images} images; self pairs were left out. Contrasts of cell means are means over fractions. Standard errors, "
+        f"{100 * float(parameters['level']):g} % intervals and p-values come from a two-way jackknife over networks and images "
+        f"with t and {str(parameters['df']).capitalize()} degrees of freedom ({REFERENCE}), Holm-adjusted over contrasts. "
+        f"p_swap permutes the labels of whole networks: the sharp null that labels are irrelevant on these images."
+    )

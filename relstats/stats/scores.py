@@ -1,0 +1,276 @@
+"""Where the network x network scores of each image come from: transfer, or the agreement of two maps.
+
+Both kinds are read in blocks of images, (source network, target network, fraction, image), so that a statistic sees the
+same thing whatever was measured, and never a whole cube.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from relstats import schema, shards, store
+from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
+from relstats.stats import agreement
+
+MEASURES = ("transfer", "spearman", "pearson", "cosine", "iou", "dice", "capture")
+SYMMETRIC = ("spearman", "pearson", "cosine", "iou", "dice")
+BY_FRACTION = ("transfer", "iou", "dice", "capture")
+SCORES = ("correct", "probability", "margin")
+Reduced = TypeVar("Reduced")
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What was left out of a block of images, and why. `zero_maps` counts all-zero maps of each network."""
+
+    images: int
+    omitted_nan: int
+    omitted_degenerate: int
+    zero_maps: np.ndarray
+    nan_cells: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Network x network scores by blocks of images.
+
+    Attributes
+    ----------
+    networks : DataFrame
+        One row a network: `model`, `seed` and one column for each axis.
+    fractions : ndarray
+        Fractions of the pixels; NaN alone where the measure has none.
+    n_images : int
+    reduce : callable
+        Applies a function of a block (network, network, fraction, image) and the positions of its images to all blocks;
+        returns the list of results and the total `Tally`.
+    controls : callable or None
+        From positions of images to the floor (control masks; network, fraction, image) and the ceiling (unmasked; network,
+        image) of each target network.
+    n_classes : ndarray or None
+        Number of classes of each target network.
+    """
+
+    networks: pd.DataFrame
+    fractions: np.ndarray
+    n_images: int
+    reduce: Callable[[Callable[[np.ndarray, np.ndarray], Any]], tuple[list[Any], Tally]]
+    controls: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
+    n_classes: np.ndarray | None = None
+    attrs: Mapping[str, str] = field(default_factory=dict)
+
+
+def from_study(
+    study: xr.DataTree | xr.Dataset,
+    *,
+    measure: str,
+    score: str = "correct",
+    fraction: float | list[float] | None = None,
+    ranking: str = "positive",
+    nan: str = "raise",
+    without: Collection[tuple[str, str]] = (),
+) -> Scores:
+    """The scores that a measure asks for.
+
+    Parameters
+    ----------
+    study : DataTree or Dataset
+        A study, or just its `/transfer` or `/relevance` group.
+    measure : str
+        One of `MEASURES`.
+    score : {"correct", "probability", "margin"}
+        For the measure "transfer".
+    fraction : float or list of float, optional
+        Fractions of the pixels. Default: all that were measured, or 5, 10 and 20 % for maps.
+    ranking : {"positive", "absolute", "signed"}
+        How pixels of maps are ranked for masks.
+    nan : {"raise", "omit"}
+        What to do with images on which a map or score is NaN.
+    without : collection of (model, seed)
+        Networks to leave out of maps.
+
+    Raises
+    ------
+    UsageError
+        Unknown measure, score or fraction; the study has no such group.
+    InvalidData
+        The group is incomplete.
+    """
+    for what, value, known in (
+        ("measure", measure, MEASURES),
+        ("score", score, SCORES),
+        ("nan", nan, ("raise", "omit")),
+    ):
+        if value not in known:
+            raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
+    group = "transfer" if measure == "transfer" else "relevance"
+    if isinstance(study, xr.DataTree):
+        if group not in study.children:
+            has = ", ".join(study.children) or "nothing"
+            raise UsageError(f"measure {measure!r} needs /{group}; this study has {has}. Use --measure "
+                             f"{'spearman' if group == 'transfer' else 'transfer'} or add /{group}")  # fmt: skip
+        store.require_complete(study, group)
+        study = study[group].to_dataset()
+    if group == "transfer":
+        return _from_transfer(study, score, fraction, nan)
+    return _from_maps(study, measure, fraction, ranking, nan, without)
+
+
+def _from_transfer(dataset: xr.Dataset, score: str, fraction: float | list[float] | None, nan: str) -> Scores:
+    if score not in dataset:
+        has = ", ".join(s for s in SCORES if s in dataset)
+        raise UsageError(f"score {score!r} was not measured; this study has {has}. Use --score")
+    dataset = _select_fractions(dataset, fraction)
+    cells, table = _square(dataset)
+    array = dataset[score].transpose(*schema.SOURCE, *schema.TARGET, "fraction", "image")
+    pairs = [source + target for source in cells for target in cells]
+    n = len(cells)
+
+    def reduce(function: Callable[[np.ndarray, np.ndarray], Reduced]) -> tuple[list[Reduced], Tally]:
+        def one(block: np.ndarray, images: slice) -> tuple[Reduced | None, Tally]:
+            scores = block.reshape(n, n, *block.shape[1:])
+            keep = _complete(scores)
+            missing = np.isnan(scores).any(axis=2) & ~np.eye(n, dtype=bool)[..., np.newaxis]
+            tally = Tally(int(keep.sum()), int((~keep).sum()), 0, np.zeros(n, int), _name_cells(missing, table, images))
+            return _apply(function, scores, keep, images), tally
+
+        return _gather(shards.over_images(array, pairs, one), nan, f"/transfer/{score}")
+
+    controls = None
+    if {f"unmasked_{score}", f"random_{score}"} <= set(dataset.data_vars):
+        controls = partial(_controls, dataset, score, cells)
+    classes = dataset.coords.get("target_n_classes")
+    n_classes = None if classes is None else np.array([classes.values[m] for m, _ in cells])
+    attrs = {k: str(dataset.attrs[k]) for k in ("operation", "fill", "ranking", "control") if k in dataset.attrs}
+    return Scores(table, dataset["fraction"].values, dataset.sizes["image"], reduce, controls, n_classes, attrs)
+
+
+def _controls(
+    dataset: xr.Dataset, score: str, cells: list[tuple[int, ...]], images: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    block, within = slice(int(images[0]), int(images[-1]) + 1), images - images[0]
+    floor = dataset[f"random_{score}"].transpose(*schema.TARGET, "fraction", "image")
+    full = dataset[f"unmasked_{score}"].transpose(*schema.TARGET, "image")
+    values = [shards.read_block(a, cells, block)[..., within].astype(float) for a in (floor, full)]
+    return values[0], values[1]
+
+
+def _select_fractions(dataset: xr.Dataset, fraction: float | list[float] | None) -> xr.Dataset:
+    if fraction is None:
+        return dataset
+    has = dataset["fraction"].values
+    wanted = np.atleast_1d(np.asarray(fraction, float))
+    index = [np.flatnonzero(np.isclose(has, f, rtol=1e-9, atol=0)) for f in wanted]
+    if any(len(found) != 1 for found in index):
+        raise UsageError(f"fraction {wanted.tolist()} was not measured; this study has {has.tolist()}")
+    return dataset.isel(fraction=[int(found[0]) for found in index])
+
+
+def _square(dataset: xr.Dataset) -> tuple[list[tuple[int, ...]], pd.DataFrame]:
+    """Networks that are both source and target, in one order, with their labels."""
+    sides = [_network_table(dataset, f"{side}_") for side in ("source", "target")]
+    ids = [set(map(str, zip(table["model"], table["seed"], strict=True))) for table in sides]
+    problems = schema.disagreement(ids[0], ids[1], "sources", "targets")
+    if problems:
+        raise ImpossibleAnalysis(f"comparing needs each network both as source and as target: {problems[0].what}")
+    source, target = (t.set_index(["model", "seed"], drop=False) for t in sides)
+    if not source["cell"].equals(target["cell"].reindex(source.index)):
+        raise InvalidData("sources and targets are in another order: select one order first, e.g. "
+                          ".sel(target_model=source_model labels)")  # fmt: skip
+    return list(source["cell"]), source.drop(columns="cell").reset_index(drop=True)
+
+
+def _network_table(dataset: xr.Dataset, prefix: str = "") -> pd.DataFrame:
+    dims = tuple(f"{prefix}{d}" for d in schema.NETWORK)
+    cells = shards.networks(dataset, dims)
+    columns = {"model": [str(dataset[dims[0]].values[m]) for m, _ in cells],
+               "seed": [str(dataset[dims[1]].values[s]) for _, s in cells]}  # fmt: skip
+    axes = {a: [levels[m] for m, _ in cells] for a, levels in schema.axes(dataset, prefix).items() if a != "n_classes"}
+    return pd.DataFrame({**columns, **axes, "cell": cells}, dtype=object)
+
+
+def _from_maps(dataset: xr.Dataset, measure: str, fraction: float | list[float] | None, ranking: str, nan: str,
+               without: Collection[tuple[str, str]]) -> Scores:  # fmt: skip
+    fractions = np.atleast_1d(np.asarray((0.05, 0.1, 0.2) if fraction is None else fraction, float))
+    if not ((fractions > 0) & (fractions <= 1)).all():
+        raise UsageError(f"fraction {fractions.tolist()} is outside (0, 1]: give shares of the pixels")
+    if measure not in BY_FRACTION:
+        fractions = np.array([np.nan])
+    table = _network_table(dataset)
+    left_out = [key in without for key in zip(table["model"], table["seed"], strict=True)]
+    table = table[~np.array(left_out)].reset_index(drop=True)
+    cells = list(table.pop("cell"))
+    array = dataset["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
+
+    def reduce(function: Callable[[np.ndarray, np.ndarray], Reduced]) -> tuple[list[Reduced], Tally]:
+        score = partial(_agreement_block, function, measure, tuple(fractions), ranking, table)
+        return _gather(shards.over_images(array, cells, score), nan, "/relevance/relevance")
+
+    return Scores(table, fractions, dataset.sizes["image"], reduce, attrs={"ranking": ranking})
+
+
+def _agreement_block[Reduced](
+    function: Callable[[np.ndarray, np.ndarray], Reduced], measure: str, fractions: tuple[float, ...], ranking: str,
+    table: pd.DataFrame, block: np.ndarray, images: slice,
+) -> tuple[Reduced | None, Tally]:  # fmt: skip
+    maps = block.reshape(*block.shape[:2], -1)
+    total = maps.sum(axis=-1, dtype=float)
+    if np.isinf(maps, where=~np.isfinite(total)[..., np.newaxis], out=np.zeros(maps.shape, bool)).any():
+        where = _name_cells(np.isinf(maps).any(axis=-1), table, images)
+        raise InvalidData(f"/relevance/relevance is infinite in {', '.join(where[:3])}: a mean over it means nothing "
+                          f"(float16 overflows at 65504). Compute it in float32")  # fmt: skip
+    missing = np.isnan(total)
+    present = ~missing.any(axis=0)
+    scores = np.full((len(maps), len(maps), len(fractions), maps.shape[1]), np.nan)
+    if present.any():
+        scores[..., present] = agreement.agreement(maps[:, present], measure, fractions=fractions, ranking=ranking)
+    keep = _complete(scores)
+    zero_maps = (~maps.any(axis=-1)).sum(axis=1)
+    tally = Tally(
+        int(keep.sum()),
+        int((~present).sum()),
+        int((present & ~keep).sum()),
+        zero_maps,
+        _name_cells(missing, table, images),
+    )
+    return _apply(function, scores, keep, images), tally
+
+
+def _name_cells(where: np.ndarray, table: pd.DataFrame, images: slice) -> tuple[str, ...]:
+    names = [f"{model} seed {seed}" for model, seed in zip(table["model"], table["seed"], strict=True)]
+    return tuple(
+        f"{' on '.join(names[k] for k in index[:-1])}, image {images.start + index[-1]}" for index in np.argwhere(where)
+    )
+
+
+def _complete(scores: np.ndarray) -> np.ndarray:
+    """Images on which every pair of networks has a score. Self pairs do not matter."""
+    return ~np.isnan(scores[~np.eye(len(scores), dtype=bool)]).any(axis=(0, 1))
+
+
+def _apply[Reduced](
+    function: Callable[[np.ndarray, np.ndarray], Reduced], scores: np.ndarray, keep: np.ndarray, images: slice
+) -> Reduced | None:
+    return function(scores[..., keep], np.flatnonzero(keep) + images.start) if keep.any() else None
+
+
+def _gather[Reduced](results: list[tuple[Reduced | None, Tally]], nan: str, where: str) -> tuple[list[Reduced], Tally]:
+    tallies = [tally for _, tally in results]
+    cells = [cell for tally in tallies for cell in tally.nan_cells]
+    if cells and nan == "raise":
+        raise InvalidData(f"{where}: NaN in {len(cells)} cell(s) (e.g. {'; '.join(cells[:3])}). Mend them, or leave these "
+                          f"images out on purpose with --nan omit")  # fmt: skip
+    total = Tally(
+        sum(tally.images for tally in tallies),
+        sum(tally.omitted_nan for tally in tallies),
+        sum(tally.omitted_degenerate for tally in tallies),
+        np.sum([tally.zero_maps for tally in tallies], axis=0),
+    )
+    return [value for value, _ in results if value is not None], total
