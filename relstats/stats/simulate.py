@@ -64,6 +64,7 @@ def simulate(
     fractions: Sequence[float] = (0.1, 0.2, 0.4),
     planted: Planted | None = None,
     force: bool = False,
+    progress: Callable[[int, int], None] | None = None,
     rng: np.random.Generator,
 ) -> xr.DataTree:
     """Simulate a study with planted effects.
@@ -84,6 +85,8 @@ def simulate(
         Effects on the first axis and variances.
     force : bool
         Replace a study at `path`.
+    progress : callable, optional
+        Called with the number of shards written and to write.
     rng : numpy.random.Generator
         One number is drawn from it; it decides everything.
 
@@ -112,7 +115,7 @@ def simulate(
     groups = _labels(design, planted, entropy)
     if path is None:
         return _in_memory(design, planted, entropy, groups, attrs)
-    _write(path, design, planted, entropy, groups, attrs, force)
+    _write(path, design, planted, entropy, groups, attrs, force, progress)
     return store.open_study(path)
 
 
@@ -200,18 +203,21 @@ def _blocks(n_images: int, family: str) -> Iterator[shards.Shard]:
 
 
 def _write(path: str | Path, design: Design, planted: Planted, entropy: int, groups: dict[str, xr.Dataset],
-           attrs: dict[str, str], force: bool) -> None:  # fmt: skip
+           attrs: dict[str, str], force: bool, progress: Callable[[int, int], None] | None) -> None:  # fmt: skip
     store.begin_study(path, {**attrs, **{k: v for k, v in store.provenance().items() if k != "created"}}, force=force)
     for group, dataset in groups.items():
         streamed = {f: _streamed(f) for f, info in schema.FAMILIES.items() if info.group == group}
         store.add_group(path, group, dataset, streamed, attrs["truth"], y=design.size, x=design.size)
-    for family in schema.FAMILIES:
-        missing = shards.unfinished(path, family)
-        for block in sorted({shard.block for shard in missing}):
-            make = _maker(design, planted, entropy, shards.Shard(family, (), block))
-            for shard in missing:
-                if shard.block == block:
-                    shards.write_shard(path, shard, make(shard.cell))
+    # block by block: what the networks share on a block of images is drawn once
+    missing = [shard for family in schema.FAMILIES for shard in shards.unfinished(path, family)]
+    missing.sort(key=lambda shard: (list(schema.FAMILIES).index(shard.family), shard.block))
+    drawn, make = None, None
+    for done, shard in enumerate(missing, start=1):
+        if make is None or drawn != (shard.family, shard.block):
+            drawn, make = (shard.family, shard.block), _maker(design, planted, entropy, shard)
+        shards.write_shard(path, shard, make(shard.cell))
+        if progress:
+            progress(done, len(missing))
     shards.sweep(path)
 
 
