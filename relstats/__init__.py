@@ -22,6 +22,8 @@ _HOMES = {
     "compare": "relstats.stats.generalize",
     "similarity": "relstats.stats.similarity",
     "power": "relstats.stats.power",
+    "power_table": "relstats.stats.power",
+    "pilot_components": "relstats.stats.pilot",
 }
 
 __all__ = ["__version__", *_HOMES]

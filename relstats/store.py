@@ -201,7 +201,7 @@ def add_group(
         return False
     with _scratch(path) as scratch:
         small = dataset.drop_vars([name for names in streamed.values() for name in names], errors="ignore")
-        _storable(small).to_zarr(scratch / "new", group=group, mode="w", zarr_format=3, consolidated=False)
+        _write(small, scratch / "new", group)
         new = zarr.open_group(str(scratch / "new"), mode="r+", use_consolidated=False)
         new[group].attrs["relstats_plan"] = plan
         for family, names in streamed.items():
@@ -282,7 +282,7 @@ def save_result(path: str | Path, name: str, result: xr.Dataset) -> None:
     path = Path(path)
     zarr.open_group(str(path), mode="r+", use_consolidated=False).require_group("results")
     with _scratch(path) as scratch:
-        _storable(result).to_zarr(scratch / "new", mode="w", zarr_format=3, consolidated=False)
+        _write(result, scratch / "new", None)
         _replace(scratch / "new", path / "results" / name, scratch / "old")
 
 
@@ -310,6 +310,11 @@ def _now() -> str:
     # SOURCE_DATE_EPOCH is the convention for builds that must come out the same, byte for byte
     seconds = float(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def _write(dataset: xr.Dataset, path: Path, group: str | None) -> None:
+    # write_empty_chunks: or an array of fill values is not there, and reading it back is refused
+    _storable(dataset).to_zarr(path, group=group, mode="w", zarr_format=3, consolidated=False, write_empty_chunks=True)
 
 
 def _storable(dataset: xr.Dataset) -> xr.Dataset:

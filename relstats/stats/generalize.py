@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from relstats import store
+from relstats import shards, store
 from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.stats import contrasts, inference
 from relstats.stats import scores as score_source
@@ -45,7 +45,7 @@ def compare(
     nan: str = "raise",
     rng: np.random.Generator,
 ) -> xr.Dataset:
-    """Do relevance maps generalize over the levels of an axis, and is one direction better than the other?
+    """Test whether relevance maps generalize over the levels of an axis, and which direction is better.
 
     Parameters
     ----------
@@ -156,6 +156,18 @@ def compare(
     parameters = {"axis": axis, "measure": measure, "score": score, "normalise": normalise, "level": level, "df": df,
                   "n_resamples": n_resamples, "nan": nan}  # fmt: skip
     return _described(result, plan, scores, tally, dead, parameters)
+
+
+def describe(
+    study: xr.DataTree, *, axis: str, measure: str, within: Sequence[str] | None, pool: Sequence[str], **selection: Any
+) -> str:
+    """What `compare` would do, without doing it."""
+    scores = score_source.from_study(study, measure=measure, **selection)
+    plan = contrasts.plan(scores.networks, axis, within=within, pool=pool, symmetric=measure in score_source.SYMMETRIC)
+    names = ", ".join("|".join(pair) for pair in plan.pairs)
+    n, blocks = len(scores.networks), shards.BLOCK_VALUES * 4 / 1e6
+    return (f"{measure} of {n} networks ({n * n - n} pairs) on {scores.n_images} images, {len(plan.effects)} effects of {names}"
+            f"{' within ' + ', '.join(plan.within) if plan.within else ''}; blocks of {blocks:.0f} MB")  # fmt: skip
 
 
 def _check_options(normalise: str, df: str, level: float, n_resamples: int) -> None:
@@ -389,6 +401,8 @@ def _described(
     """Counts, flags, and in words: what was done, what it generalizes to, what is wrong with it."""
     counts = [int((groups >= 0).sum()) for groups in plan.groups]
     result = result.assign(n_networks=("contrast", counts), n_images=((), tally.images))
+    if np.isnan(scores.fractions).all():
+        result = result.drop_dims("fraction")
     flags = _flags(result, parameters)
     result["cell_flag"] = (("source_level", "target_level"), flags)
     notes = list(plan.warnings)
@@ -430,9 +444,8 @@ def _flags(result: xr.Dataset, parameters: dict[str, Any]) -> np.ndarray:
 
 def _population(result: xr.Dataset, tally: Tally, parameters: dict[str, Any]) -> str:
     kinds = sorted({str(kind) for kind in result["random"].values.ravel()})
-    networks = (
-        f"{int(result['n_networks'].values.min())} to {int(result['n_networks'].values.max())} networks a contrast"
-    )
+    sizes = sorted({int(n) for n in result["n_networks"].values})
+    networks = f"{' to '.join(str(n) for n in {sizes[0]: 0, sizes[-1]: 0})} networks a contrast"
     return f"inference over {'; '.join(kinds)} like those measured ({networks}, {tally.images} images)"
 
 

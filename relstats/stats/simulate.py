@@ -119,6 +119,22 @@ def simulate(
     return store.open_study(path)
 
 
+def describe(*, models: str, seeds: int | Sequence[int], images: int, size: int, fractions: Sequence[float]) -> str:
+    """What a simulated study would hold, in a line.
+
+    Examples
+    --------
+    >>> describe(models="2x2", seeds=5, images=200, size=64, fractions=[0.1])
+    '4 models, 20 networks, 200 images of 64 x 64: 16 MB a network block at most, 66 MB of maps, 0.4 MB of scores'
+    """
+    design = _design(models, seeds, images, size, fractions)
+    n = len(design.networks)
+    maps, scores = n * images * size**2 * 4, n**2 * images * len(design.fractions) * 5
+    block = min(images, schema.FAMILIES["relevance"].images_per_shard) * size**2 * 4 * 10
+    return (f"{len(design.models)} models, {n} networks, {images} images of {size} x {size}: {block / 1e6:.0f} MB a network block "
+            f"at most, {maps / 1e6:.0f} MB of maps, {scores / 1e6:.1f} MB of scores")  # fmt: skip
+
+
 def _design(models: str, seeds: int | Sequence[int], images: int, size: int, fractions: Sequence[float]) -> Design:
     try:
         counts = [int(n) for n in models.lower().split("x")]

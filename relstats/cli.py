@@ -1,0 +1,317 @@
+"""The command line: each command parses, calls one function and prints. Results go to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from relstats import __version__
+from relstats.errors import RelstatsError, UsageError
+
+app = typer.Typer(
+    name="relstats", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
+    help="Compare relevance maps across networks. Start with: relstats simulate study.zarr",
+)  # fmt: skip
+
+#: Options that take several values, as in `--networks 3 5 10`.
+_SEVERAL = {
+    "power": {"--networks", "--images"},
+    "compare": {"--within", "--pool", "--fraction"},
+    "simulate": {"--seeds", "--fraction"},
+}
+
+Study = Annotated[str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")]
+Seed = Annotated[int, typer.Option(help="Seed of the random numbers; it is recorded.", min=0)]
+
+
+def _version(show: bool) -> None:
+    if show:
+        print(f"relstats {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False) -> None:
+    pass
+
+
+@app.command()
+def simulate(
+    out: Annotated[str, typer.Argument(help="Where to write the study.", metavar="OUT.zarr", show_default=False)],
+    models: Annotated[str, typer.Option(help="Levels of pretrain x task (x architecture).")] = "2x2",
+    seeds: Annotated[
+        list[int] | None, typer.Option(help="Networks a model; several numbers: one for each. [default: 5]")
+    ] = None,
+    images: Annotated[int, typer.Option(min=1)] = 200,
+    size: Annotated[int, typer.Option(help="Height and width of a map, in pixels.", min=4)] = 64,
+    fraction: Annotated[list[float] | None, typer.Option(help="Shares of pixels kept. [default: 0.1 0.2 0.4]")] = None,
+    shared: Annotated[float, typer.Option(help="Share of pixels that every network finds relevant.")] = 0.0,
+    seed: Seed = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace a study that is there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and stop.")] = False,
+) -> None:
+    r"""Write a study with planted effects, to try things out or to plan one.
+
+    An interrupted run is resumed by the same command.
+
+    \b
+    Example:
+      relstats simulate study.zarr --models 2x2 --seeds 5 --images 200 --size 64 --seed 1
+    """
+    import numpy as np
+
+    from relstats.stats.planted import Planted
+    from relstats.stats.simulate import describe
+    from relstats.stats.simulate import simulate as run
+    from relstats.terminal import note, progress
+
+    per_model = 5 if not seeds else seeds[0] if len(seeds) == 1 else seeds
+    fractions = fraction or (0.1, 0.2, 0.4)
+    note(describe(models=models, seeds=per_model, images=images, size=size, fractions=fractions))
+    if dry_run:
+        return
+    with progress("writing shards") as advance:
+        run(out, models=models, seeds=per_model, images=images, size=size, fractions=fractions, force=force,
+            planted=Planted(shared_pixels=shared), progress=advance, rng=np.random.default_rng(seed))  # fmt: skip
+    print(out)
+
+
+@app.command()
+def inspect(path: Study, json: Json = False) -> None:
+    r"""What is in a study: groups, sizes, axes and their levels, completeness, results.
+
+    \b
+    Example:
+      relstats inspect study.zarr
+    """
+    from relstats.overview import summary
+    from relstats.terminal import print_json, print_table
+
+    found = summary(path)
+    if json:
+        print_json(found)
+        return
+    print_table(found["name"] or path, ("", ""), [(k, v) for k, v in found["facts"].items()])
+    print_table("groups", ("group", "size", "variables", "complete"), [list(g.values()) for g in found["groups"]])
+    if found["axes"]:
+        print_table("axes", ("axis", "level", "networks"), [list(a.values()) for a in found["axes"]])
+
+
+@app.command()
+def validate(
+    path: Study,
+    deep: Annotated[bool, typer.Option("--deep", help="Also read every shard and compare its sha256.")] = False,
+    json: Json = False,
+) -> None:
+    r"""Every problem of a study at once; exit code 3 if there is one.
+
+    \b
+    Example:
+      relstats validate study.zarr --deep
+    """
+    from dataclasses import asdict
+
+    from relstats.overview import problems
+    from relstats.terminal import dask_progress, print_json, safe
+
+    with dask_progress("checking shards"):
+        found = problems(path, deep=deep)
+    if json:
+        print_json({"valid": not found, "problems": [asdict(problem) for problem in found]})
+    else:
+        print("\n".join(safe(problem) for problem in found) or "valid")
+    if found:
+        raise typer.Exit(3)
+
+
+@app.command()
+def compare(
+    path: Study,
+    axis: Annotated[str, typer.Option(help="Label of the models whose levels are compared.", show_default=False)],
+    measure: Annotated[
+        str, typer.Option(help="transfer, spearman, pearson, cosine, iou, dice or capture.")
+    ] = "transfer",
+    score: Annotated[str, typer.Option(help="Of transfer: correct, probability or margin.")] = "correct",
+    fraction: Annotated[list[float] | None, typer.Option(help="Shares of pixels. [default: all]")] = None,
+    within: Annotated[list[str] | None, typer.Option(help="Axes to hold fixed. [default: all others]")] = None,
+    pool: Annotated[list[str] | None, typer.Option(help="Axes to mix.")] = None,
+    ranking: Annotated[str, typer.Option(help="Of pixels: positive, absolute or signed.")] = "positive",
+    normalise: Annotated[str, typer.Option(help="Scores: none, target (floor to ceiling) or chance.")] = "none",
+    margin: Annotated[float | None, typer.Option(help="Of equivalence. [default: 10 % of within levels]")] = None,
+    df: Annotated[str, typer.Option(help="satterthwaite or pooled.")] = "satterthwaite",
+    level: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
+    n_resamples: Annotated[int, typer.Option(help="Label swaps where they cannot be enumerated.")] = 9999,
+    nan: Annotated[str, typer.Option(help="Images with NaN: raise, or omit (counted).")] = "raise",
+    align: Annotated[str, typer.Option(help="Images of the groups: exact, or inner (recorded).")] = "exact",
+    seed: Seed = 0,
+    json: Json = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
+) -> None:
+    r"""Test whether maps generalize over an axis, and which direction is better.
+
+    The result is printed and saved in the study.
+
+    \b
+    Examples:
+      relstats compare study.zarr --axis pretrain
+      relstats compare study.zarr --axis pretrain --measure spearman --within task --json
+    """
+    import numpy as np
+
+    from relstats import store, terminal
+    from relstats.stats.generalize import compare as run
+    from relstats.stats.generalize import describe
+
+    study = store.open_study(path, align=align)
+    options: dict[str, Any] = {"axis": axis, "measure": measure, "within": within, "pool": pool or ()}
+    if dry_run:
+        return terminal.note(describe(study, fraction=fraction, score=score, **options))
+    with terminal.dask_progress(f"{measure} over images"):
+        result = run(study, **options, score=score, fraction=fraction, ranking=ranking, normalise=normalise, margin=margin,
+                     df=df, level=level, n_resamples=n_resamples, nan=nan, rng=np.random.default_rng(seed))  # fmt: skip
+    result.attrs |= {
+        "seed": seed,
+        "command": " ".join(sys.argv[1:]),
+        "dropped_images": study.attrs.get("dropped_images", []),
+    }
+    _print_comparison(result, json)
+    store.save_result(path, f"compare_{axis}_{measure}", result)
+
+
+def _print_comparison(result: Any, json: bool) -> None:
+    from relstats.terminal import note, number, print_json, print_table, result_dict
+
+    if json:
+        return print_json(result_dict(result))
+    rows = [
+        (c, e, number(r["estimate"].item()), f"[{number(r['ci'].values[0])}, {number(r['ci'].values[1])}]",
+         number(r["p_value"].item()), number(r["p_adjusted"].item()), number(r["p_swap"].item()), r["random"].item())
+        for c in result["contrast"].values for e in result["effect"].values
+        for r in [result.sel(contrast=c, effect=e)]
+    ]  # fmt: skip
+    columns = (
+        "contrast",
+        "effect",
+        "estimate",
+        f"{100 * result.attrs['level']:g} % interval",
+        "p",
+        "p Holm",
+        "p swap",
+        "random",
+    )
+    print_table(f"{result.attrs['measure']} over {result.attrs['axis']}", columns, rows)
+    cells = [
+        (a, *(number(v) for v in result["cell_mean"].sel(source_level=a).values)) for a in result["source_level"].values
+    ]
+    print_table("mean of cells (rows: maps from, columns: tested on)", ("", *result["target_level"].values), cells)
+    note(result.attrs["population"])
+    for warning in result.attrs["warnings"]:
+        note(f"warning: {warning}")
+
+
+@app.command()
+def power(
+    networks: Annotated[list[int], typer.Option(help="Networks in each level.")],
+    images: Annotated[list[int], typer.Option(help="Images.")],
+    effect: Annotated[float | None, typer.Option(help="True asymmetry, in units of the score.")] = None,
+    pilot: Annotated[str | None, typer.Option(help="Take the variances from this study.")] = None,
+    axis: Annotated[str | None, typer.Option(help="Axis of the pilot study.")] = None,
+    score: Annotated[str, typer.Option(help="Score of the pilot study.")] = "probability",
+    target: Annotated[float, typer.Option(help="Power at which an effect counts as detectable.")] = 0.8,
+    level: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
+    json: Json = False,
+) -> None:
+    r"""Power and smallest detectable asymmetry of planned designs.
+
+    \b
+    Examples:
+      relstats power --networks 3 5 10 --images 100 1000 --effect 0.05
+      relstats power --networks 5 10 --images 500 --pilot study.zarr --axis pretrain
+    """
+    from relstats.stats.pilot import pilot_components
+    from relstats.stats.power import DIGITS, power_table
+    from relstats.store import open_study
+    from relstats.terminal import note, number, print_json, print_table, result_dict
+
+    if (pilot is None) != (axis is None):
+        raise UsageError(
+            f"--pilot is {pilot!r} and --axis {axis!r}: a pilot study needs its axis, and an axis its study"
+        )
+    components = (
+        DIGITS if pilot is None or axis is None else pilot_components(open_study(pilot), axis=axis, score=score)
+    )
+    result = power_table(networks, images, effect, components, power=target, level=level)
+    if json:
+        return print_json(result_dict(result))
+    rows = [(n, i, number(float(r["power"])), number(float(r["detectable_effect"])))
+            for n in networks for i in images for r in [result.sel(networks=n, images=i)]]  # fmt: skip
+    columns = ("networks a level", "images", f"power for {effect}" if effect else "power", f"detectable at {target:g}")
+    print_table("asymmetry of two levels, two-way jackknife", columns, rows)
+    source = f"pilot {pilot}" if pilot else "LRP maps of small networks on digits: give --pilot for your own"
+    note(f"variances from {source}")
+
+
+def _spread(arguments: Sequence[str]) -> list[str]:
+    """`--networks 3 5` as `--networks 3 --networks 5`, which is what the parser knows."""
+    command = next((a for a in arguments if not a.startswith("-")), "")
+    several = _SEVERAL.get(command, set())
+    spread: list[str] = []
+    option, first = "", False
+    for argument in arguments:
+        if argument.startswith("--"):
+            name, _, value = argument.partition("=")
+            option, first = (name, not value) if name in several else ("", False)
+            spread.append(argument)
+        elif option and not first and not argument.endswith(".zarr"):
+            spread += [option, argument]
+        else:
+            spread.append(argument)
+            first = False
+    return spread
+
+
+def main() -> None:
+    """Run the command line: known errors are one line on stderr and their exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = app(args=_spread(sys.argv[1:]), prog_name="relstats", standalone_mode=False)
+        sys.stdout.flush()
+    except typer.Abort:
+        _fail("interrupted. What is written is kept: the same command resumes", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains again when it closes stdout
+        sys.exit(0)
+    except RelstatsError as error:
+        _fail(str(error), error.exit_code)
+    except OSError as error:
+        _fail(
+            f"{error.strerror or error}: {error.filename or 'input or output'}. Check the path, its rights and the space left",
+            1,
+        )
+    except Exception as error:
+        if not hasattr(error, "show"):  # not one of the parser's own
+            raise
+        error.show()
+        sys.exit(2)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> None:
+    from relstats.terminal import note
+
+    lines = message.splitlines() or [""]
+    note(f"relstats: {lines[0]}")
+    for line in lines[1:]:
+        note(line)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

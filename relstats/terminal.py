@@ -1,0 +1,145 @@
+"""How things are shown in a terminal: tables, JSON, progress; labels never act as markup or control codes."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+_QUIET_SECONDS = 30.0
+
+
+def safe(text: object) -> str:
+    r"""Text as it stands, with control characters, escape codes and direction marks spelled out.
+
+    Examples
+    --------
+    >>> safe(chr(27) + "[31mred")
+    '\\x1b[31mred'
+    """
+    return "".join(c if unicodedata.category(c)[0] != "C" else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table on stdout: drawn on a terminal, plain columns otherwise."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    terminal = sys.stdout.isatty()
+    table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False)
+    for name in columns:
+        table.add_column(Text(safe(name)), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(safe(cell)) for cell in row))
+    width = None if terminal else 10_000
+    console = Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
+    console.print(Text(safe(title)), table, "", sep="\n")
+
+
+def print_json(value: object) -> None:
+    """One JSON object on stdout; NaN is null."""
+    sys.stdout.write(json.dumps(_plain(value), indent=1, allow_nan=False) + "\n")
+
+
+def result_dict(result: xr.Dataset) -> dict[str, Any]:
+    """A result as plain lists: `attrs`, `coords`, `variables` with their dims."""
+    describe = {name: {"dims": list(v.dims), "data": v.values} for name, v in result.variables.items()}
+    coords = {str(k): v for k, v in describe.items() if k in result.coords}
+    return {"attrs": dict(result.attrs), "coords": coords,
+            "variables": {str(k): v for k, v in describe.items() if k not in result.coords}}  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def number(value: float) -> str:
+    """A number with three digits that matter, as tables show it; `-` where there is none.
+
+    Examples
+    --------
+    >>> number(0.12345), number(float("nan")), number(1e-7)
+    ('0.123', '-', '1e-07')
+    """
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:.3f}" if 0.001 <= abs(value) < 1000 or value == 0 else f"{value:.3g}"
+
+
+def note(message: object) -> None:
+    """One line on stderr."""
+    print(safe(message), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Progress on stderr: a bar with rate and time left on a terminal, a line now and then otherwise.
+
+    Yields
+    ------
+    callable
+        Takes how many steps are done, and of how many.
+    """
+    if not sys.stderr.isatty():
+        yield _lines(what)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    rate = TextColumn("{task.fields[rate]}")
+    columns = (TextColumn(safe(what), markup=False), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
+    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
+        task = bar.add_task(what, total=None, rate="")
+        start = time.monotonic()
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, rate=f"{done / max(1e-9, time.monotonic() - start):.1f}/s")
+
+        yield advance
+
+
+def _lines(what: str) -> Callable[[int, int], None]:
+    last = time.monotonic()
+
+    def advance(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > _QUIET_SECONDS:
+            last = time.monotonic()
+            note(f"{what}: {done} of {total}")
+
+    return advance
+
+
+@contextmanager
+def dask_progress(what: str) -> Iterator[None]:
+    """Progress of whatever dask computes meanwhile, as `progress` shows it."""
+    from dask.callbacks import Callback
+
+    with progress(what) as advance:
+        counted = {"done": 0}
+
+        def step(_key: object, _value: object, _dsk: object, state: dict[str, Any], _worker: object) -> None:
+            counted["done"] += 1
+            left = sum(len(state[k]) for k in ("waiting", "ready", "running"))
+            advance(counted["done"], counted["done"] + left)
+
+        with Callback(posttask=step):
+            yield
