@@ -37,9 +37,7 @@ def simulated_power(effect, n, n_images, c, runs, rng):
     return found / runs
 
 
-@pytest.mark.parametrize(
-    ("n", "n_images", "effect"), [(3, 50, 0.12), (3, 300, 0.08), (5, 100, 0.08), (8, 200, 0.05)]
-)
+@pytest.mark.parametrize(("n", "n_images", "effect"), [(3, 50, 0.12), (3, 300, 0.08), (5, 100, 0.08), (8, 200, 0.05)])
 def test_power_is_that_of_simulated_studies(n, n_images, effect):
     runs = 1500
     found = simulated_power(effect, n, n_images, DIGITS, runs, np.random.default_rng(n * n_images))
@@ -49,12 +47,34 @@ def test_power_is_that_of_simulated_studies(n, n_images, effect):
         assert abs(share - expected) < 3.5 * np.sqrt(expected * (1 - expected) / runs) + 0.01
 
 
-def test_power_holds_for_other_components_and_levels_that_differ():
-    c = Components(s2u=4.0, s2v=0.5, s2K=1.0, s2uI=2.0, s2vI=1.0, s2e=5.0, s2CI=20.0)
-    found = simulated_power(4.0, 4, 30, c, 1500, np.random.default_rng(1))
-    assert abs(found[0] - power(4.0, 4, 30, c)) < 0.05
+NOTHING = Components(s2u=0.0, s2v=0.0, s2K=0.0, s2uI=0.0, s2vI=0.0, s2e=0.0, s2CI=0.0)
+
+
+@pytest.mark.parametrize(
+    ("components", "effect"),
+    [
+        ({"s2u": 4.0, "s2v": 0.5, "s2K": 1.0, "s2uI": 2.0, "s2vI": 1.0, "s2e": 5.0, "s2CI": 20.0}, 4.0),
+        ({"s2K": 1.0}, 1.2),
+        ({"s2e": 1.0}, 0.3),
+        ({"s2uI": 1.0, "s2vI": 0.2}, 0.4),
+        ({"s2v": 1.0, "s2CI": 2.0}, 1.5),
+    ],
+)
+def test_power_holds_whichever_variance_dominates(components, effect):
+    c, runs = replace(NOTHING, **components), 2000
+    found = simulated_power(effect, 4, 20, c, runs, np.random.default_rng(1))
+    for share, df in zip(found, ("satterthwaite", "pooled"), strict=True):
+        assert abs(share - power(effect, 4, 20, c, df=df)) < 0.04
     turned = replace(c, s2u=c.s2v, s2v=c.s2u, s2uI=c.s2vI, s2vI=c.s2uI)
-    assert power(4.0, 4, 30, turned) == pytest.approx(power(4.0, 4, 30, c), rel=1e-12)
+    assert power(effect, 4, 20, turned) == pytest.approx(power(effect, 4, 20, c), rel=1e-12)
+
+
+@pytest.mark.parametrize("n", [2, 3, 7])
+def test_networks_alone_are_a_two_sample_t_test(n):
+    """Only networks differ, and alike in both levels: the noncentral t is exact."""
+    c = replace(NOTHING, s2u=2.0, s2v=2.0)
+    expected = TTestIndPower().power(effect_size=3.0 / np.sqrt(2), nobs1=n, alpha=0.05)
+    assert power(3.0, n, 10, c, df="pooled") == pytest.approx(expected, abs=2e-4)
 
 
 @pytest.mark.parametrize("df", ["satterthwaite", "pooled"])
@@ -66,9 +86,7 @@ def test_without_an_effect_power_is_the_size_of_the_test(df):
 
 def noncentral_effect(n, n_images, c):
     """Detectable effect by a noncentral t with the expected variance and degrees of freedom."""
-    v_networks = (
-        (c.s2u + c.s2v) / n + c.s2K / n**2 + (c.s2uI + c.s2vI) / (n * n_images) + c.s2e / (n**2 * n_images)
-    )
+    v_networks = (c.s2u + c.s2v) / n + c.s2K / n**2 + (c.s2uI + c.s2vI) / (n * n_images) + c.s2e / (n**2 * n_images)
     v_images = c.s2CI / n_images
     variance = v_networks + v_images
     df = variance**2 / (v_networks**2 / (2 * n - 2) + v_images**2 / (n_images - 1))
@@ -98,9 +116,7 @@ def test_standardised_differences_are_those_of_statsmodels():
     for n, d in known.items():
         found = detectable_d(n)
         assert round(found, 2) == d
-        assert found == pytest.approx(
-            np.squeeze(TTestIndPower().solve_power(nobs1=n, alpha=0.05, power=0.8)), rel=1e-4
-        )
+        assert found == pytest.approx(np.squeeze(TTestIndPower().solve_power(nobs1=n, alpha=0.05, power=0.8)), rel=1e-4)
     strict = np.squeeze(TTestIndPower().solve_power(nobs1=7, alpha=0.01, power=0.9))
     assert detectable_d(7, power=0.9, level=0.99) == pytest.approx(strict, rel=1e-3)
 
@@ -122,8 +138,7 @@ def test_images_do_not_replace_networks():
 
 def test_power_knows_no_units():
     variances = {
-        name: 2.0**-40 * getattr(DIGITS, name)
-        for name in ("s2u", "s2v", "s2K", "s2uI", "s2vI", "s2e", "s2CI")
+        name: 2.0**-40 * getattr(DIGITS, name) for name in ("s2u", "s2v", "s2K", "s2uI", "s2vI", "s2e", "s2CI")
     }
     small = Components(**variances)
     assert power(0.05 * 2.0**-20, 4, 100, small) == pytest.approx(power(0.05, 4, 100), rel=1e-12)
@@ -132,7 +147,7 @@ def test_power_knows_no_units():
 
 def test_images_alone_are_a_one_sample_t_test():
     """No network differs: the noncentral t over images, up to the variance that is taken as expected."""
-    c = Components(s2u=0.0, s2v=0.0, s2K=0.0, s2uI=0.0, s2vI=0.0, s2e=0.0, s2CI=1.0)
+    c = replace(NOTHING, s2CI=1.0)
     t, shift = stats.t.ppf(0.975, 199), 0.2 * np.sqrt(200)
     expected = stats.nct.sf(t, 199, shift) + stats.nct.cdf(-t, 199, shift)
     assert power(0.2, 3, 200, c) == pytest.approx(expected, abs=0.005)
