@@ -24,6 +24,9 @@ _SEVERAL = {
     "simulate": {"--seeds", "--fraction"},
 }
 
+INTERRUPTED = 130
+_RESUME = "interrupted. What is written is kept: the same command resumes"
+
 Study = Annotated[str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")]
 Seed = Annotated[int, typer.Option(help="Seed of the random numbers; it is recorded.", min=0)]
@@ -284,7 +287,7 @@ def main() -> None:
         code = app(args=_spread(sys.argv[1:]), prog_name="relstats", standalone_mode=False)
         sys.stdout.flush()
     except typer.Abort:
-        _fail("interrupted. What is written is kept: the same command resumes", 130)
+        _fail(_RESUME, INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains again when it closes stdout
         sys.exit(0)
@@ -300,6 +303,8 @@ def main() -> None:
             raise
         error.show()
         sys.exit(2)
+    if code == INTERRUPTED:
+        _fail(_RESUME, INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 
