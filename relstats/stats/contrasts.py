@@ -100,7 +100,7 @@ def plan(
     if len(levels) < 2:
         raise ImpossibleAnalysis(f"axis {axis!r} has one level, {levels[0]!r}: comparing needs two. Axes with more: "
                                  f"{', '.join(a for a in axes if networks[a].nunique() > 1) or 'none'}")  # fmt: skip
-    keys = [" ".join(row) for row in networks[list(chosen)].astype(str).to_numpy()] if chosen else [""] * len(networks)
+    keys = [tuple(map(str, row)) for row in networks[list(chosen)].to_numpy()]  # joined, two strata could read alike
     strata = sorted(set(keys))
     stratum = np.array([strata.index(key) for key in keys])
     level = np.array([levels.index(value) for value in networks[axis]])
@@ -112,11 +112,36 @@ def plan(
         )
     effects = SYMMETRIC_EFFECTS if symmetric else inference.EFFECTS
     operators, missing = _operators(pairs, groups, effects)
-    operators |= _cell_operators(stratum, level, levels)
+    operators |= _cell_operators(np.where((groups >= 0).any(axis=0), stratum, -1), level, levels)
     notes = [*missing, *_design_warnings(pairs, groups, axis)]
     notes += [f"networks that differ on {a} are mixed: an effect may be one of {a}" for a in mixed]
-    used = [strata[s] for s in sorted({int(g) // 2 for g in groups.ravel() if g >= 0})]
+    used = [" ".join(strata[s]) for s in sorted({int(g) // 2 for g in groups.ravel() if g >= 0})]
     return Contrasts(axis, levels, pairs, groups, level, stratum, effects, operators, used, chosen, mixed, tuple(notes))
+
+
+def require_one_scale(plan: Contrasts, n_classes: np.ndarray | None) -> None:
+    """Refuse to average scores of networks that tell unlike numbers of classes apart.
+
+    Parameters
+    ----------
+    plan : Contrasts
+    n_classes : ndarray, (network,), optional
+        Number of classes of each network.
+
+    Raises
+    ------
+    ImpossibleAnalysis
+        A contrast mixes them.
+    """
+    if n_classes is None:
+        return
+    for pair, groups in zip(plan.pairs, plan.groups, strict=True):
+        kinds = sorted({int(n) for n in n_classes[groups >= 0]})
+        if len(kinds) > 1:
+            raise ImpossibleAnalysis(
+                f"{'|'.join(pair)}: the networks tell {' and '.join(map(str, kinds))} classes apart, so their scores are not on "
+                f"one scale and their mean means nothing. Use --normalise target or chance, or choose one stratum"
+            )
 
 
 def _require_axes(axes: list[str], wanted: list[str], option: str) -> None:
@@ -170,9 +195,11 @@ def _pairs_of(groups: np.ndarray) -> np.ndarray:
 def _cell_operators(
     stratum: np.ndarray, level: np.ndarray, levels: list[str]
 ) -> dict[tuple[int, str] | tuple[str, str], inference.Operator]:
-    """Mean of each cell over the strata that have it."""
+    """Mean of each cell over the strata that have it. Networks that no contrast uses (stratum -1) are in no cell."""
     operators: dict[tuple[int, str] | tuple[str, str], inference.Operator] = {}
-    cells, groups = np.unique(stratum * len(levels) + level, return_inverse=True)
+    used = stratum >= 0
+    groups = np.full(len(stratum), -1)
+    cells, groups[used] = np.unique((stratum * len(levels) + level)[used], return_inverse=True)
     n_pairs = _pairs_of(groups)
     for a, b in itertools.product(range(len(levels)), repeat=2):
         same = cells[:, np.newaxis] // len(levels) == cells // len(levels)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from relstats import shards, store
@@ -132,8 +133,10 @@ def compare(
     planned = partial(contrasts.plan, axis=axis, within=within, pool=pool, symmetric=measure in score_source.SYMMETRIC)
     scores = source()
     plan = planned(scores.networks)
+    if normalise == "none":
+        contrasts.require_one_scale(plan, scores.n_classes)
     moments, tally = _moments(scores, plan)
-    dead = [tuple(row) for row in scores.networks.loc[tally.zero_maps == scores.n_images, ["model", "seed"]].to_numpy()]
+    dead = score_source.dead_networks(scores, tally)
     if dead:
         scores = source(without=dead)
         plan = planned(scores.networks)
@@ -145,17 +148,20 @@ def compare(
     control = None if scores.controls is None else _control_means(scores, moments.count)
     if normalise != "none":
         moments, control = _normalised(scores, plan, moments, normalise, control), None
-    result = analyse(moments, floor=0.0 if control is None else float(control[0].mean()))
+    result = analyse(moments, floor=_mean_floor(control))
+    notes = []
     if control is not None:
+        result["floor"] = ("fraction", control[0].mean(axis=0))
+        notes = _control_problems(scores.networks, control)
+    if control is not None and not notes:
         other = analyse(_normalised(scores, plan, moments, "target", control), floor=0.0)
         result = result.assign({f"{name}_normalised": other[name] for name in ("estimate", "ci", "p_value")})
-        result["floor"] = ("fraction", control[0].mean(axis=0))
     result = result.merge(_swaps(moments, plan, scores, n_resamples, rng)).merge(_networks(moments, plan, scores))
     if len(plan.levels) > 2:
         result = result.merge(_omnibus(moments, plan, scores, n_resamples, rng))
     parameters = {"axis": axis, "measure": measure, "score": score, "normalise": normalise, "level": level, "df": df,
-                  "n_resamples": n_resamples, "nan": nan}  # fmt: skip
-    return _described(result, plan, scores, tally, dead, parameters)
+                  "n_resamples": n_resamples, "nan": nan, "margin": margin}  # fmt: skip
+    return _described(result, plan, scores, tally, dead, parameters, notes)
 
 
 def describe(
@@ -233,17 +239,36 @@ def _by_target(
         raise ImpossibleAnalysis("target normalisation needs scores of whole images and of control masks (unmasked_* and "
                                  "random_* in /transfer). Measure them, or use --normalise none")  # fmt: skip
     floor, full = control
+    problems = _control_problems(scores.networks, control)
+    if problems:
+        raise ImpossibleAnalysis(f"{problems[0]}. Use --normalise none")
     span = full[:, np.newaxis] - floor
-    if not (span > 0).all():
-        worst = scores.networks.iloc[int(np.argmin(span.min(axis=1)))]
-        raise ImpossibleAnalysis(f"{worst['model']} seed {worst['seed']} scores no better on whole images than on control masks "
-                                 f"(difference {span.min():.3g}): its scores cannot be normalised. Use --normalise none")  # fmt: skip
     ratio = (raw.matrix[..., : span.shape[1]] - floor) / span
 
     def transform(block: np.ndarray, images: np.ndarray) -> np.ndarray:
         return inference.normalised_scores(block.astype(float), *controls(images), ratio, span)
 
     return transform
+
+
+def _control_problems(networks: pd.DataFrame, control: tuple[np.ndarray, np.ndarray]) -> list[str]:
+    """Why scores cannot be put on their targets' own scale, in words; nothing where they can."""
+    floor, full = control
+    span = (full[:, np.newaxis] - floor).min(axis=1)
+    wrong = np.flatnonzero(~(span > 0))
+    if not len(wrong):
+        return []
+    unknown = wrong[np.isnan(span[wrong])]
+    first = networks.iloc[int(unknown[0]) if len(unknown) else int(np.argmin(span))]
+    name = f"{first['model']} seed {first['seed']}"
+    if len(unknown):
+        return [f"scores of {name} on whole images or control masks are NaN: scores cannot be normalised"]
+    return [f"{name} scores no better on whole images than on control masks (difference {span.min():.3g}): scores cannot be "
+            f"normalised"]  # fmt: skip
+
+
+def _mean_floor(control: tuple[np.ndarray, np.ndarray] | None) -> float:
+    return 0.0 if control is None else float(control[0].mean())
 
 
 def _analyse(
@@ -397,6 +422,7 @@ def _described(
     tally: Tally,
     dead: list[tuple[str, str]],
     parameters: dict[str, Any],
+    notes: list[str],
 ) -> xr.Dataset:
     """Counts, flags, and in words: what was done, what it generalizes to, what is wrong with it."""
     counts = [int((groups >= 0).sum()) for groups in plan.groups]
@@ -405,18 +431,12 @@ def _described(
         result = result.drop_dims("fraction")
     flags = _flags(result, parameters)
     result["cell_flag"] = (("source_level", "target_level"), flags)
-    notes = list(plan.warnings)
-    notes += [
-        f"{len(dead)} network(s) left out: all their maps are zero ({', '.join(' seed '.join(d) for d in dead[:3])})"
-    ] * bool(dead)
-    notes += [f"{tally.omitted_nan} image(s) left out for NaN"] * bool(tally.omitted_nan)
-    notes += [f"{tally.omitted_degenerate} image(s) left out: a map is all zero or constant"] * bool(
-        tally.omitted_degenerate
-    )
+    notes = [*plan.warnings, *notes]
+    notes += score_source.omissions(tally, dead)
     notes += [f"cell {a} on {b} is at the {flag}: differences there mean little" for (a, b), flag in
               zip([(a, b) for a in plan.levels for b in plan.levels], flags.ravel(), strict=True) if flag]  # fmt: skip
     floors = result["min_p_swap"].min("effect").values
-    notes += [f"{name}: with {n} networks the label swap cannot give p below {floor:.3g}" for name, n, floor in
+    notes += [f"{name}: with {n} networks and {parameters['n_resamples']} resamples the label swap cannot give p below {floor:.3g}" for name, n, floor in
               zip(result["contrast"].values, counts, floors, strict=True) if floor > 1 - parameters["level"]]  # fmt: skip
     return result.assign_attrs(
         statistic="compare", **{k: _plain(v) for k, v in parameters.items()}, within=list(plan.within), pooled=list(plan.pooled),
@@ -443,7 +463,7 @@ def _flags(result: xr.Dataset, parameters: dict[str, Any]) -> np.ndarray:
 
 
 def _population(result: xr.Dataset, tally: Tally, parameters: dict[str, Any]) -> str:
-    kinds = sorted({str(kind) for kind in result["random"].values.ravel()})
+    kinds = sorted({str(kind) for kind in result["random"].values.ravel()} - {"nothing"}) or ["nothing"]
     sizes = sorted({int(n) for n in result["n_networks"].values})
     networks = f"{' to '.join(str(n) for n in {sizes[0]: 0, sizes[-1]: 0})} networks a contrast"
     return f"inference over {'; '.join(kinds)} like those measured ({networks}, {tally.images} images)"

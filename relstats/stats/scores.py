@@ -18,6 +18,7 @@ import xarray as xr
 from relstats import schema, shards, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats import agreement
+from relstats.stats.maps import RANKINGS
 
 MEASURES = ("transfer", "spearman", "pearson", "cosine", "iou", "dice", "capture")
 SYMMETRIC = ("spearman", "pearson", "cosine", "iou", "dice")
@@ -28,7 +29,7 @@ Reduced = TypeVar("Reduced")
 
 @dataclass(frozen=True)
 class Tally:
-    """What was left out of a block of images, and why. `zero_maps` counts all-zero maps of each network."""
+    """What was left out of a block of images, and why. `zero_maps` counts all-zero maps of each network, without NaN images."""
 
     images: int
     omitted_nan: int
@@ -106,10 +107,16 @@ def from_study(
     for what, value, known in (
         ("measure", measure, MEASURES),
         ("score", score, SCORES),
+        ("ranking", ranking, RANKINGS),
         ("nan", nan, ("raise", "omit")),
     ):
         if value not in known:
             raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
+    wanted = [] if fraction is None else np.atleast_1d(fraction).tolist()
+    if fraction is not None and (not wanted or len(set(wanted)) < len(wanted)):
+        raise UsageError(
+            f"fraction is {wanted}: give at least one share of the pixels, each once, as each counts in the mean"
+        )
     group = "transfer" if measure == "transfer" else "relevance"
     if isinstance(study, xr.DataTree):
         if group not in study.children:
@@ -123,19 +130,38 @@ def from_study(
     return _from_maps(study, measure, fraction, ranking, nan, without)
 
 
+def dead_networks(scores: Scores, tally: Tally) -> list[tuple[str, str]]:
+    """(model, seed) of networks whose maps are all zero, on every image that has no NaN."""
+    with_maps = scores.n_images - tally.omitted_nan
+    dead = (tally.zero_maps == with_maps) & (with_maps > 0)
+    return [(model, seed) for model, seed in scores.networks.loc[dead, ["model", "seed"]].to_numpy()]
+
+
+def omissions(tally: Tally, dead: list[tuple[str, str]]) -> list[str]:
+    """What was left out, in words."""
+    named = ", ".join(" seed ".join(network) for network in dead[:3])
+    counted = (
+        (len(dead), f"network(s) left out: all their maps are zero ({named})"),
+        (tally.omitted_nan, "image(s) left out for NaN"),
+        (tally.omitted_degenerate, "image(s) left out: a map is all zero or constant"),
+    )
+    return [f"{count} {what}" for count, what in counted if count]
+
+
 def _from_transfer(dataset: xr.Dataset, score: str, fraction: float | list[float] | None, nan: str) -> Scores:
     if score not in dataset:
         has = ", ".join(s for s in SCORES if s in dataset)
         raise UsageError(f"score {score!r} was not measured; this study has {has}. Use --score")
     dataset = _select_fractions(dataset, fraction)
-    cells, table = _square(dataset)
+    sources, cells, table = _square(dataset)
     array = dataset[score].transpose(*schema.SOURCE, *schema.TARGET, "fraction", "image")
-    pairs = [source + target for source in cells for target in cells]
+    pairs = [source + target for source in sources for target in cells]
     n = len(cells)
 
     def reduce(function: Callable[[np.ndarray, np.ndarray], Reduced]) -> tuple[list[Reduced], Tally]:
         def one(block: np.ndarray, images: slice) -> tuple[Reduced | None, Tally]:
             scores = block.reshape(n, n, *block.shape[1:])
+            _require_range(scores, score, table, images)
             keep = _complete(scores)
             missing = np.isnan(scores).any(axis=2) & ~np.eye(n, dtype=bool)[..., np.newaxis]
             tally = Tally(int(keep.sum()), int((~keep).sum()), 0, np.zeros(n, int), _name_cells(missing, table, images))
@@ -146,10 +172,32 @@ def _from_transfer(dataset: xr.Dataset, score: str, fraction: float | list[float
     controls = None
     if {f"unmasked_{score}", f"random_{score}"} <= set(dataset.data_vars):
         controls = partial(_controls, dataset, score, cells)
-    classes = dataset.coords.get("target_n_classes")
-    n_classes = None if classes is None else np.array([classes.values[m] for m, _ in cells])
+    n_classes = _n_classes(dataset, cells)
     attrs = {k: str(dataset.attrs[k]) for k in ("operation", "fill", "ranking", "control") if k in dataset.attrs}
     return Scores(table, dataset["fraction"].values, dataset.sizes["image"], reduce, controls, n_classes, attrs)
+
+
+def _require_range(scores: np.ndarray, score: str, table: pd.DataFrame, images: slice) -> None:
+    """Refuse what no score can be: infinite, or outside 0 to 1 (a percentage, or 255 for missing)."""
+    low, high = (-np.inf, np.inf) if score == "margin" else (0, 1)
+    wrong = np.isinf(scores) | (scores < low) | (scores > high)
+    wrong &= ~np.eye(len(scores), dtype=bool)[..., np.newaxis, np.newaxis]
+    if wrong.any():
+        where = _name_cells(wrong.any(axis=2), table, images)
+        rule = "finite" if score == "margin" else "between 0 and 1 (NaN where missing)"
+        raise InvalidData(f"/transfer/{score}: {len(where)} cell(s) of this block hold {scores[wrong][0]:g} or the like "
+                          f"(e.g. {'; '.join(where[:3])}). Scores are {rule}: mend them")  # fmt: skip
+
+
+def _n_classes(dataset: xr.Dataset, cells: list[tuple[int, ...]]) -> np.ndarray | None:
+    """Number of classes of each target network, from a coordinate of numbers or of text."""
+    if "target_n_classes" not in dataset.variables:
+        return None
+    labels = dataset["target_n_classes"].values.tolist()
+    wrong = [v for v in labels if not str(v).strip().isdecimal() or int(v) < 2]
+    if wrong:
+        raise InvalidData(f"/transfer/target_n_classes is {wrong[0]!r}: give whole numbers of classes, at least 2")
+    return np.array([int(labels[m]) for m, _ in cells])
 
 
 def _controls(
@@ -173,31 +221,38 @@ def _select_fractions(dataset: xr.Dataset, fraction: float | list[float] | None)
     return dataset.isel(fraction=[int(found[0]) for found in index])
 
 
-def _square(dataset: xr.Dataset) -> tuple[list[tuple[int, ...]], pd.DataFrame]:
-    """Networks that are both source and target, in one order, with their labels."""
-    sides = [_network_table(dataset, f"{side}_") for side in ("source", "target")]
-    ids = [set(map(str, zip(table["model"], table["seed"], strict=True))) for table in sides]
+def _square(dataset: xr.Dataset) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]], pd.DataFrame]:
+    """Networks that are both source and target: their positions on both sides, in one order, and their labels."""
+    source, target = (_network_table(dataset, f"{side}_") for side in ("source", "target"))
+    ids = [set(map(str, zip(table["model"], table["seed"], strict=True))) for table in (source, target)]
     problems = schema.disagreement(ids[0], ids[1], "sources", "targets")
     if problems:
         raise ImpossibleAnalysis(f"comparing needs each network both as source and as target: {problems[0].what}")
-    source, target = (t.set_index(["model", "seed"], drop=False) for t in sides)
-    if not source["cell"].equals(target["cell"].reindex(source.index)):
-        raise InvalidData("sources and targets are in another order: select one order first, e.g. "
-                          ".sel(target_model=source_model labels)")  # fmt: skip
-    return list(source["cell"]), source.drop(columns="cell").reset_index(drop=True)
+    cells = [list(table.pop("cell")) for table in (source, target)]
+    for axis in sorted(set(source) | set(target)):
+        if axis not in source or axis not in target or not source[axis].equals(target[axis]):
+            raise InvalidData(f"/transfer: source_{axis} and target_{axis} label the same models differently. A network has "
+                              f"one label on an axis: mend one of them")  # fmt: skip
+    return cells[0], cells[1], source
 
 
 def _network_table(dataset: xr.Dataset, prefix: str = "") -> pd.DataFrame:
+    """Labels and positions of the networks, sorted by label: results must not depend on the order in a study."""
     dims = tuple(f"{prefix}{d}" for d in schema.NETWORK)
     cells = shards.networks(dataset, dims)
     columns = {"model": [str(dataset[dims[0]].values[m]) for m, _ in cells],
                "seed": [str(dataset[dims[1]].values[s]) for _, s in cells]}  # fmt: skip
     axes = {a: [levels[m] for m, _ in cells] for a, levels in schema.axes(dataset, prefix).items() if a != "n_classes"}
-    return pd.DataFrame({**columns, **axes, "cell": cells}, dtype=object)
+    table = pd.DataFrame({**columns, **axes, "cell": cells}, dtype=object)
+    return table.sort_values(["model", "seed"], ignore_index=True)
 
 
 def _from_maps(dataset: xr.Dataset, measure: str, fraction: float | list[float] | None, ranking: str, nan: str,
                without: Collection[tuple[str, str]]) -> Scores:  # fmt: skip
+    if "relevance" not in dataset:
+        raise UsageError(
+            f"measure {measure!r} needs relevance maps; this dataset has {', '.join(map(str, dataset.data_vars))}"
+        )
     fractions = np.atleast_1d(np.asarray((0.05, 0.1, 0.2) if fraction is None else fraction, float))
     if not ((fractions > 0) & (fractions <= 1)).all():
         raise UsageError(f"fraction {fractions.tolist()} is outside (0, 1]: give shares of the pixels")
@@ -232,7 +287,7 @@ def _agreement_block[Reduced](
     if present.any():
         scores[..., present] = agreement.agreement(maps[:, present], measure, fractions=fractions, ranking=ranking)
     keep = _complete(scores)
-    zero_maps = (~maps.any(axis=-1)).sum(axis=1)
+    zero_maps = (~maps[:, present].any(axis=-1)).sum(axis=1)
     tally = Tally(
         int(keep.sum()),
         int((~present).sum()),

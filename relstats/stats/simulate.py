@@ -148,6 +148,9 @@ def _design(models: str, seeds: int | Sequence[int], images: int, size: int, fra
     if len(per_model) != len(combos) or min(per_model) < 1 or images < 1 or size < 4:
         raise UsageError(f"{len(combos)} models need 1 or {len(combos)} numbers of seeds >= 1, images >= 1 and size >= 4; "
                          f"got seeds {per_model}, images {images}, size {size}")  # fmt: skip
+    shares = tuple(map(float, fractions))
+    if not shares or len(set(shares)) < len(shares) or not all(0 < f <= 1 for f in shares):
+        raise UsageError(f"fractions is {shares}: give different shares of the pixels, in (0, 1]")
     axes = {name: tuple(combo[k] for combo in combos) for k, name in enumerate(names)}
     return Design(
         tuple("-".join(combo) for combo in combos),
@@ -155,7 +158,7 @@ def _design(models: str, seeds: int | Sequence[int], images: int, size: int, fra
         per_model,
         images,
         size,
-        tuple(map(float, fractions)),
+        shares,
     )
 
 
