@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -25,7 +25,6 @@ _SEVERAL = {
 }
 
 INTERRUPTED = 130
-_RESUME = "interrupted. What is written is kept: the same command resumes"
 
 Study = Annotated[str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")]
@@ -287,7 +286,7 @@ def main() -> None:
         code = app(args=_spread(sys.argv[1:]), prog_name="relstats", standalone_mode=False)
         sys.stdout.flush()
     except typer.Abort:
-        _fail(_RESUME, INTERRUPTED)
+        code = INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains again when it closes stdout
         sys.exit(0)
@@ -304,11 +303,19 @@ def main() -> None:
         error.show()
         sys.exit(2)
     if code == INTERRUPTED:
-        _fail(_RESUME, INTERRUPTED)
+        _interrupted()
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(message: str, code: int) -> None:
+def _interrupted() -> NoReturn:
+    from relstats.terminal import note
+
+    note("relstats: interrupted. What is written is kept: the same command resumes")
+    sys.stdout.flush()
+    os._exit(INTERRUPTED)  # without waiting for the store's threads, which complain of being interrupted
+
+
+def _fail(message: str, code: int) -> NoReturn:
     from relstats.terminal import note
 
     lines = message.splitlines() or [""]
