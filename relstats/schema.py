@@ -121,6 +121,8 @@ VARIABLES = (
 
 #: Groups that relstats knows. Others are left alone.
 GROUPS = ("images", "relevance", "transfer", "human", "regions", "manifest", "results")
+#: Groups with images: they have the same ones, in any order.
+IMAGE_GROUPS = ("images", "relevance", "transfer", "regions")
 #: What a missing value looks like on disk: never a value that could be real.
 FILL = {"float32": float("nan"), "float16": float("nan"), "uint8": 255, "int32": -1}
 _KNOWN_OTHER_NAMES = {"H": "y", "W": "x", "height": "y", "width": "x", "row": "y", "col": "x", "images": "image",
@@ -224,10 +226,21 @@ def check_group(dataset: xr.Dataset, group: str) -> list[Problem]:
             problems.append(
                 Problem(where, f"missing: {spec.prose} (got {got})", f"Add it with dims {_dims(spec.dims)}")
             )
+    problems += _check_names(dataset, group)
     for dim, size in dataset.sizes.items():
         if size == 0:
             problems.append(Problem(f"/{group}", f"dim {dim!r} has size 0", "Give it at least one entry"))
     return problems
+
+
+def _check_names(dataset: xr.Dataset, group: str) -> list[Problem]:
+    """A name becomes a folder of the store."""
+    bad = [str(n) for n in dataset.variables if not str(n) or "/" in str(n) or "\0" in str(n) or str(n).strip(".") == ""
+           or str(n).startswith("__") or str(n) == "zarr.json" or len(str(n).encode()) > 200]  # fmt: skip
+    if not bad:
+        return []
+    return [Problem(f"/{group}", f"{len(bad)} name(s) of axes or variables cannot be folders", "Rename them with letters, digits and _",
+                    len(bad), _first(bad))]  # fmt: skip
 
 
 def _dims(names: Iterable[Hashable]) -> str:
@@ -253,15 +266,19 @@ def _check_dims(array: xr.DataArray, spec: Variable, where: str) -> list[Problem
     if want <= got <= want | set(spec.optional_dims):
         return []
     what = f"dims are {_dims(array.dims)}, not {_dims(spec.dims)}"
-    extra, lacking = [d for d in array.dims if d not in want], [d for d in spec.dims if d not in got]
-    if extra and not lacking:
-        do = f"Reduce {_dims(extra)} yourself and say how: relevance is the sum over channels, .sum({str(extra[0])!r})"
-    elif len(extra) == len(lacking):
-        guess = {str(d): _KNOWN_OTHER_NAMES.get(str(d), w) for d, w in zip(extra, lacking, strict=True)}
-        do = f"Rename them: .rename({guess})"
-    else:
-        do = f"Add {_dims(lacking)}"
-    return [Problem(where, what, do)]
+    extra, lacking = [str(d) for d in array.dims if d not in want], [d for d in spec.dims if d not in got]
+    guess = {d: _KNOWN_OTHER_NAMES[d] for d in extra if _KNOWN_OTHER_NAMES.get(d) in lacking}
+    others = [d for d in extra if d not in guess], [d for d in lacking if d not in guess.values()]
+    if len(others[0]) == len(others[1]):
+        guess |= dict(zip(*others, strict=True))
+        others = [], []
+    steps = [f"Rename them: .rename({guess})"] if guess else []
+    if others[0]:
+        how = f"relevance is the sum over channels, .sum({others[0][0]!r})"
+        steps.append(f"Reduce {_dims(others[0])} yourself and say how: {how}")
+    if others[1]:
+        steps.append(f"Add {_dims(others[1])}")
+    return [Problem(where, what, ". ".join(steps))]
 
 
 def _check_labels(array: xr.DataArray, spec: Variable, where: str) -> list[Problem]:
@@ -280,7 +297,7 @@ def _check_labels(array: xr.DataArray, spec: Variable, where: str) -> list[Probl
 
 
 def _check_images_agree(study: xr.DataTree) -> list[Problem]:
-    sets = {g: _labels(study, g) for g in ("images", "relevance", "transfer")
+    sets = {g: _labels(study, g) for g in IMAGE_GROUPS
             if g in study.children and "image" in study[g].coords}  # fmt: skip
     names = list(sets)
     return [p for a, b in itertools.pairwise(names) for p in disagreement(sets[a], sets[b], f"/{a}", f"/{b}")]

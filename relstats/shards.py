@@ -30,6 +30,7 @@ BLOCK_VALUES = 2**24
 #: Lossless; the checksum makes a flipped bit an error, which Blosc alone does not.
 _COMPRESSORS = (BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle", typesize=4), Crc32cCodec())
 _DIGEST_BYTES = 32
+_ATTEMPTS = 3
 Reduced = TypeVar("Reduced")
 
 
@@ -150,8 +151,23 @@ def unfinished(path: str | Path, family: str) -> list[Shard]:
     shards = expected(path, family)
     if not shards:
         return []
-    done = zarr.open_group(str(path), mode="r", use_consolidated=False)[f"manifest/{family}"][:].any(axis=-1)
+    done = completed(zarr.open_group(str(path), mode="r", use_consolidated=False)[f"manifest/{family}"], family)
     return [shard for shard in shards if not done[(*shard.cell, shard.block)]]
+
+
+def completed(manifest: zarr.Array | xr.DataArray, family: str) -> np.ndarray:
+    """Which shards are complete, (*cell, block), by the manifest of a family.
+
+    Raises
+    ------
+    InvalidData
+        The manifest cannot be read.
+    """
+    try:
+        return np.asarray(manifest[:]).any(axis=-1)
+    except Exception as error:  # of a codec or of the file system
+        raise InvalidData(f"/manifest/{family} is damaged ({str(error).splitlines()[0]}): what is complete is not known. "
+                          f"Restore it from a copy, or write the study again with --force") from error  # fmt: skip
 
 
 def write_shard(path: str | Path, shard: Shard, arrays: Mapping[str, np.ndarray]) -> None:
@@ -191,8 +207,18 @@ def write_shard(path: str | Path, shard: Shard, arrays: Mapping[str, np.ndarray]
             raise InvalidData(
                 f"{path}: {name} of {shard} has shape {array.shape}, not {shape}. Pass one shard at a time"
             )
-        group[name][region] = array
+        _write_region(group[name], region, array)
     manifest[(*shard.cell, shard.block)] = digest
+
+
+def _write_region(array: zarr.Array, region: tuple[int | slice, ...], values: np.ndarray) -> None:
+    for _ in range(_ATTEMPTS):
+        try:
+            array[region] = values
+            return
+        except FileNotFoundError:  # another process that writes the same study ended and swept the temporary file
+            continue
+    array[region] = values
 
 
 def _region(array: zarr.Array, shard: Shard) -> tuple[tuple[int | slice, ...], tuple[int, ...]]:
@@ -227,11 +253,18 @@ def verify(path: str | Path) -> list[schema.Problem]:
     problems = []
     for family in schema.FAMILIES:
         if f"manifest/{family}" in store:
-            names = store[f"manifest/{family}"].attrs["variables"]
+            done = np.argwhere(completed(store[f"manifest/{family}"], family))
+            if not done.size:  # begun, and nothing written
+                continue
+            group, names = schema.FAMILIES[family].group, store[f"manifest/{family}"].attrs["variables"]
+            gone = [name for name in names if f"{group}/{name}" not in store]
+            problems += [schema.Problem(f"/{group}/{name}", f"the metadata of {len(done)} complete shards are gone",
+                                        "Restore its zarr.json from a copy, or compute it again", len(done)) for name in gone]  # fmt: skip
+            if gone:
+                continue
             with zarr.config.set({"array.read_missing_chunks": False}):  # read when an array is opened
-                arrays = {name: store[f"{schema.FAMILIES[family].group}/{name}"] for name in names}
+                arrays = {name: store[f"{group}/{name}"] for name in names}
             check_one = partial(_verify_shard, store, family, arrays)
-            done = np.argwhere(store[f"manifest/{family}"][:].any(axis=-1))
             problems += [p for p in dask.compute(*(dask.delayed(check_one)(index) for index in done)) if p is not None]
     return problems
 

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib.metadata
+import json
 import os
 import platform
+import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 import zarr
+from zarr.codecs import ZstdCodec
 
 from relstats import schema, shards
 from relstats.errors import InvalidData, UsageError
 
 _PACKAGES = ("numpy", "scipy", "xarray", "zarr", "numba", "dask")
+_SCRATCH = ".relstats-"
+#: A scratch folder of this age belongs to no running command: they live for seconds.
+_STALE_SECONDS = 24 * 3600.0
+_ATTEMPTS = 20
+#: Labels are not in the manifest; their checksum makes a flipped bit an error.
+_SMALL_COMPRESSORS = (ZstdCodec(level=3, checksum=True),)
 
 
 def open_study(path: str | Path, *, align: str = "exact") -> xr.DataTree:
@@ -67,11 +77,26 @@ def open_unchecked(path: str | Path) -> xr.DataTree:
     """Open a study lazily without checking it, for `validate`."""
     require_study(path)
     # set while opening, or zarr returns fill values for shards that are not there
-    with zarr.config.set({"array.read_missing_chunks": False}):
-        study = xr.open_datatree(path, engine="zarr", consolidated=False, chunks=None)
-    if "manifest" in study.children:  # here a missing chunk is the message: this shard is not complete
-        study["manifest"] = xr.DataTree(xr.open_zarr(path, group="manifest", consolidated=False, chunks=None))
+    try:
+        with zarr.config.set({"array.read_missing_chunks": False}):
+            study = xr.open_datatree(path, engine="zarr", consolidated=False, chunks=None)
+        if "manifest" in study.children:  # here a missing chunk is the message: this shard is not complete
+            study["manifest"] = xr.DataTree(xr.open_zarr(path, group="manifest", consolidated=False, chunks=None))
+        for group in schema.GROUPS:
+            if group in study.children and group != "results":
+                _load_labels(study[group].to_dataset())
+    except Exception as error:  # of a codec, of JSON, of the file system: the reader needs the path, not the traceback
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InvalidData(f"{path} is damaged: its metadata or labels cannot be read ({reason}). Restore it from a copy, or "
+                          f"write it again with --force") from error  # fmt: skip
     return study
+
+
+def _load_labels(group: xr.Dataset) -> None:
+    """What says which cell is which is small: it is read at once, so that damage is found at the door."""
+    for name, variable in group.variables.items():
+        if name in group.coords or str(name).endswith("available"):
+            variable.load()
 
 
 def require_study(path: str | Path) -> None:
@@ -86,16 +111,20 @@ def require_study(path: str | Path) -> None:
                           f"xarray.open_datatree({str(path)!r}, engine='zarr') and relstats.save_study")  # fmt: skip
     if not path.is_dir() or not (path / "zarr.json").exists():
         raise UsageError(f"{str(path)!r} is not a study (a Zarr v3 store, a folder with zarr.json)")
-    version = zarr.open_group(str(path), mode="r", use_consolidated=False).attrs.get(
-        "relstats_schema", schema.SCHEMA_VERSION
-    )
+    try:
+        version = json.loads((path / "zarr.json").read_text())["attributes"].get(
+            "relstats_schema", schema.SCHEMA_VERSION
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidData(f"{path / 'zarr.json'} is damaged ({error}): the study cannot be opened. Restore this file from a "
+                          f"copy, or remove the study yourself and write it again") from error  # fmt: skip
     if isinstance(version, int) and version > schema.SCHEMA_VERSION:
         raise InvalidData(f"{path} has study layout version {version}; this relstats ({_version('relstats')}) reads up to "
                           f"{schema.SCHEMA_VERSION}. Upgrade relstats")  # fmt: skip
 
 
 def _inner(study: xr.DataTree) -> xr.DataTree:
-    groups = [g for g in ("images", "relevance", "transfer") if g in study.children and "image" in study[g].coords]
+    groups = [g for g in schema.IMAGE_GROUPS if g in study.children and "image" in study[g].coords]
     labels = {g: [str(v) for v in study[g].to_dataset()["image"].values] for g in groups}
     common = set.intersection(*map(set, labels.values())) if groups else set()
     datasets = {name: node.to_dataset() for name, node in study.subtree_with_keys}
@@ -128,8 +157,12 @@ def incomplete(study: xr.DataTree, group: str) -> list[schema.Problem]:
     for family, info in schema.FAMILIES.items():
         if info.group != group or "manifest" not in study.children or family not in study["manifest"]:
             continue
+        if group not in study.children:
+            problems.append(schema.Problem(f"/{group}", f"{family!r} was begun, and nothing of it is written",
+                                           "Run the command that writes it again: it resumes"))  # fmt: skip
+            continue
         dataset = study[group].to_dataset()
-        done = study["manifest"].to_dataset()[family].values.any(axis=-1)
+        done = shards.completed(study["manifest"].to_dataset()[family], family)
         lacking = np.argwhere(shards.available(dataset, info.outer)[..., np.newaxis] & ~done)
         if lacking.size:
             cells = [shards.Shard(family, tuple(int(k) for k in index[:-1]), int(index[-1])) for index in lacking]
@@ -148,6 +181,7 @@ def begin_study(path: str | Path, attrs: Mapping[str, object], *, force: bool = 
         `force` would remove something that is not a study.
     """
     path = Path(path)
+    _sweep_scratch(path)
     if path.exists() and not force:
         return require_study(path)
     if path.exists():
@@ -156,7 +190,7 @@ def begin_study(path: str | Path, attrs: Mapping[str, object], *, force: bool = 
         root = zarr.open_group(str(scratch / "new"), mode="w", zarr_format=3)
         root.attrs.update({"relstats_schema": schema.SCHEMA_VERSION, "relstats_version": _version("relstats"),
                            "created": _now(), **attrs})  # fmt: skip
-        os.replace(scratch / "new", path)
+        _commit(scratch / "new", path)
 
 
 def add_group(
@@ -195,9 +229,8 @@ def add_group(
         The group is there with another plan.
     """
     path = Path(path)
-    root = zarr.open_group(str(path), mode="r+", use_consolidated=False)
     if (path / group).exists():
-        _require_same_plan(root, path, group, plan)
+        _require_same_plan(path, group, plan)
         return False
     with _scratch(path) as scratch:
         small = dataset.drop_vars([name for names in streamed.values() for name in names], errors="ignore")
@@ -206,14 +239,31 @@ def add_group(
         new[group].attrs["relstats_plan"] = plan
         for family, names in streamed.items():
             shards.create_family(new, {**{str(d): n for d, n in dataset.sizes.items()}, **sizes}, family, names, plan)
-            root.require_group("manifest")
-            _replace(scratch / "new" / "manifest" / family, path / "manifest" / family, scratch / f"old-{family}")
-        os.replace(scratch / "new" / group, path / group)
-    return True
+            _require_group(path, "manifest", scratch)
+            _put_manifest(scratch / "new" / "manifest" / family, path / "manifest" / family, scratch, plan)
+        added = _commit(scratch / "new" / group, path / group)
+    _require_same_plan(path, group, plan)
+    return added
 
 
-def _require_same_plan(root: zarr.Group, path: Path, group: str, plan: str) -> None:
-    there = root[group].attrs.get("relstats_plan")
+def _put_manifest(new: Path, target: Path, scratch: Path, plan: str) -> None:
+    """One with the same plan is from another process, which may be writing shards already: it stays."""
+    if not _commit(new, target) and _attributes(target).get("plan") != plan:
+        _replace(new, target, scratch / f"old-{target.name}")
+
+
+def _require_group(path: Path, name: str, scratch: Path) -> None:
+    zarr.open_group(str(scratch / name), mode="w", zarr_format=3)
+    _commit(scratch / name, path / name)
+
+
+def _attributes(node: Path) -> dict[str, object]:
+    attributes: dict[str, object] = json.loads((node / "zarr.json").read_text()).get("attributes", {})
+    return attributes
+
+
+def _require_same_plan(path: Path, group: str, plan: str) -> None:
+    there = _attributes(path / group).get("relstats_plan")
     if there != plan:
         raise UsageError(f"{path} exists and its /{group} was written with other settings ({there!r}, now {plan!r}). "
                          f"Choose another path, or replace it with --force")  # fmt: skip
@@ -245,11 +295,22 @@ def save_study(study: xr.DataTree, path: str | Path, *, force: bool = False) -> 
     problems = schema.check(study)
     if problems:
         raise InvalidData(f"{len(problems)} problem(s) with this study:" + "".join(f"\n  {p}" for p in problems))
-    begin_study(path, {str(k): v for k, v in study.attrs.items()}, force=force)
+    path = Path(path)
+    if force and path.exists():
+        return _save_over(study, path)
+    begin_study(path, {str(k): v for k, v in study.attrs.items()})
     for group in schema.GROUPS:
         if group in study.children and group not in ("manifest", "results"):
             _save_group(study[group].to_dataset(), path, group)
     shards.sweep(path)
+
+
+def _save_over(study: xr.DataTree, path: Path) -> None:
+    """The old study goes only when the new one is whole: it may be the very one that is read."""
+    _require_removable(path)
+    with _scratch(path) as scratch:
+        save_study(study, scratch / "new")
+        _replace(scratch / "new", path, scratch / "old")
 
 
 def _save_group(dataset: xr.Dataset, path: str | Path, group: str) -> None:
@@ -257,33 +318,73 @@ def _save_group(dataset: xr.Dataset, path: str | Path, group: str) -> None:
                 for family, info in schema.FAMILIES.items() if info.group == group}  # fmt: skip
     streamed = {family: names for family, names in streamed.items() if names}
     dataset = dataset.assign_attrs({k: v for k, v in dataset.attrs.items() if k != "relstats_plan"})
-    fresh = add_group(path, group, dataset, streamed, "saved from arrays")
+    add_group(path, group, dataset, streamed, _plan_of(dataset, streamed))
     for family, names in streamed.items():
-        missing = set(shards.unfinished(path, family))
         for shard in shards.expected(path, family):
-            if not fresh or shard in missing:
-                shards.write_shard(path, shard, {name: _shard_values(dataset[name], shard, name) for name in names})
+            shards.write_shard(path, shard, {name: _shard_values(dataset[name], shard, name) for name in names})
+
+
+def _plan_of(dataset: xr.Dataset, streamed: Mapping[str, Sequence[str]]) -> str:
+    """Labels, sizes and small variables, as a digest: a resumed save must have the same, or maps get the labels of others."""
+    large = [name for names in streamed.values() for name in names]
+    digest = hashlib.sha256(json.dumps([streamed, dataset.attrs], default=str, sort_keys=True).encode())
+    for name in sorted(map(str, dataset.variables)):
+        array = dataset[name]
+        dims = {str(d): array.sizes[d] for d in sorted(array.dims, key=str)}
+        digest.update(json.dumps([name, dims]).encode())
+        if name not in large:
+            values = array.transpose(*dims).values
+            digest.update(
+                json.dumps(values.tolist(), default=str).encode() if values.dtype.kind in "OUT" else values.tobytes()
+            )
+    return f"saved from arrays, labels {digest.hexdigest()[:16]}"
 
 
 def _shard_values(array: xr.DataArray, shard: shards.Shard, name: str) -> np.ndarray:
     spec = next(v for v in schema.VARIABLES if v.family == shard.family and v.name == name)
-    values = array.transpose(*spec.dims)[shard.cell].isel(image=shard.images).values
-    if values.dtype.kind == "f" and np.isinf(values).any():
-        raise InvalidData(f"{name} of {shard} holds {int(np.isinf(values).sum())} infinite value(s) "
-                          f"(dtype {values.dtype}; float16 overflows at 65504). Compute it in float32")  # fmt: skip
-    if spec.dtype in ("uint8", "int32") and values.dtype.kind == "f":
-        values = np.where(np.isnan(values), schema.FILL[spec.dtype], values)
-    return values.astype(spec.dtype)
+    part = array.transpose(*spec.dims)[shard.cell].isel(image=shard.images)
+    values = part.values
+    where = f"{name} of {shards.describe(array.to_dataset(name=name), shard)}"
+    _check_values(values[~np.isnan(values)], spec, where)
+    if spec.dtype in ("uint8", "int32"):
+        return np.where(np.isnan(values), schema.FILL[spec.dtype], values).astype(spec.dtype)
+    with np.errstate(over="ignore"):  # an overflow is an infinite value, and told below
+        stored = values.astype(spec.dtype)
+    if np.isinf(stored).any():
+        raise InvalidData(f"{where} holds {int(np.isinf(stored).sum())} infinite value(s), of dtype {values.dtype} stored as "
+                          f"{spec.dtype} (largest {np.finfo(spec.dtype).max:g}; float16 overflows at 65504). "
+                          f"Compute it in float32 and rescale it")  # fmt: skip
+    return stored
+
+
+def _check_values(values: np.ndarray, spec: schema.Variable, where: str) -> None:
+    low, high = spec.low, spec.high
+    if low is not None and high is not None and values.size and (values.min() < low or values.max() > high):
+        raise InvalidData(
+            f"{where} lies in [{values.min():g}, {values.max():g}], not in [{low:g}, {high:g}]. Give it in that unit"
+        )
+    cut = values[values != np.trunc(values)] if spec.dtype in ("uint8", "int32") else values[:0]
+    if cut.size:
+        raise InvalidData(f"{where} holds {cut.size} number(s) that are not whole (e.g. {cut[0]:g}); {spec.dtype} would cut them. "
+                          f"Give whole numbers")  # fmt: skip
 
 
 def save_result(path: str | Path, name: str, result: xr.Dataset) -> None:
-    """Write one result into `/results/<name>` of a study, replacing an earlier one, whole or not at all."""
+    """Write one result into `/results/<name>` of a study, replacing an earlier one, whole or not at all.
+
+    A name that could not be a folder everywhere is replaced by its letters and a hash of it.
+    """
     require_study(path)
-    path = Path(path)
-    zarr.open_group(str(path), mode="r+", use_consolidated=False).require_group("results")
+    path, name = Path(path), _slug(name)
     with _scratch(path) as scratch:
+        _require_group(path, "results", scratch)
         _write(result, scratch / "new", None)
         _replace(scratch / "new", path / "results" / name, scratch / "old")
+
+
+def _slug(name: str) -> str:
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:80]
+    return plain if plain == name else f"{plain}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def provenance(command: str | None = None) -> dict[str, str]:
@@ -313,13 +414,16 @@ def _now() -> str:
 
 
 def _write(dataset: xr.Dataset, path: Path, group: str | None) -> None:
+    storable = _storable(dataset)
+    encoding: dict[Hashable, dict[str, object]] = {n: {"compressors": _SMALL_COMPRESSORS} for n in storable.variables}
     # write_empty_chunks: or an array of fill values is not there, and reading it back is refused
-    _storable(dataset).to_zarr(path, group=group, mode="w", zarr_format=3, consolidated=False, write_empty_chunks=True)
+    storable.to_zarr(path, group=group, mode="w", zarr_format=3, consolidated=False, encoding=encoding,
+                     write_empty_chunks=True)  # fmt: skip
 
 
 def _storable(dataset: xr.Dataset) -> xr.Dataset:
     """Text as variable-length strings: fixed-width ones have no place in Zarr v3."""
-    text = {name: v.astype(object) for name, v in dataset.variables.items() if v.dtype.kind == "U"}
+    text = {name: v.astype(object) for name, v in dataset.variables.items() if v.dtype.kind in "UT"}
     plain = dataset.drop_encoding()
     return plain.assign({n: v for n, v in text.items() if n not in plain.coords}).assign_coords(
         {n: v for n, v in text.items() if n in plain.coords}
@@ -329,23 +433,65 @@ def _storable(dataset: xr.Dataset) -> xr.Dataset:
 @contextmanager
 def _scratch(path: Path) -> Iterator[Path]:
     """A folder beside the study, on the same file system, so that a rename into it is atomic."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}{_SCRATCH}", dir=path.parent))
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {str(path)!r}: {error.strerror} ({str(error.filename)!r}). Choose another path"
+        ) from error
     try:
         yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _sweep_scratch(path: Path) -> None:
+    """Remove what commands that were killed left beside the study, once it is so old that none can still use it."""
+    prefix = f".{path.name[:100]}{_SCRATCH}"
+    for left in path.parent.iterdir() if path.parent.is_dir() else ():
+        with suppress(OSError):  # another command may be sweeping it too
+            if left.name.startswith(prefix) and time.time() - left.lstat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _commit(new: Path, target: Path) -> bool:
+    """Move a folder to its place unless one is there already (another process was faster): True where it was moved."""
+    try:
+        os.rename(new, target)
+    except OSError:
+        if not target.exists():
+            raise
+        return False
+    return True
+
+
 def _replace(new: Path, target: Path, old: Path) -> None:
-    if target.exists():
-        os.replace(target, old)
-    target.parent.mkdir(exist_ok=True)
-    os.replace(new, target)
+    for attempt in range(_ATTEMPTS):
+        if target.exists():
+            with suppress(FileNotFoundError):  # another process moved it first
+                os.rename(target, old.with_name(f"{old.name}-{attempt}"))
+        if _commit(new, target):
+            return
+    raise UsageError(f"{str(target)!r} is being written by another command. Try again when it has ended")
 
 
 def _remove_study(path: Path) -> None:
-    if not (path / "zarr.json").exists():
-        raise UsageError(f"{str(path)!r} is not a study; --force only replaces studies. Remove it yourself")
+    _require_removable(path)
     with _scratch(path) as scratch:
         os.replace(path, scratch / "old")
+
+
+def _require_removable(path: Path) -> None:
+    """Whoever gives --force wants to lose a study, and nothing else."""
+    if not path.is_dir() or not (path / "zarr.json").exists():
+        raise UsageError(f"{str(path)!r} is not a study; --force only replaces studies. Remove it yourself")
+    foreign = sorted(e.name for e in path.iterdir() if e.name != "zarr.json" and not (e / "zarr.json").exists())
+    if foreign:
+        raise UsageError(f"{str(path)!r} holds things that are not of a study ({', '.join(map(repr, foreign[:3]))}); --force "
+                         f"only replaces studies. Remove it yourself")  # fmt: skip
+    with suppress(ValueError, AttributeError):
+        if "relstats_schema" in _attributes(path):
+            return
+    raise UsageError(f"{str(path)!r} is a Zarr store but not a study (no relstats_schema); --force only replaces studies. "
+                     f"Remove it yourself")  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -18,7 +20,7 @@ def relevance_dataset(
     models: pd.DataFrame | Sequence[str],
     images: pd.DataFrame | Sequence[str],
     seeds: Sequence[str] | None = None,
-    available: np.ndarray | None = None,
+    available: np.ndarray | xr.DataArray | None = None,
     attrs: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
     """The `/relevance` group from an array of maps and two tables.
@@ -34,8 +36,8 @@ def relevance_dataset(
         Ids of the images (column or index `image`, or the index) and columns of labels (`identity`, ...), all as text.
     seeds : sequence of str, optional
         Ids of the training runs. Default: "0", "1", ...
-    available : ndarray of bool, (model, seed), optional
-        Which networks exist. Default: all.
+    available : ndarray or DataArray of bool, (model, seed), optional
+        Which networks exist. Default: all. A DataArray with coordinates is aligned by label.
     attrs : mapping, optional
         How the maps were made: `composite`, `engine`, `explained_class_rule`, ...
 
@@ -59,35 +61,34 @@ def relevance_dataset(
     dims = (*schema.NETWORK, "image", "y", "x")
     if not isinstance(relevance, xr.DataArray):
         relevance = _by_position(np.asarray(relevance), dims)
-    n_seeds = relevance.sizes.get("seed", 0)
-    labels = {"model": list(model_table.index), "image": list(image_table.index),
-              "seed": list(seeds if seeds is not None else relevance.coords.get("seed", map(str, range(n_seeds))))}  # fmt: skip
+    seed_ids = _seeds(seeds, relevance, "seed")
+    labels = {"model": list(model_table.index), "image": list(image_table.index), "seed": seed_ids}
     maps = _labelled(relevance, labels, "relevance")
-    maps = maps.drop_vars([c for c in maps.coords if c not in labels])
-    dataset = maps.rename("relevance").to_dataset().assign_attrs(attrs or {})
+    dataset = _bare(maps).rename("relevance").to_dataset().assign_attrs(attrs or {})
     dataset = dataset.assign_coords({c: ("model", _text(model_table[c], c)) for c in model_table})
     if available is not None:
-        dataset["available"] = (schema.NETWORK, np.asarray(available, dtype=bool))
+        dataset["available"] = _available(available, labels["model"], seed_ids)
     return _checked(dataset, "relevance")
 
 
 def transfer_dataset(
-    scores: Mapping[str, np.ndarray],
+    scores: Mapping[str, np.ndarray | xr.DataArray],
     *,
     models: pd.DataFrame | Sequence[str],
     images: pd.DataFrame | Sequence[str],
     fractions: Sequence[float],
     seeds: Sequence[str] | None = None,
-    available: np.ndarray | None = None,
+    available: np.ndarray | xr.DataArray | None = None,
     attrs: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
     """The `/transfer` group from arrays of scores: every network both as the source of masks and as their target.
 
     Parameters
     ----------
-    scores : mapping of str to ndarray
+    scores : mapping of str to ndarray or DataArray
         `correct`, `probability` or `margin`, (source_model, source_seed, target_model, target_seed, fraction, image);
-        `unmasked_*` (target_model, target_seed, image) and `random_*` (target_model, target_seed, fraction, image).
+        `unmasked_*` (target_model, target_seed, image) and `random_*` (target_model, target_seed, fraction, image). A
+        DataArray may have its dims in any order; one with coordinates is aligned by label, never by position.
     models, images, seeds, available, attrs
         As in `relevance_dataset`.
     fractions : sequence of float
@@ -113,27 +114,25 @@ def transfer_dataset(
     unknown = sorted(set(scores) - set(known))
     if unknown or not scores:
         raise InvalidData(f"scores {unknown or 'are empty'}: give any of {sorted(known)}")
-    arrays = {name: _by_position(np.asarray(values), known[name]) for name, values in scores.items()}
-    n_seeds = next(a.sizes[d] for a in arrays.values() for d in a.dims if d == "target_seed")
+    arrays = {n: v if isinstance(v, xr.DataArray) else _by_position(np.asarray(v), known[n]) for n, v in scores.items()}
     ids = {
         "model": list(model_table.index),
-        "seed": list(seeds if seeds is not None else map(str, range(n_seeds))),
+        "seed": _seeds(seeds, next(iter(arrays.values())), "target_seed"),
     }
-    labels = {f"{side}_{dim}": ids[dim] for side in ("source", "target") for dim in schema.NETWORK}
+    labels: dict[str, list[str]] = {
+        f"{side}_{dim}": ids[dim] for side in ("source", "target") for dim in schema.NETWORK
+    }
     labels |= {"image": list(image_table.index)}
-    dataset = xr.Dataset(
-        {n: _labelled(a, {d: v for d, v in labels.items() if d in a.dims}, n) for n, a in arrays.items()}
-    )
-    dataset = dataset.assign_coords(fraction=np.asarray(fractions, float)).assign_attrs(attrs or {})
+    shares = [float(f) for f in fractions]
+    dataset = xr.Dataset({n: _bare(_with_fractions(_labelled(a, labels, n), shares, n)) for n, a in arrays.items()})
+    dataset = dataset.assign_coords(fraction=shares).assign_attrs(attrs or {})
     for side in ("source", "target"):
         dataset = dataset.assign_coords(
             {f"{side}_{c}": (f"{side}_model", _text(model_table[c], c)) for c in model_table}
         )
         if available is not None:
-            dataset[f"{side}_available"] = (
-                (f"{side}_model", f"{side}_seed"),
-                np.asarray(available, dtype=bool),
-            )
+            exists = _available(available, ids["model"], ids["seed"]).values
+            dataset[f"{side}_available"] = ((f"{side}_model", f"{side}_seed"), exists)
     return _checked(dataset, "transfer")
 
 
@@ -186,11 +185,17 @@ def study(
 
 
 def _table(table: pd.DataFrame | Sequence[str], name: str) -> pd.DataFrame:
-    """A table indexed by text ids."""
+    """A table indexed by text ids, with columns that can be names of variables."""
     if not isinstance(table, pd.DataFrame):
         table = pd.DataFrame(index=pd.Index(list(table), dtype=object))
     elif name in table:
         table = table.set_index(name)
+    unusable = [column for column in table.columns if not re.fullmatch(r"[^\W\d][\w-]{0,79}", str(column))]
+    if unusable:
+        raise InvalidData(
+            f"column(s) {unusable!r} of the table of {name}s become names in the store: use letters, digits, '_' and '-', "
+            f"at most 80, a letter first"
+        )
     wrong = [label for label in table.index if not isinstance(label, str)]
     if wrong:
         raise InvalidData(f"{name} ids must be text, got {wrong[:3]!r} ({len(wrong)} of {len(table)}): "
@@ -214,21 +219,80 @@ def _by_position(values: np.ndarray, dims: tuple[str, ...]) -> xr.DataArray:
     )
 
 
+def _seeds(seeds: Sequence[str] | None, array: xr.DataArray, dim: str) -> list[str]:
+    """Ids of the training runs: those given, those of the array, or "0", "1", ..."""
+    if seeds is not None:
+        return _require_text(list(seeds), "seed")
+    if dim in array.coords and dim in array.dims:
+        return _require_text(array[dim].values.tolist(), "seed")
+    return [str(k) for k in range(array.sizes.get(dim, 0))]
+
+
+def _require_text(ids: list[str], name: str) -> list[str]:
+    wrong = [label for label in ids if not isinstance(label, str)]
+    if wrong:
+        raise InvalidData(f"{name} ids must be text, got {wrong[:3]!r} ({len(wrong)} of {len(ids)}): "
+                          f"convert them with .astype(str); '007' is not 7")  # fmt: skip
+    return ids
+
+
 def _labelled(array: xr.DataArray, labels: Mapping[str, list[str]], name: str) -> xr.DataArray:
     """Put labels on an array: by label where it has some, by position where it has none."""
     for dim, ids in labels.items():
         if dim not in array.dims:
             continue
         if dim in array.coords:
-            problems = schema.disagreement(set(map(str, array[dim].values)), set(ids), name, f"the table of {dim}s")
-            if problems:
-                raise InvalidData(str(problems[0]).replace("image labels", f"{dim} labels"))
-            array = array.sel({dim: ids})
+            array = _in_order(array, dim, ids, name)
         elif array.sizes[dim] != len(ids):
             raise InvalidData(f"{name} has {array.sizes[dim]} entries on {dim}, but {len(ids)} labels are given. "
                               f"Give one label for each")  # fmt: skip
-        array = array.assign_coords({dim: np.array(list(map(str, ids)), dtype=object)})
+        array = array.assign_coords({dim: np.array(ids, dtype=object)})
     return array
+
+
+def _in_order(array: xr.DataArray, dim: str, ids: list[str], name: str) -> xr.DataArray:
+    has = _require_text(array[dim].values.tolist(), f"{name}: {dim}")
+    if len(set(has)) < len(has):
+        twice = [label for label, count in Counter(has).items() if count > 1]
+        raise InvalidData(f"{name} has {len(twice)} duplicate id(s) on {dim} (e.g. {twice[:3]!r}). Make ids unique, or average "
+                          f"them yourself: .groupby({dim!r}).mean()")  # fmt: skip
+    problems = schema.disagreement(set(has), set(ids), name, f"the table of {dim}s")
+    if problems:
+        raise InvalidData(str(problems[0]).replace("image labels", f"{dim} labels"))
+    position = {label: k for k, label in enumerate(has)}
+    return array.isel({dim: [position[label] for label in ids]})
+
+
+def _with_fractions(array: xr.DataArray, fractions: list[float], name: str) -> xr.DataArray:
+    if "fraction" not in array.dims:
+        return array
+    if "fraction" in array.coords:
+        has = array["fraction"].values.tolist()
+        if sorted(has) != sorted(fractions):
+            raise InvalidData(f"{name} has fractions {has}, but {fractions} are given. Give those of the array")
+        return array.isel(fraction=[has.index(f) for f in fractions])
+    if array.sizes["fraction"] != len(fractions):
+        raise InvalidData(f"{name} has {array.sizes['fraction']} entries on fraction, but {len(fractions)} fractions are given. "
+                          f"Give one share of the pixels for each")  # fmt: skip
+    return array
+
+
+def _bare(array: xr.DataArray) -> xr.DataArray:
+    """Without coordinates that are no labels of a dim: axes and labels come from the tables."""
+    return array.drop_vars([name for name in array.coords if name not in array.dims or name == "fraction"])
+
+
+def _available(available: np.ndarray | xr.DataArray, models: list[str], seeds: list[str]) -> xr.DataArray:
+    if not isinstance(available, xr.DataArray):
+        available = np.asarray(available)
+        if available.shape != (len(models), len(seeds)):
+            raise InvalidData(f"available has shape {available.shape}, not (model, seed) = {(len(models), len(seeds))}")
+        available = xr.DataArray(available, dims=schema.NETWORK)
+    return (
+        _bare(_labelled(available, {"model": models, "seed": seeds}, "available"))
+        .transpose(*schema.NETWORK)
+        .astype(bool)
+    )
 
 
 def _checked(dataset: xr.Dataset, group: str) -> xr.Dataset:
