@@ -14,6 +14,10 @@ from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.stats import inference
 
 SYMMETRIC_EFFECTS = ("generalization_gap", "stability")
+#: The default margin of equivalence, as a share of the mean within the two levels. The margin varies with the data, so the gap
+#: less it, and the gap plus it, are contrasts of their own.
+EQUIVALENCE_SHARE = 0.1
+LESS_SHARE, PLUS_SHARE = "gap_less_share", "gap_plus_share"
 #: Below this many networks in a level, an unbalanced design rejects too often.
 MIN_UNBALANCED = 4
 
@@ -33,7 +37,8 @@ class Contrasts:
     effects : tuple of str
         Effects that the measure can have.
     operators : dict
-        (contrast, effect) and (source level, target level) to the functional, where the design has one.
+        (contrast, effect) and (source level, target level) to the functional, where the design has one; for equivalence also
+        (contrast, `LESS_SHARE`) and (contrast, `PLUS_SHARE`).
     strata : list of str
         The strata that hold both levels of some contrast.
     warnings : tuple of str
@@ -174,16 +179,24 @@ def _operators(
         cells, compact = np.unique(groups[c], return_inverse=True)
         compact = compact - (cells[0] < 0)
         for effect in effects:
-            weights = np.kron(np.eye(int(compact.max() + 1) // 2), inference.effect_weights(effect)) / (
-                (compact.max() + 1) // 2
-            )
+            weights = _in_each_stratum(inference.effect_weights(effect), compact)
             if (_pairs_of(compact)[weights != 0] == 0).any():
                 lacking.setdefault(effect, []).append("|".join(pair))
             else:
                 operators[c, effect] = inference.contrast_operator(compact, weights)
+        if (c, "generalization_gap") in operators:
+            gap, share = inference.effect_weights("generalization_gap"), EQUIVALENCE_SHARE * np.eye(2) / 2
+            operators[c, LESS_SHARE] = inference.contrast_operator(compact, _in_each_stratum(gap - share, compact))
+            operators[c, PLUS_SHARE] = inference.contrast_operator(compact, _in_each_stratum(gap + share, compact))
     notes = [f"{effect} cannot be estimated for {', '.join(names)}: it needs two networks in each level and stratum"
              for effect, names in lacking.items()]  # fmt: skip
     return operators, notes
+
+
+def _in_each_stratum(weights: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Weights of two levels, the same in each stratum, averaged over strata."""
+    n_strata = int(groups.max() + 1) // 2
+    return np.kron(np.eye(n_strata), weights) / n_strata
 
 
 def _pairs_of(groups: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy import stats
 
 from relstats import shards, store
 from relstats.errors import ImpossibleAnalysis, UsageError
@@ -24,7 +25,7 @@ from relstats.stats.scores import Scores, Tally
 REFERENCE = ("networks x images jackknife as in Gallas 2006 (doi:10.1016/j.acra.2005.12.011), degrees of freedom after "
              "Satterthwaite 1946 (doi:10.2307/3002019)")  # fmt: skip
 CEILING, ABOVE_FLOOR = 0.98, 0.02
-_FIELDS = ("estimate", "statistic", "df", "p_value", "p_equivalence", "standard_error", "variance_networks", "variance_images",
+_FIELDS = ("estimate", "statistic", "df", "p_value", "standard_error", "variance_networks", "variance_images",
            "variance_interaction", "lower", "upper")  # fmt: skip
 
 
@@ -70,7 +71,8 @@ def compare(
         "target": 0 is a target network's score on control masks of the same area and 1 its score on whole images (with the
         variance of estimating both). "chance": 0 is 1 / number of classes.
     margin : float, optional
-        Equivalence margin of `generalization_gap`, in units of the score. Default: 10 % of the mean within levels, above floor.
+        Equivalence margin of `generalization_gap`, in units of the score. Default: 10 % of the mean within the two levels
+        above floor, whose own variance the test takes in; its value is in `margin`.
     df : {"satterthwaite", "pooled"}
         "pooled" has more power, and needs balanced designs with networks that vary alike.
     level : float
@@ -285,18 +287,21 @@ def _analyse(
     shape = (len(plan.pairs), len(plan.effects), len(scores.fractions) + 1)
     out = {name: np.full(shape, np.nan) for name in _FIELDS}
     random = np.full(shape[:2], "nothing", dtype=object)
+    out["p_equivalence"], width = np.full(shape, np.nan), np.full(shape[0], np.nan)
     for k, key in enumerate(plan.operators):
-        if isinstance(key[0], int):
+        if isinstance(key[0], int) and key[1] in plan.effects:
             where = key[0], plan.effects.index(key[1])
-            width = _margin(moments, plan, key[0], margin, floor) if key[1] == "generalization_gap" else None
-            found = inference.two_way_jackknife(moments, k, level=level, df=df, margin=width)
+            found = inference.two_way_jackknife(moments, k, level=level, df=df)
             for name in _FIELDS:
                 out[name][where] = getattr(found, name)
             random[where] = _random(found)
+            if key[1] == "generalization_gap":
+                out["p_equivalence"][where], width[key[0]] = equivalence(moments, plan, key[0], margin, floor, df)
     dims = ("contrast", "effect", "fraction")
     interval = np.stack([out.pop("lower"), out.pop("upper")], axis=-1)
     result = _primary_and_by_fraction({**{n: (dims, v) for n, v in out.items()}, "ci": ((*dims, "bound"), interval)})
     result["random"] = (dims[:2], random)
+    result["margin"] = ("contrast", width)
     result["p_adjusted"] = (dims[:2], np.apply_along_axis(inference.holm, 0, result["p_value"].values))
     result["p_adjusted_by_fraction"] = (
         dims,
@@ -330,13 +335,43 @@ def _coords(plan: Contrasts, scores: Scores) -> dict[str, object]:
             "fraction": scores.fractions, **levels}  # fmt: skip
 
 
-def _margin(moments: inference.Moments, plan: Contrasts, contrast: int, margin: float | None, floor: float) -> float:
-    """10 % of the mean agreement within the two levels, above the floor. It moves with the data, so it is reported."""
-    if margin is not None:
-        return margin
+def equivalence(
+    moments: inference.Moments, plan: Contrasts, contrast: int, margin: float | None, floor: float, df: str
+) -> tuple[np.ndarray, float]:
+    """Two one-sided tests that the generalization gap is smaller than a margin.
+
+    Parameters
+    ----------
+    moments : Moments
+        Of all operators of the plan.
+    contrast : int
+        Which one.
+    margin : float or None
+        In units of the score; None for `EQUIVALENCE_SHARE` of the mean within the two levels above `floor`. That margin varies
+        as the scores do, so what is tested is the gap less it, and the gap plus it.
+    floor : float
+        Mean score on control masks, taken as known.
+    df : str
+        As in `compare`.
+
+    Returns
+    -------
+    p, margin : ndarray of shape (fraction + 1,), float
+    """
     keys = list(plan.operators)
-    within = [inference.two_way_jackknife(moments, keys.index((x, x))).estimate[-1] for x in plan.pairs[contrast]]
-    return 0.1 * abs(float(np.mean(within)) - floor)
+    if margin is not None:
+        k = keys.index((contrast, "generalization_gap"))
+        return inference.two_way_jackknife(moments, k, df=df, margin=margin).p_equivalence, margin
+    less, plus = (inference.two_way_jackknife(moments, keys.index((contrast, name)), df=df)
+                  for name in (contrasts.LESS_SHARE, contrasts.PLUS_SHARE))  # fmt: skip
+    above_floor = contrasts.EQUIVALENCE_SHARE * floor
+    above = stats.t.cdf(_ratio(less.estimate + above_floor, less.standard_error), less.df)
+    below = stats.t.sf(_ratio(plus.estimate - above_floor, plus.standard_error), plus.df)
+    return np.maximum(above, below), float((plus.estimate[-1] - less.estimate[-1]) / 2 - above_floor)
+
+
+def _ratio(estimate: np.ndarray, error: np.ndarray) -> np.ndarray:
+    return np.divide(estimate, error, out=np.full_like(estimate, np.nan), where=error > 0)
 
 
 def _cells(moments: inference.Moments, plan: Contrasts, level: float) -> xr.Dataset:
