@@ -131,9 +131,7 @@ def test_asymmetry_is_source_effect_minus_target_effect_exactly(sizes):
 
 def test_a_cell_that_a_deletion_empties_leaves_nan_and_one_that_is_empty_stops():
     operator = contrast_operator(np.array([0, 0, 1, 1, 1]), effect_weights("source_effect"))
-    np.testing.assert_array_equal(
-        np.isnan(operator.deleted).all(axis=(1, 2)), [True, True, False, False, False]
-    )
+    np.testing.assert_array_equal(np.isnan(operator.deleted).all(axis=(1, 2)), [True, True, False, False, False])
     assert not np.isnan(operator.deleted[2:]).any()
     message = r"sources in group 0 \(1 networks\) and targets in group 0 \(1\) holds no pair"
     with pytest.raises(ImpossibleAnalysis, match=message):
@@ -205,9 +203,7 @@ def test_networks_alone_are_welchs_t_test():
     """One image, targets that do not differ: sources A against sources B."""
     rng = np.random.default_rng(4)
     groups = np.array([0] * 4 + [1] * 6 + [2] * 3)
-    scores = np.repeat(
-        rng.normal(size=(13, 1, 1)) * np.where(groups == 1, 3, 1)[:, np.newaxis, np.newaxis], 13, axis=1
-    )
+    scores = np.repeat(rng.normal(size=(13, 1, 1)) * np.where(groups == 1, 3, 1)[:, np.newaxis, np.newaxis], 13, axis=1)
     weights = np.zeros((3, 3))
     weights[0, 2], weights[1, 2] = 1, -1
     found = jackknife(scores, groups, weights)
@@ -245,9 +241,7 @@ def test_groups_without_a_weight_do_not_matter(pair):
     weights[np.ix_(pair, pair)] = effect_weights("source_effect")
     own = np.isin(groups, pair)
     wide = jackknife(scores, groups, weights, df="pooled")
-    narrow = jackknife(
-        scores[np.ix_(own, own)], groups[own] - pair[0], weights[np.ix_(pair, pair)], df="pooled"
-    )
+    narrow = jackknife(scores[np.ix_(own, own)], groups[own] - pair[0], weights[np.ix_(pair, pair)], df="pooled")
     for name in set(FLOATS) - {"p_equivalence"}:
         np.testing.assert_allclose(getattr(wide, name), getattr(narrow, name), rtol=1e-12)
 
@@ -310,16 +304,10 @@ def test_merged_moments_are_to_rounding_those_of_one_block():
     operator = contrast_operator(np.repeat([0, 1], 4), effect_weights("source_effect"))
     scores = rng.normal(size=(8, 8, 3, 500))
     whole = block_moments(scores, [operator])
-    parts = merge_moments(
-        [block_moments(s, [operator]) for s in np.split(scores, [1, 130, 131, 400], axis=-1)]
-    )
+    parts = merge_moments([block_moments(s, [operator]) for s in np.split(scores, [1, 130, 131, 400], axis=-1)])
     for name in ("mean", "m2", "deleted_mean", "deleted_m2"):
-        np.testing.assert_allclose(
-            getattr(parts, name), getattr(whole, name), rtol=1e-12, atol=1e-14, err_msg=name
-        )
-    again = merge_moments(
-        [block_moments(s, [operator]) for s in np.split(scores, [1, 130, 131, 400], axis=-1)]
-    )
+        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-12, atol=1e-14, err_msg=name)
+    again = merge_moments([block_moments(s, [operator]) for s in np.split(scores, [1, 130, 131, 400], axis=-1)])
     assert again.m2.tobytes() == parts.m2.tobytes()
 
 
@@ -335,9 +323,7 @@ def test_the_moments_are_those_of_numpy():
     np.testing.assert_allclose(moments.m2[0, 2], 25 * c.mean(axis=0).var(), rtol=1e-12)
     np.testing.assert_allclose(moments.deleted_mean[0, :, :2], z.mean(axis=-1), rtol=1e-12)
     deviation = z[:3] - z[:3].mean(axis=0)
-    np.testing.assert_allclose(
-        moments.deleted_m2[0, 0, :2], 25 * deviation.var(axis=-1).sum(axis=0), rtol=1e-12
-    )
+    np.testing.assert_allclose(moments.deleted_m2[0, 0, :2], 25 * deviation.var(axis=-1).sum(axis=0), rtol=1e-12)
     np.testing.assert_allclose(moments.matrix[..., 2], scores.mean(axis=(2, 3)), rtol=1e-12)
     assert np.isnan(np.diagonal(moments.matrix)).all()
 
@@ -348,9 +334,7 @@ def test_powers_of_two_scale_exactly(power, seed):
     groups = np.repeat([0, 1], 3)
     scores = np.random.default_rng(seed).normal(size=(6, 6, 12))
     one = jackknife(scores, groups, effect_weights("source_effect"), margin=1.0)
-    two = jackknife(
-        np.ldexp(scores, power), groups, effect_weights("source_effect"), margin=np.ldexp(1.0, power)
-    )
+    two = jackknife(np.ldexp(scores, power), groups, effect_weights("source_effect"), margin=np.ldexp(1.0, power))
     for name in ("df", "statistic", "p_value", "p_equivalence"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
     for name in ("estimate", "standard_error", "lower", "upper"):
@@ -459,9 +443,7 @@ def test_nan_among_pairs_that_are_used_stops_and_elsewhere_does_not_matter():
     assert np.isnan(found.matrix[0, 1]).all()
     scores[0, 2, 1, 3] = np.nan
     scores[3, 1, 0, 5] = np.inf
-    message = (
-        r"2 of 96 scores are NaN or infinite .* \(source 0, target 2, fraction 1, image 3; source 3, target 1"
-    )
+    message = r"2 of 96 scores are NaN or infinite .* \(source 0, target 2, fraction 1, image 3; source 3, target 1"
     with pytest.raises(InvalidData, match=message):
         block_moments(scores, [operator])
 
@@ -511,9 +493,7 @@ def test_swaps_are_all_labelings_and_their_effects(n_first, n_second):
     expected = np.array([[slow_effects(matrix[..., f], row) for f in range(2)] for row in labels])
     np.testing.assert_allclose(effects, expected.swapaxes(1, 2), rtol=1e-10, atol=1e-12)
     size = np.abs(expected.swapaxes(1, 2))
-    np.testing.assert_allclose(
-        swap_p(effects, exact), (size >= size[0] * (1 - 1e-9)).mean(axis=0), rtol=1e-12
-    )
+    np.testing.assert_allclose(swap_p(effects, exact), (size >= size[0] * (1 - 1e-9)).mean(axis=0), rtol=1e-12)
 
 
 def test_swaps_stay_within_strata_and_effects_are_averaged_over_them():
@@ -578,9 +558,7 @@ def test_swap_effects_of_the_observed_labels_are_the_jackknifes_estimates():
     moments = block_moments(scores, [contrast_operator(groups, effect_weights(e)) for e in EFFECTS])
     effects = swap_effects(moments.matrix, (groups == 0)[np.newaxis].astype(float), np.zeros(7, int))
     for e in range(len(EFFECTS)):
-        np.testing.assert_allclose(
-            effects[0, e], two_way_jackknife(moments, e).estimate, rtol=1e-9, atol=1e-12
-        )
+        np.testing.assert_allclose(effects[0, e], two_way_jackknife(moments, e).estimate, rtol=1e-9, atol=1e-12)
 
 
 def test_one_network_of_a_level_leaves_asymmetry_only():
@@ -654,9 +632,7 @@ def test_the_smallest_p_of_random_labelings_counts_the_observed():
     matrix = np.where(first[:, np.newaxis], 5.0, 0.0)[..., np.newaxis] * np.ones((20, 20, 1))
     p = swap_p(swap_effects(matrix, labels, strata), exact)
     assert p[1, 0] == 1 / 1000
-    few, exact = labelings(
-        first[7:13], strata[7:13], n_resamples=999, max_exact=1, rng=np.random.default_rng(0)
-    )
+    few, exact = labelings(first[7:13], strata[7:13], n_resamples=999, max_exact=1, rng=np.random.default_rng(0))
     np.testing.assert_allclose(smallest_p(few, strata[7:13], exact), 0.1)
 
 
@@ -812,17 +788,13 @@ def test_three_levels_are_all_relabelings(groups, levels, gap):
     n = len(groups)
     rng = np.random.default_rng(33)
     matrix = 20 + random_scores(rng, (n, n, 1))
-    every = np.array(
-        [slow_omnibus(matrix[..., 0], np.array(g)) for g in set(itertools.permutations(groups.tolist()))]
-    )
+    every = np.array([slow_omnibus(matrix[..., 0], np.array(g)) for g in set(itertools.permutations(groups.tolist()))])
     observed = slow_omnibus(matrix[..., 0], groups)
     expected = (every >= np.array(observed) * (1 - 1e-9)).mean(axis=0)
     found = omnibus(matrix, groups, np.zeros(n, int), n_resamples=9, rng=rng)
     np.testing.assert_allclose([found.p_source[0], found.p_target[0], found.p_gap[0]], expected, rtol=1e-12)
     assert (found.n_labelings, found.min_p_levels, found.min_p_gap) == (len(every), levels, gap)
-    planted = np.where(groups[:, np.newaxis] == groups, 0.0, -9.0)[..., np.newaxis] + 0.01 * np.nan_to_num(
-        matrix
-    )
+    planted = np.where(groups[:, np.newaxis] == groups, 0.0, -9.0)[..., np.newaxis] + 0.01 * np.nan_to_num(matrix)
     assert omnibus(planted, groups, np.zeros(n, int), n_resamples=9, rng=rng).p_gap[0] == gap
 
 
@@ -876,9 +848,7 @@ def test_normalised_scores_average_to_the_ratio_and_vary_as_its_jackknife():
     deleted = np.array([ratio_of_means(scores[..., r], floor[..., r], full[..., r])[0] for r in rest])
     jackknife_variance = (n_images - 1) / n_images * ((deleted - deleted.mean(axis=0)) ** 2).sum(axis=0)
     np.testing.assert_allclose(found.var(axis=-1, ddof=1) / n_images, jackknife_variance, rtol=0.01)
-    naive = ((scores - floor.mean(axis=-1, keepdims=True)) / span[..., np.newaxis]).var(
-        axis=-1, ddof=1
-    ) / n_images
+    naive = ((scores - floor.mean(axis=-1, keepdims=True)) / span[..., np.newaxis]).var(axis=-1, ddof=1) / n_images
     assert (naive / jackknife_variance > 1.2).all()  # floor and ceiling fixed: another variance
 
 
@@ -1009,9 +979,7 @@ def test_images_as_replicates_would_not_hold_their_level():
         scores = simulated(rng, n, n_images, level_image=0.0)
         found = two_way_jackknife(block_moments(scores[:, :, np.newaxis], [operator]), 0)
         both += bool(found.p_value[-1] < 0.05)
-        over_images += bool(
-            2 * stats.norm.sf(abs(found.estimate[-1]) / np.sqrt(found.variance_images[-1])) < 0.05
-        )
+        over_images += bool(2 * stats.norm.sf(abs(found.estimate[-1]) / np.sqrt(found.variance_images[-1])) < 0.05)
     assert over_images > 0.3 * runs
     assert both <= stats.binom.ppf(0.9995, runs, 0.05)
 
@@ -1034,15 +1002,9 @@ def test_the_label_swap_is_exact_under_its_null():
 def test_equivalence_is_found_within_a_wide_margin_only():
     scores = simulated(np.random.default_rng(41), 8, 200)
     groups = np.repeat([0, 1], 8)
-    assert (
-        jackknife(scores, groups, effect_weights("generalization_gap"), margin=0.5).p_equivalence[-1] < 0.01
-    )
-    assert (
-        jackknife(scores, groups, effect_weights("generalization_gap"), margin=0.001).p_equivalence[-1] > 0.3
-    )
+    assert jackknife(scores, groups, effect_weights("generalization_gap"), margin=0.5).p_equivalence[-1] < 0.01
+    assert jackknife(scores, groups, effect_weights("generalization_gap"), margin=0.001).p_equivalence[-1] > 0.3
     margins = np.array([0.001, 0.5])
-    by_fraction = jackknife(
-        scores, groups, effect_weights("generalization_gap"), margin=margins
-    ).p_equivalence
+    by_fraction = jackknife(scores, groups, effect_weights("generalization_gap"), margin=margins).p_equivalence
     assert by_fraction[0] > 0.3 > by_fraction[1]
     assert np.isnan(jackknife(scores, groups, effect_weights("generalization_gap")).p_equivalence).all()

@@ -221,9 +221,7 @@ def _stacked(operators: Sequence[Operator]) -> tuple[np.ndarray, list[slice], np
     return weights.reshape(len(weights), -1), rows, np.array(groups)
 
 
-def _project(
-    scores: np.ndarray, weights: np.ndarray, used: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _project(scores: np.ndarray, weights: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The functionals on each image (fraction + 1, row, image), the mean matrix, the largest score in use."""
     n_networks, _, n_fractions, n_images = scores.shape
     values = np.empty((n_fractions + 1, len(weights), n_images))
@@ -273,9 +271,7 @@ def _operator_moments(values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarra
 def _padded(parts: tuple[np.ndarray, ...]) -> np.ndarray:
     """Stack arrays whose first axes differ in length; the rest is 0."""
     longest = max(len(part) for part in parts)
-    return np.array(
-        [np.concatenate([part, np.zeros((longest - len(part), *part.shape[1:]))]) for part in parts]
-    )
+    return np.array([np.concatenate([part, np.zeros((longest - len(part), *part.shape[1:]))]) for part in parts])
 
 
 def merge_moments(blocks: Sequence[Moments]) -> Moments:
@@ -287,9 +283,7 @@ def merge_moments(blocks: Sequence[Moments]) -> Moments:
         No block.
     """
     if not blocks:
-        raise ImpossibleAnalysis(
-            "there is no block of images to merge: without images nothing can be estimated"
-        )
+        raise ImpossibleAnalysis("there is no block of images to merge: without images nothing can be estimated")
     return functools.reduce(_merge, blocks)
 
 
@@ -611,17 +605,13 @@ def swap_effects(matrix: np.ndarray, labels: np.ndarray, strata: np.ndarray) -> 
     return _without_rounding(effects, tiny)
 
 
-def _stratified_means(
-    matrix: np.ndarray, onehot: np.ndarray, strata: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _stratified_means(matrix: np.ndarray, onehot: np.ndarray, strata: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cell means (labeling, level, level, fraction) averaged over strata, and the size of their rounding."""
     parts, tiny = [], np.zeros(matrix.shape[-1])
     for s in np.unique(strata[strata >= 0]):
         own = np.flatnonzero(strata == s)
         if not onehot[0][:, own].any(axis=1).all():
-            raise ImpossibleAnalysis(
-                f"stratum {s} lacks a level, so labels cannot be swapped in it: leave it out (-1)"
-            )
+            raise ImpossibleAnalysis(f"stratum {s} lacks a level, so labels cannot be swapped in it: leave it out (-1)")
         block = matrix[np.ix_(own, own)].astype(np.float64)
         block[np.diag_indices(len(own))] = 0.0
         tiny = np.maximum(tiny, _EPS * len(own) ** 2 * np.abs(block).max(axis=(0, 1)))
@@ -724,9 +714,7 @@ def smallest_p(labels: np.ndarray, strata: np.ndarray, exact: bool = True) -> np
 def _floors(levels: np.ndarray, strata: np.ndarray, n_rows: int, exact: bool) -> tuple[float, float]:
     """Smallest p of effects that know levels apart, and of the gap, which does not: within each stratum."""
     kinds = np.unique(levels[strata >= 0])
-    sizes = np.array(
-        [[(levels[strata == s] == k).sum() for k in kinds] for s in np.unique(strata[strata >= 0])]
-    )
+    sizes = np.array([[(levels[strata == s] == k).sum() for k in kinds] for s in np.unique(strata[strata >= 0])])
     alike = _renamings(sizes), math.prod(_renamings(row[np.newaxis]) for row in sizes)
     if exact:
         return alike[0] / n_rows, alike[1] / n_rows
@@ -774,9 +762,7 @@ def node_operator(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     kinds, level = np.unique(groups[part], return_inverse=True)
     n, n_levels = len(part), len(kinds)
     source, target = np.nonzero(~np.eye(n, dtype=bool))
-    columns = np.concatenate(
-        [level[source] * n_levels + level[target], n_levels**2 + source, n_levels**2 + n + target]
-    )
+    columns = np.concatenate([level[source] * n_levels + level[target], n_levels**2 + source, n_levels**2 + n + target])
     design = np.zeros((len(source), n_levels**2 + 2 * n))
     design[np.tile(np.arange(len(source)), 3), columns] = 1
     if np.linalg.matrix_rank(design) < n_levels**2 + 2 * (n - n_levels):
@@ -794,9 +780,7 @@ def node_operator(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return tuple(_on_all_pairs(w, part, source, target, len(groups)) for w in (rows, cols))  # type: ignore[return-value]
 
 
-def _on_all_pairs(
-    weights: np.ndarray, part: np.ndarray, source: np.ndarray, target: np.ndarray, n: int
-) -> np.ndarray:
+def _on_all_pairs(weights: np.ndarray, part: np.ndarray, source: np.ndarray, target: np.ndarray, n: int) -> np.ndarray:
     full = np.full((n, n, n), np.nan)
     full[part] = 0.0
     full[part[:, np.newaxis], part[source], part[target]] = weights
