@@ -12,6 +12,7 @@ import re
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 import xarray as xr
 import zarr
 from zarr.codecs import ZstdCodec
+from zarr.errors import ZarrUserWarning
 
 from relstats import schema, shards
 from relstats.errors import InvalidData, UsageError
@@ -78,7 +80,8 @@ def open_unchecked(path: str | Path) -> xr.DataTree:
     require_study(path)
     # set while opening, or zarr returns fill values for shards that are not there
     try:
-        with zarr.config.set({"array.read_missing_chunks": False}):
+        with zarr.config.set({"array.read_missing_chunks": False}), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ZarrUserWarning)  # files of others; what a study lacks is told by the check
             study = xr.open_datatree(path, engine="zarr", consolidated=False, chunks=None)
         if "manifest" in study.children:  # here a missing chunk is the message: this shard is not complete
             study["manifest"] = xr.DataTree(xr.open_zarr(path, group="manifest", consolidated=False, chunks=None))
@@ -162,7 +165,11 @@ def incomplete(study: xr.DataTree, group: str) -> list[schema.Problem]:
                                            "Run the command that writes it again: it resumes"))  # fmt: skip
             continue
         dataset = study[group].to_dataset()
-        done = shards.completed(study["manifest"].to_dataset()[family], family)
+        manifest = study["manifest"].to_dataset()[family]
+        done = shards.completed(manifest, family)
+        gone = [name for name in manifest.attrs.get("variables", ()) if name not in dataset]
+        problems += [schema.Problem(f"/{group}/{name}", "its metadata are gone, though it was written",
+                                    "Restore its zarr.json from a copy, or write the study again with --force") for name in gone]  # fmt: skip
         lacking = np.argwhere(shards.available(dataset, info.outer)[..., np.newaxis] & ~done)
         if lacking.size:
             cells = [shards.Shard(family, tuple(int(k) for k in index[:-1]), int(index[-1])) for index in lacking]
@@ -298,10 +305,15 @@ def save_study(study: xr.DataTree, path: str | Path, *, force: bool = False) -> 
     path = Path(path)
     if force and path.exists():
         return _save_over(study, path)
+    groups = {
+        g: study[g].to_dataset() for g in schema.GROUPS if g in study.children and g not in ("manifest", "results")
+    }
+    for group, dataset in groups.items():  # all of them before anything is written
+        if (path / group / "zarr.json").exists():
+            _require_same_plan(path, group, _plan_of(dataset, _streamed(dataset, group)))
     begin_study(path, {str(k): v for k, v in study.attrs.items()})
-    for group in schema.GROUPS:
-        if group in study.children and group not in ("manifest", "results"):
-            _save_group(study[group].to_dataset(), path, group)
+    for group, dataset in groups.items():
+        _save_group(dataset, path, group)
     shards.sweep(path)
 
 
@@ -313,21 +325,30 @@ def _save_over(study: xr.DataTree, path: Path) -> None:
         _replace(scratch / "new", path, scratch / "old")
 
 
+def _streamed(dataset: xr.Dataset, group: str) -> dict[str, list[str]]:
+    """The variables of each family that a group has."""
+    names = {family: [v.name for v in schema.variables(group, family) if v.name in dataset]
+             for family, info in schema.FAMILIES.items() if info.group == group}  # fmt: skip
+    return {family: found for family, found in names.items() if found}
+
+
 def _save_group(dataset: xr.Dataset, path: str | Path, group: str) -> None:
-    streamed = {family: [v.name for v in schema.variables(group, family) if v.name in dataset]
-                for family, info in schema.FAMILIES.items() if info.group == group}  # fmt: skip
-    streamed = {family: names for family, names in streamed.items() if names}
-    dataset = dataset.assign_attrs({k: v for k, v in dataset.attrs.items() if k != "relstats_plan"})
-    add_group(path, group, dataset, streamed, _plan_of(dataset, streamed))
+    streamed = _streamed(dataset, group)
+    plan = _plan_of(dataset, streamed)
+    add_group(path, group, dataset.drop_attrs(deep=False).assign_attrs(_lasting(dataset.attrs)), streamed, plan)
     for family, names in streamed.items():
         for shard in shards.expected(path, family):
             shards.write_shard(path, shard, {name: _shard_values(dataset[name], shard, name) for name in names})
 
 
+def _lasting(attrs: Mapping[str, object]) -> dict[str, object]:
+    return {str(k): v for k, v in attrs.items() if k != "relstats_plan"}
+
+
 def _plan_of(dataset: xr.Dataset, streamed: Mapping[str, Sequence[str]]) -> str:
     """Labels, sizes and small variables, as a digest: a resumed save must have the same, or maps get the labels of others."""
     large = [name for names in streamed.values() for name in names]
-    digest = hashlib.sha256(json.dumps([streamed, dataset.attrs], default=str, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([streamed, _lasting(dataset.attrs)], default=str, sort_keys=True).encode())
     for name in sorted(map(str, dataset.variables)):
         array = dataset[name]
         dims = {str(d): array.sizes[d] for d in sorted(array.dims, key=str)}
@@ -384,7 +405,7 @@ def save_result(path: str | Path, name: str, result: xr.Dataset) -> None:
 
 def _slug(name: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:80]
-    return plain if plain == name else f"{plain}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return plain if plain == name != "" else f"{plain}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def provenance(command: str | None = None) -> dict[str, str]:
