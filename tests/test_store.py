@@ -188,17 +188,16 @@ def told_incomplete(path):
     try:
         study = relstats.open_study(path)
     except InvalidData as error:
-        assert "no group with data" in str(error)
+        if "no group with data" not in str(error):
+            raise
         return
     lacking = {group for group in ("relevance", "transfer") if store.incomplete(study, group)}
     for group in lacking & set(study.children):
         assert re.search(r"shards of '\w+' are not written \(e.g. .*model '.+', .*seed '\d', images 0 to 3", str(
             store.incomplete(study, group)[0]))  # fmt: skip
     lacking |= {"relevance", "transfer"} - set(study.children)
-    if process_was_late := not lacking:
-        assert not process_was_late or files(path)  # killed after the last shard
     for group in lacking:
-        with pytest.raises(RelstatsError, match="are not written|was begun|needs /"):
+        with pytest.raises(RelstatsError, match=r"are not written|was begun|needs /"):
             compare(path, measure={"relevance": "cosine", "transfer": "transfer"}[group])
 
 
@@ -379,7 +378,8 @@ def test_a_damaged_manifest(damaged_copy, damage):
     try:
         problems = store.incomplete(relstats.open_study(path), "relevance") + shards.verify(path)
     except InvalidData as error:
-        assert "/manifest/relevance is damaged" in str(error)
+        if "/manifest/relevance is damaged" not in str(error):
+            raise
     else:
         assert "seed '1', images 0 to 5" in str(problems[0])
 
