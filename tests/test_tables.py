@@ -45,7 +45,7 @@ def test_maps_are_aligned_by_label():
         assert expected.identical(relevance(shuffled(MAPS, seed)).transpose(*MAPS.dims))
     np.testing.assert_array_equal(expected["relevance"].sel(model="b", seed="s2", image="i1"), VALUES[1, 2, 1])
     table = pd.DataFrame({"model": ["b", "a"], "task": ["tb", "ta"]})
-    got = relevance(shuffled(MAPS), models=table)
+    got = relevance(shuffled(MAPS), models=table).transpose("model", "seed", "image", "y", "x")
     np.testing.assert_array_equal(got["relevance"].sel(model="b", seed="s2", image="i1"), VALUES[1, 2, 1])
     assert got["task"].sel(model="b").item() == "tb"
 
