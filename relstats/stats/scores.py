@@ -6,7 +6,7 @@ same thing whatever was measured, and never a whole cube.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -156,15 +156,17 @@ def _from_transfer(dataset: xr.Dataset, score: str, fraction: float | list[float
     sources, cells, table = _square(dataset)
     array = dataset[score].transpose(*schema.SOURCE, *schema.TARGET, "fraction", "image")
     pairs = [source + target for source in sources for target in cells]
-    n = len(cells)
+    n, labels = len(cells), _image_labels(dataset)
 
     def reduce(function: Callable[[np.ndarray, np.ndarray], Reduced]) -> tuple[list[Reduced], Tally]:
         def one(block: np.ndarray, images: slice) -> tuple[Reduced | None, Tally]:
             scores = block.reshape(n, n, *block.shape[1:])
-            _require_range(scores, score, table, images)
+            _require_range(scores, score, table, labels[images])
             keep = _complete(scores)
             missing = np.isnan(scores).any(axis=2) & ~np.eye(n, dtype=bool)[..., np.newaxis]
-            tally = Tally(int(keep.sum()), int((~keep).sum()), 0, np.zeros(n, int), _name_cells(missing, table, images))
+            tally = Tally(
+                int(keep.sum()), int((~keep).sum()), 0, np.zeros(n, int), _name_cells(missing, table, labels[images])
+            )
             return _apply(function, scores, keep, images), tally
 
         return _gather(shards.over_images(array, pairs, one), nan, f"/transfer/{score}")
@@ -177,7 +179,7 @@ def _from_transfer(dataset: xr.Dataset, score: str, fraction: float | list[float
     return Scores(table, dataset["fraction"].values, dataset.sizes["image"], reduce, controls, n_classes, attrs)
 
 
-def _require_range(scores: np.ndarray, score: str, table: pd.DataFrame, images: slice) -> None:
+def _require_range(scores: np.ndarray, score: str, table: pd.DataFrame, images: Sequence[str]) -> None:
     """Refuse what no score can be: infinite, or outside 0 to 1 (a percentage, or 255 for missing)."""
     low, high = (-np.inf, np.inf) if score == "margin" else (0, 1)
     wrong = np.isinf(scores) | (scores < low) | (scores > high)
@@ -262,10 +264,11 @@ def _from_maps(dataset: xr.Dataset, measure: str, fraction: float | list[float] 
     left_out = [key in without for key in zip(table["model"], table["seed"], strict=True)]
     table = table[~np.array(left_out)].reset_index(drop=True)
     cells = list(table.pop("cell"))
+    labels = _image_labels(dataset)
     array = dataset["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
 
     def reduce(function: Callable[[np.ndarray, np.ndarray], Reduced]) -> tuple[list[Reduced], Tally]:
-        score = partial(_agreement_block, function, measure, tuple(fractions), ranking, table)
+        score = partial(_agreement_block, function, measure, tuple(fractions), ranking, table, labels)
         return _gather(shards.over_images(array, cells, score), nan, "/relevance/relevance")
 
     return Scores(table, fractions, dataset.sizes["image"], reduce, attrs={"ranking": ranking})
@@ -273,12 +276,12 @@ def _from_maps(dataset: xr.Dataset, measure: str, fraction: float | list[float] 
 
 def _agreement_block[Reduced](
     function: Callable[[np.ndarray, np.ndarray], Reduced], measure: str, fractions: tuple[float, ...], ranking: str,
-    table: pd.DataFrame, block: np.ndarray, images: slice,
+    table: pd.DataFrame, labels: list[str], block: np.ndarray, images: slice,
 ) -> tuple[Reduced | None, Tally]:  # fmt: skip
     maps = block.reshape(*block.shape[:2], -1)
     total = maps.sum(axis=-1, dtype=float)
     if np.isinf(maps, where=~np.isfinite(total)[..., np.newaxis], out=np.zeros(maps.shape, bool)).any():
-        where = _name_cells(np.isinf(maps).any(axis=-1), table, images)
+        where = _name_cells(np.isinf(maps).any(axis=-1), table, labels[images])
         raise InvalidData(f"/relevance/relevance is infinite in {', '.join(where[:3])}: a mean over it means nothing "
                           f"(float16 overflows at 65504). Compute it in float32")  # fmt: skip
     missing = np.isnan(total)
@@ -293,15 +296,19 @@ def _agreement_block[Reduced](
         int((~present).sum()),
         int((present & ~keep).sum()),
         zero_maps,
-        _name_cells(missing, table, images),
+        _name_cells(missing, table, labels[images]),
     )
     return _apply(function, scores, keep, images), tally
 
 
-def _name_cells(where: np.ndarray, table: pd.DataFrame, images: slice) -> tuple[str, ...]:
+def _image_labels(dataset: xr.Dataset) -> list[str]:
+    return [str(label) for label in dataset["image"].values]
+
+
+def _name_cells(where: np.ndarray, table: pd.DataFrame, images: Sequence[str]) -> tuple[str, ...]:
     names = [f"{model} seed {seed}" for model, seed in zip(table["model"], table["seed"], strict=True)]
     return tuple(
-        f"{' on '.join(names[k] for k in index[:-1])}, image {images.start + index[-1]}" for index in np.argwhere(where)
+        f"{' on '.join(names[k] for k in index[:-1])}, image {images[index[-1]]!r}" for index in np.argwhere(where)
     )
 
 
