@@ -25,9 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[REAL_SKIPS] = 0
     folder = os.environ.get("RELSTATS_DATA")
     if folder and not Path(folder).is_dir():
-        raise pytest.UsageError(
-            f"RELSTATS_DATA={folder!r} is not a folder: unset it, or name the data's folder"
-        )
+        raise pytest.UsageError(f"RELSTATS_DATA={folder!r} is not a folder: unset it, or name the data's folder")
 
 
 def untestable(root: Path) -> dict[str, str]:
