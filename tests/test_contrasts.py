@@ -109,13 +109,13 @@ def test_one_scale() -> None:
 
 def test_refusals() -> None:
     with pytest.raises(
-        UsageError, match="--axis 'tasks': models have no such label; they have pretrain, task. Did you mean 'task'?"
+        UsageError, match=r"--axis 'tasks': models have no such label; they have pretrain, task. Did you mean 'task'?"
     ):
         plan(FULL, "tasks")
     with pytest.raises(UsageError, match="models have no such label; they have none"):
         plan(FULL[["model", "seed"]], "task")
     with pytest.raises(
-        ImpossibleAnalysis, match="axis 'task' has one level, 'g': comparing needs two. Axes with more: none"
+        ImpossibleAnalysis, match=r"axis 'task' has one level, 'g': comparing needs two. Axes with more: none"
     ):
         plan(table(("i", "g", 3)), "task")
     confounded = table(("i", "g", 3), ("v", "id", 3))

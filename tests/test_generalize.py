@@ -603,7 +603,7 @@ def test_unknown_options_are_refused(options, message) -> None:
 def test_a_study_without_the_group_or_dataset_without_maps() -> None:
     study = relstats.study(transfer=transfer(BALANCED))
     with pytest.raises(
-        UsageError, match="measure 'spearman' needs /relevance; this study has transfer. Use --measure transfer"
+        UsageError, match=r"measure 'spearman' needs /relevance; this study has transfer. Use --measure transfer"
     ):
         compare(study, measure="spearman")
     with pytest.raises(UsageError, match="measure 'iou' needs relevance maps; this dataset has probability, margin"):
@@ -615,7 +615,7 @@ def test_a_study_without_the_group_or_dataset_without_maps() -> None:
 def test_one_level_cannot_be_compared() -> None:
     study = transfer((3, 3, 0, 0))
     with pytest.raises(
-        ImpossibleAnalysis, match="axis 'pretrain' has one level, 'imagenet': comparing needs two. Axes with more: task"
+        ImpossibleAnalysis, match=r"axis 'pretrain' has one level, 'imagenet': comparing needs two. Axes with more: task"
     ):
         compare(study)
 
