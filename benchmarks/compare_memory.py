@@ -8,7 +8,6 @@ reading every shard once through zarr (the limit), and the size of the cube (wha
 
 import argparse
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -41,15 +40,25 @@ def child(path: str, what: str) -> None:
     start = time.perf_counter()
     if what == "read":
         maps = study["relevance"]["relevance"]
-        shards.over_images(maps, shards.networks(study["relevance"].to_dataset()), lambda block, _: block[..., 0, 0].sum())
+        shards.over_images(
+            maps, shards.networks(study["relevance"].to_dataset()), lambda block, _: block[..., 0, 0].sum()
+        )
     else:
         relstats.compare(study, axis="pretrain", measure=what, rng=np.random.default_rng(1))
     seconds = time.perf_counter() - start
-    print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6]))
+    print(json.dumps([seconds, peak_gigabytes()]))
+
+
+def peak_gigabytes() -> float:
+    """Of this process alone: ru_maxrss would also count what the process that started it had held."""
+    (line,) = [row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024 / 1e9
 
 
 def measure(path: Path, what: str) -> tuple[float, float]:
-    done = subprocess.run([sys.executable, __file__, "--child", str(path), what], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, __file__, "--child", str(path), what], capture_output=True, text=True, check=True
+    )
     seconds, peak = json.loads(done.stdout)
     return seconds, peak
 
