@@ -339,14 +339,12 @@ def test_normalised_by_target_is_the_ratio_of_means(monkeypatch, seeds) -> None:
     raw, normalised = compare(study), compare(study, normalise="target")
     matrix, nets = slow_normalised(study)
     groups = slow_groups(nets, "imagenet", "vggface2")
+    without = [slow_normalised(study, np.delete(np.arange(13), i))[0] for i in range(13)]
     for effect in EFFECTS:
         wanted = slow_contrast(matrix, groups, effect).item()
         assert normalised["estimate"].sel(effect=effect).item() == pytest.approx(wanted, rel=1e-9)
-        left_out = [
-            slow_contrast(slow_normalised(study, np.delete(np.arange(13), i))[0], groups, effect).item()
-            for i in range(13)
-        ]
-        v_images = 12 / 13 * ((np.array(left_out) - np.mean(left_out)) ** 2).sum()
+        left_out = np.array([slow_contrast(one, groups, effect).item() for one in without])
+        v_images = 12 / 13 * ((left_out - left_out.mean()) ** 2).sum()
         assert normalised["variance_images"].sel(effect=effect).item() == pytest.approx(v_images, rel=0.02)
     for name in ("estimate", "ci", "p_value"):
         np.testing.assert_array_equal(raw[f"{name}_normalised"], normalised[name])
@@ -615,7 +613,8 @@ def test_a_study_without_the_group_or_dataset_without_maps() -> None:
 def test_one_level_cannot_be_compared() -> None:
     study = transfer((3, 3, 0, 0))
     with pytest.raises(
-        ImpossibleAnalysis, match=r"axis 'pretrain' has one level, 'imagenet': comparing needs two. Axes with more: task"
+        ImpossibleAnalysis,
+        match=r"axis 'pretrain' has one level, 'imagenet': comparing needs two. Axes with more: task",
     ):
         compare(study)
 
