@@ -351,12 +351,13 @@ def test_normalised_by_target_is_the_ratio_of_means(monkeypatch, seeds) -> None:
     assert "estimate_normalised" not in normalised
 
 
-def test_normalised_by_chance() -> None:
+@pytest.mark.parametrize("within", [("task",), ()])  # pooled, sources and targets differ in their number of classes
+def test_normalised_by_chance(within) -> None:
     study = transfer(BALANCED).assign_coords(target_n_classes=("target_model", [2, 10, 2, 10]))
-    result = compare(study, normalise="chance")
+    result = compare(study, normalise="chance", within=within)
     scores, nets = score_matrix(study)
     chance = np.array([{"gender": 1 / 2, "identity": 1 / 10}[n["task"]] for n in nets]).reshape(-1, 1, 1)
-    assert_is_the_definition(result, (scores - chance) / (1 - chance), nets)
+    assert_is_the_definition(result, (scores - chance) / (1 - chance), nets, within=within)
 
 
 def test_the_floor_is_the_mean_over_targets() -> None:
