@@ -19,7 +19,7 @@ import scipy
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from relstats.stats import inference
+from relstats.stats import inference, swaps
 
 THREADS = 1  # of BLAS: blocks of images are spread over workers, with one thread each
 BLOCK = 1000  # images in memory at a time
@@ -36,7 +36,7 @@ def timed[R](task: Callable[..., R], *given: object, times: int = 5) -> tuple[fl
 
 
 def swap(matrix: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    return inference.swap_p(inference.swap_effects(matrix, labels, np.zeros(len(matrix), int)), exact=False)
+    return swaps.swap_p(swaps.swap_effects(matrix, labels, np.zeros(len(matrix), int)), exact=False)
 
 
 def swap_loop(matrix: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -126,18 +126,18 @@ def peak_gigabytes() -> float:
 def swap_rows(networks: int, n: int, few: int) -> list[tuple[str, str, str, str]]:
     rng = np.random.default_rng(1)
     matrix, first = rng.random((networks, networks, 1)), np.arange(networks) < networks // 2
-    labels, _ = inference.labelings(first, np.zeros(networks, int), n_resamples=n - 1, rng=rng, max_exact=1)
+    labels, _ = swaps.labelings(first, np.zeros(networks, int), n_resamples=n - 1, rng=rng, max_exact=1)
     ours, p = timed(swap, matrix, labels)
     loop, expected = timed(swap_loop, matrix[..., 0], labels[:few], times=2)
     loop *= n / few
-    effects = inference.swap_effects(matrix, labels[:few], np.zeros(networks, int))
+    effects = swaps.swap_effects(matrix, labels[:few], np.zeros(networks, int))
     if not np.allclose(effects[..., 0], expected, rtol=1e-9, atol=1e-12):
         raise SystemExit("the loop and relstats disagree")
     library, p_library = timed(swap_scipy, matrix, first, n - 1)
     if abs(p_library - p[0, 0]) > 0.03:
         raise SystemExit(f"scipy's p {p_library} and relstats' {p[0, 0]} disagree")
     limit = product(n, networks, networks)
-    draw, _ = timed(lambda: inference.labelings(first, np.zeros(networks, int), n_resamples=n, rng=rng, max_exact=1))
+    draw, _ = timed(lambda: swaps.labelings(first, np.zeros(networks, int), n_resamples=n, rng=rng, max_exact=1))
     what = f"{n:,} swaps, {networks} networks"
     return [
         row(f"{what}: loop over labelings, five effects (a)", loop, loop, limit),

@@ -77,9 +77,7 @@ def pair_loop(block: np.ndarray, masks: np.ndarray, pairs: list[tuple[int, int]]
     return {"spearman": np.array(spearman)[:, np.newaxis], "iou": np.array(overlap)}
 
 
-def time_loop(
-    found: dict[str, np.ndarray], networks: int, size: int, sample: int, images: int
-) -> tuple[float, float]:
+def time_loop(found: dict[str, np.ndarray], networks: int, size: int, sample: int, images: int) -> tuple[float, float]:
     """Seconds of the baseline for one pair of one image, and its largest difference from `found`."""
     every = list(itertools.combinations(range(networks), 2))
     total = difference = 0.0
@@ -118,8 +116,7 @@ def limits(networks: int, images: int, pixels: int) -> dict[str, float]:
     dgemm = on_threads(lambda: ranks @ ranks.T, 10) * products
     return {
         "one float64 matrix product per image (ranks)": dgemm,
-        "that and five float32 products (masks)": dgemm
-        + 5 * on_threads(lambda: ones @ ones.T, 10) * products,
+        "that and five float32 products (masks)": dgemm + 5 * on_threads(lambda: ones @ ones.T, 10) * products,
         f"reading {gigabytes:.2f} GB of maps once": on_threads(lambda: big.max(), 1) * reading,
     }
 
@@ -144,18 +141,14 @@ def profile(block: np.ndarray) -> dict[str, float]:
 def machine() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    model = next(
-        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine()
-    )
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
     versions = ", ".join(f"{package.__name__} {package.__version__}" for package in (np, scipy, numba))
     return f"{os.cpu_count()} cores {model}; Python {platform.python_version()}, {versions}"
 
 
 def peak_gigabytes() -> float:
     """Largest resident memory of this process; Linux counts in KiB, macOS in bytes."""
-    return (
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
-    )
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
@@ -163,16 +156,12 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", type=int, default=40)
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--sample", type=int, default=40, help="pairs per image in the loop of scipy")
-    parser.add_argument(
-        "--sample-images", type=int, default=5, help="images in the loop of scipy (at most 10)"
-    )
+    parser.add_argument("--sample-images", type=int, default=5, help="images in the loop of scipy (at most 10)")
     return parser.parse_args()
 
 
@@ -197,9 +186,7 @@ def report(given: argparse.Namespace) -> str:
         (name, f"{s:.3g}", f"{pairs * images / s:,.0f}", f"{loop * pairs * images / s:.0f}")
         for name, s in times.items()
     ]
-    floors = [
-        (name, f"{s:.3g}", f"{s / both:.0%}") for name, s in limits(networks, images, size * size).items()
-    ]
+    floors = [(name, f"{s:.3g}", f"{s / both:.0%}") for name, s in limits(networks, images, size * size).items()]
     steps = [(name, f"{1e3 * s:.2f}") for name, s in profile(block).items()]
     return f"""# Spearman and five overlaps of all pairs of networks
 

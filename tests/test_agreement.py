@@ -47,9 +47,7 @@ def pairs(maps):
 
 unhurried = settings(deadline=None)  # an example may have to wait for a kernel to be compiled
 small = st.sampled_from([0.0, 0.0, 0.5, 1.0, -1.0, 3.0, -2.5])
-tied_maps = hnp.arrays(
-    np.float64, st.tuples(st.integers(2, 4), st.integers(1, 2), st.integers(2, 70)), elements=small
-)
+tied_maps = hnp.arrays(np.float64, st.tuples(st.integers(2, 4), st.integers(1, 2), st.integers(2, 70)), elements=small)
 
 
 # Against references
@@ -99,10 +97,7 @@ def test_mask_measures_are_those_of_scipy_and_of_the_definition(make, ranking, r
     for (source, target, image), _, other in pairs(maps):
         for fraction in range(len(FRACTIONS)):
             one_mask, other_mask = masks[fraction, source, image], masks[fraction, target, image]
-            captured = (
-                sum(r for r, top in zip(other, one_mask, strict=True) if top and r > 0)
-                / other[other > 0].sum()
-            )
+            captured = sum(r for r, top in zip(other, one_mask, strict=True) if top and r > 0) / other[other > 0].sum()
             where = (source, target, fraction, image)
             assert found["iou"][where] == pytest.approx(1 - distance.jaccard(one_mask, other_mask), rel=1e-13)
             assert found["dice"][where] == pytest.approx(1 - distance.dice(one_mask, other_mask), rel=1e-13)
@@ -122,9 +117,7 @@ def test_agreement_by_hand():
     # Midranks 8 7 4 4 1 4 4 4 and 3 8 6 7 3 3 3 3, less 4.5; the products of their deviations add up to 9.
     assert found["spearman"][0, 1, 0, 0] == pytest.approx(9 / np.sqrt(32 * 32))
     assert found["cosine"][0, 1, 0, 0] == pytest.approx(24 / np.sqrt(50 * 104))
-    np.testing.assert_allclose(
-        found["iou"][0, 1, :, 0], [0, 1 / 3, 1 / 4]
-    )  # the first map has but 2 relevant pixels
+    np.testing.assert_allclose(found["iou"][0, 1, :, 0], [0, 1 / 3, 1 / 4])  # the first map has but 2 relevant pixels
     np.testing.assert_allclose(found["dice"][0, 1, :, 0], [0, 1 / 2, 2 / 5])
     np.testing.assert_allclose(found["capture"][0, 1, :, 0], [0, 1 / 2, 1 / 2])  # of 8 + 2 + 6
     np.testing.assert_allclose(found["capture"][1, 0, :, 0], [3 / 7, 3 / 7, 3 / 7])  # of 4 + 3
@@ -133,9 +126,7 @@ def test_agreement_by_hand():
 
 def test_the_ranking_chooses_the_pixels():
     maps = np.array([[[1, -4, 2, 0]], [[1, -9, 0, 0]]], np.float32)
-    iou = {
-        ranking: agreement(maps, "iou", fractions=[0.25], ranking=ranking)[0, 1, 0, 0] for ranking in RANKINGS
-    }
+    iou = {ranking: agreement(maps, "iou", fractions=[0.25], ranking=ranking)[0, 1, 0, 0] for ranking in RANKINGS}
     assert iou == {"positive": 0, "absolute": 1, "signed": 0}
     assert (
         agreement(maps, "capture", fractions=[0.25], ranking="absolute")[0, 0, 0, 0] == 0
@@ -223,9 +214,7 @@ def test_blocks_of_images_on_threads_give_the_same_bits(rng):
     with ThreadPoolExecutor(4) as pool:
         blocks = list(pool.map(lambda block: several(block, MEASURES), np.split(maps, 6, axis=1)))
     for measure in MEASURES:
-        np.testing.assert_array_equal(
-            np.concatenate([block[measure] for block in blocks], axis=-1), whole[measure]
-        )
+        np.testing.assert_array_equal(np.concatenate([block[measure] for block in blocks], axis=-1), whole[measure])
 
 
 def test_monotone_changes_leave_ranks_and_masks_alone(rng):
@@ -332,9 +321,7 @@ def test_other_dtypes_give_the_same_numbers(dtype, rng):
 
 def test_several_measures_share_their_masks(rng, monkeypatch):
     maps, calls = relevance(rng), []
-    alone = {
-        measure: agreement(maps, measure, fractions=FRACTIONS, ranking="absolute") for measure in MEASURES
-    }
+    alone = {measure: agreement(maps, measure, fractions=FRACTIONS, ranking="absolute") for measure in MEASURES}
     monkeypatch.setattr(
         module, "top_fractions", lambda *given: calls.append(given) or maps_module.top_fractions(*given)
     )

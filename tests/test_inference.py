@@ -13,20 +13,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats import inference
+from relstats.stats import inference, nodes, swaps
 from relstats.stats.inference import (
     EFFECTS,
     block_moments,
     contrast_operator,
     effect_weights,
-    labelings,
     merge_moments,
-    omnibus,
-    smallest_p,
-    swap_effects,
-    swap_p,
     two_way_jackknife,
 )
+from relstats.stats.swaps import labelings, omnibus, smallest_p, swap_effects, swap_p
 
 FLOATS = [f.name for f in fields(inference.Jackknife) if not f.name.endswith("random")]
 KENNY = [[0, 4, 5, 6, 7, 5], [2, 0, 1, 3, 2, 4], [5, 4, 0, 3, 2, 6], [4, 5, 4, 0, 2, 5], [1, 4, 4, 3, 0, 3],
@@ -379,7 +375,7 @@ def test_wide_blocks_are_worked_through_in_chunks(monkeypatch):
     operator = contrast_operator(np.repeat([0, 1], 3), effect_weights("asymmetry"))
     scores = rng.normal(size=(6, 6, 2, 100))
     whole = block_moments(scores, [operator])
-    monkeypatch.setattr(inference, "_CHUNK", 36 * 17)
+    monkeypatch.setattr(inference, "CHUNK", 36 * 17)
     chunked = block_moments(scores, [operator])
     np.testing.assert_allclose(chunked.m2, whole.m2, rtol=1e-12)
     np.testing.assert_allclose(chunked.matrix, whole.matrix, rtol=1e-12)
@@ -578,7 +574,7 @@ def test_nan_scores_make_the_fraction_nan():
     effects = swap_effects(matrix, labels, np.zeros(6, int))
     assert np.isnan(swap_p(effects)[:, 1]).all()
     assert np.isfinite(swap_p(effects)[:, 0]).all()
-    np.testing.assert_array_equal(inference.max_t_p(effects)[:, 0], swap_p(effects)[:, 0])
+    np.testing.assert_array_equal(swaps.max_t_p(effects)[:, 0], swap_p(effects)[:, 0])
 
 
 @pytest.mark.parametrize("value", [1 / 3, 1e-30, 1e30])
@@ -587,7 +583,7 @@ def test_ties_count_whatever_the_rounding(value):
     labels, _ = labelings(np.arange(9) < 4, np.zeros(9, int), n_resamples=9, rng=rng)
     constant = swap_effects(np.full((9, 9, 1), value), labels, np.zeros(9, int))
     np.testing.assert_array_equal(swap_p(constant), 1.0)
-    np.testing.assert_array_equal(inference.max_t_p(constant), 1.0)
+    np.testing.assert_array_equal(swaps.max_t_p(constant), 1.0)
     half = value * rng.normal(size=(9, 9, 1))
     symmetric = swap_effects(half + half.swapaxes(0, 1), labels, np.zeros(9, int))
     np.testing.assert_array_equal(symmetric[:, 0], 0.0)
@@ -641,14 +637,14 @@ def test_max_t_is_its_definition_and_never_below_the_single_test():
     labels, _ = labelings(np.arange(8) < 4, np.zeros(8, int), n_resamples=9, rng=rng)
     matrix = random_scores(rng, (8, 8, 3)) * np.array([1.0, 100.0, 0.01])
     effects = swap_effects(matrix, labels, np.zeros(8, int))
-    found = inference.max_t_p(effects)
+    found = swaps.max_t_p(effects)
     for e in range(5):
         sd = [np.sqrt(np.mean([row[f] ** 2 for row in effects[:, e]])) for f in range(3)]
         largest = [max(abs(row[f]) / sd[f] for f in range(3)) for row in effects[:, e]]
         expected = [np.mean([x >= abs(effects[0, e, f]) / sd[f] - 1e-9 for x in largest]) for f in range(3)]
         np.testing.assert_allclose(found[e], expected, rtol=1e-12)
     assert (found >= swap_p(effects)).all()
-    np.testing.assert_array_equal(inference.max_t_p(effects[..., :1]), swap_p(effects[..., :1]))
+    np.testing.assert_array_equal(swaps.max_t_p(effects[..., :1]), swap_p(effects[..., :1]))
 
 
 # ---------------------------------------------------------------- node scores and more than two levels
@@ -677,14 +673,14 @@ def slow_node_scores(matrix, groups):
 def test_node_scores_are_the_least_squares_fit(groups):
     groups = np.array(groups)
     matrix = random_scores(np.random.default_rng(28), (len(groups), len(groups), 1))
-    found = inference.node_scores(matrix, groups)
+    found = nodes.node_scores(matrix, groups)
     for side, expected in zip(found, slow_node_scores(matrix[..., 0], groups), strict=True):
         np.testing.assert_allclose(side[:, 0], expected, rtol=1e-9, atol=1e-10)
 
 
 def test_node_scores_of_kennys_example():
     """Kenny, Kashy & Cook (2006), six persons who rate one another: actor effects and their variance."""
-    source, _ = inference.node_scores(np.array(KENNY, float)[..., np.newaxis], np.zeros(6, int))
+    source, _ = nodes.node_scores(np.array(KENNY, float)[..., np.newaxis], np.zeros(6, int))
     actor = source[:, 0] - source.mean()
     np.testing.assert_allclose(actor, [1.208, -1.625, -0.167, -0.208, -1.083, 1.875], atol=5e-4)
     np.testing.assert_allclose(actor.var(ddof=1), 1.772, atol=5e-4)
@@ -696,7 +692,7 @@ def test_node_scores_differ_by_the_effects_of_their_levels(sizes):
     n = len(groups)
     matrix = random_scores(np.random.default_rng(29), (n, n, 2))
     effects = swap_effects(matrix, (groups == 0)[np.newaxis].astype(float), np.zeros(n, int))[0]
-    for scores, effect in zip(inference.node_scores(matrix, groups), effects[1:3], strict=True):
+    for scores, effect in zip(nodes.node_scores(matrix, groups), effects[1:3], strict=True):
         difference = scores[groups == 0].mean(axis=0) - scores[groups == 1].mean(axis=0)
         np.testing.assert_allclose(difference, effect, rtol=1e-9)
 
@@ -704,14 +700,14 @@ def test_node_scores_differ_by_the_effects_of_their_levels(sizes):
 def test_node_scores_leave_out_networks_that_take_no_part_and_stop_where_levels_are_too_small():
     matrix = random_scores(np.random.default_rng(30), (6, 6, 1))
     groups = np.array([0, 0, 1, 1, 1, -1])
-    found = inference.node_scores(matrix, groups)
-    expected = inference.node_scores(matrix[:5, :5], groups[:5])
+    found = nodes.node_scores(matrix, groups)
+    expected = nodes.node_scores(matrix[:5, :5], groups[:5])
     for side, part in zip(found, expected, strict=True):
         np.testing.assert_allclose(side[:5], part, rtol=1e-12)
         assert np.isnan(side[5]).all()
     for small, sizes in (([0, 1, 1], "[1, 2]"), ([0, 0], "[2]")):
         with pytest.raises(ImpossibleAnalysis) as error:
-            inference.node_operator(np.array(small))
+            nodes.node_operator(np.array(small))
         assert sizes in str(error.value)
 
 
@@ -723,7 +719,7 @@ def test_the_t_of_net_flow_is_pingouins_mixed_anova():
     rng = np.random.default_rng(31)
     groups = np.repeat([0, 1], 4)
     scores = random_scores(rng, (8, 8, 1, 6))
-    source, target = inference.node_scores(scores[:, :, 0], np.zeros(8, int))
+    source, target = nodes.node_scores(scores[:, :, 0], np.zeros(8, int))
     flow = source - target
     table = pd.DataFrame([(m, i, "AB"[groups[m]], flow[m, i]) for m in range(8) for i in range(6)],
                          columns=["network", "image", "level", "flow"])  # fmt: skip
@@ -733,7 +729,7 @@ def test_the_t_of_net_flow_is_pingouins_mixed_anova():
     variance = (mean[:4].var(ddof=1) + mean[4:].var(ddof=1)) / 4
     np.testing.assert_allclose(anova.loc[0, "F"], asymmetry**2 / variance, rtol=1e-9)
     np.testing.assert_allclose(
-        inference.hedges_g(mean, groups),
+        nodes.hedges_g(mean, groups),
         pingouin.compute_effsize(mean[:4], mean[4:], eftype="hedges"),
         rtol=1e-12,
     )
@@ -742,13 +738,13 @@ def test_the_t_of_net_flow_is_pingouins_mixed_anova():
 def test_hedges_g_averages_strata_and_is_nan_without_spread():
     scores = np.array([3.0, 4.0, 5.0, 1.0, 2.0, 3.0])
     groups = np.array([0, 0, 0, 1, 1, 1])
-    assert inference.hedges_g(scores, 1 - groups) == -inference.hedges_g(scores, groups)
-    both = inference.hedges_g(np.tile(scores, 2), np.concatenate([groups, groups + 2]))
+    assert nodes.hedges_g(scores, 1 - groups) == -nodes.hedges_g(scores, groups)
+    both = nodes.hedges_g(np.tile(scores, 2), np.concatenate([groups, groups + 2]))
     np.testing.assert_allclose(both, 2 * (1 - 3 / 31), rtol=1e-12)
-    with_others = inference.hedges_g(np.append(scores, np.nan), np.append(groups, -1))
-    assert with_others == inference.hedges_g(scores, groups)
-    assert np.isnan(inference.hedges_g(np.where(groups == 0, 0.1, 0.3), groups))
-    assert np.isnan(inference.hedges_g(np.array([1.0, 2.0]), np.array([0, 1])))
+    with_others = nodes.hedges_g(np.append(scores, np.nan), np.append(groups, -1))
+    assert with_others == nodes.hedges_g(scores, groups)
+    assert np.isnan(nodes.hedges_g(np.where(groups == 0, 0.1, 0.3), groups))
+    assert np.isnan(nodes.hedges_g(np.array([1.0, 2.0]), np.array([0, 1])))
 
 
 def test_two_levels_are_the_label_swap():
@@ -883,7 +879,7 @@ def test_variance_components_are_those_of_statsmodels_anova():
     table = pd.DataFrame({"u": index[0], "v": index[1], "i": index[2], "k": k.ravel()})
     anova = anova_lm(ols("k ~ (C(u) + C(v) + C(i)) ** 2", table).fit())
     square = {name.replace("C(", "").replace(")", ""): row["mean_sq"] for name, row in anova.iterrows()}
-    found = inference.variance_components(ab, ba)
+    found = nodes.variance_components(ab, ba)
     np.testing.assert_allclose(found.s2e, square["Residual"], rtol=1e-9)
     expected = {
         "s2u": (square["u"] - square["u:v"] - square["u:i"] + square["Residual"]) / (n_v * n_i),
@@ -913,16 +909,16 @@ def test_variance_components_are_found_and_floored():
     }
     shapes = {name: [n if a in axes[name] else 1 for a, n in enumerate((n_u, n_v, n_i))] for name in axes}
     k = sum(np.sqrt(planted[name]) * rng.normal(size=shape) for name, shape in shapes.items())
-    found = inference.variance_components(k, np.zeros((n_v, n_u, n_i)))
+    found = nodes.variance_components(k, np.zeros((n_v, n_u, n_i)))
     smallest = {"s2u": n_u, "s2v": n_v, "s2K": 1000, "s2uI": 1000, "s2vI": 1000, "s2e": 9999, "s2CI": n_i}
     for name, value in planted.items():
         assert abs(getattr(found, name) / value - 1) < 5 * np.sqrt(2 / smallest[name]), name
     assert found.floored == ()
-    none = inference.variance_components(rng.normal(size=(4, 4, 6)), np.zeros((4, 4, 6)))
+    none = nodes.variance_components(rng.normal(size=(4, 4, 6)), np.zeros((4, 4, 6)))
     assert none.floored
     assert all(getattr(none, name) == 0 for name in none.floored)
     with pytest.raises(ImpossibleAnalysis, match=r"a pilot of 1 and 4 networks and 6 image\(s\)"):
-        inference.variance_components(np.zeros((1, 4, 6)), np.zeros((4, 1, 6)))
+        nodes.variance_components(np.zeros((1, 4, 6)), np.zeros((4, 1, 6)))
 
 
 # ---------------------------------------------------------------- calibration

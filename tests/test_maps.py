@@ -97,9 +97,7 @@ def test_midranks_follow_their_pixels_and_have_a_fixed_sum(values, random):
 
 
 def test_midranks_by_hand():
-    np.testing.assert_array_equal(
-        maps.midranks([[7, 7, -1, 0], [0, 0, 0, 5]]), [[3.5, 3.5, 1, 2], [2, 2, 2, 4]]
-    )
+    np.testing.assert_array_equal(maps.midranks([[7, 7, -1, 0], [0, 0, 0, 5]]), [[3.5, 3.5, 1, 2], [2, 2, 2, 4]])
 
 
 def test_float64_ties_are_not_made_by_rounding():
@@ -116,9 +114,7 @@ def test_midranks_of_other_dtypes(dtype, rng):
 
 
 def test_the_smallest_integer_has_no_absolute_value_of_its_own_dtype():
-    np.testing.assert_array_equal(
-        maps.top_fraction(np.int8([-128, 5, 100, 0]), 0.25, "absolute"), [1, 0, 0, 0]
-    )
+    np.testing.assert_array_equal(maps.top_fraction(np.int8([-128, 5, 100, 0]), 0.25, "absolute"), [1, 0, 0, 0])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -153,9 +149,7 @@ def test_midranks_leave_their_input_alone_and_agree_across_threads(rng):
 
 
 def test_too_many_pixels_for_half_ranks():
-    with pytest.raises(
-        InvalidData, match=r"midranks of 8388608 pixels.*exact in float32 below 8388608.*reduce"
-    ):
+    with pytest.raises(InvalidData, match=r"midranks of 8388608 pixels.*exact in float32 below 8388608.*reduce"):
         maps.midranks(np.broadcast_to(np.float32(0), 2**23))
 
 
@@ -198,13 +192,9 @@ def test_masks_are_nested_and_exact_up_to_the_shortfall(values, fractions, ranki
     for (one, smaller), (other, larger) in zip(enumerate(masks), enumerate(masks), strict=True):
         if fractions[one] <= fractions[other]:
             assert not (smaller & ~larger).any()
-    wanted = np.array([maps.top_count(f, values.shape[-1]) for f in fractions]).reshape(
-        -1, *[1] * (values.ndim - 1)
-    )
+    wanted = np.array([maps.top_count(f, values.shape[-1]) for f in fractions]).reshape(-1, *[1] * (values.ndim - 1))
     np.testing.assert_array_equal(masks.sum(axis=-1) + lacking, wanted + np.zeros_like(lacking))
-    eligible = {"positive": values > 0, "absolute": values != 0, "signed": np.ones_like(values, bool)}[
-        ranking
-    ]
+    eligible = {"positive": values > 0, "absolute": values != 0, "signed": np.ones_like(values, bool)}[ranking]
     eligible = eligible & values.any(axis=-1, keepdims=True)
     np.testing.assert_array_equal(lacking, np.maximum(wanted - eligible.sum(axis=-1), 0))
     assert not (masks & ~eligible).any()
@@ -236,9 +226,7 @@ def test_masks_by_hand():
     np.testing.assert_array_equal(np.flatnonzero(maps.top_fraction(values, 0.25, "absolute")), [0, 1])
     np.testing.assert_array_equal(np.flatnonzero(maps.top_fraction(values, 0.25, "signed")), [0, 4])
     np.testing.assert_array_equal(np.flatnonzero(maps.top_fraction(values, 0.75)), [0, 3, 4])
-    np.testing.assert_array_equal(
-        np.flatnonzero(maps.top_fraction(values, 0.75, "absolute")), [0, 1, 3, 4, 6]
-    )
+    np.testing.assert_array_equal(np.flatnonzero(maps.top_fraction(values, 0.75, "absolute")), [0, 1, 3, 4, 6])
     np.testing.assert_array_equal(np.flatnonzero(~maps.top_fraction(values, 0.75, "signed")), [1, 6])
 
 

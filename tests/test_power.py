@@ -10,8 +10,8 @@ from scipy import optimize, stats
 from statsmodels.stats.power import TTestIndPower
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.stats import inference
-from relstats.stats.inference import Components
+from relstats.stats import inference, nodes
+from relstats.stats.nodes import Components
 from relstats.stats.power import DIGITS, detectable_d, detectable_effect, power, power_table
 
 
@@ -193,6 +193,6 @@ def test_numbers_out_of_range_stop(call, message):
 
 
 def test_a_pilot_without_variance_stops():
-    nothing = inference.variance_components(np.ones((3, 3, 4)), np.zeros((3, 3, 4)))
+    nothing = nodes.variance_components(np.ones((3, 3, 4)), np.zeros((3, 3, 4)))
     with pytest.raises(ImpossibleAnalysis, match="all variance components are 0"):
         power(0.1, 3, 100, nothing)

@@ -116,9 +116,7 @@ def _check(maps: np.ndarray, measures: Sequence[str]) -> None:
         )
     unknown = [measure for measure in measures if measure not in MEASURES]
     if unknown or not measures:
-        raise UsageError(
-            f"measure {', '.join(map(repr, unknown)) or 'missing'}: use one of {', '.join(MEASURES)}"
-        )
+        raise UsageError(f"measure {', '.join(map(repr, unknown)) or 'missing'}: use one of {', '.join(MEASURES)}")
 
 
 def _of_image(

@@ -201,8 +201,7 @@ def _in_each_stratum(weights: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 def _pairs_of(groups: np.ndarray) -> np.ndarray:
     """Number of (source, target) pairs in each cell, self pairs left out."""
-    sizes = np.bincount(groups[groups >= 0])
-    return np.outer(sizes, sizes) - np.diag(sizes)
+    return inference.n_pairs(np.bincount(groups[groups >= 0]))
 
 
 def _cell_operators(

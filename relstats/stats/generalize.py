@@ -17,7 +17,7 @@ from scipy import stats
 
 from relstats import shards, store
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.stats import contrasts, inference
+from relstats.stats import contrasts, inference, nodes, swaps
 from relstats.stats import scores as score_source
 from relstats.stats.contrasts import Contrasts
 from relstats.stats.scores import Scores, Tally
@@ -406,10 +406,10 @@ def _swaps(
     for c, groups in enumerate(plan.groups):
         part = groups >= 0
         first, strata = groups[part] % 2 == 0, groups[part] // 2
-        labels, exact = inference.labelings(first, strata, n_resamples=n_resamples, rng=rng)
-        effects = inference.swap_effects(moments.matrix[np.ix_(part, part)], labels, strata)
-        p[c], p_max[c] = inference.swap_p(effects, exact)[rows], inference.max_t_p(effects[..., :-1])[rows]
-        smallest[c] = inference.smallest_p(labels, strata, exact)[rows]
+        labels, exact = swaps.labelings(first, strata, n_resamples=n_resamples, rng=rng)
+        effects = swaps.swap_effects(moments.matrix[np.ix_(part, part)], labels, strata)
+        p[c], p_max[c] = swaps.swap_p(effects, exact)[rows], swaps.max_t_p(effects[..., :-1])[rows]
+        smallest[c] = swaps.smallest_p(labels, strata, exact)[rows]
     result = _primary_and_by_fraction({"p_swap": (("contrast", "effect", "fraction"), p)})
     result["p_max_t_by_fraction"] = (("contrast", "effect", "fraction"), p_max)
     return result.assign(min_p_swap=(("contrast", "effect"), smallest))
@@ -426,7 +426,7 @@ def _omnibus(
     )
     strata = np.where(sizes[stratum] >= 2, stratum, -1)
     if (strata >= 0).any():
-        found = inference.omnibus(moments.matrix, level, strata, n_resamples=n_resamples, rng=rng)
+        found = swaps.omnibus(moments.matrix, level, strata, n_resamples=n_resamples, rng=rng)
         p = np.stack([found.p_source, found.p_target, found.p_gap])
     names = ("source_effect", "target_effect", "generalization_gap")
     rows = [names.index(effect) if effect in names else None for effect in plan.effects]
@@ -437,18 +437,18 @@ def _omnibus(
 def _networks(moments: inference.Moments, plan: Contrasts, scores: Scores) -> xr.Dataset:
     """Node scores of each network (the points behind the effects) and the effect sizes that they give."""
     shape = (len(plan.pairs), len(scores.networks))
-    nodes = {name: np.full(shape, np.nan) for name in ("source_score", "target_score")}
+    points = {name: np.full(shape, np.nan) for name in ("source_score", "target_score")}
     for c, groups in enumerate(plan.groups):
         for stratum in np.unique(groups[groups >= 0] // 2):
             part = np.flatnonzero(groups // 2 == stratum)
             if np.bincount(groups[part] % 2, minlength=2).min() >= 2:
-                found = inference.node_scores(moments.matrix[np.ix_(part, part)][..., -1:], groups[part] % 2)
-                for name, values in zip(nodes, found, strict=True):
-                    nodes[name][c, part] = values[:, 0]
-    result = xr.Dataset({name: (("contrast", "network"), values) for name, values in nodes.items()})
+                found = nodes.node_scores(moments.matrix[np.ix_(part, part)][..., -1:], groups[part] % 2)
+                for name, values in zip(points, found, strict=True):
+                    points[name][c, part] = values[:, 0]
+    result = xr.Dataset({name: (("contrast", "network"), values) for name, values in points.items()})
     if len(plan.effects) == len(inference.EFFECTS):
-        difference = nodes["source_score"] - nodes["target_score"]
-        sizes = [[inference.hedges_g(values[c], plan.groups[c]) for values in (difference, *nodes.values())]
+        difference = points["source_score"] - points["target_score"]
+        sizes = [[nodes.hedges_g(values[c], plan.groups[c]) for values in (difference, *points.values())]
                  for c in range(shape[0])]  # fmt: skip
         wide = np.column_stack([np.array(sizes).reshape(-1, 3), np.full((shape[0], 2), np.nan)])
         result["hedges_g"] = (("contrast", "effect"), wide)

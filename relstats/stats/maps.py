@@ -104,9 +104,7 @@ def normalise(values: np.ndarray, how: str) -> np.ndarray:
            [   nan,    nan,    nan,    nan]])
     """
     if how not in _SIZES:
-        raise UsageError(
-            f"how={how!r}: unknown, so maps would keep their scales; use one of {', '.join(_SIZES)}"
-        )
+        raise UsageError(f"how={how!r}: unknown, so maps would keep their scales; use one of {', '.join(_SIZES)}")
     values = as_floating(values)
     peak = np.abs(values).max(axis=-1, keepdims=True, initial=0).astype(np.float64)
     # The peak goes first: squares near the ends of the range of floats would overflow or vanish.
@@ -271,8 +269,7 @@ def top_count(fraction: float, pixels: int) -> int:
     """
     if not 0 < fraction <= 1:
         raise UsageError(
-            f"fraction={fraction}: a mask keeps a share of the pixels, so it lies in (0, 1]; "
-            "give 0.05 for the top 5 %"
+            f"fraction={fraction}: a mask keeps a share of the pixels, so it lies in (0, 1]; give 0.05 for the top 5 %"
         )
     share = Decimal(str(fraction)) * pixels
     return max(1, int(share.to_integral_value(ROUND_HALF_UP)))
@@ -333,9 +330,7 @@ def top_fraction(values: np.ndarray, fraction: float, ranking: str = "positive")
     return top_fractions(values, (fraction,), ranking)[0]
 
 
-def top_fractions(
-    values: np.ndarray, fractions: Sequence[float] = FRACTIONS, ranking: str = "positive"
-) -> np.ndarray:
+def top_fractions(values: np.ndarray, fractions: Sequence[float] = FRACTIONS, ranking: str = "positive") -> np.ndarray:
     """Mask the most relevant pixels of each map, for several shares of pixels.
 
     Parameters
@@ -376,9 +371,7 @@ def top_fractions(
            [[1, 0, 0, 1], [0, 0, 1, 0]]])
     """
     if ranking not in RANKINGS:
-        raise UsageError(
-            f"ranking={ranking!r}: unknown, so no pixel is on top; use one of {', '.join(RANKINGS)}"
-        )
+        raise UsageError(f"ranking={ranking!r}: unknown, so no pixel is on top; use one of {', '.join(RANKINGS)}")
     scores = as_floating(values)
     scores = np.abs(scores) if ranking == "absolute" else scores
     counts = [top_count(fraction, scores.shape[-1]) for fraction in fractions]

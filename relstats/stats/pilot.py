@@ -8,14 +8,14 @@ import numpy as np
 import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis
-from relstats.stats import contrasts, inference
+from relstats.stats import contrasts, nodes
 from relstats.stats import scores as score_source
 
 #: A pilot is small: its scores are held in memory, at most this many.
 MOST_SCORES = 2**27
 
 
-def pilot_components(study: xr.DataTree | xr.Dataset, *, axis: str, score: str = "probability") -> inference.Components:
+def pilot_components(study: xr.DataTree | xr.Dataset, *, axis: str, score: str = "probability") -> nodes.Components:
     """Variance components of the asymmetry over an axis, mean over contrasts and strata, for `relstats.power`.
 
     Parameters
@@ -55,16 +55,16 @@ def pilot_components(study: xr.DataTree | xr.Dataset, *, axis: str, score: str =
     found = [
         _components(mean, groups, stratum) for groups in plan.groups for stratum in np.unique(groups[groups >= 0] // 2)
     ]
-    names = [field.name for field in fields(inference.Components) if field.name != "floored"]
+    names = [field.name for field in fields(nodes.Components) if field.name != "floored"]
     mean_of = {name: float(np.mean([getattr(c, name) for c in found])) for name in names}
-    return inference.Components(**mean_of, floored=tuple(sorted({name for c in found for name in c.floored})))
+    return nodes.Components(**mean_of, floored=tuple(sorted({name for c in found for name in c.floored})))
 
 
-def _components(scores: np.ndarray, groups: np.ndarray, stratum: int) -> inference.Components:
+def _components(scores: np.ndarray, groups: np.ndarray, stratum: int) -> nodes.Components:
     first, second = (np.flatnonzero(groups == 2 * stratum + side) for side in (0, 1))
     if min(first.size, second.size) < 2 or scores.shape[-1] < 2:
         raise ImpossibleAnalysis(
             f"a pilot needs two networks in each level and two images; got {first.size} and {second.size} networks and "
             f"{scores.shape[-1]} image(s)"
         )
-    return inference.variance_components(scores[np.ix_(first, second)], scores[np.ix_(second, first)])
+    return nodes.variance_components(scores[np.ix_(first, second)], scores[np.ix_(second, first)])

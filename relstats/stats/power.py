@@ -13,7 +13,7 @@ import xarray as xr
 from scipy import optimize, stats
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.stats.inference import Components
+from relstats.stats.nodes import Components
 
 _NODES = 64  # of Gauss-Legendre quadrature: power to 4 digits
 _UNIT = 0.16  # standard deviation over images of the probability of the true class
@@ -53,7 +53,7 @@ def power(
     images : int
         At least 2.
     components : Components
-        Of a pilot, from `inference.variance_components`. Default: `DIGITS`. Other networks need their own.
+        Of a pilot, from `nodes.variance_components`. Default: `DIGITS`. Other networks need their own.
     level : float
         1 - size of the test.
     df : {"satterthwaite", "pooled"}
