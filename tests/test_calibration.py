@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from relstats.stats import inference
+from relstats.stats import inference, swaps
 
 ROOT = Path(__file__).parents[1]
 SCRIPT, TEXT = ROOT / "benchmarks/calibration.py", ROOT / "docs/statistics.md"
@@ -87,7 +87,7 @@ def test_many_studies_at_once_are_each_analysed_as_one(calibration, n_levels):
     plan = calibration.design(3, n_levels)
     scores = calibration.studies(calibration.SCENARIOS["S1"], plan.level, 40, 3, np.random.default_rng(1), 3)
     found = calibration.jackknife_p(scores, plan, dict.fromkeys(inference.EFFECTS, 0.0))
-    swaps = calibration.swap_p(scores, plan, np.random.default_rng(1))
+    swapped = calibration.swap_p(scores, plan, np.random.default_rng(1))
     for s, effect in [(0, "asymmetry"), (1, "source_effect"), (2, "generalization_gap")]:
         e, part = inference.EFFECTS.index(effect), plan.groups[0] >= 0
         moments = inference.block_moments(scores[:, :, s, :-1].astype(float), [plan.operators[0, effect]])
@@ -97,8 +97,8 @@ def test_many_studies_at_once_are_each_analysed_as_one(calibration, n_levels):
         np.testing.assert_allclose(found["p_adjusted_by_fraction", effect][s], adjusted.min(), rtol=1e-6)
         labels, exact = swaps.labelings(np.arange(6) < 3, np.zeros(6, int), n_resamples=1, rng=np.random.default_rng(1))
         effects = swaps.swap_effects(moments.matrix[np.ix_(part, part)], labels, np.zeros(6, int))
-        assert swaps["p_swap", effect][s] == swaps.swap_p(effects, exact)[e, -1]
-        assert swaps["p_max_t_by_fraction", effect][s] == swaps.max_t_p(effects[..., :-1])[e].min()
+        assert swapped["p_swap", effect][s] == swaps.swap_p(effects, exact)[e, -1]
+        assert swapped["p_max_t_by_fraction", effect][s] == swaps.max_t_p(effects[..., :-1])[e].min()
 
 
 def test_moving_the_gap_is_planting_it(calibration):
