@@ -1,0 +1,89 @@
+"""Which images a study has: every one of a folder, or the rows of a CSV file, with the sha256 of each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from relstats.compute.fields import Table, near
+from relstats.schema import Problem
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+_OTHER_IMAGES = (".gif", ".heic", ".heif", ".avif", ".svg", ".jp2", ".raw")
+_NOT_A_LABEL = {"image", "path", "sha256", "pixels", "y", "x", "channel"}
+
+
+def from_folder(root: Path, table: Table) -> pd.DataFrame:
+    """Every image below a folder: its id is the path without suffix, its label `folder` the folder it lies in."""
+    if not root.is_dir():
+        table.note("folder", f"{str(root)!r} is not a folder", f"Name the folder of the images.{near(root)}")
+        return pd.DataFrame()
+    files = sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith("."))
+    other = [p.name for p in files if p.suffix.lower() in _OTHER_IMAGES]
+    if other:
+        table.problems.append(Problem(f"{table.where} folder", f"{len(other)} image(s) of a kind that is not read",
+                                      f"Convert them to PNG ({', '.join(SUFFIXES)} are read)", len(other), tuple(other[:3])))  # fmt: skip
+    found = [p for p in files if p.suffix.lower() in SUFFIXES]
+    if not found:
+        table.note("folder", f"no images in {str(root)!r}", f"Files read are {', '.join(SUFFIXES)}")
+    names = [p.relative_to(root) for p in found]
+    rows = pd.DataFrame({"image": [n.with_suffix("").as_posix() for n in names], "path": [str(p) for p in found],
+                         "folder": [n.parent.as_posix() for n in names]}, dtype=object)  # fmt: skip
+    _unique(rows, table, "folder")
+    return rows
+
+
+def from_table(file: Path, folder: Path, table: Table) -> pd.DataFrame:
+    """The rows of a CSV file, all of them text; paths are relative to `folder`, that of the study file."""
+    try:
+        rows = pd.read_csv(file, dtype=object, keep_default_na=False, na_filter=False, encoding="utf-8-sig",
+                           index_col=False, skipinitialspace=False)  # fmt: skip
+    except FileNotFoundError:
+        table.note("table", f"{str(file)!r} does not exist", f"Name a CSV file.{near(file)}")
+        return pd.DataFrame()
+    except (ValueError, OSError) as error:
+        table.note("table", f"{str(file)!r} cannot be read as CSV ({error})", "Give a CSV file in UTF-8, with a header")
+        return pd.DataFrame()
+    lacking = [c for c in ("image", "path") if c not in rows]
+    reserved = sorted(set(rows.columns) & (_NOT_A_LABEL - {"image", "path"}))
+    if lacking or reserved or not len(rows):
+        what = f"lacks column {' and '.join(lacking)}" if lacking else f"has column {', '.join(reserved)}, a name the study uses" if reserved else "has no rows"  # fmt: skip
+        table.note("table", f"{str(file)!r} {what} (columns: {', '.join(map(str, rows.columns))})",
+                   "Give columns image (the id), path, and one for each label")  # fmt: skip
+        return pd.DataFrame()
+    rows["path"] = [str(folder / path) for path in rows["path"]]
+    _unique(rows, table, "table")
+    return rows
+
+
+def _unique(rows: pd.DataFrame, table: Table, key: str) -> None:
+    twice = [name for name, n in Counter(rows["image"]).items() if n > 1]
+    if twice:
+        table.problems.append(Problem(f"{table.where} {key}", f"{len(twice)} duplicate image id(s)",
+                                      "Give each image an id of its own", len(twice), tuple(map(repr, twice[:3]))))  # fmt: skip
+    if "" in set(rows["image"]):
+        table.note(key, "an image has an empty id", "Give each image an id of its own")
+
+
+def hashed(rows: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """The rows by image id, with the sha256 of each file."""
+    with ThreadPoolExecutor() as pool:
+        digests = list(pool.map(_sha256, rows["path"]))
+    missing = [path for path, digest in zip(rows["path"], digests, strict=True) if not digest]
+    if missing:
+        table.problems.append(Problem(table.where, f"{len(missing)} image file(s) cannot be read",
+                                      "Mend the paths; relative ones are relative to the study file", len(missing), tuple(missing[:3])))  # fmt: skip
+    rows = rows.astype(object).assign(sha256=np.array(digests, dtype=object))
+    return rows.set_index("image")
+
+
+def _sha256(path: str) -> str:
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return ""

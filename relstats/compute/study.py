@@ -1,0 +1,372 @@
+"""The study file: which images, which networks and how they are explained. Read once, with all its problems at once."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from relstats import schema
+from relstats.compute import fields
+from relstats.compute.fields import Table, near
+from relstats.compute.listing import from_folder, from_table, hashed
+from relstats.errors import InvalidData, UsageError
+from relstats.schema import Problem
+
+_FACTORY = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?")
+_NOT_AN_AXIS = {v.name for v in schema.variables("relevance")} | {"y", "x"}
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images: a row of text for each (`path`, `sha256` and labels, by id) and the pixel grid (y, x) that they come to.
+
+    `resize` is "none" (another size is refused), "squash" or "crop"; `pixels` asks for them in the study.
+    """
+
+    table: pd.DataFrame
+    size: tuple[int, int]
+    resize: str
+    pixels: bool
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From 8-bit colours to a network's input: (colour x scale / 255 - mean) / std, in the network's order of channels."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    scale: float
+    channels: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """A condition: how its network is built, what it takes and names, and a checkpoint for each seed.
+
+    `label` is the column of the image table that holds the true class, or "" where there is none. Modules of `factory`
+    are also looked for in `folder`, that of the study file.
+    """
+
+    name: str
+    axes: Mapping[str, str]
+    factory: str
+    arguments: Mapping[str, Any]
+    preprocessing: Preprocessing
+    label: str
+    classes: tuple[str, ...]
+    checkpoints: Mapping[str, Path]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class RelevanceSettings:
+    """How relevance is computed. `explained_class` is "true", "predicted", an index or the name of a class."""
+
+    composite: str
+    parameters: Mapping[str, Any]
+    canonizers: tuple[str, ...]
+    engine: str
+    precision: str
+    explained_class: str | int
+
+
+@dataclass(frozen=True)
+class TransferSettings:
+    """How pixels are masked and what is put in their place. `fill_value` is of 8-bit colours."""
+
+    fractions: tuple[float, ...]
+    operation: str
+    fill: str
+    fill_value: tuple[float, ...]
+    ranking: str
+    control: str
+    n_control: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study file that was read and checked. `transfer` is None where the file has no such table."""
+
+    name: str
+    path: Path
+    text: str
+    images: Images
+    models: tuple[Model, ...]
+    relevance: RelevanceSettings
+    transfer: TransferSettings | None
+    batch: int
+    device: str
+    dtype: str
+
+    @property
+    def seeds(self) -> tuple[str, ...]:
+        """Seeds of all models, in the order in which they are first named."""
+        return tuple(dict.fromkeys(seed for model in self.models for seed in model.checkpoints))
+
+
+def read_study(path: str | Path) -> Study:
+    """Read a study file and everything it names but the contents of checkpoints.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file. Relative paths in it are relative to its folder.
+
+    Returns
+    -------
+    Study
+        All labels are text: "007" stays "007", "NA" stays "NA".
+
+    Raises
+    ------
+    UsageError
+        There is no such file.
+    InvalidData
+        The file has problems: all of them, one a line.
+    """
+    path = Path(path)
+    text = _text_of(path)
+    problems: list[Problem] = []
+    top = Table(_parsed(text, path), "", problems)
+    name = top.take("name", fields.text, path.stem)
+    batch, dtype = (
+        top.take("batch", fields.count, 20),
+        top.take("dtype", fields.one_of("float32", "float64"), "float32"),
+    )
+    device = top.take("device", fields.text, "cpu")
+    images = _images(top.table("images"), path.parent)
+    models = _models(top.table("models"), path.parent)
+    relevance = _relevance(top.table("relevance"))
+    transfer = _transfer(top.table("transfer")) if "transfer" in top.values else top.take("transfer", dict, None)
+    top.close()
+    problems += _across(images, models, relevance)
+    if problems or images is None:
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        raise InvalidData(f"{path}: {len(problems)} problem(s) with this study file:{lines}")
+    return Study(name, path, text, images, tuple(models), relevance, transfer, batch, device, dtype)
+
+
+def true_classes(model: Model, table: pd.DataFrame) -> np.ndarray:
+    """Index of the true class of each row of an image table; -1 where the model has no label.
+
+    Returns
+    -------
+    ndarray of int64, (image,)
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"sex": ["m", "f"]}, index=["a", "b"])
+    >>> model = Model("a", {}, "", {}, Preprocessing((0.0,), (1.0,), 1.0, "rgb"), "sex", ("f", "m"), {}, Path())
+    >>> true_classes(model, table).tolist()
+    [1, 0]
+    """
+    if not model.label:
+        return np.full(len(table), -1, dtype=np.int64)
+    index = {name: k for k, name in enumerate(model.classes)}
+    return np.array([index[label] for label in table[model.label]], dtype=np.int64)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UsageError(f"no such study file: {str(path)!r}.{near(path)}") from None
+    except IsADirectoryError:
+        raise UsageError(f"{str(path)!r} is a folder; give the study file, a TOML file") from None
+    except UnicodeDecodeError as error:
+        raise InvalidData(
+            f"{path} is not text in UTF-8 ({error.reason} at byte {error.start}). Give a TOML file"
+        ) from None
+
+
+def _parsed(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidData(f"{path} is not TOML: {error}. Mend that line; text stands in quotes") from None
+
+
+def _images(table: Table, folder: Path) -> Images | None:
+    before = len(table.problems)
+    size = table.take("size", fields.size)
+    resize = table.take("resize", fields.one_of("none", "squash", "crop"), "none")
+    pixels = table.take("pixels", fields.boolean, False)
+    in_folder, in_table = table.take("folder", fields.text, None), table.take("table", fields.text, None)
+    table.close()
+    if (in_folder is None) == (in_table is None):
+        table.note("", f"has {'both folder and table' if in_folder else 'neither folder nor table'}",
+                   'Give folder = "photos", or table = "photos.csv" with columns image, path and labels')  # fmt: skip
+        return None
+    rows = from_table(folder / in_table, folder, table) if in_table else from_folder(folder / in_folder, table)
+    if len(table.problems) > before:
+        return None
+    return Images(hashed(rows, table), size, resize, pixels)
+
+
+def _models(table: Table, folder: Path) -> list[Model]:
+    models = [_model(name, table.table(name), folder) for name in table.values]
+    if not models:
+        table.note("", "names no model", "Give a table [models.NAME] for each condition")
+    good = [model for model in models if model is not None]
+    named = {frozenset(model.axes) for model in good}
+    if len(named) > 1:
+        sets = "; ".join(f"{m.name}: {', '.join(m.axes) or 'none'}" for m in good)
+        table.note("", f"models have different axes ({sets})", "Give every model a level on every axis")
+    paths = Counter(str(p.resolve()) for m in good for p in m.checkpoints.values())
+    twice = [p for p, n in paths.items() if n > 1]
+    if twice:
+        table.note("", f"{len(twice)} checkpoint(s) stand for more than one network (e.g. {twice[0]!r})",
+                   "Give each network its own: the same one twice counts as agreement")  # fmt: skip
+    return good
+
+
+def _model(name: str, table: Table, folder: Path) -> Model | None:
+    before = len(table.problems)
+    factory = table.take("factory", _factory)
+    arguments = table.take("arguments", fields.mapping, {})
+    axes = table.take("axes", fields.text_mapping, {})
+    label, classes = table.take("label", fields.text, ""), _classes(table, folder)
+    preprocessing = _preprocessing(table.table("preprocessing"))
+    checkpoints = _checkpoints(table, folder)
+    table.close()
+    reserved = sorted(set(axes or ()) & _NOT_AN_AXIS)
+    if reserved:
+        table.note("axes", f"{', '.join(reserved)} is a name the study uses", "Call the axis something else")
+    if factory and ":" not in factory and "weights" in (arguments or {}):
+        table.note("arguments", "weights are given", "Leave them out: they come from the checkpoints")
+    if len(table.problems) > before or preprocessing is None:
+        return None
+    return Model(name, axes, factory, arguments, preprocessing, label, classes, checkpoints, folder)
+
+
+def _factory(value: object) -> str:
+    """"package.module:callable", or the name of a torchvision model."""  # fmt: skip
+    if not isinstance(value, str) or not _FACTORY.fullmatch(value):
+        raise ValueError
+    return value
+
+
+def _classes(table: Table, folder: Path) -> tuple[str, ...]:
+    """A list of names, or a text file with one a line; their order is that of the network's outputs."""
+    given = table.take("classes", fields.text_or_texts, None)
+    names: tuple[str, ...] = given if isinstance(given, tuple) else ()
+    if isinstance(given, str):
+        try:
+            names = tuple((folder / given).read_text(encoding="utf-8-sig").splitlines())
+        except (OSError, UnicodeDecodeError) as error:
+            table.note("classes", f"{given!r} cannot be read ({error})", "Name a text file with one class a line")
+    if len(names) < 2 or len(set(names)) < len(names):
+        table.note("classes", f"{len(names)} names, {len(set(names))} different",
+                   "Name 2 or more classes in the order of the network's outputs: a list, or a text file, one a line")  # fmt: skip
+    return names
+
+
+def _preprocessing(table: Table) -> Preprocessing | None:
+    mean, std = table.take("mean", fields.numbers), table.take("std", fields.numbers)
+    scale = table.take("scale", fields.positive, 1.0)
+    channels = table.take("channels", fields.one_of("rgb", "bgr", "grey"), "rgb")
+    table.close()
+    lengths = {1} if channels == "grey" else {1, 3}
+    for key, values in (("mean", mean), ("std", std)):
+        if values is not None and (len(values) not in lengths or (key == "std" and min(values) <= 0)):
+            table.note(key, f"is {fields.shown(values)}", f"Give {max(lengths)} number(s), one a channel{', above 0' * (key == 'std')}")  # fmt: skip
+    return Preprocessing(mean, std, scale, channels)
+
+
+def _checkpoints(table: Table, folder: Path) -> dict[str, Path]:
+    named = table.take("checkpoints", fields.text_mapping)
+    if named is not None and not named:
+        table.note("checkpoints", "is empty", 'Give a table of seeds: checkpoints = { "0" = "a.safetensors" }')
+    found = {seed: folder / path for seed, path in (named or {}).items()}
+    for seed, path in found.items():
+        if not path.is_file():
+            do = f"Mend the path, relative to the study file.{near(path)}"
+            table.note(f"checkpoints.{seed}", f"no such file: {str(path)!r}", do)
+    return found
+
+
+def _relevance(table: Table) -> RelevanceSettings:
+    settings = RelevanceSettings(
+        table.take("composite", fields.text), table.take("parameters", fields.mapping, {}),
+        table.take("canonizers", fields.texts, ()), table.take("engine", fields.one_of("relstats", "zennit"), "relstats"),
+        table.take("precision", fields.one_of("fp32", "mixed"), "fp32"), table.take("explained_class", _explained),
+    )  # fmt: skip
+    table.close()
+    return settings
+
+
+def _explained(value: object) -> str | int:
+    """"true", "predicted", the index of a class or its name."""  # fmt: skip
+    return fields.whole(value) if not isinstance(value, str) else fields.text(value)
+
+
+def _transfer(table: Table) -> TransferSettings:
+    settings = TransferSettings(
+        table.take("fractions", fields.shares),
+        table.take("operation", fields.one_of("keep", "remove"), "keep"),
+        table.take("fill", fields.one_of("mean", "blur", "noise", "value", "linear"), "mean"),
+        table.take("fill_value", _colour, ()),
+        table.take("ranking", fields.one_of("positive", "absolute", "signed"), "positive"),
+        table.take("control", fields.one_of("image_swap", "random"), "image_swap"),
+        table.take("n_control", fields.count, 5), table.take("seed", fields.whole, 0),
+    )  # fmt: skip
+    table.close()
+    if (settings.fill == "value") != bool(settings.fill_value):
+        table.note("fill_value", f"is {fields.shown(settings.fill_value)} with fill {settings.fill!r}",
+                   'Give fill = "value" with fill_value = [127, 127, 127], or neither')  # fmt: skip
+    return settings
+
+
+def _colour(value: object) -> tuple[float, ...]:
+    """One grey value or three of red, green, blue, from 0 to 255."""
+    found = fields.numbers(value)
+    if len(found) not in (1, 3) or not all(0 <= v <= 255 for v in found):
+        raise ValueError
+    return found
+
+
+def _across(images: Images | None, models: list[Model], relevance: RelevanceSettings) -> list[Problem]:
+    """What only shows where two tables of the file meet: labels and classes."""
+    problems = []
+    for model in models:
+        where, explained = f"[models.{model.name}]", relevance.explained_class
+        if images is not None and model.label:
+            problems += _check_labels(where, model, images.table)
+        if explained == "true" and not model.label:
+            problems.append(Problem(f"{where} label", "is missing, and explained_class is 'true'",
+                                    "Name the column of the true class, or explain the predicted one"))  # fmt: skip
+        elif isinstance(explained, int) and explained >= len(model.classes):
+            problems.append(Problem("[relevance] explained_class", f"is {explained}, but {model.name!r} has {len(model.classes)} classes",
+                                    "Count from 0"))  # fmt: skip
+        elif isinstance(explained, str) and explained not in ("true", "predicted", *model.classes):
+            problems.append(Problem("[relevance] explained_class", f"is {explained!r}, no class of {model.name!r}",
+                                    f'Give "true", "predicted", an index, or a class that every model has.{_close(explained, model.classes)}'))  # fmt: skip
+    return problems
+
+
+def _check_labels(where: str, model: Model, table: pd.DataFrame) -> list[Problem]:
+    columns = [str(c) for c in table.columns if c not in ("path", "sha256")]
+    if model.label not in columns:
+        return [Problem(f"{where} label", f"is {model.label!r}, no column of the images (they have {', '.join(columns) or 'no labels'})",
+                        f"Name one of them.{_close(model.label, columns)}")]  # fmt: skip
+    unknown = table.index[~table[model.label].isin(model.classes)]
+    if not len(unknown):
+        return []
+    examples = tuple(f"{image!r}: {table.at[image, model.label]!r}" for image in unknown[:3])
+    return [Problem(f"{where} classes", f"{len(unknown)} image(s) have a {model.label!r} that is no class of this model",
+                    "Add the class, or leave these images out", len(unknown), examples)]  # fmt: skip
+
+
+def _close(name: str, names: tuple[str, ...] | list[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
