@@ -845,3 +845,53 @@ def test_results_can_be_kept() -> None:
         == "inference over networks and images like those measured (12 networks a contrast, 13 images)"
     )
     assert (attrs["normalise"], attrs["level"], attrs["n_resamples"], attrs["margin"]) == ("none", 0.95, 9999, "null")
+
+
+# --- pixels removed instead of kept ----------------------------------------------------------------------------------
+
+
+def removed_and_as_losses(n_classes=None):
+    """A study whose pixels were removed, and one that holds the losses as if they were scores."""
+    study = transfer(BALANCED)
+    if n_classes is not None:
+        study = study.assign_coords(target_n_classes=("target_model", n_classes))
+    chance = 0 if n_classes is None else 1 / study["target_n_classes"].astype(float)
+    full = study["unmasked_probability"]
+    losses = study.assign(
+        probability=(full - study["probability"]).transpose(*study["probability"].dims),
+        random_probability=full - study["random_probability"], unmasked_probability=full - chance,
+    )  # fmt: skip
+    return study.assign_attrs(operation="remove"), losses
+
+
+@pytest.mark.parametrize("n_classes", [None, [20, 10, 20, 10]])
+def test_removal_is_analysed_as_the_loss(n_classes) -> None:
+    removed, losses = removed_and_as_losses(n_classes)
+    options = {"pool": ["task"], "normalise": "target"} if n_classes else {}
+    got, wanted = compare(removed, **options), compare(losses, **options)
+    for name in ("estimate", "p_value", "p_swap", "p_equivalence", "cell_mean"):
+        np.testing.assert_allclose(got[name], wanted[name], rtol=1e-6, err_msg=name)
+    assert (got["cell_mean"] > 0).all()
+    assert got.attrs["method"].startswith("Loss of score without the most relevant pixels (probability)")
+    kept = compare(removed.assign_attrs(operation="keep"), **options)
+    assert kept.attrs["method"].startswith("Transfer of the most relevant pixels (probability)")
+    assert np.sign(got["estimate"].sel(effect="source_effect")) == -np.sign(
+        kept["estimate"].sel(effect="source_effect")
+    )
+
+
+def test_chance_cancels_in_a_loss() -> None:
+    removed, _ = removed_and_as_losses([2, 10, 2, 10])
+    scores, nets = score_matrix(removed)
+    full = np.stack([removed["unmasked_probability"].sel(target_model=n["model"], target_seed=n["seed"]) for n in nets])
+    chance = np.array([{"gender": 1 / 2, "identity": 1 / 10}[n["task"]] for n in nets]).reshape(-1, 1, 1)
+    losses = (full[:, np.newaxis] - scores) / (1 - chance)
+    assert_is_the_definition(compare(removed, normalise="chance"), losses, nets)
+
+
+def test_removal_needs_whole_images_and_a_known_operation() -> None:
+    removed, _ = removed_and_as_losses()
+    with pytest.raises(ImpossibleAnalysis, match=r"pixels were removed, .* has no unmasked_probability. Measure it"):
+        compare(removed.drop_vars("unmasked_probability"))
+    with pytest.raises(InvalidData, match=r"/transfer says operation='delete': it is 'keep' .* or 'remove'"):
+        compare(removed.assign_attrs(operation="delete"))

@@ -58,7 +58,8 @@ def compare(
     measure : {"transfer", "spearman", "pearson", "cosine", "iou", "dice", "capture"}
         "transfer" and "capture" are directed; the others are symmetric and have no asymmetry.
     score : {"correct", "probability", "margin"}
-        What is scored in transfer.
+        What is scored in transfer. Where pixels were removed (`operation` of `/transfer` is "remove"), it is the loss: the
+        score on the whole image less that without the pixels. So a high value always speaks for the map.
     fraction : float or list of float, optional
         Shares of the pixels, in (0, 1]. Default: all measured; 0.05, 0.1 and 0.2 for maps.
     within : sequence of str, optional
@@ -69,7 +70,7 @@ def compare(
         How pixels are ranked for overlap and capture.
     normalise : {"none", "target", "chance"}
         "target": 0 is a target network's score on control masks of the same area and 1 its score on whole images (with the
-        variance of estimating both). "chance": 0 is 1 / number of classes.
+        variance of estimating both); for losses, 1 is a fall to chance. "chance": 0 is 1 / number of classes.
     margin : float, optional
         Equivalence margin of `generalization_gap`, in units of the score. Default: 10 % of the mean within the two levels
         above floor, whose own variance the test takes in; its value is in `margin`.
@@ -226,7 +227,8 @@ def _normalised(
             raise ImpossibleAnalysis("chance correction needs the number of classes: add the coordinate target_n_classes to "
                                      "/transfer, or use --normalise target")  # fmt: skip
         chance = 1 / scores.n_classes.astype(float)[:, np.newaxis, np.newaxis]
-        moments, _ = _moments(scores, plan, lambda block, _: (block - chance) / (1 - chance))
+        lost = scores.attrs.get("operation") == "remove"  # chance cancels in a loss
+        moments, _ = _moments(scores, plan, lambda block, _: (block - (0 if lost else chance)) / (1 - chance))
     else:
         moments, _ = _moments(scores, plan, _by_target(scores, raw, control))
     assert moments is not None  # there was an image with scores in the raw pass
@@ -481,7 +483,8 @@ def _described(
               zip(result["contrast"].values, counts, floors, strict=True) if floor > 1 - parameters["level"]]  # fmt: skip
     return result.assign_attrs(
         statistic="compare", **{k: _plain(v) for k, v in parameters.items()}, within=list(plan.within), pooled=list(plan.pooled),
-        strata=plan.strata, method=_method(plan, tally, parameters), population=_population(result, tally, parameters),
+        strata=plan.strata, method=_method(plan, tally, parameters, removed=scores.attrs.get("operation") == "remove"),
+        population=_population(result, tally, parameters),
         min_p=float(np.nanmin(result["min_p_swap"].values)), warnings=notes, n_images_omitted=tally.omitted_nan + tally.omitted_degenerate,
         **{f"transfer_{k}": v for k, v in scores.attrs.items()}, **store.provenance(),
     )  # fmt: skip
@@ -510,9 +513,11 @@ def _population(result: xr.Dataset, tally: Tally, parameters: dict[str, Any]) ->
     return f"inference over {'; '.join(kinds)} like those measured ({networks}, {tally.images} images)"
 
 
-def _method(plan: Contrasts, tally: Tally, parameters: dict[str, Any]) -> str:
-    what = {"transfer": f"transfer of the most relevant pixels ({parameters['score']})"}.get(
-        str(parameters["measure"]), f"agreement of maps ({parameters['measure']})")  # fmt: skip
+def _method(plan: Contrasts, tally: Tally, parameters: dict[str, Any], *, removed: bool) -> str:
+    what = f"agreement of maps ({parameters['measure']})"
+    if parameters["measure"] == "transfer":
+        how = "loss of score without" if removed else "transfer of"
+        what = f"{how} the most relevant pixels ({parameters['score']})"
     strata = f", within each level of {' and '.join(plan.within)} and averaged" if plan.within else ""
     per_level = {pair: [int((groups == g).sum()) for g in np.unique(groups[groups >= 0])]
                  for pair, groups in zip(plan.pairs, plan.groups, strict=True)}  # fmt: skip

@@ -54,7 +54,8 @@ class Scores:
         returns the list of results and the total `Tally`.
     controls : callable or None
         From positions of images to the floor (control masks; network, fraction, image) and the ceiling (unmasked; network,
-        image) of each target network.
+        image) of each target network. Where pixels were removed, scores are losses: the floor is what control masks cost, the
+        ceiling what it costs to fall to chance (0 for a margin, or where the number of classes is unknown).
     n_classes : ndarray or None
         Number of classes of each target network.
     """
@@ -157,11 +158,14 @@ def _from_transfer(dataset: xr.Dataset, score: str, fraction: float | list[float
     array = dataset[score].transpose(*schema.SOURCE, *schema.TARGET, "fraction", "image")
     pairs = [source + target for source in sources for target in cells]
     n, labels = len(cells), _image_labels(dataset)
+    whole = _whole(dataset, score, cells) if _is_removal(dataset) else None
 
     def reduce(function: Callable[[np.ndarray, np.ndarray], Reduced]) -> tuple[list[Reduced], Tally]:
         def one(block: np.ndarray, images: slice) -> tuple[Reduced | None, Tally]:
             scores = block.reshape(n, n, *block.shape[1:])
             _require_range(scores, score, table, labels[images])
+            if whole is not None:
+                scores = whole(images)[:, np.newaxis] - scores
             keep = _complete(scores)
             missing = np.isnan(scores).any(axis=2) & ~np.eye(n, dtype=bool)[..., np.newaxis]
             tally = Tally(
@@ -171,10 +175,9 @@ def _from_transfer(dataset: xr.Dataset, score: str, fraction: float | list[float
 
         return _gather(shards.over_images(array, pairs, one), nan, f"/transfer/{score}")
 
-    controls = None
+    controls, n_classes = None, _n_classes(dataset, cells)
     if {f"unmasked_{score}", f"random_{score}"} <= set(dataset.data_vars):
-        controls = partial(_controls, dataset, score, cells)
-    n_classes = _n_classes(dataset, cells)
+        controls = partial(_controls, dataset, score, cells, n_classes)
     attrs = {k: str(dataset.attrs[k]) for k in ("operation", "fill", "ranking", "control") if k in dataset.attrs}
     return Scores(table, dataset["fraction"].values, dataset.sizes["image"], reduce, controls, n_classes, attrs)
 
@@ -202,14 +205,35 @@ def _n_classes(dataset: xr.Dataset, cells: list[tuple[int, ...]]) -> np.ndarray 
     return np.array([int(labels[m]) for m, _ in cells])
 
 
+def _is_removal(dataset: xr.Dataset) -> bool:
+    """Whether the most relevant pixels were removed, so that low scores speak for a map."""
+    operation = str(dataset.attrs.get("operation", "keep"))
+    if operation not in ("keep", "remove"):
+        raise InvalidData(f"/transfer says operation={operation!r}: it is 'keep' (score with the top pixels alone) or 'remove' "
+                          f"(score without them), which decides the sign of every effect")  # fmt: skip
+    return operation == "remove"
+
+
+def _whole(dataset: xr.Dataset, score: str, cells: list[tuple[int, ...]]) -> Callable[[slice], np.ndarray]:
+    """From images to the scores of the targets on whole images, (network, image)."""
+    if f"unmasked_{score}" not in dataset:
+        raise ImpossibleAnalysis(f"pixels were removed, so what counts is the loss against the whole image, and /transfer has no "
+                                 f"unmasked_{score}. Measure it")  # fmt: skip
+    full = dataset[f"unmasked_{score}"].transpose(*schema.TARGET, "image")
+    return lambda images: shards.read_block(full, cells, images).astype(float)
+
+
 def _controls(
-    dataset: xr.Dataset, score: str, cells: list[tuple[int, ...]], images: np.ndarray
+    dataset: xr.Dataset, score: str, cells: list[tuple[int, ...]], n_classes: np.ndarray | None, images: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     block, within = slice(int(images[0]), int(images[-1]) + 1), images - images[0]
-    floor = dataset[f"random_{score}"].transpose(*schema.TARGET, "fraction", "image")
-    full = dataset[f"unmasked_{score}"].transpose(*schema.TARGET, "image")
-    values = [shards.read_block(a, cells, block)[..., within].astype(float) for a in (floor, full)]
-    return values[0], values[1]
+    random = dataset[f"random_{score}"].transpose(*schema.TARGET, "fraction", "image")
+    floor = shards.read_block(random, cells, block)[..., within].astype(float)
+    full = _whole(dataset, score, cells)(block)[..., within]
+    if not _is_removal(dataset):
+        return floor, full
+    chance = 0 if n_classes is None or score == "margin" else 1 / n_classes[:, np.newaxis]
+    return full[:, np.newaxis] - floor, full - chance
 
 
 def _select_fractions(dataset: xr.Dataset, fraction: float | list[float] | None) -> xr.Dataset:
