@@ -258,6 +258,69 @@ def power(
     note(f"variances from {source}")
 
 
+@app.command()
+def compute(
+    file: Annotated[
+        str,
+        typer.Argument(help="The study file: images, networks, composite.", metavar="STUDY.toml", show_default=False),
+    ],
+    out: Annotated[str, typer.Argument(help="The study to write.", metavar="OUT.zarr", show_default=False)],
+    worker: Annotated[
+        str, typer.Option(help="Of several that write one study: this one and how many, as 3/16.")
+    ] = "1/1",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps. [default: that of the file]")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a study that is there.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Try one batch of each model, say how long all takes, and stop.")
+    ] = False,
+) -> None:
+    r"""Compute the relevance of every network and image of a study file.
+
+    An interrupted run is resumed by the same command, to the same bytes.
+
+    \b
+    Examples:
+      relstats compute faces.toml faces.zarr --dry-run
+      relstats compute faces.toml faces.zarr --worker 3/16
+    """
+    from dataclasses import replace
+
+    from relstats.terminal import note, progress
+
+    _require_compute()
+    from relstats.compute.export import describe, export, rehearse
+    from relstats.compute.study import read_study
+
+    share = _worker(worker)
+    study = read_study(file)
+    study = replace(study, device=device or study.device)
+    note(describe(study))
+    if dry_run:
+        for line in rehearse(study):
+            note(line)
+        return
+    with progress("relevance maps") as advance:
+        export(study, out, worker=share, force=force, progress=advance, say=note)
+    print(out)
+
+
+def _require_compute() -> None:
+    """Say what to install, rather than which import failed."""
+    from importlib.util import find_spec
+
+    missing = [name for name in ("torch", "torchvision", "zennit", "safetensors", "PIL") if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"{', '.join(missing)} not installed, which computing needs: pip install 'relstats[compute]'")
+
+
+def _worker(text: str) -> tuple[int, int]:
+    """`3/16` as (2, 16): which worker, counted from 0, and how many."""
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise UsageError(f"--worker is {text!r}: give this worker and how many there are, from 1/16 to 16/16")
+    return int(number) - 1, int(count)
+
+
 def _spread(arguments: Sequence[str]) -> list[str]:
     """`--networks 3 5` as `--networks 3 --networks 5`, which is what the parser knows."""
     command = next((a for a in arguments if not a.startswith("-")), "")

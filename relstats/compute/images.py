@@ -114,6 +114,18 @@ def to_input(pixels: torch.Tensor, preprocessing: Preprocessing, dtype: torch.dt
     return scaled.permute(0, 3, 1, 2).contiguous()
 
 
+def bounds(preprocessing: Preprocessing) -> dict[str, tuple[float, ...]]:
+    """Lowest and highest input of each channel, that is of black and of white.
+
+    Examples
+    --------
+    >>> bounds(Preprocessing((0.5,), (0.25,), 1.0, "grey"))
+    {'low': (-2.0,), 'high': (2.0,)}
+    """
+    mean, std = np.broadcast_arrays(preprocessing.mean, preprocessing.std)
+    return {"low": tuple((-mean / std).tolist()), "high": tuple(((preprocessing.scale - mean) / std).tolist())}
+
+
 def _decoded(path: Path, digest: str, size: tuple[int, int], resize: str) -> np.ndarray:
     data = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(data).hexdigest() != digest:

@@ -237,7 +237,7 @@ def _factory(model: Model) -> Callable[..., Any]:
     if not attribute:
         return _of_torchvision(model)
     try:
-        with _on_path(model.folder):
+        with modules_of(model.folder):
             found: Any = importlib.import_module(name)
             for part in attribute.split("."):
                 found = getattr(found, part)
@@ -260,7 +260,8 @@ def _of_torchvision(model: Model) -> Callable[..., Any]:
 
 
 @contextmanager
-def _on_path(folder: Path) -> Iterator[None]:
+def modules_of(folder: Path) -> Iterator[None]:
+    """Let modules be imported from a folder, after those that are installed."""
     entry = str(folder.resolve())
     sys.path.append(entry)
     try:

@@ -1,0 +1,162 @@
+"""One network, explained over a shard of images in fixed batches that fit into the device's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from relstats.compute import attribute, images, models
+from relstats.compute.attribute import Plan
+from relstats.compute.precision import exact_float32
+from relstats.compute.study import Model, Study, true_classes
+from relstats.errors import RelstatsError, UsageError
+from relstats.schema import FILL
+
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network ready to be explained. `module` is there only where it has to predict before it is explained."""
+
+    model: Model
+    seed: str
+    plan: Plan
+    module: nn.Module | None
+
+
+def network(study: Study, model: Model, seed: str, device: torch.device, pixels: np.ndarray) -> Network:
+    """Build, load, check and plan a network.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, (image, y, x, channel)
+        At least one image, to try it on.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    InvalidData, UsageError, ImpossibleAnalysis
+        The network does not fit its checkpoint, its classes, its images or the composite; the message names it.
+    """
+    how, dtype = study.relevance, getattr(torch, study.dtype)
+    module = models.build(model, seed, device, dtype)
+    sample = images.to_input(torch.from_numpy(pixels[:1]).to(device), model.preprocessing, dtype)
+    models.require_output(module, model, sample)
+    parameters = dict(how.parameters)
+    if how.composite == "epsilon_gamma_box":  # its bounds are those of the input, which the preprocessing decides
+        parameters = {**images.bounds(model.preprocessing), **parameters}
+    try:
+        plan = attribute.plan(module, how.composite, parameters=parameters, canonizers=how.canonizers, engine=how.engine,
+                              precision=how.precision, sample=sample)  # fmt: skip
+    except RelstatsError as error:
+        raise type(error)(f"model {model.name!r}, seed {seed!r}: {error}") from error
+    return Network(model, seed, plan, module if how.explained_class == "predicted" else None)
+
+
+def explain(study: Study, network: Network, pixels: np.ndarray, rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Explain one batch.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, (image, y, x, channel)
+        The batch.
+    rows : DataFrame
+        Its rows of the image table.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Each variable of the family "relevance": (image, y, x) or (image,). `correct` is 255 where the true class is not known.
+    """
+    plan, true = network.plan, true_classes(network.model, rows)
+    inputs = images.to_input(torch.from_numpy(pixels).to(plan.device), network.model.preprocessing, plan.dtype)
+    explained = _classes(study.relevance.explained_class, network, inputs, true)
+    found = attribute.relevance(plan, inputs, explained)
+    prediction = _array(found.prediction)
+    correct = np.where(true < 0, FILL["uint8"], prediction == true).astype(np.uint8)
+    return {
+        "relevance": _array(found.relevance).astype(np.float32), "explained_class": _array(explained).astype(np.int32),
+        "prediction": prediction.astype(np.int32), "logit": _array(found.logit).astype(np.float32),
+        "probability": _array(found.probability).astype(np.float32), "correct": correct,
+        "conservation": _array(found.conservation).astype(np.float32),
+    }  # fmt: skip
+
+
+def in_batches(
+    explain: Callable[[slice], dict[str, np.ndarray]], where: slice, batch: int, halved: Callable[[int], None]
+) -> tuple[dict[str, np.ndarray], int]:
+    """Explain images in fixed batches; where memory runs out, all of them again in batches of half the size.
+
+    Parameters
+    ----------
+    explain : callable
+        Takes positions, returns arrays (image, ...).
+    where : slice
+        All positions.
+    batch : int
+        Images at a time: counted from the start of `where`, whatever else is done or left.
+    halved : callable
+        Told each smaller batch before it is tried.
+
+    Returns
+    -------
+    dict of str to ndarray, int
+        The arrays of all images, and the batch that fitted. Every image went through a batch of that size (the last may be smaller).
+
+    Raises
+    ------
+    UsageError
+        One image alone does not fit.
+
+    Examples
+    --------
+    >>> in_batches(lambda part: {"at": np.arange(part.start, part.stop)}, slice(0, 5), 2, print)[0]["at"].tolist()
+    [0, 1, 2, 3, 4]
+    """
+    while True:
+        try:
+            parts = [explain(slice(at, min(at + batch, where.stop))) for at in range(where.start, where.stop, batch)]
+            return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, batch
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if batch == 1:
+                raise UsageError("out of memory with one image at a time. Use smaller images, a device with more memory, "
+                                 "or one that nothing else is using") from error  # fmt: skip
+        batch = (batch + 1) // 2  # outside the handler: the error holds what filled the memory
+        halved(batch)
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error says that memory ran out, on any kind of device.
+
+    Examples
+    --------
+    >>> is_out_of_memory(torch.OutOfMemoryError()), is_out_of_memory(RuntimeError("shape mismatch"))
+    (True, False)
+    """
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY)
+
+
+def _classes(rule: str | int, network: Network, inputs: Tensor, true: np.ndarray) -> Tensor:
+    if rule == "true":
+        return torch.from_numpy(true)
+    if network.module is None:
+        index = rule if isinstance(rule, int) else network.model.classes.index(rule)
+        return torch.full((len(inputs),), index, dtype=torch.int64)
+    with exact_float32(), torch.no_grad():
+        return network.module(inputs).argmax(dim=1)
+
+
+def _array(values: Tensor) -> np.ndarray:
+    found: np.ndarray = values.detach().cpu().numpy()
+    return found

@@ -1,0 +1,264 @@
+"""Relevance of every network and image of a study file, streamed into a study: resumable, by one or many workers."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import zarr
+
+from relstats import schema, shards, store
+from relstats.compute import batches, groups, images, models
+from relstats.compute.attribute import is_conserved
+from relstats.compute.study import Study
+from relstats.errors import UsageError
+
+Pixels = Callable[[slice], np.ndarray]
+Say = Callable[[str], None]
+
+#: Bytes of decoded images that are kept; what is beyond is decoded again for each network.
+_KEPT_BYTES = 4 * 2**30
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def export(
+    study: Study,
+    out: str | Path,
+    *,
+    worker: tuple[int, int] = (0, 1),
+    force: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    say: Say = lambda message: None,
+) -> None:
+    """Compute the relevance of every network and image and write it to `/relevance`, a shard at a time.
+
+    Batches are fixed by the study file and lie within shards of 100 images, so that a study that was interrupted and
+    resumed on the same device has the same bytes as one that was not.
+
+    Parameters
+    ----------
+    study : Study
+        From `read_study`.
+    out : str or Path
+        The study to write. One that is there with the same settings is resumed.
+    worker : tuple of int
+        (k, n): of n workers this is number k, counted from 0. Any number may run at once; whoever comes first creates
+        the study.
+    force : bool
+        Replace a study at `out`.
+    progress : callable, optional
+        Called with the number of maps that are done and to be done in this run.
+    say : callable, optional
+        Called with each message: a batch that was halved, a network that does not conserve relevance.
+
+    Raises
+    ------
+    UsageError
+        A study with other settings is at `out`, or the device or a factory does not exist.
+    InvalidData
+        An image, a checkpoint or a network cannot be used.
+    OSError
+        The disk is full: what is written is kept, and the same call resumes.
+    """
+    out = Path(out)
+    if force and worker[1] > 1:
+        raise UsageError("force with several workers: each would remove what the others write. Remove the study first")
+    device = models.pick_device(study.device)
+    found = groups.settings(study, device)
+    if not force:
+        groups.require_same(out, found)
+    with models.modules_of(study.path.parent), _disk_full_told(out):
+        pixels = _decoder(study)
+        _begin(study, out, found, device, pixels, force)
+        expected = _share(shards.expected(out, "relevance"), worker)
+        todo = set(shards.unfinished(out, "relevance"))
+        _stream(study, out, device, [s for s in expected if s in todo], pixels, progress, say)
+        if not shards.unfinished(out, "relevance"):
+            shards.sweep(out)
+    for message in _unconserved(out, sorted({shard.cell for shard in expected})):
+        say(message)
+
+
+def describe(study: Study) -> str:
+    """What a study would hold, in a line, before anything is computed."""
+    networks = sum(len(model.checkpoints) for model in study.models)
+    n, (y, x) = len(study.images.table), study.images.size
+    batch = min(study.batch, schema.FAMILIES["relevance"].images_per_shard)
+    return (f"{len(study.models)} models, {networks} networks, {n} images of {y} x {x}: {networks * n} maps, "
+            f"{networks * n * y * x * 4 / 1e6:.1f} MB before compression, in batches of {batch} on {study.device}")  # fmt: skip
+
+
+def rehearse(study: Study) -> Iterator[str]:
+    """Build one network of each model and explain a batch: a line a model with engine, speed and time; nothing is written."""
+    device = models.pick_device(study.device)
+    rows = study.images.table[: min(study.batch, schema.FAMILIES["relevance"].images_per_shard)]
+    pixels, total = images.load_images(study.images, rows.index), 0.0
+    with models.modules_of(study.path.parent):
+        for model in study.models:
+            network = batches.network(study, model, next(iter(model.checkpoints)), device, pixels)
+            batches.explain(study, network, pixels, rows)  # the first one also warms up
+            start = time.perf_counter()
+            batches.explain(study, network, pixels, rows)
+            rate = len(rows) / (time.perf_counter() - start)
+            maps = len(study.images.table) * len(model.checkpoints)
+            total += maps / rate
+            why = f" ({network.plan.why})" if network.plan.why else ""
+            yield f"{model.name}: engine {network.plan.engine}{why}, {rate:.3g} maps/s, {maps} maps, about {maps / rate:.0f} s"
+            del network
+    yield f"about {total:.0f} s in all, by one worker on {groups.device_name(device)}"
+
+
+def _begin(study: Study, out: Path, found: dict[str, Any], device: torch.device, pixels: Pixels, force: bool) -> None:
+    """Create what is not there yet. Everything is checked before a study is created or replaced."""
+    is_new = force or not (out / "relevance").exists()
+    plans = {}
+    for model in study.models if is_new else ():
+        network = batches.network(study, model, next(iter(model.checkpoints)), device, pixels(slice(0, 1)))
+        plans[model.name] = groups.about(network.plan)
+        del network
+    whole = slice(0, len(study.images.table))
+    labels = groups.images_group(study, pixels(whole) if is_new and study.images.pixels else None)
+    relevance = groups.relevance_group(study, found, plans)
+    plan = groups.plan_text(found)
+    store.begin_study(out, groups.root_attrs(study, found), force=force)
+    groups.require_same(out, found)  # another worker may have begun another study meanwhile
+    store.add_group(out, "images", labels, {}, plan)
+    y, x = study.images.size
+    store.add_group(out, "relevance", relevance, groups.STREAMED, plan, y=y, x=x)
+
+
+def _share(expected: Sequence[shards.Shard], worker: tuple[int, int]) -> list[shards.Shard]:
+    """A worker's shards: neighbours, so that it loads as few networks as possible. The same whatever is done already."""
+    k, n = worker
+    return list(expected[len(expected) * k // n : len(expected) * (k + 1) // n])
+
+
+def _decoder(study: Study) -> Pixels:
+    """A function from positions to pixels. All images are decoded now, so that all that are corrupt are named at once."""
+    ids = study.images.table.index
+    y, x = study.images.size
+    kept = images.load_images(study.images, ids[: _KEPT_BYTES // (y * x * 3)])
+
+    def pixels(where: slice) -> np.ndarray:
+        if where.stop <= len(kept) or len(kept) == len(ids):
+            return kept[where]
+        return images.load_images(study.images, ids[where])
+
+    return pixels
+
+
+def _stream(
+    study: Study,
+    out: Path,
+    device: torch.device,
+    todo: Sequence[shards.Shard],
+    pixels: Pixels,
+    progress: Callable[[int, int], None] | None,
+    say: Say,
+) -> None:
+    """Explain shard by shard, network by network, while the shard before is written."""
+    rows, done = study.images.table, 0
+    total = sum(len(rows[shard.images]) for shard in todo)
+    with ThreadPoolExecutor(1) as thread:
+        writing: Future[None] | None = None
+        for cell, of_network in itertools.groupby(todo, key=lambda shard: shard.cell):
+            for shard, arrays in _of_network(study, out, device, cell, list(of_network), pixels, say):
+                if writing:
+                    writing.result()
+                writing = thread.submit(shards.write_shard, out, shard, arrays)
+                done += len(rows[shard.images])
+                if progress:
+                    progress(done, total)
+        if writing:
+            writing.result()
+
+
+def _of_network(
+    study: Study,
+    out: Path,
+    device: torch.device,
+    cell: tuple[int, ...],
+    todo: Sequence[shards.Shard],
+    pixels: Pixels,
+    say: Say,
+) -> Iterator[tuple[shards.Shard, dict[str, np.ndarray]]]:
+    """The shards of one network, which is on the device only while they are computed."""
+    model, seed = study.models[cell[0]], study.seeds[cell[1]]
+    network = batches.network(study, model, seed, device, pixels(todo[0].images))
+    rows, batch = study.images.table, min(study.batch, schema.FAMILIES["relevance"].images_per_shard)
+    for shard in todo:
+        where = slice(shard.images.start, min(shard.images.stop, len(rows)))
+        block = pixels(where)
+
+        def explain(part: slice, start: int = where.start, block: np.ndarray = block) -> dict[str, np.ndarray]:
+            return batches.explain(study, network, block[part.start - start : part.stop - start], rows[part])
+
+        def halved(smaller: int) -> None:
+            say(
+                f"out of memory: {model.name}, seed {seed} goes on in batches of {smaller}; recorded in batch_reduced of /relevance"
+            )
+
+        arrays, batch = batches.in_batches(explain, where, batch, halved)
+        if batch < min(study.batch, schema.FAMILIES["relevance"].images_per_shard):
+            _record_batch(out, f"{model.name}, seed {seed}, images {where.start} to {where.stop - 1}", batch)
+        yield shard, arrays
+
+
+def _record_batch(out: Path, which: str, batch: int) -> None:
+    """Note a smaller batch in the attributes, before what it gave is written: it moves a map by some 5e-6."""
+    with _alone(out / "relevance"):
+        attrs = zarr.open_group(str(out), mode="r+", use_consolidated=False)["relevance"].attrs
+        noted = {**json.loads(str(attrs.get("batch_reduced", "{}"))), which: batch}
+        attrs["batch_reduced"] = json.dumps(noted, sort_keys=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While other workers of this machine wait; the system lets go when the process ends, however it ends."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _disk_full_told(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        why = f"{error.strerror}. What is written is kept: make space, and the same command resumes"
+        raise OSError(error.errno, why, str(out)) from error
+
+
+def _unconserved(out: Path, cells: Sequence[tuple[int, ...]]) -> Iterator[str]:
+    """A warning for each network whose relevance is not of the order of its logits."""
+    group = zarr.open_group(str(out), mode="r", use_consolidated=False)["relevance"]
+    if "autograd" in str(group.attrs["engine"]):  # gradients need not conserve anything
+        return
+    for cell in cells:
+        values = torch.from_numpy(np.asarray(group["conservation"][cell]))
+        known = values[~values.isnan()]
+        if len(known) and not is_conserved(known):
+            names = (str(group["model"][cell[0]]), str(group["seed"][cell[1]]))
+            yield (f"warning: model {names[0]}, seed {names[1]}: the sum of relevance is {known.abs().median():.3g} times the logit "
+                   f"(median of {len(known)} images). A module loses or creates relevance: see rules in /relevance")  # fmt: skip
