@@ -713,13 +713,13 @@ def test_a_target_no_better_than_its_floor_cannot_be_normalised() -> None:
     study = transfer(BALANCED)
     study["unmasked_probability"].loc[{"target_model": "v-g", "target_seed": "1"}] = 0.1
     with pytest.raises(
-        ImpossibleAnalysis, match=r"v-g seed 1 scores no better .* \(difference -0.\d+\).*Use --normalise none"
+        ImpossibleAnalysis, match=r"v-g seed 1 has no range: .* \(difference -0.\d+\).*Use --normalise none"
     ):
         compare(study, normalise="target")
     result = compare(study)  # without normalisation nothing is in its way
     assert np.isfinite(result["estimate"]).all()
     assert "estimate_normalised" not in result
-    assert any(w.startswith("v-g seed 1 scores no better on whole images") for w in result.attrs["warnings"])
+    assert any(w.startswith("v-g seed 1 has no range: whole images") for w in result.attrs["warnings"])
     study["random_probability"].loc[{"target_model": "v-d", "target_seed": "2", "image": "im3"}] = np.nan
     with pytest.raises(ImpossibleAnalysis, match="scores of v-d seed 2 on whole images or control masks are NaN"):
         compare(study, normalise="target")
@@ -871,13 +871,18 @@ def test_removal_is_analysed_as_the_loss(n_classes) -> None:
     got, wanted = compare(removed, **options), compare(losses, **options)
     for name in ("estimate", "p_value", "p_swap", "p_equivalence", "cell_mean"):
         np.testing.assert_allclose(got[name], wanted[name], rtol=1e-6, err_msg=name)
-    assert (got["cell_mean"] > 0).all()
     assert got.attrs["method"].startswith("Loss of score without the most relevant pixels (probability)")
-    kept = compare(removed.assign_attrs(operation="keep"), **options)
-    assert kept.attrs["method"].startswith("Transfer of the most relevant pixels (probability)")
-    assert np.sign(got["estimate"].sel(effect="source_effect")) == -np.sign(
-        kept["estimate"].sel(effect="source_effect")
+
+
+def test_removing_turns_the_sign_of_keeping() -> None:
+    removed, _ = removed_and_as_losses()
+    lost, kept = compare(removed), compare(removed.assign_attrs(operation="keep"))
+    assert (lost["cell_mean"] > 0).all()
+    # the targets differ on whole images too, which is no matter of the source
+    assert lost["estimate"].sel(effect="source_effect") == pytest.approx(
+        -kept["estimate"].sel(effect="source_effect").item()
     )
+    assert kept.attrs["method"].startswith("Transfer of the most relevant pixels (probability)")
 
 
 def test_chance_cancels_in_a_loss() -> None:

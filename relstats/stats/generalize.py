@@ -267,8 +267,8 @@ def _control_problems(networks: pd.DataFrame, control: tuple[np.ndarray, np.ndar
     name = f"{first['model']} seed {first['seed']}"
     if len(unknown):
         return [f"scores of {name} on whole images or control masks are NaN: scores cannot be normalised"]
-    return [f"{name} scores no better on whole images than on control masks (difference {span.min():.3g}): scores cannot be "
-            f"normalised"]  # fmt: skip
+    return [f"{name} has no range: whole images (or, where pixels were removed, a fall to chance) are not above control masks "
+            f"(difference {span.min():.3g}), so scores cannot be normalised"]  # fmt: skip
 
 
 def _mean_floor(control: tuple[np.ndarray, np.ndarray] | None) -> float:
