@@ -157,7 +157,7 @@ def _from_transfer(dataset: xr.Dataset, score: str, fraction: float | list[float
     sources, cells, table = _square(dataset)
     array = dataset[score].transpose(*schema.SOURCE, *schema.TARGET, "fraction", "image")
     pairs = [source + target for source in sources for target in cells]
-    n, labels = len(cells), _image_labels(dataset)
+    n, labels = len(cells), image_labels(dataset)
     whole = _whole(dataset, score, cells) if _is_removal(dataset) else None
 
     def reduce(function: Callable[[np.ndarray, np.ndarray], Reduced]) -> tuple[list[Reduced], Tally]:
@@ -169,11 +169,11 @@ def _from_transfer(dataset: xr.Dataset, score: str, fraction: float | list[float
             keep = _complete(scores)
             missing = np.isnan(scores).any(axis=2) & ~np.eye(n, dtype=bool)[..., np.newaxis]
             tally = Tally(
-                int(keep.sum()), int((~keep).sum()), 0, np.zeros(n, int), _name_cells(missing, table, labels[images])
+                int(keep.sum()), int((~keep).sum()), 0, np.zeros(n, int), name_cells(missing, table, labels[images])
             )
             return _apply(function, scores, keep, images), tally
 
-        return _gather(shards.over_images(array, pairs, one), nan, f"/transfer/{score}")
+        return gather(shards.over_images(array, pairs, one), nan, f"/transfer/{score}")
 
     controls, n_classes = None, _n_classes(dataset, cells)
     if {f"unmasked_{score}", f"random_{score}"} <= set(dataset.data_vars):
@@ -188,7 +188,7 @@ def _require_range(scores: np.ndarray, score: str, table: pd.DataFrame, images: 
     wrong = np.isinf(scores) | (scores < low) | (scores > high)
     wrong &= ~np.eye(len(scores), dtype=bool)[..., np.newaxis, np.newaxis]
     if wrong.any():
-        where = _name_cells(wrong.any(axis=2), table, images)
+        where = name_cells(wrong.any(axis=2), table, images)
         rule = "finite" if score == "margin" else "between 0 and 1 (NaN where missing)"
         raise InvalidData(f"/transfer/{score}: {len(where)} cell(s) of this block hold {scores[wrong][0]:g} or the like "
                           f"(e.g. {'; '.join(where[:3])}). Scores are {rule}: mend them")  # fmt: skip
@@ -249,7 +249,7 @@ def _select_fractions(dataset: xr.Dataset, fraction: float | list[float] | None)
 
 def _square(dataset: xr.Dataset) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]], pd.DataFrame]:
     """Networks that are both source and target: their positions on both sides, in one order, and their labels."""
-    source, target = (_network_table(dataset, f"{side}_") for side in ("source", "target"))
+    source, target = (network_table(dataset, f"{side}_") for side in ("source", "target"))
     ids = [set(map(str, zip(table["model"], table["seed"], strict=True))) for table in (source, target)]
     problems = schema.disagreement(ids[0], ids[1], "sources", "targets")
     if problems:
@@ -262,7 +262,7 @@ def _square(dataset: xr.Dataset) -> tuple[list[tuple[int, ...]], list[tuple[int,
     return cells[0], cells[1], source
 
 
-def _network_table(dataset: xr.Dataset, prefix: str = "") -> pd.DataFrame:
+def network_table(dataset: xr.Dataset, prefix: str = "") -> pd.DataFrame:
     """Labels and positions of the networks, sorted by label: results must not depend on the order in a study."""
     dims = tuple(f"{prefix}{d}" for d in schema.NETWORK)
     cells = shards.networks(dataset, dims)
@@ -284,16 +284,16 @@ def _from_maps(dataset: xr.Dataset, measure: str, fraction: float | list[float] 
         raise UsageError(f"fraction {fractions.tolist()} is outside (0, 1]: give shares of the pixels")
     if measure not in BY_FRACTION:
         fractions = np.array([np.nan])
-    table = _network_table(dataset)
+    table = network_table(dataset)
     left_out = [key in without for key in zip(table["model"], table["seed"], strict=True)]
     table = table[~np.array(left_out)].reset_index(drop=True)
     cells = list(table.pop("cell"))
-    labels = _image_labels(dataset)
+    labels = image_labels(dataset)
     array = dataset["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
 
     def reduce(function: Callable[[np.ndarray, np.ndarray], Reduced]) -> tuple[list[Reduced], Tally]:
         score = partial(_agreement_block, function, measure, tuple(fractions), ranking, table, labels)
-        return _gather(shards.over_images(array, cells, score), nan, "/relevance/relevance")
+        return gather(shards.over_images(array, cells, score), nan, "/relevance/relevance")
 
     return Scores(table, fractions, dataset.sizes["image"], reduce, attrs={"ranking": ranking})
 
@@ -302,13 +302,7 @@ def _agreement_block[Reduced](
     function: Callable[[np.ndarray, np.ndarray], Reduced], measure: str, fractions: tuple[float, ...], ranking: str,
     table: pd.DataFrame, labels: list[str], block: np.ndarray, images: slice,
 ) -> tuple[Reduced | None, Tally]:  # fmt: skip
-    maps = block.reshape(*block.shape[:2], -1)
-    total = maps.sum(axis=-1, dtype=float)
-    if np.isinf(maps, where=~np.isfinite(total)[..., np.newaxis], out=np.zeros(maps.shape, bool)).any():
-        where = _name_cells(np.isinf(maps).any(axis=-1), table, labels[images])
-        raise InvalidData(f"/relevance/relevance is infinite in {', '.join(where[:3])}: a mean over it means nothing "
-                          f"(float16 overflows at 65504). Compute it in float32")  # fmt: skip
-    missing = np.isnan(total)
+    maps, missing = checked_maps(block, table, labels[images])
     present = ~missing.any(axis=0)
     scores = np.full((len(maps), len(maps), len(fractions), maps.shape[1]), np.nan)
     if present.any():
@@ -320,16 +314,48 @@ def _agreement_block[Reduced](
         int((~present).sum()),
         int((present & ~keep).sum()),
         zero_maps,
-        _name_cells(missing, table, labels[images]),
+        name_cells(missing, table, labels[images]),
     )
     return _apply(function, scores, keep, images), tally
 
 
-def _image_labels(dataset: xr.Dataset) -> list[str]:
+def checked_maps(block: np.ndarray, table: pd.DataFrame, images: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Maps of a block as vectors of pixels, and which of them hold NaN.
+
+    Parameters
+    ----------
+    block : ndarray, (network, image, y, x)
+    table : DataFrame
+        One row a network, for messages.
+    images : sequence of str
+        Labels of the images of this block.
+
+    Returns
+    -------
+    maps : ndarray, (network, image, pixel)
+    missing : ndarray of bool, (network, image)
+
+    Raises
+    ------
+    InvalidData
+        A map is infinite.
+    """
+    maps = block.reshape(*block.shape[:2], -1)
+    total = maps.sum(axis=-1, dtype=float)
+    if np.isinf(maps, where=~np.isfinite(total)[..., np.newaxis], out=np.zeros(maps.shape, bool)).any():
+        where = name_cells(np.isinf(maps).any(axis=-1), table, images)
+        raise InvalidData(f"/relevance/relevance is infinite in {', '.join(where[:3])}: a mean over it means nothing "
+                          f"(float16 overflows at 65504). Compute it in float32")  # fmt: skip
+    return maps, np.isnan(total)
+
+
+def image_labels(dataset: xr.Dataset) -> list[str]:
+    """Ids of the images of a group, in its order."""
     return [str(label) for label in dataset["image"].values]
 
 
-def _name_cells(where: np.ndarray, table: pd.DataFrame, images: Sequence[str]) -> tuple[str, ...]:
+def name_cells(where: np.ndarray, table: pd.DataFrame, images: Sequence[str]) -> tuple[str, ...]:
+    """The cells (network, image) or (source, target, image) that are True, in words."""
     names = [f"{model} seed {seed}" for model, seed in zip(table["model"], table["seed"], strict=True)]
     return tuple(
         f"{' on '.join(names[k] for k in index[:-1])}, image {images[index[-1]]!r}" for index in np.argwhere(where)
@@ -347,7 +373,8 @@ def _apply[Reduced](
     return function(scores[..., keep], np.flatnonzero(keep) + images.start) if keep.any() else None
 
 
-def _gather[Reduced](results: list[tuple[Reduced | None, Tally]], nan: str, where: str) -> tuple[list[Reduced], Tally]:
+def gather[Reduced](results: list[tuple[Reduced | None, Tally]], nan: str, where: str) -> tuple[list[Reduced], Tally]:
+    """Results of all blocks that have one, and the total of what was left out; NaN is refused unless it may be omitted."""
     tallies = [tally for _, tally in results]
     cells = [cell for tally in tallies for cell in tally.nan_cells]
     if cells and nan == "raise":
