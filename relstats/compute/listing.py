@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from relstats.schema import Problem
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _OTHER_IMAGES = (".gif", ".heic", ".heif", ".avif", ".svg", ".jp2", ".raw")
-_NOT_A_LABEL = {"image", "path", "sha256", "pixels", "y", "x", "channel"}
+_NOT_A_LABEL = {"sha256", "pixels", "y", "x", "channel"}
 
 
 def from_folder(root: Path, table: Table) -> pd.DataFrame:
@@ -41,24 +42,40 @@ def from_folder(root: Path, table: Table) -> pd.DataFrame:
 def from_table(file: Path, folder: Path, table: Table) -> pd.DataFrame:
     """The rows of a CSV file, all of them text; paths are relative to `folder`, that of the study file."""
     try:
-        rows = pd.read_csv(file, dtype=object, keep_default_na=False, na_filter=False, encoding="utf-8-sig",
-                           index_col=False, skipinitialspace=False)  # fmt: skip
+        with open(file, encoding="utf-8-sig", newline="") as lines:
+            header, *rows = [row for row in csv.reader(lines, strict=True) if row] or [[]]
     except FileNotFoundError:
         table.note("table", f"{str(file)!r} does not exist", f"Name a CSV file.{near(file)}")
         return pd.DataFrame()
-    except (ValueError, OSError) as error:
+    except (csv.Error, UnicodeDecodeError, OSError) as error:
         table.note("table", f"{str(file)!r} cannot be read as CSV ({error})", "Give a CSV file in UTF-8, with a header")
         return pd.DataFrame()
-    lacking = [c for c in ("image", "path") if c not in rows]
-    reserved = sorted(set(rows.columns) & (_NOT_A_LABEL - {"image", "path"}))
-    if lacking or reserved or not len(rows):
-        what = f"lacks column {' and '.join(lacking)}" if lacking else f"has column {', '.join(reserved)}, a name the study uses" if reserved else "has no rows"  # fmt: skip
-        table.note("table", f"{str(file)!r} {what} (columns: {', '.join(map(str, rows.columns))})",
-                   "Give columns image (the id), path, and one for each label")  # fmt: skip
+    wrong = _wrong_table(header, rows)
+    if wrong:
+        columns = ", ".join(header) or "none"
+        do = "Give columns image (the id), path, and one for each label"
+        table.note("table", f"{str(file)!r} {wrong} (columns: {columns})", do)
         return pd.DataFrame()
-    rows["path"] = [str(folder / path) for path in rows["path"]]
-    _unique(rows, table, "table")
-    return rows
+    found = pd.DataFrame(rows, columns=header, dtype=object)
+    found["path"] = [str(folder / path) for path in found["path"]]
+    _unique(found, table, "table")
+    return found
+
+
+def _wrong_table(header: list[str], rows: list[list[str]]) -> str:
+    """What is wrong with a table of images, in words; empty where nothing is."""
+    lacking = [name for name in ("image", "path") if name not in header]
+    if lacking:
+        return f"lacks column {' and '.join(lacking)}"
+    if len(set(header)) < len(header):
+        return "names a column twice"
+    reserved = [name for name in header if name in _NOT_A_LABEL]
+    if reserved:
+        return f"has column {', '.join(reserved)}, a name the study uses"
+    uneven = [k for k, row in enumerate(rows, start=2) if len(row) != len(header)]
+    if uneven:
+        return f"has {len(uneven)} row(s) that do not have {len(header)} fields, the first in row {uneven[0]}"
+    return "" if rows else "has no rows"
 
 
 def _unique(rows: pd.DataFrame, table: Table, key: str) -> None:
