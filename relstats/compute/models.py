@@ -20,7 +20,7 @@ from relstats.errors import InvalidData, UsageError
 #: Before this release, `torch.load(weights_only=True)` could be made to run code.
 _SAFE_TORCH = (2, 10)
 _SHOWN = 5
-_ZIP, _PICKLE = b"PK\x03\x04", b"\x80\x02"
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _CONVERT = ("Where you trust the file, save its weights alone, in the code that made it: "
             "safetensors.torch.save_file(network.state_dict(), 'weights.safetensors')")  # fmt: skip
 
