@@ -304,6 +304,48 @@ def compute(
     print(out)
 
 
+@app.command()
+def transfer(
+    file: Annotated[
+        str,
+        typer.Argument(help="The study file: images, networks, fractions.", metavar="STUDY.toml", show_default=False),
+    ],
+    out: Annotated[str, typer.Argument(help="The study with the maps.", metavar="OUT.zarr", show_default=False)],
+    worker: Annotated[
+        str, typer.Option(help="Of several that write one study: this one and how many, as 3/16.")
+    ] = "1/1",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps. [default: that of the file]")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace /transfer, if it has other settings.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and how long, and stop.")] = False,
+) -> None:
+    """Show every network the images masked by every network's relevance, and write what it says of them.
+
+    Maps may be of any tool. An interrupted run is resumed by the same command, to the same bytes.
+
+    \b
+    Examples:
+      relstats transfer faces.toml faces.zarr --dry-run
+      relstats transfer faces.toml faces.zarr --worker 3/16
+    """  # noqa: D301 - the parser knows the character, not its escape
+    from dataclasses import replace
+
+    from relstats.terminal import note, progress
+
+    _require_compute()
+    from relstats.compute import transfer as room
+    from relstats.compute.study import read_study
+
+    share = _worker(worker)
+    study = read_study(file)
+    study = replace(study, device=device or study.device)
+    note(room.describe(study, out))
+    if dry_run:
+        return note(room.rehearse(study, out))
+    with progress("masked images") as advance:
+        room.transfer(study, out, worker=share, force=force, progress=advance, say=note)
+    print(out)
+
+
 def _require_compute() -> None:
     """Say what to install, rather than which import failed."""
     from importlib.util import find_spec

@@ -1,0 +1,72 @@
+"""What the writers of a study share: work split among workers, what is read ahead, one writer at a time, a full disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def share[Work](work: Sequence[Work], worker: tuple[int, int]) -> list[Work]:
+    """A worker's part: neighbours, so that it loads as few networks as possible. The same whatever is done already.
+
+    Examples
+    --------
+    >>> share("abcde", (0, 2)), share("abcde", (1, 2))
+    (['a', 'b'], ['c', 'd', 'e'])
+    """
+    k, n = worker
+    return list(work[len(work) * k // n : len(work) * (k + 1) // n])
+
+
+def read_ahead[Item, Value](items: Iterable[Item], read: Callable[[Item], Value]) -> Iterator[tuple[Item, Value]]:
+    """Each item and what is read for it, in order; the next is read by a thread while one is used.
+
+    Examples
+    --------
+    >>> list(read_ahead("ab", str.upper))
+    [('a', 'A'), ('b', 'B')]
+    """
+    with ThreadPoolExecutor(1) as thread:
+        ahead: list = []
+        for item in items:
+            ahead.append((item, thread.submit(read, item)))
+            if len(ahead) > 1:
+                first, found = ahead.pop(0)
+                yield first, found.result()
+        for last, found in ahead:
+            yield last, found.result()
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """While other workers of this machine wait; the system lets go when the process ends, however it ends."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def disk_full_told(out: Path) -> Iterator[None]:
+    """Say of a full disk that nothing is lost."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        why = f"{error.strerror}. What is written is kept: make space, and the same command resumes"
+        raise OSError(error.errno, why, str(out)) from error

@@ -1,0 +1,308 @@
+"""Masks from every source's relevance, shown to every target: scores streamed into `/transfer`, by one or many workers."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+import zarr
+
+from relstats import schema, shards, store
+from relstats.compute import designs, fills, images, models, running, viewing
+from relstats.compute.designs import Design, Part
+from relstats.compute.groups import device_name
+from relstats.compute.precision import exact_float32
+from relstats.compute.scoring import stored
+from relstats.compute.study import Study
+from relstats.compute.viewing import Pictures, Score
+from relstats.errors import UsageError
+
+Say = Callable[[str], None]
+Progress = Callable[[int, int], None]
+
+#: Bytes of decoded images, and as many of their fills, that are kept; what is beyond is decoded again for each target.
+_KEPT_BYTES = 2 * 2**30
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What all parts of one run share."""
+
+    design: Design
+    out: Path
+    device: torch.device
+    score: Score | None
+    progress: Progress | None
+    say: Say
+
+
+def transfer(
+    study: Study,
+    out: str | Path,
+    *,
+    worker: tuple[int, int] = (0, 1),
+    force: bool = False,
+    maps: xr.Dataset | None = None,
+    score: Score | None = None,
+    progress: Progress | None = None,
+    say: Say = lambda message: None,
+) -> None:
+    """Show each network the images masked by each network's relevance and write what it says to `/transfer`.
+
+    Masks are made on the device and never stored. Batches are fixed by the study file, so that a study that was
+    interrupted and resumed on the same device has the same bytes as one that was not.
+
+    Parameters
+    ----------
+    study : Study
+        From `read_study`; its networks are the targets.
+    out : str or Path
+        The study to write. One that is there with the same settings is resumed.
+    worker : tuple of int
+        (k, n): of n workers this is number k, counted from 0. Any number may run at once.
+    force : bool
+        Replace `/transfer`, where it was made with other settings.
+    maps : xarray.Dataset, optional
+        A `/relevance` group whose networks are the sources. Default: that of the study at `out`, whoever wrote it.
+    score : callable, optional
+        For networks that are not torch: from pictures, uint8 (picture, y, x, channel), and (model, seed) to logits
+        (picture, class). No network is built then, and no checkpoint is read.
+    progress : callable, optional
+        Called with the number of masked images that are scored and to be scored in this run.
+    say : callable, optional
+        Called with each message: a batch that was halved, a network that was left out.
+
+    Raises
+    ------
+    UsageError
+        There is no study, no transfer settings, a device or factory that does not exist, or other settings.
+    InvalidData
+        Maps, images, checkpoints or networks do not fit, or scores are not finite.
+    OSError
+        The disk is full: what is written is kept, and the same call resumes.
+
+    Notes
+    -----
+    A map without any relevance chooses no pixel: its scores are missing (NaN, or 255 for `correct`), and a network whose
+    maps are all so is not available, neither as source nor as target. A control is the mask of the same fraction from
+    the map of another image, of a source drawn for each image alike for all targets ("image_swap"), or of random pixels.
+    """
+    out = Path(out)
+    device = models.pick_device(study.device)
+    with models.modules_of(study.path.parent), running.disk_full_told(out), exact_float32(), torch.inference_mode():
+        found = _maps(out, maps)
+        whole = designs.design(study, found)
+        for name in whole.left_out:
+            say(f"warning: {name} is left out: all its maps are zero")
+        pixels = _decoder(whole)
+        colour = _begin(whole, out, found, device, pixels, force)
+        units = running.share(designs.parts(whole), worker)
+        todo = {shard for family in designs.STREAMED for shard in shards.unfinished(out, family)}
+        left = [unit for unit in units if todo.intersection(s for part in unit for s in whole.shards(part))]
+        run = _Run(whole, out, device, score, progress, say)
+        _write(out, todo, _finished(run, left, colour, pixels))
+        if not any(shards.unfinished(out, family) for family in designs.STREAMED):
+            shards.sweep(out)
+
+
+def describe(study: Study, out: str | Path, maps: xr.Dataset | None = None) -> str:
+    """What a transfer would do, in a line, before anything is built or written."""
+    whole = designs.design(study, _maps(Path(out), maps))
+    how, n = whole.settings, len(whole.ids)
+    masked = len(whole.targets) * n * len(how.fractions) * (len(whole.sources) + how.n_control)
+    values = len(whole.targets) * n * len(how.fractions) * (5 * len(whole.sources) + 6)
+    return (f"{len(whole.sources)} sources x {len(whole.targets)} targets x {len(how.fractions)} fractions x {n} images, and "
+            f"{how.n_control} control(s): {masked} masked images, {values / 1e6:.1f} MB of scores before compression, "
+            f"in batches of {study.batch} on {study.device}")  # fmt: skip
+
+
+def rehearse(study: Study, out: str | Path, maps: xr.Dataset | None = None) -> str:
+    """Build one network of each model, show it one batch, and say how long all would take; nothing is written."""
+    whole, device, seconds = designs.design(study, _maps(Path(out), maps)), models.pick_device(study.device), 0.0
+    masked = len(whole.ids) * len(whole.settings.fractions) * (len(whole.sources) + whole.settings.n_control)
+    pixels = images.load_images(study.images, whole.ids[: study.batch])
+    first = {target.model.name: target for target in reversed(whole.targets)}
+    with models.modules_of(study.path.parent), exact_float32(), torch.inference_mode():
+        for target in first.values():
+            viewer = viewing.viewer(whole, target, device, None, pixels)
+            for _ in range(2):  # the first also warms up
+                start = time.perf_counter()
+                viewing.of_pictures(viewer, pixels, viewer.truth[: len(pixels)], study.batch)
+                took = time.perf_counter() - start
+            networks = sum(other.model is target.model for other in whole.targets)
+            seconds += networks * masked * took / len(pixels)
+    return f"about {seconds:.0f} s in all, by one worker on {device_name(device)}; making masks and fills not counted"
+
+
+def _maps(out: Path, maps: xr.Dataset | None) -> xr.Dataset:
+    if maps is not None:
+        return maps
+    study = store.open_study(out)
+    if "relevance" not in study.children:
+        raise UsageError(f"{out} has no /relevance: run relstats compute first, or save maps of your own into it")
+    store.require_complete(study, "relevance")
+    return study["relevance"].to_dataset()
+
+
+def _decoder(whole: Design) -> Callable[[int], np.ndarray]:
+    """A function from a block to its pixels, which remembers as many as memory allows."""
+
+    @lru_cache(_kept_blocks(whole))
+    def pixels(block: int) -> np.ndarray:
+        return images.load_images(whole.study.images, whole.ids[whole.images(block)])
+
+    return pixels
+
+
+def _kept_blocks(whole: Design) -> int:
+    y, x = whole.study.images.size
+    return max(1, _KEPT_BYTES // (schema.FAMILIES["transfer"].images_per_shard * y * x * 3))
+
+
+def _begin(
+    whole: Design, out: Path, maps: xr.Dataset, device: torch.device, pixels: Callable[[int], np.ndarray], force: bool
+) -> tuple[float, ...]:
+    """Create the group, or find it; returns the colour of the fill."""
+    name = device_name(device)
+    plan = designs.plan_text(whole, maps, name)
+    there = _attributes(out)
+    if there and there.get("relstats_plan") != plan:
+        if not force:
+            raise UsageError(f"/transfer of {out} was made with other settings ({there.get('relstats_plan')}; now {plan}). "
+                             f"Choose another study, or replace /transfer with --force")  # fmt: skip
+        _discard(out)
+        there = {}
+    colour = there["fill_colour"] if there else _colour(whole, pixels)
+    store.begin_study(out, {"name": whole.study.name, **store.provenance()})
+    dataset = whole.labels.assign_attrs(designs.attributes(whole, colour, name))
+    store.add_group(out, "transfer", dataset, designs.STREAMED, plan)
+    return tuple(colour)
+
+
+def _attributes(out: Path) -> dict:
+    if not (out / "transfer" / "zarr.json").exists():
+        return {}
+    return dict(zarr.open_group(str(out), mode="r", use_consolidated=False)["transfer"].attrs)
+
+
+def _discard(out: Path) -> None:
+    """The manifests first: scores without one are never taken for complete ones of another plan."""
+    with tempfile.TemporaryDirectory(prefix=f".{out.name[:100]}.relstats-", dir=out.parent) as scratch:
+        for name in ("manifest/transfer", "manifest/controls", "transfer"):
+            with suppress(FileNotFoundError):
+                shutil.move(out / name, Path(scratch) / name.replace("/", "-"))
+
+
+def _colour(whole: Design, pixels: Callable[[int], np.ndarray]) -> list[float]:
+    """The colour that this fill needs: of the study file, or the mean of all pixels of all images; none for others."""
+    if whole.settings.fill == "value":
+        return np.broadcast_to(whole.settings.fill_value, 3).tolist()
+    if whole.settings.fill not in ("mean", "linear"):
+        return []
+    sums = [pixels(block).sum((0, 1, 2), dtype=np.int64) for block in whole.blocks]
+    return (np.sum(sums, axis=0) / (len(whole.ids) * np.prod(whole.study.images.size))).tolist()
+
+
+def _reader(
+    whole: Design, pixels: Callable[[int], np.ndarray], colour: Sequence[float]
+) -> Callable[[Part], tuple[np.ndarray, Pictures]]:
+    """A function from a part to its maps and pictures, which a thread calls ahead of time."""
+
+    @lru_cache(_kept_blocks(whole))
+    def pictures(block: int) -> Pictures:
+        seed, ids = whole.settings.seed, whole.ids[whole.images(block)]
+        filled = fills.backgrounds(pixels(block), ids, fill=whole.settings.fill, colour=colour, seed=seed)
+        return pixels(block), filled
+
+    return lambda part: (designs.read_maps(whole, part), pictures(part.block))
+
+
+def _write(out: Path, todo: set[shards.Shard], finished: Iterator[tuple[shards.Shard, dict[str, np.ndarray]]]) -> None:
+    """Write each shard that is not there by a thread, while the next are scored."""
+    with ThreadPoolExecutor(1) as thread:
+        writing: Future[None] | None = None
+        for shard, arrays in finished:
+            if writing:
+                writing.result()
+            if shard in todo:
+                writing = thread.submit(shards.write_shard, out, shard, arrays)
+        if writing:
+            writing.result()
+
+
+def _finished(
+    run: _Run, units: Sequence[Sequence[Part]], colour: Sequence[float], pixels: Callable[[int], np.ndarray]
+) -> Iterator[tuple[shards.Shard, dict[str, np.ndarray]]]:
+    """Score part by part, target by target, each of which is on the device only meanwhile; yields complete shards."""
+    whole, parts = run.design, [part for unit in units for part in unit]
+    total, done = sum(map(whole.evaluations, parts)), 0
+    ahead = running.read_ahead(parts, _reader(whole, pixels, colour))
+    for k, items in itertools.groupby(ahead, key=lambda item: item[0].target):
+        viewer = viewing.viewer(whole, whole.targets[k], run.device, run.score, pixels(0))
+        batch, drawn = whole.study.batch, []
+        for part, (maps, pictures) in items:
+            task = partial(viewing.of_masked, viewer, whole, part, maps, pictures, colour)
+            values, batch = _in_memory(run, viewer, part, task, batch)
+            done += whole.evaluations(part)
+            if run.progress:
+                run.progress(done, total)
+            if part.sources:
+                yield from zip(whole.shards(part), map(stored, values), strict=True)
+                continue
+            drawn += list(values)
+            if len(drawn) == whole.settings.n_control:
+                truth = viewer.truth[whole.images(part.block)]
+                task = partial(viewing.of_pictures, viewer, pictures[0], truth)
+                unmasked, batch = _in_memory(run, viewer, part, task, batch)
+                yield whole.shards(part)[0], _controls(np.array(drawn), unmasked)
+                drawn = []
+        del viewer
+
+
+def _controls(drawn: np.ndarray, unmasked: np.ndarray) -> dict[str, np.ndarray]:
+    """What is stored of controls (draw, score, fraction, image) and of whole images (score, image).
+
+    A control is the mean over the draws whose map has any relevance.
+    """
+    known = ~np.isnan(drawn)
+    with np.errstate(invalid="ignore"):
+        mean = np.where(known, drawn, 0).sum(0) / known.sum(0)
+    random = stored(mean) | {"correct": mean[0].astype(np.float16)}
+    return {f"unmasked_{name}": v for name, v in stored(unmasked).items()} | {
+        f"random_{n}": v for n, v in random.items()
+    }
+
+
+def _in_memory(
+    run: _Run, viewer: viewing.Viewer, part: Part, task: Callable[[int], np.ndarray], batch: int
+) -> tuple[np.ndarray, int]:
+    values, fitted = viewing.in_memory(
+        task,
+        batch,
+        lambda smaller: run.say(
+            f"out of memory: {viewer} goes on in batches of {smaller}; recorded in batch_reduced of /transfer"
+        ),
+    )
+    if fitted < run.design.study.batch:
+        _record_batch(run.out, f"{viewer}, {part}", fitted)
+    return values, fitted
+
+
+def _record_batch(out: Path, which: str, batch: int) -> None:
+    """Note a smaller batch in the attributes, before what it gave is written: it may move a score's last digit."""
+    with running.alone(out / "transfer"):
+        attrs = zarr.open_group(str(out), mode="r+", use_consolidated=False)["transfer"].attrs
+        noted = {**json.loads(str(attrs.get("batch_reduced", "{}"))), which: batch}
+        attrs["batch_reduced"] = json.dumps(noted, sort_keys=True)

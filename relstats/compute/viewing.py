@@ -1,0 +1,173 @@
+"""One target network, and what it says of masked and of whole images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from relstats.compute import fills, images, models
+from relstats.compute.batches import is_out_of_memory
+from relstats.compute.designs import Design, Part, Target
+from relstats.compute.masks import places, top_count
+from relstats.compute.scoring import scored
+from relstats.compute.study import true_classes
+from relstats.errors import InvalidData, UsageError
+
+#: From pictures, uint8 (picture, y, x, channel), and (model, seed) to logits (picture, class).
+Score = Callable[[np.ndarray, tuple[str, str]], np.ndarray]
+#: Pixels, and what masked ones are filled from, of a block of images.
+Pictures = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """A target on the device: from pictures, uint8 (picture, y, x, channel), to logits; `truth` is of all images."""
+
+    target: Target
+    network: Callable[[Tensor], Tensor]
+    truth: Tensor
+
+    def __str__(self) -> str:
+        return f"model {self.target.model.name!r}, seed {self.target.seed!r}"
+
+
+def viewer(design: Design, target: Target, device: torch.device, score: Score | None, sample: np.ndarray) -> Viewer:
+    """Build and load a target, or wrap the callback that stands for it.
+
+    Parameters
+    ----------
+    sample : ndarray of uint8, (image, y, x, channel)
+        At least one image, to try it on.
+
+    Raises
+    ------
+    InvalidData, UsageError
+        The network does not fit its checkpoint, its classes or its images.
+    """
+    rows = design.study.images.table.loc[list(design.ids)]
+    truth = torch.from_numpy(true_classes(target.model, rows)).to(device)
+    if score is not None:
+        return Viewer(target, _called(score, target), truth)
+    model, dtype = target.model, getattr(torch, design.study.dtype)
+    module = models.build(model, target.seed, device, dtype)
+    models.require_output(
+        module, model, images.to_input(torch.from_numpy(sample[:1]).to(device), model.preprocessing, dtype)
+    )
+    return Viewer(target, lambda pictures: module(images.to_input(pictures, model.preprocessing, dtype)), truth)
+
+
+def _called(score: Score, target: Target) -> Callable[[Tensor], Tensor]:
+    def network(pictures: Tensor) -> Tensor:
+        logits = np.asarray(score(pictures.cpu().numpy(), (target.model.name, target.seed)))
+        expected = (len(pictures), len(target.model.classes))
+        if logits.shape != expected or logits.dtype.kind not in "iuf":
+            raise InvalidData(f"the scoring callback returned {logits.dtype} {logits.shape} for model {target.model.name!r}, "
+                              f"seed {target.seed!r}; logits are real numbers of shape {expected} (picture, class)")  # fmt: skip
+        return torch.from_numpy(logits.astype(np.float64)).to(pictures.device)
+
+    return network
+
+
+def of_masked(
+    viewer: Viewer,
+    design: Design,
+    part: Part,
+    maps: np.ndarray,
+    pictures: Pictures,
+    colour: Sequence[float],
+    batch: int,
+) -> np.ndarray:
+    """Scores of a part's masked images, in batches across its maps, images and fractions.
+
+    Parameters
+    ----------
+    maps : ndarray, (source or draw, image, pixel)
+        Finite. They are ranked once, for all fractions.
+    pictures : tuple of ndarray
+        Of the block, see `fills.backgrounds`.
+    colour : sequence of float
+        Of the fill.
+
+    Returns
+    -------
+    ndarray of float64, (source or draw, score, fraction, image)
+        NaN where a map has no relevance.
+    """
+    device, how = viewer.truth.device, design.settings
+    n, shares = maps.shape[1], len(how.fractions)
+    pixels, background = (torch.from_numpy(values).to(device) for values in pictures)
+    random = bool(part.draws) and how.control == "random"
+    rows = torch.from_numpy(maps.reshape(-1, maps.shape[-1])).to(device)
+    place = places(rows, "positive" if random else how.ranking)
+    counts = torch.tensor([top_count(f, maps.shape[-1]) for f in how.fractions], dtype=torch.int32, device=device)
+
+    def masked(which: Tensor) -> tuple[Tensor, Tensor]:
+        row, image = which // shares, which // shares % n
+        chosen = (place[row] < counts[which % shares, None]).view(-1, *pixels.shape[1:3])
+        kept = chosen if how.operation == "keep" else ~chosen
+        return fills.masked(pixels[image], background[image], kept, colour), image
+
+    truth = viewer.truth[design.images(part.block)]
+    found = scored(viewer.network, truth, masked, len(rows) * shares, batch)
+    values = _finite(found, viewer, "masked images").reshape(3, len(maps), n, shares).transpose(1, 0, 3, 2)
+    return np.where(maps.any(-1)[:, np.newaxis, np.newaxis], values, np.nan)
+
+
+def of_pictures(viewer: Viewer, pixels: np.ndarray, truth: Tensor, batch: int) -> np.ndarray:
+    """Scores of pictures as they are, uint8 (picture, y, x, channel): float64 (score, picture)."""
+    shown = torch.from_numpy(pixels).to(truth.device)
+    found = scored(viewer.network, truth, lambda which: (shown[which], which), len(shown), batch)
+    return _finite(found, viewer, "images")
+
+
+def _finite(found: Tensor, viewer: Viewer, what: str) -> np.ndarray:
+    values: np.ndarray = found.double().cpu().numpy()
+    wrong = ~np.isfinite(values).all(0)
+    if wrong.any():
+        raise InvalidData(f"{viewer} gives logits that are NaN, infinite or too large for {wrong.sum()} of {wrong.size} {what}: "
+                          f"what it says of them is not known. Check its preprocessing, or give dtype = \"float64\"")  # fmt: skip
+    return values
+
+
+def in_memory(task: Callable[[int], np.ndarray], batch: int, halved: Callable[[int], None]) -> tuple[np.ndarray, int]:
+    """Run a task with the largest batch that memory allows, halving it as often as needed.
+
+    Parameters
+    ----------
+    task : callable
+        Takes the number of pictures at a time.
+    batch : int
+        The first to try.
+    halved : callable
+        Told each smaller batch before it is tried.
+
+    Returns
+    -------
+    ndarray, int
+        What the task returned, all of it with one batch, and that batch.
+
+    Raises
+    ------
+    UsageError
+        One picture alone does not fit.
+
+    Examples
+    --------
+    >>> in_memory(lambda batch: np.arange(batch), 2, print)
+    (array([0, 1]), 2)
+    """
+    while True:
+        try:
+            return task(batch), batch
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if batch == 1:
+                raise UsageError("out of memory with one picture at a time. Use smaller images, a device with more memory, "
+                                 "or one that nothing else is using") from error  # fmt: skip
+        batch = (batch + 1) // 2  # outside the handler: the error holds what filled the memory
+        halved(batch)
