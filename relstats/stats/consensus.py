@@ -1,0 +1,470 @@
+"""Which pixels networks share, image by image, and how many they would share if their maps had nothing to do with the image.
+
+Array cores. Masks are packed, 64 pixels to a word: (network, image, word), of networks ordered by condition. The image swap
+takes, for each network on its own, the mask of another image of the same group: what networks share on every image alike (a
+centred face, smoothness, sparseness) stays, and what they share on this image goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import dask
+import numpy as np
+from scipy import stats
+from threadpoolctl import threadpool_limits
+
+from relstats.stats.agreement import _popcount
+from relstats.stats.maps import compiled
+
+#: In how many networks a shared pixel is, of every condition.
+CONSENSUS = ("all", "most", "majority")
+#: Added to the spread of a count: half a network to each side, or rarely used pixels would have the largest z.
+CONTINUITY = 0.25
+#: Swaps, and pixels, worked on at a time; constant, so that results do not depend on the machine.
+_SWAPS, _PIXELS = 32, 4096
+_WORD = 64
+
+
+def pack(masks: np.ndarray) -> np.ndarray:
+    """64 pixels to a word, the first in the lowest bit: bool (..., pixel) to uint64 (..., word), filled up with zeros.
+
+    Examples
+    --------
+    >>> pack(np.array([True, False, True]))
+    array([5], dtype=uint64)
+    """
+    packed = np.packbits(masks, axis=-1, bitorder="little")
+    words = np.zeros((*masks.shape[:-1], -(-masks.shape[-1] // _WORD) * 8), np.uint8)
+    words[..., : packed.shape[-1]] = packed
+    return words.view("<u8").astype(np.uint64, copy=False)
+
+
+def unpack(words: np.ndarray, pixels: int) -> np.ndarray:
+    """What `pack` packed: uint64 (..., word) to uint8 (..., pixel), 0 or 1.
+
+    Examples
+    --------
+    >>> unpack(np.array([5], np.uint64), 4)
+    array([1, 0, 1, 0], dtype=uint8)
+    """
+    rows = np.ascontiguousarray(words.astype("<u8", copy=False))
+    return np.unpackbits(rows.view(np.uint8), axis=-1, count=pixels, bitorder="little")
+
+
+def needed(sizes: np.ndarray) -> np.ndarray:
+    """How many networks of each condition must have a pixel: all, 90 % of them (rounded up), more than half.
+
+    Parameters
+    ----------
+    sizes : ndarray of int, (condition,)
+
+    Returns
+    -------
+    ndarray of int, (consensus, condition)
+
+    Examples
+    --------
+    >>> needed(np.array([4, 5, 20])).tolist()
+    [[4, 5, 20], [4, 5, 18], [3, 3, 11]]
+    """
+    sizes = np.asarray(sizes)
+    return np.stack([sizes, -(-9 * sizes // 10), sizes // 2 + 1])
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How many networks are expected to have each pixel, whatever the image is.
+
+    Attributes
+    ----------
+    mean, spread : ndarray, (pixel,)
+        Of the count of networks that have a pixel.
+    """
+
+    mean: np.ndarray
+    spread: np.ndarray
+
+
+def layout(inclusion: np.ndarray) -> Layout:
+    """Mean and spread of the count of networks that have a pixel, from each network's own rate over images.
+
+    The image that is tested is part of the rates: they are then the same however images are swapped, so that the test is
+    exact. Without it the rates of a swapped image would have to be others than those of the image itself.
+
+    Parameters
+    ----------
+    inclusion : ndarray, (network, pixel)
+        Share of the images on which a network has a pixel.
+
+    Examples
+    --------
+    >>> found = layout(np.array([[0.5, 0.0], [0.5, 0.0]]))
+    >>> found.mean.tolist(), found.spread.round(3).tolist()
+    ([1.0, 0.0], [0.957, 0.25])
+    """
+    return Layout(inclusion.sum(axis=0), np.sqrt((inclusion * (1 - inclusion)).sum(axis=0)) + CONTINUITY)
+
+
+def swaps(n_resamples: int, networks: int, images: int, rng: np.random.Generator) -> np.ndarray:
+    """Which image each network's mask is taken from: int16 (1 + n_resamples, network, image); the first is no swap.
+
+    Each network's images are permuted on their own, the image itself included: permutations are a group, and that makes the
+    test exact (Hemerik & Goeman 2018).
+    """
+    drawn = np.broadcast_to(np.arange(images, dtype=np.int16), (n_resamples + 1, networks, images)).copy()
+    drawn[1:] = rng.permuted(drawn[1:], axis=-1)
+    return drawn
+
+
+def swap_statistics(
+    masks: np.ndarray, donors: np.ndarray, sizes: np.ndarray, expected: Layout
+) -> tuple[np.ndarray, np.ndarray]:
+    """The largest z over pixels, and the sizes of the shared sets, of each swap and image.
+
+    Parameters
+    ----------
+    masks : ndarray of uint64, (network, image, word)
+        Of one group of images.
+    donors : ndarray of int, (swap, network, image)
+        From `swaps`.
+    sizes : ndarray of int, (condition,)
+        Networks of each condition, in the order of the masks.
+    expected : Layout
+
+    Returns
+    -------
+    largest : ndarray, (swap, image)
+        Over pixels, of (count - mean) / spread.
+    sizes : ndarray of int, (swap, image, consensus)
+        Number of pixels that as many networks as `needed` have, in every condition.
+
+    Examples
+    --------
+    >>> masks = pack(np.array([[[1, 0, 0, 1], [0, 1, 1, 0]]] * 2, bool))
+    >>> donors = swaps(1, 2, 2, np.random.default_rng(0))
+    >>> z, pixels = swap_statistics(masks, donors, np.array([2]), layout(np.full((2, 4), 0.5)))
+    >>> z[0].round(3).tolist(), pixels[0, :, 0].tolist()
+    ([1.045, 1.045], [2, 2])
+    """
+    lows = _of_words(expected.mean, np.minimum.reduceat), _of_words(expected.spread, np.minimum.reduceat)
+    task = partial(_statistics, masks, sizes, needed(sizes), expected.mean, expected.spread, *lows)
+    parts = in_parallel(task, [donors[k : k + _SWAPS] for k in range(0, len(donors), _SWAPS)])
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
+def in_parallel[Given, Result](task: Callable[[Given], Result], parts: Sequence[Given]) -> list[Result]:
+    """Results in order, on whatever dask scheduler is active."""
+    with threadpool_limits(1, "blas"):
+        return list(dask.compute(*(dask.delayed(partial(task, part), pure=False)() for part in parts)))
+
+
+def _of_words(values: np.ndarray, reduce: Callable[..., np.ndarray]) -> np.ndarray:
+    return reduce(values, np.arange(0, values.size, _WORD))
+
+
+@compiled
+def _statistics(
+    masks: np.ndarray, sizes: np.ndarray, wanted: np.ndarray, mean: np.ndarray, spread: np.ndarray, low_mean: np.ndarray, low_spread: np.ndarray, donors: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    words, images = masks.shape[2], donors.shape[2]
+    largest = np.empty((donors.shape[0], images))
+    found = np.zeros((donors.shape[0], images, len(wanted)), np.int64)
+    together, one = np.empty((2, words), np.uint64)
+    everyone = np.array([len(masks)])
+    planes, total = _no_planes(sizes, words), _no_planes(everyone, words)
+    for swap in range(donors.shape[0]):
+        for image in range(images):
+            _count(masks, donors[swap, :, image], sizes, planes)
+            if sizes.size > 1:
+                _count(masks, donors[swap, :, image], everyone, total)
+            largest[swap, image] = _largest_z((total if sizes.size > 1 else planes)[0], mean, spread, low_mean, low_spread)
+            for level in range(len(wanted)):
+                _shared(planes, wanted[level], together, one)
+                found[swap, image, level] = _bits(together)
+    return largest, found
+
+
+@compiled
+def _no_planes(sizes: np.ndarray, words: int) -> np.ndarray:
+    """Bits of the counts of each condition: (condition, bit, word)."""
+    bits = 0
+    while sizes.max() >> bits:
+        bits += 1
+    return np.zeros((sizes.size, bits, words), np.uint64)
+
+
+@compiled
+def _count(masks: np.ndarray, images: np.ndarray, sizes: np.ndarray, planes: np.ndarray) -> None:
+    """Count the networks that have each pixel, 64 pixels at a time: an adder of one bit for each bit of the count."""
+    planes[:] = 0
+    network = 0
+    for condition in range(sizes.size):
+        for added in range(sizes[condition]):
+            rest = masks[network, images[network]].copy()
+            bit = 0
+            while (added + 1) >> bit:
+                plane = planes[condition, bit]
+                for word in range(rest.size):
+                    carry = plane[word] & rest[word]
+                    plane[word] ^= rest[word]
+                    rest[word] = carry
+                bit += 1
+            network += 1
+
+
+@compiled
+def _shared(planes: np.ndarray, wanted: np.ndarray, together: np.ndarray, one: np.ndarray) -> None:
+    """Which pixels at least `wanted` networks of each condition have."""
+    _at_least(planes[0], wanted[0], together)
+    for condition in range(1, len(wanted)):
+        _at_least(planes[condition], wanted[condition], one)
+        together &= one
+
+
+@compiled
+def _at_least(planes: np.ndarray, count: int, out: np.ndarray) -> None:
+    """Compare counts with a number, from the highest bit down."""
+    equal = np.full(out.size, ~np.uint64(0))
+    out[:] = 0
+    for bit in range(len(planes) - 1, -1, -1):
+        plane = planes[bit]
+        if (count >> bit) & 1:
+            for word in range(out.size):
+                equal[word] &= plane[word]
+        else:
+            for word in range(out.size):
+                out[word] |= equal[word] & plane[word]
+                equal[word] &= ~plane[word]
+    out |= equal
+
+
+@compiled
+def _bits(words: np.ndarray) -> np.int64:
+    total = np.uint64(0)
+    for word in words:
+        total += _popcount(word)  # type: ignore[call-arg]
+    return np.int64(total)
+
+
+@compiled
+def _largest_z(
+    planes: np.ndarray, mean: np.ndarray, spread: np.ndarray, low_mean: np.ndarray, low_spread: np.ndarray
+) -> float:
+    """Pixels are looked at one by one only in words whose highest count could still be the largest."""
+    best = -np.inf
+    for word in range(planes.shape[1]):
+        if max(_highest(planes, word) - low_mean[word], 0.0) / low_spread[word] <= best:
+            continue
+        for pixel in range(64 * word, min(64 * word + 64, mean.size)):
+            best = max(best, (_count_of(planes, word, pixel) - mean[pixel]) / spread[pixel])
+    return best
+
+
+@compiled
+def _highest(planes: np.ndarray, word: int) -> int:
+    """The highest count of the 64 pixels of a word."""
+    left, highest = ~np.uint64(0), 0
+    for bit in range(len(planes) - 1, -1, -1):
+        those = left & planes[bit, word]
+        if those:
+            left = those
+            highest += 1 << bit
+    return highest
+
+
+@compiled
+def _count_of(planes: np.ndarray, word: int, pixel: int) -> int:
+    count = 0
+    for bit in range(len(planes)):
+        count += np.int64((planes[bit, word] >> np.uint64(pixel - 64 * word)) & np.uint64(1)) << bit
+    return count
+
+
+def counts(masks: np.ndarray, sizes: np.ndarray, pixels: int) -> np.ndarray:
+    """How many networks of each condition have a pixel: uint16 (condition, image, pixel)."""
+    ends = np.cumsum(sizes)
+    out = np.zeros((len(sizes), masks.shape[1], pixels), np.uint16)
+    for condition, (end, size) in enumerate(zip(ends, sizes, strict=True)):
+        for network in range(end - size, end):
+            out[condition] += unpack(masks[network], pixels)
+    return out
+
+
+def agreement_with_others(masks: np.ndarray, sizes: np.ndarray, pixels: int) -> np.ndarray:
+    """How well each network's mask agrees with the consensus of the others, on all pairs of images.
+
+    The consensus is the share of the other networks that have a pixel (the mean over conditions of the share in each); the
+    agreement is its mean over the pixels of the mask.
+
+    Parameters
+    ----------
+    masks : ndarray of uint64, (network, image, word)
+        Not empty.
+    sizes : ndarray of int, (condition,)
+    pixels : int
+
+    Returns
+    -------
+    ndarray, (network, image of the mask, image of the others), in [0, 1]
+
+    Examples
+    --------
+    >>> masks = pack(np.array([[[1, 1, 0, 0]], [[1, 0, 1, 0]], [[1, 0, 1, 0]]], bool))
+    >>> agreement_with_others(masks, np.array([3]), 4)[:, 0, 0].tolist()
+    [0.5, 0.75, 0.75]
+    """
+    count = counts(masks, sizes, pixels)
+    task = partial(_agreement, masks, count, sizes, pixels)
+    return np.stack(in_parallel(task, range(len(masks))))
+
+
+def _agreement(masks: np.ndarray, count: np.ndarray, sizes: np.ndarray, pixels: int, network: int) -> np.ndarray:
+    condition = int(np.searchsorted(np.cumsum(sizes), network, side="right"))
+    others = sizes - (np.arange(len(sizes)) == condition)
+    whole = int(np.lcm.reduce(others[others > 0]))  # whole numbers: sums are exact, in any order
+    exact = np.float32 if whole * len(sizes) * pixels < 2**24 else np.float64
+    own = unpack(masks[network], pixels)
+    products = np.zeros((masks.shape[1],) * 2)
+    for start in range(0, pixels, _PIXELS):
+        part = own[:, start : start + _PIXELS].astype(exact)
+        consensus = np.zeros_like(part)
+        for c in np.flatnonzero(others):
+            shared = count[c, :, start : start + _PIXELS]
+            consensus += (whole // others[c]) * (shared - part if c == condition else shared)
+        products += part @ consensus.T
+    return products / (whole * np.count_nonzero(others) * own.sum(axis=1, dtype=float)[:, np.newaxis])
+
+
+def leave_one_out(masks: np.ndarray, sizes: np.ndarray, images: Sequence[int] | range) -> tuple[np.ndarray, np.ndarray]:
+    """How the shared sets change without one network: pixels in both sets, and in either.
+
+    Returns
+    -------
+    both, either : ndarray of int, (consensus, network, image)
+    """
+    task = partial(_left_out, masks, np.asarray(sizes), needed(sizes), needed(np.maximum(np.asarray(sizes) - 1, 0)))
+    parts = in_parallel(task, np.array_split(np.asarray(images, np.int64), max(1, len(images) // _SWAPS)))
+    return np.concatenate([p[0] for p in parts], axis=2), np.concatenate([p[1] for p in parts], axis=2)
+
+
+@compiled
+def _left_out(
+    masks: np.ndarray, sizes: np.ndarray, wanted: np.ndarray, fewer: np.ndarray, images: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    both = np.zeros((len(wanted), len(masks), images.size), np.int64)
+    either, planes = np.zeros_like(both), _no_planes(sizes, masks.shape[2])
+    whole, rest, one = np.empty((3, masks.shape[2]), np.uint64)
+    for at in range(images.size):
+        _count(masks, np.full(len(masks), images[at]), sizes, planes)
+        for level in range(len(wanted)):
+            _shared(planes, wanted[level], whole, one)
+            for network in range(len(masks)):
+                mask = masks[network, images[at]]
+                _shared_without(planes, sizes, wanted[level], fewer[level], network, mask, rest)
+                both[level, network, at] = _bits(whole & rest)
+                either[level, network, at] = _bits(whole | rest)
+    return both, either
+
+
+@compiled
+def _shared_without(
+    planes: np.ndarray, sizes: np.ndarray, wanted: np.ndarray, fewer: np.ndarray, network: int, mask: np.ndarray, out: np.ndarray
+) -> None:  # fmt: skip
+    one, more = np.empty(out.size, np.uint64), np.empty(out.size, np.uint64)
+    out[:] = ~np.uint64(0)
+    first = 0
+    for condition in range(sizes.size):
+        if first <= network < first + sizes[condition]:
+            if sizes[condition] > 1:  # a condition of this network alone goes with it
+                _at_least(planes[condition], fewer[condition], one)
+                _at_least(planes[condition], fewer[condition] + 1, more)
+                out &= more | (one & ~mask)
+        else:
+            _at_least(planes[condition], wanted[condition], one)
+            out &= one
+        first += sizes[condition]
+
+
+def condition_overlap(masks: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Size of the shared set if all networks of one condition saw another image.
+
+    Returns
+    -------
+    ndarray of int, (consensus, condition, image of that condition, image of the others)
+    """
+    task = partial(_condition_sets, masks, np.asarray(sizes))
+    sets = np.stack(in_parallel(task, list(needed(sizes))))
+    others = np.full_like(sets, ~np.uint64(0))
+    for condition in range(len(sizes)):
+        kept = np.delete(sets, condition, axis=1)
+        others[:, condition] = np.bitwise_and.reduce(kept, axis=1)
+    pairs = [(sets[level, c], others[level, c]) for level in range(len(sets)) for c in range(len(sizes))]
+    return np.stack(in_parallel(_overlaps_of, pairs)).reshape(*sets.shape[:3], sets.shape[2])
+
+
+@compiled
+def _condition_sets(masks: np.ndarray, sizes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    planes = _no_planes(sizes, masks.shape[2])
+    sets = np.empty((sizes.size, masks.shape[1], masks.shape[2]), np.uint64)
+    for image in range(masks.shape[1]):
+        _count(masks, np.full(len(masks), image), sizes, planes)
+        for condition in range(sizes.size):
+            _at_least(planes[condition], wanted[condition], sets[condition, image])
+    return sets
+
+
+def _overlaps_of(pair: tuple[np.ndarray, np.ndarray]) -> Any:
+    return _overlaps(*pair)
+
+
+@compiled
+def _overlaps(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    out = np.empty((len(left), len(right)), np.int64)
+    for one in range(len(left)):
+        for other in range(len(right)):
+            out[one, other] = _bits(left[one] & right[other])
+    return out
+
+
+def share_by_chance(wanted: np.ndarray, sizes: np.ndarray, rate: np.ndarray) -> np.ndarray:
+    """Probability that a pixel is shared if each network has it independently at some rate.
+
+    Parameters
+    ----------
+    wanted : ndarray of int, (consensus, condition)
+    sizes : ndarray of int, (condition,)
+    rate : ndarray, (...)
+        In [0, 1].
+
+    Returns
+    -------
+    ndarray, (consensus, ...)
+
+    Examples
+    --------
+    >>> share_by_chance(needed(np.array([2, 2])), np.array([2, 2]), np.array(0.5))
+    array([0.0625, 0.0625, 0.0625])
+    """
+    rate = np.asarray(rate, float)
+    return np.array([np.prod([stats.binom.sf(k - 1, n, rate) for k, n in zip(row, sizes, strict=True)], axis=0) for row in wanted])
+
+
+def prevalence(k: int, n: int, alpha: float = 0.05, level: float = 0.95) -> tuple[float, float]:
+    """Share of networks like these that share the pixels, if k of n do at `alpha`: most likely value and lower bound.
+
+    Ince, Paton, Kay & Schyns (2021), with a uniform prior and tests that never miss: a network that does not share is
+    significant with probability `alpha`.
+
+    Examples
+    --------
+    >>> [round(float(v), 3) for v in prevalence(4, 5)]
+    [0.789, 0.388]
+    """
+    posterior = stats.beta(k + 1, n - k + 1)
+    below = posterior.cdf(alpha)
+    lower = (posterior.ppf(below + (1 - level) * (1 - below)) - alpha) / (1 - alpha)
+    return max(0.0, (k / n - alpha) / (1 - alpha)), float(lower)
