@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from relstats import __version__
+from relstats import __version__, cli_maps
 from relstats.errors import RelstatsError, UsageError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ _SEVERAL = {
     "power": {"--networks", "--images"},
     "compare": {"--within", "--pool", "--fraction"},
     "simulate": {"--seeds", "--fraction"},
+    "regions": {"--within", "--pool", "--names"},
 }
 
 INTERRUPTED = 130
@@ -57,14 +58,14 @@ def simulate(
     force: Annotated[bool, typer.Option("--force", help="Replace a study that is there.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and stop.")] = False,
 ) -> None:
-    r"""Write a study with planted effects, to try things out or to plan one.
+    """Write a study with planted effects, to try things out or to plan one.
 
     An interrupted run is resumed by the same command.
 
     \b
     Example:
       relstats simulate study.zarr --models 2x2 --seeds 5 --images 200 --size 64 --seed 1
-    """
+    """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
     from relstats.stats.planted import Planted
@@ -85,12 +86,12 @@ def simulate(
 
 @app.command()
 def inspect(path: Study, json: Json = False) -> None:
-    r"""What is in a study: groups, sizes, axes and their levels, completeness, results.
+    """What is in a study: groups, sizes, axes and their levels, completeness, results.
 
     \b
     Example:
       relstats inspect study.zarr
-    """
+    """  # noqa: D301 - the parser knows the character, not its escape
     from relstats.overview import summary
     from relstats.terminal import print_json, print_table
 
@@ -110,12 +111,12 @@ def validate(
     deep: Annotated[bool, typer.Option("--deep", help="Also read every shard and compare its sha256.")] = False,
     json: Json = False,
 ) -> None:
-    r"""Every problem of a study at once; exit code 3 if there is one.
+    """Every problem of a study at once; exit code 3 if there is one.
 
     \b
     Example:
       relstats validate study.zarr --deep
-    """
+    """  # noqa: D301 - the parser knows the character, not its escape
     from dataclasses import asdict
 
     from relstats.overview import problems
@@ -154,7 +155,7 @@ def compare(
     json: Json = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
 ) -> None:
-    r"""Test whether maps generalize over an axis, and which direction is better.
+    """Test whether maps generalize over an axis, and which direction is better.
 
     The result is printed and saved in the study.
 
@@ -162,7 +163,7 @@ def compare(
     Examples:
       relstats compare study.zarr --axis pretrain
       relstats compare study.zarr --axis pretrain --measure spearman --within task --json
-    """
+    """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
     from relstats import store, terminal
@@ -181,8 +182,10 @@ def compare(
         "command": " ".join(sys.argv[1:]),
         "dropped_images": study.attrs.get("dropped_images", []),
     }
-    _print_comparison(result, json)
-    store.save_result(path, f"compare_{axis}_{measure}", result)
+    try:
+        _print_comparison(result, json)
+    finally:  # also where nobody reads on, as in `| head`
+        store.save_result(path, f"compare_{axis}_{measure}", result)
 
 
 def _print_comparison(result: Any, json: bool) -> None:
@@ -228,13 +231,13 @@ def power(
     level: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
     json: Json = False,
 ) -> None:
-    r"""Power and smallest detectable asymmetry of planned designs.
+    """Power and smallest detectable asymmetry of planned designs.
 
     \b
     Examples:
       relstats power --networks 3 5 10 --images 100 1000 --effect 0.05
       relstats power --networks 5 10 --images 500 --pilot study.zarr --axis pretrain
-    """
+    """  # noqa: D301 - the parser knows the character, not its escape
     from relstats.stats.pilot import pilot_components
     from relstats.stats.power import DIGITS, power_table
     from relstats.store import open_study
@@ -274,7 +277,7 @@ def compute(
         bool, typer.Option("--dry-run", help="Try one batch of each model, say how long all takes, and stop.")
     ] = False,
 ) -> None:
-    r"""Compute the relevance of every network and image of a study file.
+    """Compute the relevance of every network and image of a study file.
 
     An interrupted run is resumed by the same command, to the same bytes.
 
@@ -282,7 +285,7 @@ def compute(
     Examples:
       relstats compute faces.toml faces.zarr --dry-run
       relstats compute faces.toml faces.zarr --worker 3/16
-    """
+    """  # noqa: D301 - the parser knows the character, not its escape
     from dataclasses import replace
 
     from relstats.terminal import note, progress
@@ -363,6 +366,9 @@ def _worker(text: str) -> tuple[int, int]:
     return int(number) - 1, int(count)
 
 
+app.add_typer(cli_maps.regions, name="regions")
+
+
 def _spread(arguments: Sequence[str]) -> list[str]:
     """`--networks 3 5` as `--networks 3 --networks 5`, which is what the parser knows."""
     command = next((a for a in arguments if not a.startswith("-")), "")
@@ -374,7 +380,7 @@ def _spread(arguments: Sequence[str]) -> list[str]:
             name, _, value = argument.partition("=")
             option, first = (name, not value) if name in several else ("", False)
             spread.append(argument)
-        elif option and not first and not argument.endswith(".zarr"):
+        elif option and not first and not argument.rstrip("/").endswith(".zarr"):
             spread += [option, argument]
         else:
             spread.append(argument)

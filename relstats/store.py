@@ -53,7 +53,7 @@ def open_study(path: str | Path, *, align: str = "exact") -> xr.DataTree:
     Raises
     ------
     UsageError
-        There is no such store.
+        There is no such store, or `align` is unknown.
     InvalidData
         The study breaks rules of the layout: all problems, one a line.
 
@@ -65,6 +65,8 @@ def open_study(path: str | Path, *, align: str = "exact") -> xr.DataTree:
     >>> open_study(path)["relevance"].sizes["image"]
     4
     """
+    if align not in ("exact", "inner"):
+        raise UsageError(f"align is {align!r}; it is one of exact, inner")
     study = open_unchecked(path)
     if align == "inner":
         study = _inner(study)
@@ -251,6 +253,37 @@ def add_group(
         added = _commit(scratch / "new" / group, path / group)
     _require_same_plan(path, group, plan)
     return added
+
+
+def add_small_group(path: str | Path, group: str, dataset: xr.Dataset, plan: str, *, force: bool = False) -> None:
+    """Add a group that is written at once, whole or not at all; lazy arrays are made block by block.
+
+    Parameters
+    ----------
+    path : str or Path
+        An existing study.
+    group : str
+        Its name.
+    dataset : xarray.Dataset
+        All of it.
+    plan : str
+        Says what is written. A group with the same plan is left alone.
+    force : bool
+        Replace a group with another plan.
+
+    Raises
+    ------
+    UsageError
+        The group is there with another plan.
+    """
+    path = Path(path)
+    require_study(path)
+    if not force:
+        add_group(path, group, dataset, {}, plan)
+        return
+    with _scratch(path) as scratch:
+        _write(dataset.assign_attrs(relstats_plan=plan), scratch / "new", group)
+        _replace(scratch / "new" / group, path / group, scratch / f"old-{group}")
 
 
 def _put_manifest(new: Path, target: Path, scratch: Path, plan: str) -> None:

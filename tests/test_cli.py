@@ -317,3 +317,29 @@ def test_version():
 def test_closed_stdin(study):
     with Path(os.devnull).open() as empty:
         assert run_cold("inspect", study, stdin=empty)[0] == 0
+
+
+@pytest.mark.parametrize("command", ["simulate", "inspect", "validate", "compare", "power"])
+def test_examples_of_the_help_can_be_copied(command):
+    code, out, _ = run(command, "--help")
+    lines = out.splitlines()
+    start = next(k for k, line in enumerate(lines) if line.strip() in ("Example:", "Examples:"))
+    assert code == 0
+    assert "\\b" not in out
+    assert lines[start + 1].startswith(f"    relstats {command} ")
+
+
+def test_several_values_then_a_path_completed_by_the_shell():
+    assert cli._spread(["compare", "--fraction", "0.1", "0.2", "a.zarr/"]) == (
+        ["compare", "--fraction", "0.1", "--fraction", "0.2", "a.zarr/"]
+    )
+
+
+def test_a_result_is_kept_where_nobody_reads_it(study):
+    with (
+        mock.patch("relstats.cli._print_comparison", side_effect=BrokenPipeError),
+        mock.patch("relstats.store.save_result") as save,
+        contextlib.suppress(SystemExit, BrokenPipeError),
+    ):
+        cli.compare(str(study), axis="pretrain", measure="iou")
+    assert save.call_args.args[1] == "compare_pretrain_iou"

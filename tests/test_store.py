@@ -412,6 +412,11 @@ def test_inner_drops_and_records(tmp_path):
     assert "dropped_images" not in relstats.open_study(simulated_path(tmp_path), align="inner").attrs
 
 
+def test_an_unknown_way_to_align_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="align is 'outer'; it is one of exact, inner"):
+        relstats.open_study(simulated_path(tmp_path), align="outer")
+
+
 def simulated_path(tmp_path):
     simulated(tmp_path / "whole.zarr")
     return tmp_path / "whole.zarr"
