@@ -258,6 +258,9 @@ def _check_variable(array: xr.DataArray, spec: Variable, where: str) -> list[Pro
         if wrong.size:
             problems.append(Problem(where, f"{wrong.size} value(s) outside (0, 1]", "Give shares of the pixels",
                                     wrong.size, _first(wrong)))  # fmt: skip
+        elif len(set(array.values.tolist())) < array.size:
+            problems.append(Problem(where, "a share is there twice, and would count twice in the mean",
+                                    "Give each share of the pixels once", array.size, _first(array.values)))  # fmt: skip
     return problems
 
 

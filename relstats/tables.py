@@ -33,7 +33,8 @@ def relevance_dataset(
     models : DataFrame or sequence of str
         Ids of the models (column or index `model`, or the index) and one column for each axis (`pretrain`, `task`, ...).
     images : DataFrame or sequence of str
-        Ids of the images (column or index `image`, or the index) and columns of labels (`identity`, ...), all as text.
+        Ids of the images (column or index `image`, or the index), as text. Their labels (`identity`, ...) are kept by
+        `study(images=...)`.
     seeds : sequence of str, optional
         Ids of the training runs. Default: "0", "1", ...
     available : ndarray or DataArray of bool, (model, seed), optional
@@ -288,6 +289,9 @@ def _available(available: np.ndarray | xr.DataArray, models: list[str], seeds: l
         if available.shape != (len(models), len(seeds)):
             raise InvalidData(f"available has shape {available.shape}, not (model, seed) = {(len(models), len(seeds))}")
         available = xr.DataArray(available, dims=schema.NETWORK)
+    if available.dtype.kind not in "buif" or not np.isin(available.values, (0, 1)).all():
+        raise InvalidData(f"available is of dtype {available.dtype} and holds more than True and False (e.g. "
+                          f"{available.values.ravel()[:3].tolist()}): text or NaN would be taken for True. Give bool")  # fmt: skip
     return (
         _bare(_labelled(available, {"model": models, "seed": seeds}, "available"))
         .transpose(*schema.NETWORK)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from relstats.errors import ImpossibleAnalysis, UsageError
+from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats.contrasts import plan, require_one_scale
 
 
@@ -34,6 +34,13 @@ def test_strata_are_every_other_axis_that_varies() -> None:
     assert found.groups.tolist() == [[3, 3, 3, 2, 2, 2, 0, 0, 0, 1, 1, 1]]
     assert found.warnings == ()
     assert plan(FULL.assign(model_zoo="one"), "pretrain").within == ("task",)  # an axis that does not vary
+
+
+def test_two_contrasts_never_have_one_name() -> None:
+    rows = [(level, "g", 2) for level in ("a", "b|c", "a|b", "c")]
+    with pytest.raises(InvalidData, match=r"contrasts would have one name, 'a\|b\|c'"):
+        plan(table(*rows), "pretrain")
+    assert plan(table(*rows[:2]), "pretrain").pairs == [("a", "b|c")]
 
 
 def test_pooled_and_chosen_axes() -> None:

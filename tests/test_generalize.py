@@ -318,6 +318,18 @@ def test_three_levels_give_three_contrasts_and_an_omnibus_p() -> None:
     assert "p_omnibus" not in compare(transfer(BALANCED))
 
 
+def test_the_omnibus_takes_the_strata_that_hold_two_networks_of_each_level() -> None:
+    rows = [(level, task) for task in "gd" for level in "xyz"]
+    models = pd.DataFrame(
+        {"model": [a + b for a, b in rows], "pretrain": [a for a, _ in rows], "task": [b for _, b in rows]}
+    )
+    study = transfer((3, 3, 3, 3, 3, 1), models=models)
+    gender = {"source_model": slice(3), "target_model": slice(3)}
+    one, alone = compare(study), compare(study.isel(gender))
+    np.testing.assert_array_equal(one["p_omnibus"], alone["p_omnibus"])
+    assert np.isnan(compare(transfer((1, 1, 1), models=three_levels()))["p_omnibus"]).all()
+
+
 # --- normalisation ---------------------------------------------------------------------------------------------------
 
 
@@ -376,6 +388,23 @@ def test_equivalence_is_two_one_sided_tests() -> None:
     )
     assert gap["p_equivalence"].item() == pytest.approx(p, rel=1e-9)
     assert np.isnan(result["p_equivalence"].drop_sel(effect="generalization_gap")).all()
+
+
+def test_default_equivalence_is_of_the_gap_against_a_share_of_the_mean(monkeypatch) -> None:
+    study = transfer(BALANCED)
+    scores, nets = score_matrix(study)
+    result = compare(study).sel(effect="generalization_gap", contrast="imagenet|vggface2")
+    floor, groups = study["random_probability"].values.mean(), slow_groups(nets, "imagenet", "vggface2")
+    p, bounds = [], []
+    for sign, tail in ((-1, stats.t.cdf), (1, stats.t.sf)):
+        monkeypatch.setitem(
+            EFFECTS, "bound", lambda aa, ab, ba, bb, s=sign: (aa + bb - ab - ba) / 2 + s * 0.1 * (aa + bb) / 2
+        )
+        found = slow_jackknife(scores.mean(axis=2), groups, "bound")
+        bounds.append(found["estimate"] - sign * 0.1 * floor)
+        p.append(tail(bounds[-1] / found["standard_error"], found["df"]))
+    assert result["p_equivalence"].item() == pytest.approx(max(p), rel=1e-9)
+    assert result["margin"].item() == pytest.approx((bounds[1] - bounds[0]) / 2, rel=1e-9)
 
 
 # --- identities and invariances --------------------------------------------------------------------------------------
@@ -709,6 +738,24 @@ def test_normalisation_needs_what_it_divides_by() -> None:
     assert "estimate_normalised" not in compare(study)
 
 
+def test_normalisation_needs_a_scale_that_it_knows() -> None:
+    study = transfer(BALANCED, n_classes=["2", "2", "2", "2"])
+    with pytest.raises(UsageError, match="a margin at chance is not 1 / number of classes"):
+        compare(study, normalise="chance", score="margin")
+    with pytest.raises(UsageError, match="spearman is agreement of maps"):
+        compare(maps(), normalise="target", measure="spearman")
+
+
+@pytest.mark.parametrize("name", ["unmasked_probability", "random_probability"])
+@pytest.mark.parametrize("value", [87.0, 255.0, -0.1, np.inf])
+def test_controls_on_another_scale_are_refused(name, value) -> None:
+    study = transfer(BALANCED)
+    study[name].loc[{"target_model": "v-g", "target_seed": "1", "image": "im3"}] = value
+    for normalise in ("none", "target"):
+        with pytest.raises(InvalidData, match=rf"/transfer/{name}: \d value\(s\) of images 0 to 12 are {value:g} or"):
+            compare(study, normalise=normalise)
+
+
 def test_a_target_no_better_than_its_floor_cannot_be_normalised() -> None:
     study = transfer(BALANCED)
     study["unmasked_probability"].loc[{"target_model": "v-g", "target_seed": "1"}] = 0.1
@@ -767,18 +814,31 @@ def test_a_network_without_relevance_is_left_out(measure) -> None:
     assert other["n_images"].item() == 7
 
 
+def test_models_without_relevance_are_the_reason_that_nothing_is_compared() -> None:
+    study = maps()
+    study["relevance"].values[:2] = 0
+    with pytest.raises(
+        ImpossibleAnalysis,
+        match=r"^6 network\(s\) left out: all their maps are zero \(i-d seed 0, .*\); without them, axis 'pretrain' has one level",
+    ):
+        compare(study, measure="spearman")
+    study["relevance"].values[:] = 0
+    with pytest.raises(ImpossibleAnalysis, match=r"^12 network\(s\) left out: .*; without them, there is no network"):
+        compare(study, measure="spearman")
+
+
 def test_a_zero_map_leaves_out_the_image() -> None:
     study = maps()
     zero = study.copy(deep=True)
     zero["relevance"].loc[{"model": "v-g", "seed": "2", "image": "im5"}] = 0
     result = compare(zero, measure="spearman")
     assert_same(result, compare(study.drop_sel(image="im5"), measure="spearman"))
-    assert "1 image(s) left out: a map is all zero or constant" in result.attrs["warnings"]
+    assert "1 image(s) left out: a map is all zero or constant, or has no pixel to rank" in result.attrs["warnings"]
     zero["relevance"].values[0, 0, :4] = 0
     zero["relevance"].values[0, 1, 4:] = 0
     with pytest.raises(
         ImpossibleAnalysis,
-        match=r"no image has a score for every pair of networks \(0 left out for NaN, 8 for all-zero",
+        match=r"no image has a score for every pair of networks \(0 left out for NaN, 8 for maps that are all zero",
     ):
         compare(zero, measure="spearman")
 
@@ -799,6 +859,9 @@ def test_nan_and_infinite_values_are_named() -> None:
             match="/relevance/relevance is infinite in i-d seed 1, image 'im2': a mean over it means nothing",
         ):
             compare(study, measure="spearman", nan=nan)
+    study["relevance"].loc[{"model": "i-d", "seed": "1", "image": "im2"}][0, 1] = np.inf  # inf - inf is NaN
+    with pytest.raises(InvalidData, match="/relevance/relevance is infinite in i-d seed 1, image 'im2'"):
+        compare(study, measure="spearman", nan="omit")
     scores = transfer(BALANCED)
     scores["probability"].values[3, 1, 0, 2, 1, 6] = np.nan
     with pytest.raises(

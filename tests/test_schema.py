@@ -145,3 +145,10 @@ def test_axes_are_text_on_models():
                                "target_task": ("target_model", ["y"])})  # fmt: skip
     assert schema.axes(sides, "source_")["task"].tolist() == ["x"]
     assert schema.axes(sides, "target_")["task"].tolist() == ["y"]
+
+
+def test_a_share_of_pixels_that_is_there_twice_is_a_problem():
+    found = xr.Dataset(coords={"fraction": [0.1, 0.2, 0.1]})
+    text = [str(p) for p in schema.check_group(found, "transfer") if p.where == "/transfer/fraction"]
+    assert text == ["/transfer/fraction: a share is there twice, and would count twice in the mean (e.g. 0.1, 0.2, 0.1). "
+                    "Give each share of the pixels once"]  # fmt: skip

@@ -57,6 +57,15 @@ def test_transfer_is_read_by_label(monkeypatch, order) -> None:
     assert (tally.images, tally.omitted_nan, tally.omitted_degenerate) == (7, 0, 0)
 
 
+def test_a_group_that_came_through_no_door_is_checked() -> None:
+    """Two networks of one name could not be told apart, and a source would be paired with the other's target."""
+    twice = transfer().assign_coords(source_model=["a", "a"], target_model=["a", "a"])
+    with pytest.raises(InvalidData, match=r"/transfer/source_model: 1 duplicate id\(s\) \(e.g. 'a'\)"):
+        from_study(twice, measure="transfer", score="probability")
+    with pytest.raises(InvalidData, match=r"/relevance/image: 1 duplicate id\(s\)"):
+        from_study(maps().assign_coords(image=["im0"] * 7), measure="spearman")
+
+
 def test_fractions_are_chosen_by_value_in_the_order_asked() -> None:
     study = transfer()
     one, _, _ = whole(from_study(study, measure="transfer", score="probability"))
@@ -140,7 +149,7 @@ def test_similarity_counts_what_it_leaves_out() -> None:
     assert result.attrs["warnings"] == [
         "1 network(s) left out: all their maps are zero (b seed 2)",
         "1 image(s) left out for NaN",
-        "1 image(s) left out: a map is all zero or constant",
+        "1 image(s) left out: a map is all zero or constant, or has no pixel to rank",
     ]
     counts = [
         result.attrs[f"n_{c}"]

@@ -185,3 +185,14 @@ def test_groups_with_other_images_are_refused():
         relstats.study(
             relevance=relevance(), transfer=transfer({"margin": SCORES.values}, images=["i0", "i1", "i2", "j3"])
         )
+
+
+@pytest.mark.parametrize("values", [[["yes", "no", "no"]] * 2, [[1.0, np.nan, 0.0]] * 2, [[2, 1, 0]] * 2])
+def test_available_is_true_or_false(values) -> None:
+    with pytest.raises(InvalidData, match=r"available is of dtype .* text or NaN would be taken for True"):
+        relevance(available=np.array(values))
+
+
+def test_available_as_zeros_and_ones_is_bool() -> None:
+    found = relevance(available=np.array([[1, 0, 1], [1.0, 1.0, 0.0]]))["available"]
+    assert found.values.tolist() == [[True, False, True], [True, True, False]]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from relstats.errors import ImpossibleAnalysis, UsageError
+from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats import inference
 
 SYMMETRIC_EFFECTS = ("generalization_gap", "stability")
@@ -87,6 +87,8 @@ def plan(
         No such axis.
     ImpossibleAnalysis
         One level only, or no stratum holds two.
+    InvalidData
+        Two contrasts would have the same name.
 
     Examples
     --------
@@ -94,6 +96,8 @@ def plan(
     >>> plan(networks, "pretrain").pairs
     [('i', 'v')]
     """
+    if networks.empty:
+        raise ImpossibleAnalysis("there is no network, so there is nothing to compare. Add networks to the study")
     axes = [c for c in networks.columns if c not in ("model", "seed")]
     _require_axes(axes, [axis], "axis")
     _require_axes(axes, list(within or ()), "within")
@@ -115,6 +119,7 @@ def plan(
             f"axis {axis!r} is confounded with {', '.join(map(repr, chosen))}: at no level of it are there two levels of "
             f"{axis!r}, so their effects cannot be told apart. Mix them on purpose with --pool {' '.join(chosen)}"
         )
+    _require_distinct_names(pairs)
     effects = SYMMETRIC_EFFECTS if symmetric else inference.EFFECTS
     operators, missing = _operators(pairs, groups, effects)
     operators |= _cell_operators(np.where((groups >= 0).any(axis=0), stratum, -1), level, levels)
@@ -157,6 +162,15 @@ def _require_axes(axes: list[str], wanted: list[str], option: str) -> None:
             raise UsageError(
                 f"--{option} {name!r}: models have no such label; they have {', '.join(axes) or 'none'}.{hint}"
             )
+
+
+def _require_distinct_names(pairs: list[tuple[str, str]]) -> None:
+    """A result is read by the name of its contrast: 'a' against 'b|c' would read as 'a|b' against 'c'."""
+    names = ["|".join(pair) for pair in pairs]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise InvalidData(f"{len(twice)} contrasts would have one name, {twice[0]!r}: which levels it compares could not be "
+                          f"told. Rename the levels without '|'")  # fmt: skip
 
 
 def _pair_groups(stratum: np.ndarray, level: np.ndarray, levels: list[str]) -> tuple[list[tuple[str, str]], np.ndarray]:

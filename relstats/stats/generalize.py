@@ -124,6 +124,7 @@ def compare(
     True
     """
     _check_options(normalise, df, level, n_resamples)
+    _check_scale(measure, score, normalise)
     source = partial(
         score_source.from_study,
         study,
@@ -142,11 +143,11 @@ def compare(
     dead = score_source.dead_networks(scores, tally)
     if dead:
         scores = source(without=dead)
-        plan = planned(scores.networks)
+        plan = _planned_without(dead, planned, scores, tally)
         moments, tally = _moments(scores, plan)
     if moments is None:
         raise ImpossibleAnalysis(f"no image has a score for every pair of networks ({tally.omitted_nan} left out for NaN, "
-                                 f"{tally.omitted_degenerate} for all-zero or constant maps). Nothing can be compared")  # fmt: skip
+                                 f"{tally.omitted_degenerate} for maps that are all zero or constant, or have no pixel to rank). Nothing can be compared")  # fmt: skip
     analyse = partial(_analyse, plan=plan, scores=scores, margin=margin, df=df, level=level)
     control = None if scores.controls is None else _control_means(scores, moments.count)
     if normalise != "none":
@@ -165,6 +166,16 @@ def compare(
     parameters = {"axis": axis, "measure": measure, "score": score, "normalise": normalise, "level": level, "df": df,
                   "n_resamples": n_resamples, "nan": nan, "margin": margin}  # fmt: skip
     return _described(result, plan, scores, tally, dead, parameters, notes)
+
+
+def _planned_without(
+    dead: list[tuple[str, str]], planned: Callable[[pd.DataFrame], Contrasts], scores: Scores, tally: Tally
+) -> Contrasts:
+    """The contrasts of the networks that have any relevance; where none is left, the reason is that the others have not."""
+    try:
+        return planned(scores.networks)
+    except ImpossibleAnalysis as error:
+        raise ImpossibleAnalysis(f"{score_source.omissions(tally, dead)[0]}; without them, {error}") from error
 
 
 def describe(
@@ -192,6 +203,15 @@ def _check_options(normalise: str, df: str, level: float, n_resamples: int) -> N
         raise UsageError(
             f"n_resamples is {n_resamples}; give at least 1, and 1 / (n + 1) is the smallest p it can reach"
         )
+
+
+def _check_scale(measure: str, score: str, normalise: str) -> None:
+    if normalise != "none" and measure != "transfer":
+        raise UsageError(f"normalise is {normalise!r}, and {measure} is agreement of maps, which has no target's own scale nor "
+                         f"chance of classes. Use --normalise none")  # fmt: skip
+    if normalise == "chance" and score == "margin":
+        raise UsageError("normalise is 'chance', and a margin at chance is not 1 / number of classes. Use --normalise target "
+                         "or none, or another score")  # fmt: skip
 
 
 def _moments(

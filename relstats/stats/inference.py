@@ -430,7 +430,7 @@ def _check_options(level: float, df: str, margin: float | np.ndarray | None) -> 
         raise UsageError(f"level is {level}; a confidence level lies between 0 and 1, such as 0.95")
     if df not in ("satterthwaite", "pooled"):
         raise UsageError(f"df is {df!r}; it is one of satterthwaite, pooled")
-    if margin is not None and (np.asarray(margin) < 0).any():
+    if margin is not None and not (np.asarray(margin) >= 0).all():  # nor NaN
         raise UsageError(f"margin is {margin}; an equivalence margin is not negative, in units of the score")
 
 

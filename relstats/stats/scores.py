@@ -24,6 +24,7 @@ MEASURES = ("transfer", "spearman", "pearson", "cosine", "iou", "dice", "capture
 SYMMETRIC = ("spearman", "pearson", "cosine", "iou", "dice")
 BY_FRACTION = ("transfer", "iou", "dice", "capture")
 SCORES = ("correct", "probability", "margin")
+_RANGES = {"margin": (-np.inf, np.inf)}  # the others are shares: 0 to 1
 Reduced = TypeVar("Reduced")
 
 
@@ -144,15 +145,23 @@ def omissions(tally: Tally, dead: list[tuple[str, str]]) -> list[str]:
     counted = (
         (len(dead), f"network(s) left out: all their maps are zero ({named})"),
         (tally.omitted_nan, "image(s) left out for NaN"),
-        (tally.omitted_degenerate, "image(s) left out: a map is all zero or constant"),
+        (tally.omitted_degenerate, "image(s) left out: a map is all zero or constant, or has no pixel to rank"),
     )
     return [f"{count} {what}" for count, what in counted if count]
+
+
+def _require_valid(dataset: xr.Dataset, group: str) -> None:
+    """A group that is given by itself came through no door: two networks of one name would be mixed up."""
+    problems = schema.check_group(dataset, group)
+    if problems:
+        raise InvalidData("; ".join(str(problem) for problem in problems))
 
 
 def _from_transfer(dataset: xr.Dataset, score: str, fraction: float | list[float] | None, nan: str) -> Scores:
     if score not in dataset:
         has = ", ".join(s for s in SCORES if s in dataset)
         raise UsageError(f"score {score!r} was not measured; this study has {has}. Use --score")
+    _require_valid(dataset, "transfer")
     dataset = _select_fractions(dataset, fraction)
     sources, cells, table = _square(dataset)
     array = dataset[score].transpose(*schema.SOURCE, *schema.TARGET, "fraction", "image")
@@ -184,7 +193,7 @@ def _from_transfer(dataset: xr.Dataset, score: str, fraction: float | list[float
 
 def _require_range(scores: np.ndarray, score: str, table: pd.DataFrame, images: Sequence[str]) -> None:
     """Refuse what no score can be: infinite, or outside 0 to 1 (a percentage, or 255 for missing)."""
-    low, high = (-np.inf, np.inf) if score == "margin" else (0, 1)
+    low, high = _RANGES.get(score, (0, 1))
     wrong = np.isinf(scores) | (scores < low) | (scores > high)
     wrong &= ~np.eye(len(scores), dtype=bool)[..., np.newaxis, np.newaxis]
     if wrong.any():
@@ -220,7 +229,19 @@ def _whole(dataset: xr.Dataset, score: str, cells: list[tuple[int, ...]]) -> Cal
         raise ImpossibleAnalysis(f"pixels were removed, so what counts is the loss against the whole image, and /transfer has no "
                                  f"unmasked_{score}. Measure it")  # fmt: skip
     full = dataset[f"unmasked_{score}"].transpose(*schema.TARGET, "image")
-    return lambda images: shards.read_block(full, cells, images).astype(float)
+    return lambda images: _control_block(full, score, cells, images)
+
+
+def _control_block(array: xr.DataArray, score: str, cells: list[tuple[int, ...]], images: slice) -> np.ndarray:
+    """Scores on whole images or control masks, on the scale of the scores that they are set against."""
+    values = shards.read_block(array, cells, images).astype(float)
+    low, high = _RANGES.get(score, (0, 1))
+    wrong = values[np.isinf(values) | (values < low) | (values > high)]
+    if wrong.size:
+        raise InvalidData(f"/transfer/{array.name}: {wrong.size} value(s) of images {images.start} to {images.stop - 1} are "
+                          f"{wrong[0]:g} or the like, and {score} lies in [{low:g}, {high:g}]: scores would be set against "
+                          f"another scale. Mend them")  # fmt: skip
+    return values
 
 
 def _controls(
@@ -228,7 +249,7 @@ def _controls(
 ) -> tuple[np.ndarray, np.ndarray]:
     block, within = slice(int(images[0]), int(images[-1]) + 1), images - images[0]
     random = dataset[f"random_{score}"].transpose(*schema.TARGET, "fraction", "image")
-    floor = shards.read_block(random, cells, block)[..., within].astype(float)
+    floor = _control_block(random, score, cells, block)[..., within]
     full = _whole(dataset, score, cells)(block)[..., within]
     if not _is_removal(dataset):
         return floor, full
@@ -279,6 +300,7 @@ def _from_maps(dataset: xr.Dataset, measure: str, fraction: float | list[float] 
         raise UsageError(
             f"measure {measure!r} needs relevance maps; this dataset has {', '.join(map(str, dataset.data_vars))}"
         )
+    _require_valid(dataset, "relevance")
     fractions = np.atleast_1d(np.asarray((0.05, 0.1, 0.2) if fraction is None else fraction, float))
     if not ((fractions > 0) & (fractions <= 1)).all():
         raise UsageError(f"fraction {fractions.tolist()} is outside (0, 1]: give shares of the pixels")
@@ -341,7 +363,8 @@ def checked_maps(block: np.ndarray, table: pd.DataFrame, images: Sequence[str]) 
         A map is infinite.
     """
     maps = block.reshape(*block.shape[:2], -1)
-    total = maps.sum(axis=-1, dtype=float)
+    with np.errstate(invalid="ignore"):  # of inf - inf, which is told below
+        total = maps.sum(axis=-1, dtype=float)
     if np.isinf(maps, where=~np.isfinite(total)[..., np.newaxis], out=np.zeros(maps.shape, bool)).any():
         where = name_cells(np.isinf(maps).any(axis=-1), table, images)
         raise InvalidData(f"/relevance/relevance is infinite in {', '.join(where[:3])}: a mean over it means nothing "
