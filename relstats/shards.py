@@ -212,6 +212,8 @@ def write_shard(path: str | Path, shard: Shard, arrays: Mapping[str, np.ndarray]
 
 
 def _write_region(array: zarr.Array, region: tuple[int | slice, ...], values: np.ndarray) -> None:
+    # opening an array forgets this: a chunk of fill values alone (no class is known) would not be there, and be refused
+    array = array.with_config({"write_empty_chunks": True})
     for _ in range(_ATTEMPTS):
         try:
             array[region] = values
