@@ -1,0 +1,163 @@
+"""Commands about the maps themselves: which regions carry the relevance, and do the maps of a model agree."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from relstats.errors import UsageError
+
+Study = Annotated[str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)]
+Axis = Annotated[str | None, typer.Option(help="Label of the models whose levels are compared.")]
+Measure = Annotated[str, typer.Option(help="density (1 = chance), mass, rank or pointing.")]
+Ranking = Annotated[str, typer.Option(help="What counts as relevance: positive, absolute or signed.")]
+Within = Annotated[list[str] | None, typer.Option(help="Axes to hold fixed. [default: all others]")]
+Pool = Annotated[list[str] | None, typer.Option(help="Axes to mix.")]
+Degrees = Annotated[str, typer.Option("--df", help="satterthwaite or pooled.")]
+Level = Annotated[float, typer.Option(help="Confidence level.")]
+Resamples = Annotated[int, typer.Option(help="Label swaps where they cannot be enumerated.")]
+Nan = Annotated[str, typer.Option(help="Images with NaN: raise, or omit (counted).")]
+Seed = Annotated[int, typer.Option(help="Seed of the random numbers; it is recorded.", min=0)]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")]
+
+
+class _MeasureUnlessNamed(TyperGroup):
+    """`regions STUDY` is `regions measure STUDY`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] != "--help":
+            args = ["measure", *args]
+        return super().parse_args(ctx, args)
+
+
+regions = typer.Typer(
+    cls=_MeasureUnlessNamed, no_args_is_help=True, rich_markup_mode=None,
+    help="""Which regions carry the relevance, and do the levels of an axis differ in that.
+
+\b
+Examples:
+  relstats regions add study.zarr landmarks.csv --landmark-size 160
+  relstats regions study.zarr --axis pretrain""",
+)  # fmt: skip
+
+
+@regions.command()
+def add(
+    path: Study,
+    source: Annotated[
+        str, typer.Argument(help="landmarks.csv, masks.npz, labels.png or .npy, or a folder of ID.png.", metavar="FILE")
+    ],
+    landmark_size: Annotated[
+        str | None,
+        typer.Option(help="Size of the images on which landmarks were found: 160, or 120x160 (height x width)."),
+    ] = None,
+    dilation: Annotated[float, typer.Option(help="Of landmarks' hulls, in inter-ocular distances.")] = 0.1,
+    overlap: Annotated[str, typer.Option(help="Pixels in several parts: to the nearest, or keep in all.")] = "nearest",
+    names: Annotated[list[str] | None, typer.Option(help="Regions of the labels 1, 2, ... of label images.")] = None,
+    image_column: Annotated[str, typer.Option(help="Column of the landmarks that names the image.")] = "image",
+    match: Annotated[str, typer.Option(help="Label of the images that these names equal, such as path.")] = "image",
+    align: Annotated[str, typer.Option(help="Images: exact, or inner (counted).")] = "exact",
+    force: Annotated[bool, typer.Option("--force", help="Replace regions that are there.")] = False,
+    json: Json = False,
+) -> None:
+    """Add masks of regions to a study.
+
+    \b
+    Examples:
+      relstats regions add study.zarr landmarks.csv --landmark-size 160
+      relstats regions add study.zarr labels.png --names eyes nose mouth
+    """  # noqa: D301 - the parser knows the character, not its escape
+    from relstats.masks import add_regions
+    from relstats.terminal import note, number, print_json, print_table, result_dict
+
+    found = add_regions(path, source, landmark_size=_size(landmark_size), dilation=dilation, overlap=overlap, names=names or (),
+                        image_column=image_column, match=match, align=align, force=force)  # fmt: skip
+    if json:
+        return print_json(result_dict(found))
+    rows = [(r, number(100 * float(found["area"].sel(region=r))), int(found["n_empty"].sel(region=r)))
+            for r in found["region"].values]  # fmt: skip
+    print_table(f"regions of {int(found['n_images'])} image(s)", ("region", "% of pixels", "empty on"), rows)
+    note(f"overlap: {100 * float(found['overlapping']):.2g} % of an image's pixels at most are in several regions")
+    for what in ("n_images_dropped", "n_images_without_masks"):
+        if found.attrs.get(what):
+            note(f"warning: {found.attrs[what]} {what.removeprefix('n_').replace('_', ' ')}")
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    """Height and width from `160` or `120x160`."""
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
+        raise UsageError(f"--landmark-size {text!r} is no size in pixels: give 160, or height x width as 120x160")
+    return int(parts[0]), int(parts[-1])
+
+
+@regions.command()
+def measure(
+    path: Study,
+    axis: Axis = None,
+    measure: Measure = "density",
+    ranking: Ranking = "positive",
+    within: Within = None,
+    pool: Pool = None,
+    df: Degrees = "satterthwaite",
+    level: Level = 0.95,
+    n_resamples: Resamples = 9999,
+    nan: Nan = "raise",
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Relevance of each region, and its difference between the levels of an axis (without --axis: of each model).
+
+    \b
+    Examples:
+      relstats regions study.zarr --axis pretrain
+      relstats regions study.zarr --axis task --measure mass --ranking absolute --json
+    """  # noqa: D301 - the parser knows the character, not its escape
+    import numpy as np
+
+    from relstats import store, terminal
+    from relstats.stats.regions import regions as run
+
+    study = store.open_study(path)
+    with terminal.dask_progress(f"{measure} over images"):
+        result = run(study, axis=axis, measure=measure, ranking=ranking, within=within, pool=pool or (), df=df, level=level,
+                     n_resamples=n_resamples, nan=nan, rng=np.random.default_rng(seed))  # fmt: skip
+    result.attrs |= {"seed": seed, "command": " ".join(sys.argv[1:])}
+    try:
+        _print_regions(result, json)
+    finally:  # also where nobody reads on, as in `| head`
+        store.save_result(path, f"regions_{result.attrs['axis']}_{measure}_{ranking}", result)
+
+
+def _print_regions(result: Any, json: bool) -> None:
+    from relstats.terminal import note, number, print_json, print_table, result_dict
+
+    if json:
+        return print_json(result_dict(result))
+    interval = f"{100 * result.attrs['level']:g} % interval"
+    rows = [(v, r, number(one["level_mean"].item()), _interval(one["level_ci"]), number(100 * one["area"].item()))
+            for v in result["level"].values for r in result["region"].values
+            for one in [result.sel(level=v, region=r)]]  # fmt: skip
+    title = f"{result.attrs['measure']} of {result.attrs['ranking']} relevance"
+    print_table(title, (result.attrs["axis"], "region", "mean", interval, "% of pixels"), rows)
+    if "contrast" in result.dims:
+        rows = [(c, r, number(one["estimate"].item()), _interval(one["ci"]), *(number(one[p].item()) for p in
+                 ("p_value", "p_adjusted", "p_swap", "p_max_t")), one["random"].item())
+                for c in result["contrast"].values for r in result["region"].values
+                for one in [result.sel(contrast=c, region=r)]]  # fmt: skip
+        columns = ("contrast", "region", "difference", interval, "p", "p Holm", "p swap", "p max-T", "random")
+        print_table(f"difference over {result.attrs['axis']}", columns, rows)
+    note(result.attrs["population"])
+    for warning in result.attrs["warnings"]:
+        note(f"warning: {warning}")
+
+
+def _interval(bounds: Any) -> str:
+    from relstats.terminal import number
+
+    return f"[{number(bounds.values[0])}, {number(bounds.values[1])}]"

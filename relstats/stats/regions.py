@@ -1,0 +1,456 @@
+"""Which regions carry the relevance, and whether levels of an axis differ in that.
+
+Labels in, labels out. Scores of single maps come from `localisation`, every number from `inference`, `networks` and `swaps`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from relstats import schema, shards, store
+from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
+from relstats.mask_files import REST
+from relstats.stats import contrasts, inference, localisation, networks, swaps
+from relstats.stats import scores as score_source
+from relstats.stats.contrasts import Contrasts
+from relstats.stats.generalize import REFERENCE
+from relstats.stats.maps import RANKINGS
+from relstats.stats.scores import Tally
+
+_FIELDS = ("estimate", "statistic", "df", "p_value", "standard_error", "variance_networks", "variance_images",
+           "variance_interaction", "lower", "upper")  # fmt: skip
+
+
+def regions(
+    study: xr.DataTree,
+    *,
+    axis: str | None = None,
+    measure: str = "density",
+    ranking: str = "positive",
+    within: Sequence[str] | None = None,
+    pool: Sequence[str] = (),
+    df: str = "satterthwaite",
+    level: float = 0.95,
+    n_resamples: int = 9999,
+    nan: str = "raise",
+    rng: np.random.Generator,
+) -> xr.Dataset:
+    """Which regions carry the relevance, and test whether the levels of an axis differ in that.
+
+    Parameters
+    ----------
+    study : DataTree
+        A study with `/relevance` and `/regions`.
+    axis : str, optional
+        A label of the models, e.g. "pretrain". Every pair of its levels is a contrast, "a|b": a minus b. Default: means of
+        each model, and no contrast.
+    measure : {"density", "mass", "rank", "pointing"}
+        See `relstats.stats.localisation.region_scores`. "mass" is the share of relevance in a region, "density" that share
+        over the region's share of the pixels: 1 is what evenly spread relevance gives.
+    ranking : {"positive", "absolute", "signed"}
+        What counts as relevance.
+    within : sequence of str, optional
+        Axes at each level of which the contrast is taken, and then averaged. Default: every other axis that varies.
+    pool : sequence of str
+        Axes to leave out of `within`: networks that differ on them are mixed.
+    df : {"satterthwaite", "pooled"}
+        "pooled" has more power, and needs balanced designs with networks that vary alike.
+    level : float
+        Confidence level of the intervals.
+    n_resamples : int
+        Label swaps where they cannot be enumerated.
+    nan : {"raise", "omit"}
+        "omit" leaves out images on which a map is NaN, and counts them.
+    rng : numpy.random.Generator
+        For label swaps.
+
+    Returns
+    -------
+    xarray.Dataset
+        On `level` x `region`: `level_mean` and `level_ci`. On `region`: `area` (mean share of the pixels), `n_images` and
+        `n_empty` (images on which it has no pixel, and no score). `network_score` of each network. With an axis, on
+        `contrast` x `region`: `estimate`, `ci`, `p_value` (two-way jackknife over networks and images: "is the difference 0
+        for networks like these and images like these?"), `p_adjusted` (Holm over all regions and contrasts), `p_swap` (label
+        swap of whole networks: "are the labels irrelevant on these images?"), `p_max_t` (the same for all regions at once),
+        `min_p_swap`, `statistic`, `df`, `standard_error`, `variance_*`, `random`. The last region is "rest", what is in none
+        of the others, unless it is empty everywhere.
+
+        NaN: an image on which any network's map has no score (all zero, for instance) is left out for all networks, and
+        counted in the attributes; a region without pixels is left out of its own mean only.
+
+    Raises
+    ------
+    UsageError
+        No maps, no regions, or an unknown option.
+    ImpossibleAnalysis
+        One level only, no image with all maps, or the axis is confounded with another.
+    InvalidData
+        Incomplete, damaged, NaN (unless omitted) or infinite maps; masks of other images or of another size.
+
+    Notes
+    -----
+    A network has one score for each region and image. See `docs/statistics.md`, "Regions".
+
+    Examples
+    --------
+    >>> import relstats
+    >>> rng = np.random.default_rng(1)
+    >>> study = relstats.simulate(models="2x1", seeds=4, images=20, size=8, rng=rng)
+    >>> masks = relstats.regions_dataset(np.arange(8) < np.full((1, 8, 1), 4), ["left"])
+    >>> result = regions(study.assign(regions=xr.DataTree(masks)), axis="pretrain", measure="mass", rng=rng)
+    >>> result["level_mean"].sum("region").values
+    array([1., 1.])
+    """
+    _check_options(measure, ranking, df, nan, level, n_resamples)
+    source = _source(study, measure, ranking, nan)
+    table = score_source.network_table(source.maps)
+    if table.empty:
+        raise ImpossibleAnalysis("there is no network, so there is nothing to compare. Add networks to the study")
+    found, tally = _moments(source, table, plan := _plan(table, axis, within, pool))
+    dead = _dead(table, tally, source)
+    if dead:
+        table = table[~np.array([key in dead for key in zip(table["model"], table["seed"], strict=True)])].reset_index(
+            drop=True
+        )
+        found, tally = _moments(source, table, plan := _plan(table, axis, within, pool))
+    if not any(moments is not None for moments in found.moments):
+        raise ImpossibleAnalysis(f"no image has a score for every network ({tally.omitted_nan} left out for NaN, "
+                                 f"{tally.omitted_degenerate} for maps without {ranking} relevance). Nothing can be compared")  # fmt: skip
+    result = _means(found, plan, level).merge(_coverage(found, source, tally))
+    if plan.contrasts is not None:
+        result = result.merge(_contrasts(found, plan, plan.contrasts, df, level)).merge(
+            _swaps(found, plan.contrasts, n_resamples, rng)
+        )
+    result = result.assign_coords(_coords(source, plan, table))
+    if not found.area[-1]:
+        result = result.isel(region=slice(None, -1))
+    if "p_value" in result:
+        result["p_adjusted"] = (("contrast", "region"), inference.holm(result["p_value"].values))
+    parameters = {"axis": axis or "model", "measure": measure, "ranking": ranking, "level": level, "df": df,
+                  "n_resamples": n_resamples, "nan": nan}  # fmt: skip
+    return _described(result, plan, found, tally, dead, parameters)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Maps and masks of a study, and how they are scored."""
+
+    maps: xr.Dataset
+    masks: xr.DataArray
+    places: np.ndarray | None
+    measure: str
+    ranking: str
+    nan: str
+
+    @property
+    def names(self) -> list[str]:
+        return [str(name) for name in self.masks["region"].values] + [REST]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Functionals of the network scores: the mean of each level, then the contrasts."""
+
+    levels: list[str]
+    functionals: list[networks.Functional]
+    contrasts: Contrasts | None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Moments of each region, and what its masks are like: sums over images, `rest` last."""
+
+    moments: list[inference.Moments | None]
+    area: np.ndarray
+    n_empty: np.ndarray
+    overlapping: float
+
+
+def _check_options(measure: str, ranking: str, df: str, nan: str, level: float, n_resamples: int) -> None:
+    for what, value, known in (("measure", measure, localisation.MEASURES), ("ranking", ranking, RANKINGS),
+                               ("df", df, ("satterthwaite", "pooled")), ("nan", nan, ("raise", "omit"))):  # fmt: skip
+        if value not in known:
+            raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
+    if not 0 < level < 1:
+        raise UsageError(f"level is {level}; a confidence level lies between 0 and 1, such as 0.95")
+    if n_resamples < 1:
+        raise UsageError(
+            f"n_resamples is {n_resamples}; give at least 1, and 1 / (n + 1) is the smallest p it can reach"
+        )
+
+
+def _source(study: xr.DataTree, measure: str, ranking: str, nan: str) -> _Source:
+    for group, do in (("relevance", "add maps"), ("regions", "add masks: relstats regions add STUDY landmarks.csv")):
+        if group not in study.children:
+            raise UsageError(
+                f"this study has no /{group}, which regions need; it has {', '.join(study.children)}: {do}"
+            )
+    store.require_complete(study, "relevance")
+    maps, masks = study["relevance"].to_dataset(), study["regions"].to_dataset()
+    problems = schema.check_group(maps, "relevance") + schema.check_group(masks, "regions")
+    if problems:
+        raise InvalidData("; ".join(str(problem) for problem in problems))
+    mask = masks["mask"]
+    for dim in ("y", "x"):
+        if mask.sizes[dim] != maps.sizes[dim]:
+            raise InvalidData(f"/regions/mask has {mask.sizes['y']} x {mask.sizes['x']} pixels and the maps "
+                              f"{maps.sizes['y']} x {maps.sizes['x']}: masks are never resized. Make them at the maps' size")  # fmt: skip
+    if REST in mask["region"].values:
+        raise InvalidData(
+            f"a region is called {REST!r}, which is the name of what is in no region. Rename it, or leave it out"
+        )
+    return _Source(maps, mask, _places(maps, mask), measure, ranking, nan)
+
+
+def _places(maps: xr.Dataset, mask: xr.DataArray) -> np.ndarray | None:
+    """Where the masks of each image of the maps are; None for one template."""
+    if "image" not in mask.dims:
+        return None
+    has, want = [str(v) for v in mask["image"].values], score_source.image_labels(maps)
+    problems = schema.disagreement(set(has), set(want), "/regions", "/relevance")
+    if problems:
+        raise InvalidData(str(problems[0]))
+    place = {label: k for k, label in enumerate(has)}
+    return np.array([place[label] for label in want])
+
+
+def _plan(table: pd.DataFrame, axis: str | None, within: Sequence[str] | None, pool: Sequence[str]) -> _Plan:
+    if axis is None:
+        levels = sorted(table["model"].unique())
+        group = np.array([levels.index(model) for model in table["model"]])
+        return _Plan(
+            levels, [networks.network_functional(group, np.eye(len(levels))[k]) for k in range(len(levels))], None
+        )
+    planned = contrasts.plan(table.drop(columns="cell"), axis, within=within, pool=pool)
+    used = (planned.groups >= 0).any(axis=0)
+    cell = np.where(used, planned.stratum * len(planned.levels) + planned.level, -1)
+    kinds = np.unique(cell[used])
+    compact = np.where(used, np.searchsorted(kinds, cell), -1)
+    means = []
+    for k in range(len(planned.levels)):
+        own = kinds % len(planned.levels) == k
+        means.append(networks.network_functional(compact, own / max(1, own.sum())))
+    return _Plan(planned.levels, means + [_difference(groups) for groups in planned.groups], planned)
+
+
+def _difference(groups: np.ndarray) -> networks.Functional:
+    """First level minus second in each stratum, averaged over strata: groups are 2 x stratum, and one more for the second."""
+    kinds = np.unique(groups[groups >= 0])
+    compact = np.where(groups >= 0, np.searchsorted(kinds, groups), -1)
+    return networks.network_functional(compact, np.where(kinds % 2 == 0, 2, -2) / len(kinds))
+
+
+def _moments(source: _Source, table: pd.DataFrame, plan: _Plan) -> tuple[_Found, Tally]:
+    array = source.maps["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
+    labels = score_source.image_labels(source.maps)
+    one = partial(_block, source, table, labels, plan.functionals)
+    blocks, tally = score_source.gather(
+        shards.over_images(array, list(table["cell"]), one), source.nan, "/relevance/relevance"
+    )
+    by_region = ([m for m in each if m is not None] for each in zip(*(block.moments for block in blocks), strict=True))
+    merged = [inference.merge_moments(some) if some else None for some in by_region]
+    area = np.sum([block.area for block in blocks], axis=0)
+    empty = np.sum([block.n_empty for block in blocks], axis=0)
+    return _Found(merged, area, empty, max(block.overlapping for block in blocks)), tally
+
+
+def _block(source: _Source, table: pd.DataFrame, labels: list[str], functionals: list[networks.Functional],
+           block: np.ndarray, images: slice) -> tuple[_Found, Tally]:  # fmt: skip
+    maps, missing = score_source.checked_maps(block, table, labels[images])
+    masks, most = _masks(source, images)
+    scores = localisation.region_scores(maps, masks, source.measure, source.ranking)
+    empty = ~masks.any(axis=-1)
+    lacking = (np.isnan(scores) & ~empty).any(axis=(0, 1))
+    nan = missing.any(axis=0)
+    moments = [_region_moments(scores[:, r], ~(lacking | np.broadcast_to(empty[r], lacking.shape)), functionals)
+               for r in range(len(masks))]  # fmt: skip
+    zero = np.isnan(localisation.relevance_weights(maps[:, ~nan], source.ranking)[..., 0]).sum(axis=1)
+    tally = Tally(int((~lacking).sum()), int(nan.sum()), int((lacking & ~nan).sum()), zero,
+                  score_source.name_cells(missing, table, labels[images]))  # fmt: skip
+    n = maps.shape[1]
+    area = np.broadcast_to(masks.mean(axis=-1), (len(masks), n)).sum(axis=1)
+    return _Found(moments, area, np.broadcast_to(empty, (len(masks), n)).sum(axis=1), most), tally
+
+
+def _region_moments(
+    scores: np.ndarray, keep: np.ndarray, functionals: list[networks.Functional]
+) -> inference.Moments | None:
+    return networks.network_moments(scores[:, np.newaxis, keep], functionals) if keep.any() else None
+
+
+def _masks(source: _Source, images: slice) -> tuple[np.ndarray, float]:
+    """Masks of a block of images, (region, image or 1, pixel), with the rest; and the largest share in several of them."""
+    mask = source.masks
+    try:
+        if source.places is None:
+            values = mask.transpose("region", "y", "x").values[:, np.newaxis]
+        else:
+            values = mask.transpose("region", "image", "y", "x").isel(image=source.places[images]).values
+    except Exception as error:  # any error of a codec or a file system: the reader needs the place, not the traceback
+        raise InvalidData(f"/regions/mask, images {images.start} to {images.stop - 1}, cannot be read "
+                          f"({str(error).splitlines()[0]}). Add the regions again with --force") from error  # fmt: skip
+    flat = values.reshape(*values.shape[:2], -1)
+    several = flat.sum(axis=0)
+    return np.concatenate([flat, several[np.newaxis] == 0]), float((several > 1).mean(axis=-1).max())
+
+
+def _dead(table: pd.DataFrame, tally: Tally, source: _Source) -> list[tuple[str, str]]:
+    """(model, seed) of networks without relevance on any image that has no NaN."""
+    with_maps = source.maps.sizes["image"] - tally.omitted_nan
+    dead = (tally.zero_maps == with_maps) & (with_maps > 0)
+    return [(model, seed) for model, seed in table.loc[dead, ["model", "seed"]].to_numpy()]
+
+
+def _jackknives(found: _Found, k: int, level: float, df: str) -> dict[str, np.ndarray]:
+    """The fields of one functional, each (region,)."""
+    out = {name: np.full(len(found.moments), np.nan) for name in _FIELDS}
+    out["random"] = np.full(len(found.moments), "nothing", dtype=object)
+    for r, moments in enumerate(found.moments):
+        if moments is not None:
+            jackknife = inference.two_way_jackknife(moments, k, level=level, df=df)
+            for name in _FIELDS:
+                out[name][r] = getattr(jackknife, name)[0]
+            over = [name for name in ("networks", "images") if getattr(jackknife, f"{name}_random")]
+            out["random"][r] = " and ".join(over) or "nothing"
+    return out
+
+
+def _means(found: _Found, plan: _Plan, level: float) -> xr.Dataset:
+    each = [_jackknives(found, k, level, "satterthwaite") for k in range(len(plan.levels))]
+    mean, lower, upper = (np.array([one[name] for one in each]) for name in ("estimate", "lower", "upper"))
+    points = np.stack(
+        [np.full(len(plan.functionals[0].groups), np.nan) if m is None else m.matrix[:, 0] for m in found.moments]
+    )
+    return xr.Dataset({"level_mean": (("level", "region"), mean), "network_score": (("region", "network"), points),
+                       "level_ci": (("level", "region", "bound"), np.stack([lower, upper], axis=-1))})  # fmt: skip
+
+
+def _coverage(found: _Found, source: _Source, tally: Tally) -> xr.Dataset:
+    counts = [0 if moments is None else moments.count for moments in found.moments]
+    return xr.Dataset({"area": ("region", found.area / source.maps.sizes["image"]), "n_images": ("region", counts),
+                       "n_empty": ("region", found.n_empty)})  # fmt: skip
+
+
+def _contrasts(found: _Found, plan: _Plan, planned: Contrasts, df: str, level: float) -> xr.Dataset:
+    each = [_jackknives(found, len(plan.levels) + c, level, df) for c in range(len(planned.pairs))]
+    out = {name: np.array([one[name] for one in each]) for name in each[0]}
+    interval = np.stack([out.pop("lower"), out.pop("upper")], axis=-1)
+    dims = ("contrast", "region")
+    result = xr.Dataset({**{name: (dims, values) for name, values in out.items()}, "ci": ((*dims, "bound"), interval)})
+    return result.assign(n_networks=("contrast", [int((groups >= 0).sum()) for groups in planned.groups]))
+
+
+def _swaps(found: _Found, planned: Contrasts, n_resamples: int, rng: np.random.Generator) -> xr.Dataset:
+    """Label swap of whole networks, with the same labelings for all regions."""
+    shape = (len(planned.pairs), len(found.moments))
+    p, p_max, floor = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape[0], np.nan)
+    scored = [r for r, moments in enumerate(found.moments) if moments is not None]
+    means = np.stack([found.moments[r].matrix[:, 0] for r in scored], axis=-1)  # type: ignore[union-attr]
+    for c, groups in enumerate(planned.groups):
+        part = groups >= 0
+        strata = groups[part] // 2
+        labels, exact = swaps.labelings(groups[part] % 2 == 0, strata, n_resamples=n_resamples, rng=rng)
+        differences = networks.swapped_means(means[part], labels, strata)
+        p[c, scored] = swaps.swap_p(differences, exact)
+        p_max[c, scored] = swaps.max_t_p(differences[:, np.newaxis])[0]
+        floor[c] = swaps.smallest_p(labels, strata, exact)[0]
+    dims = ("contrast", "region")
+    return xr.Dataset({"p_swap": (dims, p), "p_max_t": (dims, p_max), "min_p_swap": ("contrast", floor)})
+
+
+def _coords(source: _Source, plan: _Plan, table: pd.DataFrame) -> dict[str, Any]:
+    pairs = [] if plan.contrasts is None else [("|".join(pair)) for pair in plan.contrasts.pairs]
+    labels = {f"network_{c}": ("network", table[c].to_numpy(dtype=object)) for c in table if c != "cell"}
+    contrast = {"contrast": np.array(pairs, dtype=object)} if pairs else {}
+    return {"region": np.array(source.names, dtype=object), "level": np.array(plan.levels, dtype=object),
+            "bound": np.array(["lower", "upper"], dtype=object), **contrast, **labels}  # fmt: skip
+
+
+def _described(result: xr.Dataset, plan: _Plan, found: _Found, tally: Tally, dead: list[tuple[str, str]],
+               parameters: dict[str, Any]) -> xr.Dataset:  # fmt: skip
+    notes = [*_overlap_notes(result, found), *_design_notes(result, plan, parameters)]
+    notes += _omissions(tally, dead, parameters["ranking"])
+    min_p = {} if plan.contrasts is None else {
+        "min_p": float(result["min_p_swap"].min()), "within": list(plan.contrasts.within), "pooled": list(plan.contrasts.pooled),
+        "strata": plan.contrasts.strata}  # fmt: skip
+    return result.assign_attrs(
+        statistic="regions", **parameters, **min_p, method=_method(result, plan, tally, parameters),
+        population=_population(result, plan, tally), warnings=notes, overlapping=found.overlapping,
+        n_images_omitted=tally.omitted_nan + tally.omitted_degenerate, **store.provenance(),
+    )  # fmt: skip
+
+
+def _overlap_notes(result: xr.Dataset, found: _Found) -> list[str]:
+    notes = []
+    if found.overlapping:
+        notes.append(f"regions overlap (up to {100 * found.overlapping:.2g} % of an image's pixels are in several): shares of "
+                     f"relevance add up to more than 1, and regions are no independent findings")  # fmt: skip
+    empty = result["n_empty"].where(result["n_empty"] > 0, drop=True)
+    notes += [f"{name} has no pixel on {int(n)} image(s), which are left out of its mean" for name, n in
+              zip(empty["region"].values, empty.values, strict=True)]  # fmt: skip
+    return notes
+
+
+def _design_notes(result: xr.Dataset, plan: _Plan, parameters: dict[str, Any]) -> list[str]:
+    if plan.contrasts is None:
+        return [f"{level} has one network only: its interval is over images, for this network" for level, functional in
+                zip(plan.levels, plan.functionals, strict=True) if (functional.groups >= 0).sum() == 1]  # fmt: skip
+    notes = [f"networks that differ on {a} are mixed: a difference may be one of {a}" for a in plan.contrasts.pooled]
+    for pair, groups, floor in zip(
+        plan.contrasts.pairs, plan.contrasts.groups, result["min_p_swap"].values, strict=True
+    ):
+        sizes, name = np.unique(groups[groups >= 0], return_counts=True)[1], "|".join(pair)
+        if sizes.min() < 2:
+            notes.append(f"{name}: a level of {plan.contrasts.axis} has one network only, so nothing is known of other networks "
+                         f"like it: intervals and p-values are over images, for these networks")  # fmt: skip
+        if sizes.min() != sizes.max() and sizes.min() < contrasts.MIN_UNBALANCED:
+            notes.append(f"{name}: unbalanced ({sizes.min()} to {sizes.max()} networks a level) with fewer than "
+                         f"{contrasts.MIN_UNBALANCED}: p-values are too small where networks vary unequally")  # fmt: skip
+        if floor > 1 - parameters["level"]:
+            notes.append(
+                f"{name}: with {int((groups >= 0).sum())} networks the label swap cannot give p below {floor:.3g}"
+            )
+    return notes
+
+
+def _omissions(tally: Tally, dead: list[tuple[str, str]], ranking: str) -> list[str]:
+    named = ", ".join(" seed ".join(network) for network in dead[:3])
+    counted = ((len(dead), f"network(s) left out: none of their maps has {ranking} relevance ({named})"),
+               (tally.omitted_nan, "image(s) left out for NaN"),
+               (tally.omitted_degenerate, f"image(s) left out: a map has no {ranking} relevance, or none in sum"))  # fmt: skip
+    return [f"{count} {what}" for count, what in counted if count]
+
+
+def _population(result: xr.Dataset, plan: _Plan, tally: Tally) -> str:
+    if plan.contrasts is None:
+        return f"intervals over networks and images like those measured ({result.sizes['network']} networks, {tally.images} images)"
+    kinds = sorted({str(kind) for kind in result["random"].values.ravel()} - {"nothing"}) or ["nothing"]
+    sizes = sorted({int(n) for n in result["n_networks"].values})
+    networks_ = f"{' to '.join(str(n) for n in {sizes[0]: 0, sizes[-1]: 0})} networks a contrast"
+    return (
+        f"inference over {'; '.join(kinds)} like those measured ({networks_}, {tally.images} images); regions as given"
+    )
+
+
+def _method(result: xr.Dataset, plan: _Plan, tally: Tally, parameters: dict[str, Any]) -> str:
+    what = {"density": "share of relevance over share of pixels", "mass": "share of relevance", "rank": "relevance rank accuracy",
+            "pointing": "pointing game"}[parameters["measure"]]  # fmt: skip
+    begin = (f"For each network and image, the {what} ({parameters['ranking']} relevance) of {result.sizes['region']} regions was "
+             f"computed")  # fmt: skip
+    percent = f"{100 * parameters['level']:g} %"
+    if plan.contrasts is None:
+        return f"{begin} and averaged over networks and {tally.images} images; {percent} intervals: two-way jackknife, {REFERENCE}."
+    strata = (
+        f", within each level of {' and '.join(plan.contrasts.within)} and averaged" if plan.contrasts.within else ""
+    )
+    return (f"{begin} and compared over {plan.contrasts.axis} ({', '.join(plan.levels)}){strata}, on {tally.images} images. "
+            f"p-values and {percent} intervals: two-way jackknife, {REFERENCE}; Holm (1979) over regions and pairs of levels. "
+            f"Label swaps of whole networks test the sharp null that labels are irrelevant on these images; max-T over "
+            f"regions.")  # fmt: skip
