@@ -17,8 +17,7 @@ import numpy as np
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from relstats.stats.agreement import _popcount
-from relstats.stats.maps import compiled
+from relstats.stats import bits
 
 #: In how many networks a shared pixel is, of every condition.
 CONSENSUS = ("all", "most", "majority")
@@ -26,33 +25,6 @@ CONSENSUS = ("all", "most", "majority")
 CONTINUITY = 0.25
 #: Swaps, and pixels, worked on at a time; constant, so that results do not depend on the machine.
 _SWAPS, _PIXELS = 32, 4096
-_WORD = 64
-
-
-def pack(masks: np.ndarray) -> np.ndarray:
-    """64 pixels to a word, the first in the lowest bit: bool (..., pixel) to uint64 (..., word), filled up with zeros.
-
-    Examples
-    --------
-    >>> pack(np.array([True, False, True]))
-    array([5], dtype=uint64)
-    """
-    packed = np.packbits(masks, axis=-1, bitorder="little")
-    words = np.zeros((*masks.shape[:-1], -(-masks.shape[-1] // _WORD) * 8), np.uint8)
-    words[..., : packed.shape[-1]] = packed
-    return words.view("<u8").astype(np.uint64, copy=False)
-
-
-def unpack(words: np.ndarray, pixels: int) -> np.ndarray:
-    """What `pack` packed: uint64 (..., word) to uint8 (..., pixel), 0 or 1.
-
-    Examples
-    --------
-    >>> unpack(np.array([5], np.uint64), 4)
-    array([1, 0, 1, 0], dtype=uint8)
-    """
-    rows = np.ascontiguousarray(words.astype("<u8", copy=False))
-    return np.unpackbits(rows.view(np.uint8), axis=-1, count=pixels, bitorder="little")
 
 
 def needed(sizes: np.ndarray) -> np.ndarray:
@@ -144,14 +116,14 @@ def swap_statistics(
 
     Examples
     --------
-    >>> masks = pack(np.array([[[1, 0, 0, 1], [0, 1, 1, 0]]] * 2, bool))
+    >>> masks = bits.pack(np.array([[[1, 0, 0, 1], [0, 1, 1, 0]]] * 2, bool))
     >>> donors = swaps(1, 2, 2, np.random.default_rng(0))
     >>> z, pixels = swap_statistics(masks, donors, np.array([2]), layout(np.full((2, 4), 0.5)))
     >>> z[0].round(3).tolist(), pixels[0, :, 0].tolist()
     ([1.045, 1.045], [2, 2])
     """
     lows = _of_words(expected.mean, np.minimum.reduceat), _of_words(expected.spread, np.minimum.reduceat)
-    task = partial(_statistics, masks, sizes, needed(sizes), expected.mean, expected.spread, *lows)
+    task = partial(bits.statistics, masks, sizes, needed(sizes), expected.mean, expected.spread, *lows)
     parts = in_parallel(task, [donors[k : k + _SWAPS] for k in range(0, len(donors), _SWAPS)])
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
@@ -163,125 +135,7 @@ def in_parallel[Given, Result](task: Callable[[Given], Result], parts: Sequence[
 
 
 def _of_words(values: np.ndarray, reduce: Callable[..., np.ndarray]) -> np.ndarray:
-    return reduce(values, np.arange(0, values.size, _WORD))
-
-
-@compiled
-def _statistics(
-    masks: np.ndarray, sizes: np.ndarray, wanted: np.ndarray, mean: np.ndarray, spread: np.ndarray, low_mean: np.ndarray, low_spread: np.ndarray, donors: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    words, images = masks.shape[2], donors.shape[2]
-    largest = np.empty((donors.shape[0], images))
-    found = np.zeros((donors.shape[0], images, len(wanted)), np.int64)
-    together, one = np.empty((2, words), np.uint64)
-    everyone = np.array([len(masks)])
-    planes, total = _no_planes(sizes, words), _no_planes(everyone, words)
-    for swap in range(donors.shape[0]):
-        for image in range(images):
-            _count(masks, donors[swap, :, image], sizes, planes)
-            if sizes.size > 1:
-                _count(masks, donors[swap, :, image], everyone, total)
-            largest[swap, image] = _largest_z((total if sizes.size > 1 else planes)[0], mean, spread, low_mean, low_spread)
-            for level in range(len(wanted)):
-                _shared(planes, wanted[level], together, one)
-                found[swap, image, level] = _bits(together)
-    return largest, found
-
-
-@compiled
-def _no_planes(sizes: np.ndarray, words: int) -> np.ndarray:
-    """Bits of the counts of each condition: (condition, bit, word)."""
-    bits = 0
-    while sizes.max() >> bits:
-        bits += 1
-    return np.zeros((sizes.size, bits, words), np.uint64)
-
-
-@compiled
-def _count(masks: np.ndarray, images: np.ndarray, sizes: np.ndarray, planes: np.ndarray) -> None:
-    """Count the networks that have each pixel, 64 pixels at a time: an adder of one bit for each bit of the count."""
-    planes[:] = 0
-    network = 0
-    for condition in range(sizes.size):
-        for added in range(sizes[condition]):
-            rest = masks[network, images[network]].copy()
-            bit = 0
-            while (added + 1) >> bit:
-                plane = planes[condition, bit]
-                for word in range(rest.size):
-                    carry = plane[word] & rest[word]
-                    plane[word] ^= rest[word]
-                    rest[word] = carry
-                bit += 1
-            network += 1
-
-
-@compiled
-def _shared(planes: np.ndarray, wanted: np.ndarray, together: np.ndarray, one: np.ndarray) -> None:
-    """Which pixels at least `wanted` networks of each condition have."""
-    _at_least(planes[0], wanted[0], together)
-    for condition in range(1, len(wanted)):
-        _at_least(planes[condition], wanted[condition], one)
-        together &= one
-
-
-@compiled
-def _at_least(planes: np.ndarray, count: int, out: np.ndarray) -> None:
-    """Compare counts with a number, from the highest bit down."""
-    equal = np.full(out.size, ~np.uint64(0))
-    out[:] = 0
-    for bit in range(len(planes) - 1, -1, -1):
-        plane = planes[bit]
-        if (count >> bit) & 1:
-            for word in range(out.size):
-                equal[word] &= plane[word]
-        else:
-            for word in range(out.size):
-                out[word] |= equal[word] & plane[word]
-                equal[word] &= ~plane[word]
-    out |= equal
-
-
-@compiled
-def _bits(words: np.ndarray) -> np.int64:
-    total = np.uint64(0)
-    for word in words:
-        total += _popcount(word)  # type: ignore[call-arg]
-    return np.int64(total)
-
-
-@compiled
-def _largest_z(
-    planes: np.ndarray, mean: np.ndarray, spread: np.ndarray, low_mean: np.ndarray, low_spread: np.ndarray
-) -> float:
-    """Pixels are looked at one by one only in words whose highest count could still be the largest."""
-    best = -np.inf
-    for word in range(planes.shape[1]):
-        if max(_highest(planes, word) - low_mean[word], 0.0) / low_spread[word] <= best:
-            continue
-        for pixel in range(64 * word, min(64 * word + 64, mean.size)):
-            best = max(best, (_count_of(planes, word, pixel) - mean[pixel]) / spread[pixel])
-    return best
-
-
-@compiled
-def _highest(planes: np.ndarray, word: int) -> int:
-    """The highest count of the 64 pixels of a word."""
-    left, highest = ~np.uint64(0), 0
-    for bit in range(len(planes) - 1, -1, -1):
-        those = left & planes[bit, word]
-        if those:
-            left = those
-            highest += 1 << bit
-    return highest
-
-
-@compiled
-def _count_of(planes: np.ndarray, word: int, pixel: int) -> int:
-    count = 0
-    for bit in range(len(planes)):
-        count += np.int64((planes[bit, word] >> np.uint64(pixel - 64 * word)) & np.uint64(1)) << bit
-    return count
+    return reduce(values, np.arange(0, values.size, bits.WORD))
 
 
 def counts(masks: np.ndarray, sizes: np.ndarray, pixels: int) -> np.ndarray:
@@ -290,7 +144,7 @@ def counts(masks: np.ndarray, sizes: np.ndarray, pixels: int) -> np.ndarray:
     out = np.zeros((len(sizes), masks.shape[1], pixels), np.uint16)
     for condition, (end, size) in enumerate(zip(ends, sizes, strict=True)):
         for network in range(end - size, end):
-            out[condition] += unpack(masks[network], pixels)
+            np.add(out[condition], bits.unpack(masks[network], pixels), out=out[condition])
     return out
 
 
@@ -313,7 +167,7 @@ def agreement_with_others(masks: np.ndarray, sizes: np.ndarray, pixels: int) -> 
 
     Examples
     --------
-    >>> masks = pack(np.array([[[1, 1, 0, 0]], [[1, 0, 1, 0]], [[1, 0, 1, 0]]], bool))
+    >>> masks = bits.pack(np.array([[[1, 1, 0, 0]], [[1, 0, 1, 0]], [[1, 0, 1, 0]]], bool))
     >>> agreement_with_others(masks, np.array([3]), 4)[:, 0, 0].tolist()
     [0.5, 0.75, 0.75]
     """
@@ -326,15 +180,15 @@ def _agreement(masks: np.ndarray, count: np.ndarray, sizes: np.ndarray, pixels: 
     condition = int(np.searchsorted(np.cumsum(sizes), network, side="right"))
     others = sizes - (np.arange(len(sizes)) == condition)
     whole = int(np.lcm.reduce(others[others > 0]))  # whole numbers: sums are exact, in any order
-    exact = np.float32 if whole * len(sizes) * pixels < 2**24 else np.float64
-    own = unpack(masks[network], pixels)
+    exact: type[Any] = np.float32 if whole * len(sizes) * pixels < 2**24 else np.float64
+    own = bits.unpack(masks[network], pixels)
     products = np.zeros((masks.shape[1],) * 2)
     for start in range(0, pixels, _PIXELS):
         part = own[:, start : start + _PIXELS].astype(exact)
         consensus = np.zeros_like(part)
         for c in np.flatnonzero(others):
             shared = count[c, :, start : start + _PIXELS]
-            consensus += (whole // others[c]) * (shared - part if c == condition else shared)
+            consensus += exact(whole // others[c]) * (shared - part if c == condition else shared)
         products += part @ consensus.T
     return products / (whole * np.count_nonzero(others) * own.sum(axis=1, dtype=float)[:, np.newaxis])
 
@@ -346,47 +200,9 @@ def leave_one_out(masks: np.ndarray, sizes: np.ndarray, images: Sequence[int] | 
     -------
     both, either : ndarray of int, (consensus, network, image)
     """
-    task = partial(_left_out, masks, np.asarray(sizes), needed(sizes), needed(np.maximum(np.asarray(sizes) - 1, 0)))
+    task = partial(bits.left_out, masks, np.asarray(sizes), needed(sizes), needed(np.maximum(np.asarray(sizes) - 1, 0)))
     parts = in_parallel(task, np.array_split(np.asarray(images, np.int64), max(1, len(images) // _SWAPS)))
     return np.concatenate([p[0] for p in parts], axis=2), np.concatenate([p[1] for p in parts], axis=2)
-
-
-@compiled
-def _left_out(
-    masks: np.ndarray, sizes: np.ndarray, wanted: np.ndarray, fewer: np.ndarray, images: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    both = np.zeros((len(wanted), len(masks), images.size), np.int64)
-    either, planes = np.zeros_like(both), _no_planes(sizes, masks.shape[2])
-    whole, rest, one = np.empty((3, masks.shape[2]), np.uint64)
-    for at in range(images.size):
-        _count(masks, np.full(len(masks), images[at]), sizes, planes)
-        for level in range(len(wanted)):
-            _shared(planes, wanted[level], whole, one)
-            for network in range(len(masks)):
-                mask = masks[network, images[at]]
-                _shared_without(planes, sizes, wanted[level], fewer[level], network, mask, rest)
-                both[level, network, at] = _bits(whole & rest)
-                either[level, network, at] = _bits(whole | rest)
-    return both, either
-
-
-@compiled
-def _shared_without(
-    planes: np.ndarray, sizes: np.ndarray, wanted: np.ndarray, fewer: np.ndarray, network: int, mask: np.ndarray, out: np.ndarray
-) -> None:  # fmt: skip
-    one, more = np.empty(out.size, np.uint64), np.empty(out.size, np.uint64)
-    out[:] = ~np.uint64(0)
-    first = 0
-    for condition in range(sizes.size):
-        if first <= network < first + sizes[condition]:
-            if sizes[condition] > 1:  # a condition of this network alone goes with it
-                _at_least(planes[condition], fewer[condition], one)
-                _at_least(planes[condition], fewer[condition] + 1, more)
-                out &= more | (one & ~mask)
-        else:
-            _at_least(planes[condition], wanted[condition], one)
-            out &= one
-        first += sizes[condition]
 
 
 def condition_overlap(masks: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -396,7 +212,7 @@ def condition_overlap(masks: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     -------
     ndarray of int, (consensus, condition, image of that condition, image of the others)
     """
-    task = partial(_condition_sets, masks, np.asarray(sizes))
+    task = partial(bits.condition_sets, masks, np.asarray(sizes))
     sets = np.stack(in_parallel(task, list(needed(sizes))))
     others = np.full_like(sets, ~np.uint64(0))
     for condition in range(len(sizes)):
@@ -406,28 +222,8 @@ def condition_overlap(masks: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return np.stack(in_parallel(_overlaps_of, pairs)).reshape(*sets.shape[:3], sets.shape[2])
 
 
-@compiled
-def _condition_sets(masks: np.ndarray, sizes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    planes = _no_planes(sizes, masks.shape[2])
-    sets = np.empty((sizes.size, masks.shape[1], masks.shape[2]), np.uint64)
-    for image in range(masks.shape[1]):
-        _count(masks, np.full(len(masks), image), sizes, planes)
-        for condition in range(sizes.size):
-            _at_least(planes[condition], wanted[condition], sets[condition, image])
-    return sets
-
-
 def _overlaps_of(pair: tuple[np.ndarray, np.ndarray]) -> Any:
-    return _overlaps(*pair)
-
-
-@compiled
-def _overlaps(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    out = np.empty((len(left), len(right)), np.int64)
-    for one in range(len(left)):
-        for other in range(len(right)):
-            out[one, other] = _bits(left[one] & right[other])
-    return out
+    return bits.overlaps(*pair)
 
 
 def share_by_chance(wanted: np.ndarray, sizes: np.ndarray, rate: np.ndarray) -> np.ndarray:
@@ -450,7 +246,9 @@ def share_by_chance(wanted: np.ndarray, sizes: np.ndarray, rate: np.ndarray) -> 
     array([0.0625, 0.0625, 0.0625])
     """
     rate = np.asarray(rate, float)
-    return np.array([np.prod([stats.binom.sf(k - 1, n, rate) for k, n in zip(row, sizes, strict=True)], axis=0) for row in wanted])
+    return np.array(
+        [np.prod([stats.binom.sf(k - 1, n, rate) for k, n in zip(row, sizes, strict=True)], axis=0) for row in wanted]
+    )
 
 
 def prevalence(k: int, n: int, alpha: float = 0.05, level: float = 0.95) -> tuple[float, float]:

@@ -6,10 +6,9 @@ every pixel, once for the swaps. The pixels themselves are read again where they
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -23,63 +22,32 @@ from scipy import stats
 from relstats import schema, shards, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats import consensus as cores
-from relstats.stats import inference
+from relstats.stats import inference, topmasks
 from relstats.stats.consensus import CONSENSUS
-from relstats.stats.maps import RANKINGS, mask_shortfall, top_count, top_fraction
-from relstats.stats.scores import image_labels, name_cells, network_table
+from relstats.stats.maps import RANKINGS, top_count
+from relstats.stats.topmasks import Maps, Survey
 
 REFERENCE = ("image-swap permutation with the maximum over pixels (Westfall & Young 1993; exact as a group of permutations, Hemerik & "
              "Goeman 2018, doi:10.1007/s11749-017-0571-1; p-values after Phipson & Smyth 2010)")  # fmt: skip
-#: Images that swap maps among each other; their masks are in memory.
-GROUP = 256
-_FINE, _NAN, _INFINITE, _FLAT = range(4)
-
-
-@dataclass(frozen=True)
-class _Maps:
-    """The maps of a study as they are read: array (model, seed, image, y, x), and the networks ordered by condition."""
-
-    array: xr.DataArray
-    cells: list[tuple[int, ...]]
-    networks: pd.DataFrame
-    labels: list[str]
-    fraction: float
-    ranking: str
-
-    @property
-    def sizes(self) -> np.ndarray:
-        return self.networks.groupby("condition", sort=False).size().to_numpy()
-
-    @property
-    def pixels(self) -> int:
-        return self.array.sizes["y"] * self.array.sizes["x"]
-
-
-@dataclass(frozen=True)
-class _Survey:
-    """What a first pass over all images finds: the state of each map (network, image), and on whole images, what is masked."""
-
-    state: np.ndarray
-    inclusion: np.ndarray
-    short: int
 
 
 @dataclass(frozen=True)
 class _Group:
     """What images that swap maps give; `positions` are theirs. Arrays by swap have the images themselves first."""
 
-    positions: np.ndarray
-    largest: np.ndarray
-    pixels: np.ndarray
+    positions: np.ndarray  # (image,)
+    largest: np.ndarray  # z, (image,)
+    pixels: np.ndarray  # of the shared sets, (image, consensus)
     p_largest: np.ndarray
     p_pixels: np.ndarray
-    critical: np.ndarray
-    swapped: np.ndarray
-    kept: np.ndarray
-    most: tuple[np.ndarray, np.ndarray]
-    total: np.ndarray
-    agreement: np.ndarray
-    conditions: np.ndarray
+    critical: np.ndarray  # z, (image,)
+    swapped: np.ndarray  # mean of pixels over swaps, (image, consensus)
+    kept: np.ndarray  # intersection over union without a network, (image, consensus, network)
+    most_z: np.ndarray  # over images, (swap,)
+    most: np.ndarray  # of pixels over images, (swap, consensus)
+    total: np.ndarray  # of pixels over images, (swap, consensus)
+    agreement: np.ndarray  # sum over images, (swap, network)
+    conditions: np.ndarray  # of pixels over images, (swap, consensus, condition)
 
 
 def shared(
@@ -170,18 +138,22 @@ def shared(
     ([0.001, 0.001, 0.001], 20)
     """
     alpha = _check_options(ranking, consensus, nan, level, n_resamples)
-    maps = _maps_of(_relevance(study), fraction, ranking, across)
-    maps, survey, dead = _without_dead(maps, nan)
-    kept = np.flatnonzero((survey.state == _FINE).all(axis=0))
+    maps = topmasks.maps_of(topmasks.relevance_group(study), fraction, ranking, across)
+    maps, survey, dead = topmasks.without_dead(maps, nan)
+    kept = np.flatnonzero((survey.state == topmasks.FINE).all(axis=0))
     _require_enough(maps, survey, kept, across)
     smallest = _smallest_p(maps, kept, n_resamples, alpha)
     expected = cores.layout(survey.inclusion / len(kept))
     found = _swapped(maps, kept, expected, n_resamples, alpha, int(rng.integers(2**63)))
-    result = _by_consensus(maps, found, level).merge(_by_image(maps, found, kept)).merge(_by_network(maps, found, alpha, level))
+    result = (
+        _by_consensus(maps, found, level)
+        .merge(_by_image(maps, found, kept))
+        .merge(_by_network(maps, found, alpha, level))
+    )
     if across:
         result = result.merge(_by_condition(maps, found))
     if baseline is not None:
-        result = _with_baseline(result, maps, kept, _relevance(baseline))
+        result = _with_baseline(result, maps, kept, topmasks.relevance_group(baseline))
     result = result.merge(_pixels(maps, kept, expected, result, consensus))
     parameters = {"fraction": fraction, "across": list(across), "ranking": ranking, "core_consensus": consensus, "level": level,
                   "n_resamples": n_resamples, "nan": nan, "min_p": smallest}  # fmt: skip
@@ -190,7 +162,11 @@ def shared(
 
 def _check_options(ranking: str, consensus: str, nan: str, level: float, n_resamples: int) -> Fraction:
     """The level of tests, exactly: shares of whole numbers of swaps depend on it."""
-    for what, value, known in (("ranking", ranking, RANKINGS), ("consensus", consensus, CONSENSUS), ("nan", nan, ("raise", "omit"))):
+    for what, value, known in (
+        ("ranking", ranking, RANKINGS),
+        ("consensus", consensus, CONSENSUS),
+        ("nan", nan, ("raise", "omit")),
+    ):
         if value not in known:
             raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
     if not 0 < level < 1:
@@ -202,98 +178,11 @@ def _check_options(ranking: str, consensus: str, nan: str, level: float, n_resam
     return alpha
 
 
-def _relevance(study: xr.DataTree | xr.Dataset) -> xr.Dataset:
-    if isinstance(study, xr.DataTree):
-        if "relevance" not in study.children:
-            raise UsageError(f"shared pixels need /relevance; this study has {', '.join(study.children) or 'nothing'}. Add the maps")
-        store.require_complete(study, "relevance")
-        study = study["relevance"].to_dataset()
-    problems = schema.check_group(study, "relevance")
-    if problems:
-        raise InvalidData("; ".join(str(problem) for problem in problems))
-    return study
-
-
-def _maps_of(dataset: xr.Dataset, fraction: float, ranking: str, across: Sequence[str]) -> _Maps:
-    table = network_table(dataset)
-    axes = [c for c in table if c not in ("model", "seed", "cell")]
-    unknown = [axis for axis in across if axis not in axes]
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], axes, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise UsageError(f"no axis {unknown[0]!r}: models have {', '.join(axes) or 'no labels'}.{hint} Name one in across")
-    table["condition"] = table[list(across)].agg(" ".join, axis=1) if len(across) else "all networks"
-    table = table.sort_values(["condition", "model", "seed"], ignore_index=True)
-    array = dataset["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
-    top_count(fraction, array.sizes["y"] * array.sizes["x"])
-    labels = image_labels(dataset)
-    return _Maps(array, list(table.pop("cell")), table, labels, fraction, ranking)
-
-
-def _read(maps: _Maps, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Packed masks (network, image, word) and states (network, image) at some positions, and pixels that masks lack."""
-    order = np.argsort(positions)
-    steps = np.diff(positions[order])
-    if len(positions) > 1 and (steps == steps[0]).all():  # a slice is read faster than a list
-        index: Any = slice(positions[order[0]], positions[order[-1]] + 1, steps[0])
-    else:
-        index = positions[order]
-    task = functools.partial(_mask_block, maps.fraction, maps.ranking)
-    blocks = shards.over_images(maps.array.isel(image=index), maps.cells, task)
-    masks, state = (np.concatenate([block[k] for block in blocks], axis=1) for k in (0, 1))
-    back = np.argsort(order)
-    return masks[:, back], state[:, back], sum(block[2] for block in blocks)
-
-
-def _mask_block(fraction: float, ranking: str, block: np.ndarray, images: slice) -> tuple[np.ndarray, np.ndarray, int]:
-    values = block.reshape(*block.shape[:2], -1)
-    low, high = values.min(axis=-1), values.max(axis=-1)
-    masks = top_fraction(values, fraction, ranking)
-    state = np.where((low == high) | ~masks.any(axis=-1), _FLAT, _FINE).astype(np.int8)
-    state[np.isnan(low)] = _NAN
-    state[np.isinf(low) | np.isinf(high)] = _INFINITE
-    masks[state != _FINE] = False
-    short = mask_shortfall(masks[np.newaxis], (fraction,))[0][state == _FINE]
-    return cores.pack(masks), state, int(np.count_nonzero(short))
-
-
-def _survey(maps: _Maps) -> _Survey:
-    state = np.empty((len(maps.cells), len(maps.labels)), np.int8)
-    inclusion, short = np.zeros((len(maps.cells), maps.pixels), np.int64), 0
-    for start in range(0, len(maps.labels), GROUP):
-        positions = np.arange(start, min(start + GROUP, len(maps.labels)))
-        masks, state[:, positions], lacking = _read(maps, positions)
-        whole = (state[:, positions] == _FINE).all(axis=0)
-        short += lacking
-        for network, mask in enumerate(masks):
-            inclusion[network] += cores.unpack(mask[whole], maps.pixels).sum(axis=0, dtype=np.int64)
-    return _Survey(state, inclusion, short)
-
-
-def _without_dead(maps: _Maps, nan: str) -> tuple[_Maps, _Survey, pd.DataFrame]:
-    """The survey of the networks that have maps; the others apart."""
-    survey = _survey(maps)
-    for value, problem in ((_INFINITE, "infinite"), (_NAN, "NaN")):
-        where = survey.state == value
-        if where.any() and (value == _INFINITE or nan == "raise"):
-            named = "; ".join(name_cells(where, maps.networks, maps.labels)[:3])
-            do = "Compute them in float32" if value == _INFINITE else "Mend them, or leave these images out on purpose with --nan omit"
-            raise InvalidData(f"/relevance/relevance: {problem} in {np.count_nonzero(where)} map(s) (e.g. {named}): the pixels of such a map "
-                              f"have no order. {do}")  # fmt: skip
-    dead = (survey.state == _FLAT).any(axis=1) & ~(survey.state == _FINE).any(axis=1)
-    left_out = maps.networks[dead]
-    if not dead.any() or dead.all():
-        return maps, survey, left_out
-    alive = np.flatnonzero(~dead)
-    rest = replace(maps, cells=[maps.cells[k] for k in alive], networks=maps.networks.iloc[alive].reset_index(drop=True))
-    return rest, _survey(rest), left_out
-
-
-def _require_enough(maps: _Maps, survey: _Survey, kept: np.ndarray, across: Sequence[str]) -> None:
+def _require_enough(maps: Maps, survey: Survey, kept: np.ndarray, across: Sequence[str]) -> None:
     if len(maps.networks) < 2:
         raise ImpossibleAnalysis(f"{len(maps.networks)} network(s): a pixel is shared by two or more. Add networks")
     if len(kept) < 2:
-        nans, flat = ((survey.state == value).any(axis=0).sum() for value in (_NAN, _FLAT))
+        nans, flat = ((survey.state == value).any(axis=0).sum() for value in (topmasks.NAN, topmasks.FLAT))
         raise ImpossibleAnalysis(f"{len(kept)} of {len(maps.labels)} image(s) with a map of every network ({nans} with NaN, {flat} with an "
                                  f"all-zero or constant map): chance is known from other images. Add images")  # fmt: skip
     if across and len(maps.sizes) < 2:
@@ -301,16 +190,9 @@ def _require_enough(maps: _Maps, survey: _Survey, kept: np.ndarray, across: Sequ
                                  f"more levels. Leave --across out")  # fmt: skip
 
 
-def _groups(maps: _Maps, kept: np.ndarray) -> list[np.ndarray]:
-    """Positions of images that swap maps. In the order of their labels, as results must not depend on the order in a study."""
-    order = kept[np.argsort(np.array(maps.labels, dtype=object)[kept])]
-    n = -(-len(order) // GROUP)
-    return [order[k::n] for k in range(n)]
-
-
-def _smallest_p(maps: _Maps, kept: np.ndarray, n_resamples: int, alpha: Fraction) -> float:
+def _smallest_p(maps: Maps, kept: np.ndarray, n_resamples: int, alpha: Fraction) -> float:
     """Of one image: as many tuples of images as there are, or swaps. Of one network: as many orders of the images."""
-    images = min(len(group) for group in _groups(maps, kept))
+    images = min(len(group) for group in topmasks.groups(maps, kept))
     orders = float(np.prod(np.arange(1.0, min(images, 20) + 1)))
     smallest = max(1 / (n_resamples + 1), float(images) ** -len(maps.networks), 1 / orders)
     if smallest > alpha:
@@ -320,10 +202,10 @@ def _smallest_p(maps: _Maps, kept: np.ndarray, n_resamples: int, alpha: Fraction
 
 
 def _swapped(
-    maps: _Maps, kept: np.ndarray, expected: cores.Layout, n_resamples: int, alpha: Fraction, entropy: int
+    maps: Maps, kept: np.ndarray, expected: cores.Layout, n_resamples: int, alpha: Fraction, entropy: int
 ) -> _Group:
     def each() -> Iterator[_Group]:
-        for number, positions in enumerate(_groups(maps, kept)):
+        for number, positions in enumerate(topmasks.groups(maps, kept)):
             rng = np.random.default_rng([entropy, number])
             yield _group(maps, positions, expected, n_resamples, alpha, rng)
 
@@ -331,18 +213,18 @@ def _swapped(
 
 
 def _group(
-    maps: _Maps, positions: np.ndarray, expected: cores.Layout, n_resamples: int, alpha: Fraction, rng: np.random.Generator
+    maps: Maps, positions: np.ndarray, expected: cores.Layout, n_resamples: int, alpha: Fraction, rng: np.random.Generator
 ) -> _Group:  # fmt: skip
-    masks, _, _ = _read(maps, positions)
+    masks, _, _ = topmasks.read(maps, positions)
     donors = cores.swaps(n_resamples, len(masks), len(positions), rng)
     largest, pixels = cores.swap_statistics(masks, donors, maps.sizes, expected)
     agreement = cores.agreement_with_others(masks, maps.sizes, maps.pixels)
     both, either = cores.leave_one_out(masks, maps.sizes, range(len(positions)))
     kept = np.divide(both, either, out=np.full(both.shape, np.nan), where=either > 0)
     return _Group(
-        positions, largest[0], pixels[0], *(_share_as_large(values) for values in (largest, pixels)),
-        _critical(largest, alpha), pixels[1:].mean(axis=0), kept, (largest.max(axis=1), pixels.max(axis=1)),
-        pixels.sum(axis=1), _along(agreement, donors), _swapped_conditions(masks, maps.sizes, donors),
+        positions, largest[0], pixels[0], _share_as_large(largest), _share_as_large(pixels), _critical(largest, alpha),
+        pixels[1:].mean(axis=0), np.moveaxis(kept, 2, 0), largest.max(axis=1), pixels.max(axis=1), pixels.sum(axis=1),
+        _along(agreement, donors), _swapped_conditions(masks, maps.sizes, donors),
     )  # fmt: skip
 
 
@@ -372,22 +254,26 @@ def _swapped_conditions(masks: np.ndarray, sizes: np.ndarray, donors: np.ndarray
     return np.stack([_along(each, donors[:, first]) for each in overlap], axis=1)
 
 
+_APART = ("positions", "largest", "pixels", "p_largest", "p_pixels", "critical", "swapped", "kept")
+_SUMS = ("total", "agreement", "conditions")
+
+
 def _merge(a: _Group, b: _Group) -> _Group:
-    apart = {name: np.concatenate([getattr(a, name), getattr(b, name)]) for name in
-             ("positions", "largest", "pixels", "p_largest", "p_pixels", "critical", "swapped")}  # fmt: skip
-    sums = {name: getattr(a, name) + getattr(b, name) for name in ("total", "agreement", "conditions")}
-    most = np.maximum(a.most[0], b.most[0]), np.maximum(a.most[1], b.most[1])
-    return _Group(**apart, **sums, most=most, kept=np.concatenate([a.kept, b.kept], axis=2))
+    joined = {name: np.concatenate([getattr(a, name), getattr(b, name)]) for name in _APART}
+    joined |= {name: getattr(a, name) + getattr(b, name) for name in _SUMS}
+    return _Group(**joined, most_z=np.maximum(a.most_z, b.most_z), most=np.maximum(a.most, b.most))
 
 
-def _by_consensus(maps: _Maps, found: _Group, level: float) -> xr.Dataset:
+def _by_consensus(maps: Maps, found: _Group, level: float) -> xr.Dataset:
     size = found.pixels / maps.pixels
     n, mean = len(size), size.mean(axis=0)
     half = stats.t.ppf((1 + level) / 2, n - 1) * size.std(axis=0, ddof=1) / np.sqrt(n)
-    wanted, rate = cores.needed(maps.sizes), top_count(maps.fraction, maps.pixels) / maps.pixels
-    expected = np.stack([cores.share_by_chance(wanted, maps.sizes, rate), found.swapped.mean(axis=0) / maps.pixels], axis=1)
+    wanted, rate = cores.needed(maps.sizes), np.array(top_count(maps.fraction, maps.pixels) / maps.pixels)
+    expected = np.stack(
+        [cores.share_by_chance(wanted, maps.sizes, rate), found.swapped.mean(axis=0) / maps.pixels], axis=1
+    )
     p = _share_as_large(found.total)
-    conditions = maps.networks["condition"].drop_duplicates().to_numpy(dtype=object)
+    conditions = maps.networks["condition"].to_numpy(dtype=object)[np.unique(maps.codes, return_index=True)[1]]
     return xr.Dataset(
         {"estimate": ("consensus", mean), "ci": (("consensus", "bound"), np.stack([mean - half, mean + half], axis=1)),
          "expected": (("consensus", "null"), expected), "p_value": ("consensus", p), "p_adjusted": ("consensus", inference.holm(p)),
@@ -401,15 +287,15 @@ def _text(words: Sequence[str]) -> np.ndarray:
     return np.array(words, dtype=object)
 
 
-def _by_image(maps: _Maps, found: _Group, kept: np.ndarray) -> xr.Dataset:
+def _by_image(maps: Maps, found: _Group, kept: np.ndarray) -> xr.Dataset:
     back = np.argsort(found.positions)  # the order of the study
-    family_z = _family_p(found.most[0], found.largest)
-    family = np.stack([_family_p(most, seen) for most, seen in zip(found.most[1].T, found.pixels.T, strict=True)], axis=1)
+    family_z = _family_p(found.most_z, found.largest)
+    family = np.stack([_family_p(most, seen) for most, seen in zip(found.most.T, found.pixels.T, strict=True)], axis=1)
     of_image = {"max_z": found.largest, "p_max_z": found.p_largest, "p_max_z_family": family_z,
                 "p_max_z_bh": stats.false_discovery_control(found.p_largest), "critical_z": found.critical}  # fmt: skip
     of_core = {"core_size": found.pixels / maps.pixels, "core_size_swapped": found.swapped / maps.pixels, "p_core": found.p_pixels,
                "p_core_family": family, "p_core_bh": stats.false_discovery_control(found.p_pixels, axis=0)}  # fmt: skip
-    values = {name: ("image", v[back]) for name, v in of_image.items()}
+    values: dict[str, Any] = {name: ("image", v[back]) for name, v in of_image.items()}
     values |= {name: (("consensus", "image"), v[back].T) for name, v in of_core.items()}
     return xr.Dataset(values, coords={"image": _text([maps.labels[k] for k in kept])})
 
@@ -419,12 +305,12 @@ def _family_p(most: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return (most.size - np.searchsorted(np.sort(most), seen)) / most.size
 
 
-def _by_network(maps: _Maps, found: _Group, alpha: Fraction, level: float) -> xr.Dataset:
+def _by_network(maps: Maps, found: _Group, alpha: Fraction, level: float) -> xr.Dataset:
     n, p = len(found.positions), _share_as_large(found.agreement)
     sharing = int((p <= alpha).sum())
     prevalence, lower = cores.prevalence(sharing, len(p), float(alpha), level)
-    known = ~np.isnan(found.kept)
-    stability = np.divide(np.nansum(found.kept, axis=2), known.sum(axis=2), out=np.full(found.kept.shape[:2], np.nan), where=known.any(axis=2))
+    known = (~np.isnan(found.kept)).sum(axis=0)
+    stability = np.divide(np.nansum(found.kept, axis=0), known, out=np.full(known.shape, np.nan), where=known > 0)
     labels = {f"network_{c}": ("network", maps.networks[c].to_numpy(dtype=object)) for c in maps.networks}
     return xr.Dataset(
         {"agreement": ("network", found.agreement[0] / n), "agreement_swapped": ("network", found.agreement[1:].mean(axis=0) / n),
@@ -433,14 +319,16 @@ def _by_network(maps: _Maps, found: _Group, alpha: Fraction, level: float) -> xr
     )  # fmt: skip
 
 
-def _by_condition(maps: _Maps, found: _Group) -> xr.Dataset:
+def _by_condition(maps: Maps, found: _Group) -> xr.Dataset:
     p = _share_as_large(found.conditions)
-    return xr.Dataset({"p_condition": (("consensus", "condition"), p), "p_every_condition": ("consensus", p.max(axis=1))})
+    return xr.Dataset(
+        {"p_condition": (("consensus", "condition"), p), "p_every_condition": ("consensus", p.max(axis=1))}
+    )
 
 
-def _with_baseline(result: xr.Dataset, maps: _Maps, kept: np.ndarray, dataset: xr.Dataset) -> xr.Dataset:
+def _with_baseline(result: xr.Dataset, maps: Maps, kept: np.ndarray, dataset: xr.Dataset) -> xr.Dataset:
     """Expected size if each network drew its pixels at the rate at which networks of the baseline have them, image by image."""
-    other = _maps_of(dataset, maps.fraction, maps.ranking, ())
+    other = topmasks.maps_of(dataset, maps.fraction, maps.ranking, ())
     problems = schema.disagreement(set(maps.labels), set(other.labels), "the study", "the baseline")
     if problems:
         raise InvalidData(str(problems[0]))
@@ -464,16 +352,16 @@ def _with_baseline(result: xr.Dataset, maps: _Maps, kept: np.ndarray, dataset: x
 
 
 def _baseline_block(fraction: float, ranking: str, table: np.ndarray, block: np.ndarray, images: slice) -> np.ndarray:
-    words, state, _ = _mask_block(fraction, ranking, block, images)
+    words, state, _ = topmasks.mask_block(fraction, ranking, block, images)
     pixels = block.shape[-2] * block.shape[-1]
     count = cores.counts(words, np.array([len(words)]), pixels)[0]
     frequency = np.stack([np.bincount(each, minlength=table.shape[1]) for each in count], axis=1)
     size = table @ frequency / pixels
-    size[:, (state != _FINE).any(axis=0)] = np.nan
+    size[:, (state != topmasks.FINE).any(axis=0)] = np.nan
     return size
 
 
-def _pixels(maps: _Maps, kept: np.ndarray, expected: cores.Layout, result: xr.Dataset, consensus: str) -> xr.Dataset:
+def _pixels(maps: Maps, kept: np.ndarray, expected: cores.Layout, result: xr.Dataset, consensus: str) -> xr.Dataset:
     """The maps of the result, lazily: a block of images is read when it is asked for."""
     shape = maps.array.shape[-2:]
     wanted = cores.needed(maps.sizes)[CONSENSUS.index(consensus)]
@@ -482,22 +370,31 @@ def _pixels(maps: _Maps, kept: np.ndarray, expected: cores.Layout, result: xr.Da
     dtypes = (np.uint8 if len(maps.cells) < 2**8 else np.uint16, bool, bool)
     for start in range(0, len(kept), step):
         positions, critical = kept[start : start + step], result["critical_z"].values[start : start + step]
-        made = dask.delayed(functools.partial(_pixel_block, maps, expected, wanted, positions, critical, dtypes[0]), pure=False)()
+        made = dask.delayed(
+            functools.partial(_pixel_block, maps, expected, wanted, positions, critical, dtypes[0]), pure=False
+        )()
         for part, k, dtype in zip(parts, range(3), dtypes, strict=True):
             part.append(dask.array.from_delayed(made[k], (len(positions), *shape), dtype))
     values = [(("image", "y", "x"), dask.array.concatenate(part)) for part in parts]
-    layout = {"expected_count": (("y", "x"), expected.mean.reshape(shape)), "spread": (("y", "x"), expected.spread.reshape(shape))}
+    layout = {
+        "expected_count": (("y", "x"), expected.mean.reshape(shape)),
+        "spread": (("y", "x"), expected.spread.reshape(shape)),
+    }
     attrs = {"fraction": maps.fraction, "ranking": maps.ranking, "consensus": consensus}
     pixels = xr.Dataset({**dict(zip(("count", "core", "beyond_chance"), values, strict=True)), **layout})
-    pixels["core"].attrs = attrs | {"about": "pixels among the top fraction of as many networks as n_needed, in every condition"}
-    pixels["beyond_chance"].attrs = attrs | {"about": "pixels with z above critical_z: family-wise over the pixels of an image"}
+    pixels["core"].attrs = attrs | {
+        "about": "pixels among the top fraction of as many networks as n_needed, in every condition"
+    }
+    pixels["beyond_chance"].attrs = attrs | {
+        "about": "pixels with z above critical_z: family-wise over the pixels of an image"
+    }
     return pixels
 
 
 def _pixel_block(
-    maps: _Maps, expected: cores.Layout, wanted: np.ndarray, positions: np.ndarray, critical: np.ndarray, dtype: type
+    maps: Maps, expected: cores.Layout, wanted: np.ndarray, positions: np.ndarray, critical: np.ndarray, dtype: type
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    masks, _, _ = _read(maps, positions)
+    masks, _, _ = topmasks.read(maps, positions)
     count = cores.counts(masks, maps.sizes, maps.pixels)
     core = (count >= wanted[:, np.newaxis, np.newaxis]).all(axis=0)
     total = count.sum(axis=0)
@@ -506,8 +403,10 @@ def _pixel_block(
     return total.astype(dtype).reshape(shape), core.reshape(shape), beyond.reshape(shape)
 
 
-def _described(result: xr.Dataset, maps: _Maps, survey: _Survey, dead: pd.DataFrame, parameters: dict[str, Any]) -> xr.Dataset:
-    nans, flat = (int((survey.state == value).any(axis=0).sum()) for value in (_NAN, _FLAT))
+def _described(
+    result: xr.Dataset, maps: Maps, survey: Survey, dead: pd.DataFrame, parameters: dict[str, Any]
+) -> xr.Dataset:
+    nans, flat = (int((survey.state == value).any(axis=0).sum()) for value in (topmasks.NAN, topmasks.FLAT))
     n, images = len(maps.networks), int(result["n_images"])
     named = ", ".join(f"{model} seed {seed}" for model, seed in dead[["model", "seed"]].to_numpy()[:3])
     notes = [text for count, text in (
@@ -525,9 +424,9 @@ def _described(result: xr.Dataset, maps: _Maps, survey: _Survey, dead: pd.DataFr
     )  # fmt: skip
 
 
-def _method(maps: _Maps, images: int, parameters: dict[str, Any]) -> str:
+def _method(maps: Maps, images: int, parameters: dict[str, Any]) -> str:
     across = f" in each condition ({' x '.join(parameters['across'])})" if parameters["across"] else ""
-    groups = f", among groups of at most {GROUP} images" if images > GROUP else ""
+    groups = f", among groups of at most {topmasks.GROUP} images" if images > topmasks.GROUP else ""
     return (f"On each of {images} images, the pixels among the top {100 * maps.fraction:g} % of the relevance ({maps.ranking}) of {len(maps.networks)} "
             f"networks were counted; the core set has the pixels of all, of 90 %, or of more than half of the networks{across}. Chance is "
             f"that of maps that do not depend on the image: {parameters['n_resamples']} times, each network's maps were permuted over images on "
