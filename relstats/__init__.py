@@ -21,6 +21,7 @@ _HOMES = {
     "Planted": "relstats.stats.planted",
     "compare": "relstats.stats.generalize",
     "similarity": "relstats.stats.similarity",
+    "shared": "relstats.stats.shared",
     "add_regions": "relstats.masks",
     "regions_dataset": "relstats.masks",
     "regions": "relstats.stats.regions",

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from relstats import __version__, cli_maps
+from relstats import __version__, cli_maps, cli_shared
 from relstats.errors import RelstatsError, UsageError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ _SEVERAL = {
     "power": {"--networks", "--images"},
     "compare": {"--within", "--pool", "--fraction"},
     "simulate": {"--seeds", "--fraction"},
+    "shared": {"--across"},
     "regions": {"--within", "--pool", "--names"},
 }
 
@@ -367,6 +368,7 @@ def _worker(text: str) -> tuple[int, int]:
 
 
 app.add_typer(cli_maps.regions, name="regions")
+app.command()(cli_shared.shared)
 
 
 def _spread(arguments: Sequence[str]) -> list[str]:

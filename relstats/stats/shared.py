@@ -147,7 +147,7 @@ def shared(
     found = _swapped(maps, kept, expected, n_resamples, alpha, int(rng.integers(2**63)))
     result = (
         _by_consensus(maps, found, level)
-        .merge(_by_image(maps, found, kept))
+        .merge(_by_image(maps, found, kept, alpha))
         .merge(_by_network(maps, found, alpha, level))
     )
     if across:
@@ -195,7 +195,7 @@ def _smallest_p(maps: Maps, kept: np.ndarray, n_resamples: int, alpha: Fraction)
     images = min(len(group) for group in topmasks.groups(maps, kept))
     orders = float(np.prod(np.arange(1.0, min(images, 20) + 1)))
     smallest = max(1 / (n_resamples + 1), float(images) ** -len(maps.networks), 1 / orders)
-    if smallest > alpha:
+    if smallest > float(alpha):
         raise ImpossibleAnalysis(f"with {len(maps.networks)} networks and {len(kept)} images no p can be below {smallest:.3g}, so nothing could be "
                                  f"significant at {float(alpha):g}. Add images")  # fmt: skip
     return smallest
@@ -287,7 +287,7 @@ def _text(words: Sequence[str]) -> np.ndarray:
     return np.array(words, dtype=object)
 
 
-def _by_image(maps: Maps, found: _Group, kept: np.ndarray) -> xr.Dataset:
+def _by_image(maps: Maps, found: _Group, kept: np.ndarray, alpha: Fraction) -> xr.Dataset:
     back = np.argsort(found.positions)  # the order of the study
     family_z = _family_p(found.most_z, found.largest)
     family = np.stack([_family_p(most, seen) for most, seen in zip(found.most.T, found.pixels.T, strict=True)], axis=1)
@@ -296,6 +296,10 @@ def _by_image(maps: Maps, found: _Group, kept: np.ndarray) -> xr.Dataset:
     of_core = {"core_size": found.pixels / maps.pixels, "core_size_swapped": found.swapped / maps.pixels, "p_core": found.p_pixels,
                "p_core_family": family, "p_core_bh": stats.false_discovery_control(found.p_pixels, axis=0)}  # fmt: skip
     values: dict[str, Any] = {name: ("image", v[back]) for name, v in of_image.items()}
+    values |= {
+        "n_images_beyond": ((), int((found.p_largest <= float(alpha)).sum())),
+        "n_images_beyond_family": ((), int((family_z <= float(alpha)).sum())),
+    }
     values |= {name: (("consensus", "image"), v[back].T) for name, v in of_core.items()}
     return xr.Dataset(values, coords={"image": _text([maps.labels[k] for k in kept])})
 
@@ -307,7 +311,7 @@ def _family_p(most: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 def _by_network(maps: Maps, found: _Group, alpha: Fraction, level: float) -> xr.Dataset:
     n, p = len(found.positions), _share_as_large(found.agreement)
-    sharing = int((p <= alpha).sum())
+    sharing = int((p <= float(alpha)).sum())
     prevalence, lower = cores.prevalence(sharing, len(p), float(alpha), level)
     known = (~np.isnan(found.kept)).sum(axis=0)
     stability = np.divide(np.nansum(found.kept, axis=0), known, out=np.full(known.shape, np.nan), where=known > 0)
