@@ -186,7 +186,8 @@ def compare(
     try:
         _print_comparison(result, json)
     finally:  # also where nobody reads on, as in `| head`
-        store.save_result(path, f"compare_{axis}_{measure}", result)
+        told = [axis, measure, *([score] * (measure == "transfer")), *([normalise] * (normalise != "none"))]
+        store.save_result(path, "_".join(["compare", *told]), result)
 
 
 def _print_comparison(result: Any, json: bool) -> None:

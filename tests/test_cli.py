@@ -149,7 +149,7 @@ def test_compare_prints_a_table_and_saves_the_same_numbers(study):
     assert "inference over" in err
     code, text, err = run("compare", study, "--axis", "pretrain", "--score", "probability", "--seed", 3, "--json")
     printed = json.loads(text)
-    saved = store.open_study(study)["results"]["compare_pretrain_transfer"].to_dataset()
+    saved = store.open_study(study)["results"]["compare_pretrain_transfer_probability"].to_dataset()
     assert code == 0
     assert err == ""
     np.testing.assert_array_equal(printed["variables"]["estimate"]["data"], saved["estimate"].values)
