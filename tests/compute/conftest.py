@@ -93,7 +93,7 @@ def small_study(tmp_path: Path) -> Path:
     return write_study(tmp_path)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_study():
     """Return the function that writes a small study with other sizes or settings."""
     return write_study

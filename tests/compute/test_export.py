@@ -67,19 +67,9 @@ def changed(file, **settings):
 
 
 @pytest.fixture(scope="module")
-def blocks_study(make_study_module):
+def blocks_study(make_study, tmp_path_factory):
     """A study of three blocks a network."""
-    return make_study_module(images=230, batch=30)
-
-
-@pytest.fixture(scope="module")
-def make_study_module(tmp_path_factory):
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("small_study_recipe", Path(__file__).with_name("conftest.py"))
-    recipe = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(recipe)
-    return lambda **options: recipe.write_study(tmp_path_factory.mktemp("study"), **options)
+    return make_study(tmp_path_factory.mktemp("study"), images=230, batch=30)
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +155,16 @@ def test_without_labels_nothing_is_called_correct(small_study, tmp_path):
     study = dataclasses.replace(study, models=(dataclasses.replace(study.models[0], label=""),))
     exported(study, tmp_path / "s.zarr")
     assert np.isnan(relstats.open_study(tmp_path / "s.zarr")["relevance"]["correct"].values).all()  # both seeds exist
+
+
+def test_double_precision(small_study, tmp_path):
+    exported(changed(small_study, dtype="float64"), tmp_path / "d.zarr")
+    exported(small_study, tmp_path / "s.zarr")
+    double, single = (relstats.open_study(tmp_path / name)["relevance"].isel(model=0) for name in ("d.zarr", "s.zarr"))
+    assert (double.attrs["dtype"], double["relevance"].dtype) == ("float64", np.float32)
+    largest = np.abs(single["relevance"]).max(("y", "x"))
+    difference = np.abs(double["relevance"] - single["relevance"]).max(("y", "x")) / largest
+    assert 0 < difference.max() < 2e-3  # what float32 costs
 
 
 def test_pixels_for_overlays(small_study, tmp_path):
