@@ -112,7 +112,7 @@ def _findings(result: Any) -> tuple[str, ...]:
     n, m = int(result["n_images"]), result.sizes["network"]
     some, family = int(result["n_images_beyond"]), int(result["n_images_beyond_family"])
     return (
-        f"pixels that more networks share than by image swap: on {some} of {n} images, each tested alone at {alpha:.2g}; on {family}, "
+        f"pixels that more networks share than by image swap: on {some} of {n} images, each tested alone; on {family}, "
         f"all images tested together",
         f"{int(result['n_sharing'])} of {m} networks agree with the others beyond chance; of networks like these, at least "
         f"{number(100 * result['prevalence_lower'].item())} % would ({100 * result.attrs['level']:g} % confidence)",
