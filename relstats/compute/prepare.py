@@ -180,7 +180,7 @@ def _op(steps: list[Step], place: int, rule: Rule | None, output: tuple[int, boo
     if step.weight is None or rule is None:
         needs = frozenset({*step.sources, known}) if step.kind == "sum" else frozenset()
         return Op(step, None, (), known, masked, needs, torch.float32)
-    weight = _laid_out(step.weight)
+    weight = step.weight.contiguous()
     step = replace(step, weight=weight)
     signed = not steps[step.sources[0]].non_negative
     parts = tuple(_pruned(part, signed) for part in rule.parts if not (masked and part.where == "negative"))
@@ -204,7 +204,7 @@ def _pruned(part: Part, signed: bool) -> Part:
 def _term(step: Step, part: Part, rule: Rule, dtype: torch.dtype) -> Term:
     """Split the weights of one layer for one part of its rule."""
     assert step.weight is not None
-    ahead = {branch.inputs: _laid_out(branch.weights(step.weight).to(dtype)) for branch in part.branches}
+    ahead = {branch.inputs: laid_out(branch.weights(step.weight).to(dtype)) for branch in part.branches}
     factor = part.coefficient
     back = {kind: weights if factor == 1 else factor * weights for kind, weights in ahead.items()}
     bias = part.branches[0].weights(step.bias) if part.biased and step.bias is not None else None
@@ -214,6 +214,6 @@ def _term(step: Step, part: Part, rule: Rule, dtype: torch.dtype) -> Term:
     return Term(part, ahead, back, None if bias is None else bias.to(dtype), takes)
 
 
-def _laid_out(weights: Tensor) -> Tensor:
-    """Return weights in the layout in which convolutions are fastest."""
-    return weights.contiguous(memory_format=torch.channels_last) if weights.dim() == 4 else weights.contiguous()
+def laid_out(values: Tensor) -> Tensor:
+    """Return weights or values in the layout in which the convolutions of the way back are fastest."""
+    return values.contiguous(memory_format=torch.channels_last) if values.dim() == 4 else values.contiguous()
