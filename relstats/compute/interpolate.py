@@ -33,7 +33,7 @@ class _Level:
     inverse: Tensor
 
 
-def interpolate(pictures: Tensor, known: Tensor, tolerance: float = 1e-3) -> Tensor:
+def interpolate(pictures: Tensor, known: Tensor, tolerance: float = 3e-4) -> Tensor:
     """Fill unknown pixels so that each is the weighted mean of its neighbours within the picture.
 
     Parameters
