@@ -1,0 +1,370 @@
+"""How well RDMs agree: every measure, over all pairs of images or a bootstrap draw of images. Plain arrays in and out.
+
+A draw is a vector of counts: how often it holds each image. Pair (i, j) then has weight count_i * count_j, and copies of one
+image have no pair with each other. So no RDM is ever resampled: each measure is a ratio of weighted sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from relstats.errors import InvalidData, UsageError
+from relstats.human.ranks import dense_codes, weighted_midranks, weighted_tau_a
+from relstats.human.whitening import without_images
+
+MEASURES = ("rho-a", "spearman", "tau-a", "corr", "cosine", "corr_cov", "cosine_cov", "unbiased_cka")
+RANKED = ("rho-a", "spearman", "tau-a")
+#: Of these, no partial comparison exists: they are no cosines.
+WITHOUT_PARTIAL = ("rho-a", "tau-a")
+_CENTRED = ("corr", "corr_cov")
+_WHITENED = ("corr_cov", "cosine_cov")
+#: Fewer have no correlation worth the name.
+MIN_PAIRS = 3
+_EPS = float(np.finfo(float).eps)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Which pairs of images a vector holds, and how often each image was drawn.
+
+    Attributes
+    ----------
+    first, second : ndarray of int, (pair,)
+        Positions of the two images of each pair.
+    counts : ndarray, (image,)
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    counts: np.ndarray
+
+    @property
+    def weights(self) -> np.ndarray:
+        """How often a draw holds each pair."""
+        weights: np.ndarray = self.counts[self.first] * self.counts[self.second]
+        return weights
+
+    def part(self, pairs: np.ndarray) -> Graph:
+        """The graph of some of the pairs."""
+        return Graph(self.first[pairs], self.second[pairs], self.counts)
+
+
+def compare_rdms(
+    a: np.ndarray, b: np.ndarray, measure: str = "rho-a", *, control: np.ndarray | None = None
+) -> np.ndarray:
+    """Agreement of every RDM of one set with every RDM of another.
+
+    Parameters
+    ----------
+    a : array_like, (k, pair) or (pair,)
+        RDMs, say of models; pairs in upper-triangle row order: (0, 1), (0, 2), ..., (1, 2), ...; any unit. NaN where missing.
+    b : array_like, (s, pair) or (pair,)
+        RDMs, say of participants, on the same images in the same order.
+    measure : str
+        "rho-a": 12 sum (r_a - mean)(r_b - mean) / (n^3 - n) of midranks, the expected Spearman correlation where ties are broken
+        at random. "spearman", "tau-a" (Kendall, ties count as neither), "corr" (Pearson), "cosine". "corr_cov", "cosine_cov":
+        of RDMs whitened by the covariance of their entries; "cosine_cov" is linear CKA, biased upwards by noise.
+        "unbiased_cka": cosine after image effects are taken out of both.
+    control : array_like, (c, pair), optional
+        RDMs to hold constant: a partial correlation. Not for "rho-a" and "tau-a". Measures of ranks rank the controls too.
+
+    Returns
+    -------
+    ndarray, (k, s), float64
+        In [-1, 1]. Signs are kept. With NaN: each RDM of `b` is compared on its own pairs, the same for all of `a`: those on
+        which it, every one of `a` and every control is known; RDMs of `a` that are NaN throughout are left out of this and
+        give NaN. NaN too where an RDM is constant on its pairs (zero for "cosine" and "cosine_cov"), or nothing is left of it
+        after image effects or controls, or fewer than 3 pairs are known.
+
+    Raises
+    ------
+    UsageError
+        Unknown measure; one without a partial form.
+    InvalidData
+        Lengths that differ, are no number of pairs, or hold infinite values.
+
+    Notes
+    -----
+    Kriegeskorte et al. 2008 (doi:10.3389/neuro.06.004.2008); rho-a: Schuett et al. 2023 (doi:10.7554/eLife.82566); whitening:
+    Diedrichsen et al. 2021 (arXiv:2007.02789); unbiased CKA: Szekely & Rizzo 2014 (doi:10.1214/14-AOS1255).
+
+    Examples
+    --------
+    >>> model, person = np.array([1.0, 2, 3, 4, 5, 6]), np.array([[1.0, 2, 3, 4, 6, 5], [3.0, 3, 3, 3, 3, 3]])
+    >>> compare_rdms(model, person, "spearman")
+    array([[0.943,   nan]])
+    """
+    a, b = as_rdms(a, "a"), as_rdms(b, "b")
+    controls = None if control is None else as_rdms(control, "control")
+    check(a, b, a[:0] if controls is None else controls, measure)
+    known = np.isfinite(a).any(axis=1)
+    out = np.full((len(a), len(b)), np.nan)
+    out[known] = compare_draws(a[known], b, np.ones((1, n_images(b))), measure, control=controls)[0]
+    return out
+
+
+def compare_draws(
+    a: np.ndarray, b: np.ndarray, counts: np.ndarray, measure: str, *, control: np.ndarray | None = None
+) -> np.ndarray:
+    """Agreement of RDMs in each of many draws of images.
+
+    Parameters
+    ----------
+    a, b, measure, control
+        As in `compare_rdms`, 2-d.
+    counts : ndarray, (draw, image)
+        How often each draw holds each image.
+
+    Returns
+    -------
+    ndarray, (draw, k, s), float64
+        NaN as in `compare_rdms`, draw by draw.
+
+    Examples
+    --------
+    >>> rdms = np.random.default_rng(1).random((3, 10))
+    >>> as_drawn = np.array([[1, 1, 1, 1, 1], [2, 0, 1, 1, 1]])
+    >>> compare_draws(rdms[:1], rdms, as_drawn, "corr").shape
+    (2, 1, 3)
+    """
+    control = np.empty((0, a.shape[1])) if control is None else control
+    out = np.full((len(counts), len(a), len(b)), np.nan)
+    first, second = np.triu_indices(counts.shape[1], 1)
+    for rows, pairs in shared_pairs(a, b, control):
+        vectors = [prepared(v[:, pairs], measure) for v in (a, b[rows], control)]
+        for draw, count in enumerate(np.asarray(counts, float)):
+            graph = Graph(first[pairs], second[pairs], count)
+            out[draw][:, rows] = _cross(*_drawn(vectors, graph), measure)
+    return out
+
+
+def shared_pairs(a: np.ndarray, b: np.ndarray, control: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows of `b` that know the same pairs, and these pairs; all of `a` and the controls know them too. At least 3 pairs."""
+    return by_pairs(np.isfinite(b) & np.isfinite(a).all(axis=0) & np.isfinite(control).all(axis=0))
+
+
+def by_pairs(known: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows that know the same pairs, and these pairs: of those that know 3 or more.
+
+    Examples
+    --------
+    >>> known = np.array([[True, True, True], [True, True, False], [True, True, True]])
+    >>> [(rows.tolist(), pairs.tolist()) for rows, pairs in by_pairs(known)]
+    [([0, 2], [0, 1, 2])]
+    """
+    if (known == known[:1]).all():  # sorting masks takes longer than comparing complete RDMs
+        masks, group = known[:1], np.zeros(len(known), int)
+    else:
+        masks, group = np.unique(known, axis=0, return_inverse=True)
+    for g, mask in enumerate(masks):
+        if mask.sum() >= MIN_PAIRS:
+            yield np.flatnonzero(group.ravel() == g), np.flatnonzero(mask)
+
+
+def prepared(vectors: np.ndarray, measure: str) -> np.ndarray:
+    """Codes of ranks, or values on a scale of their own that squares cannot leave; the order of values stays."""
+    if measure in RANKED:
+        return dense_codes(vectors)
+    if measure in _CENTRED:
+        vectors = vectors - vectors.mean(axis=1, keepdims=True, dtype=float)
+    peak = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
+    scaled: np.ndarray = vectors / np.where(peak > 0, peak, 1)
+    return scaled
+
+
+def _drawn(vectors: list[np.ndarray], graph: Graph) -> tuple[np.ndarray, np.ndarray, np.ndarray, Graph]:
+    """Only the pairs that a draw holds."""
+    held = np.flatnonzero(graph.weights)
+    if len(held) == len(graph.first):
+        return (*vectors, graph)  # type: ignore[return-value]
+    return (*(v[:, held] for v in vectors), graph.part(held))  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """Vectors of a draw, ready for products. `left @ right.T` are the products, `norm` their roots with themselves.
+
+    Attributes
+    ----------
+    left, right : ndarray, (vector, pair)
+    norm : ndarray, (vector,)
+        NaN where a vector says nothing.
+    """
+
+    left: np.ndarray
+    right: np.ndarray
+    norm: np.ndarray
+
+
+def weigh(vectors: np.ndarray, graph: Graph, measure: str) -> Weighted:
+    """The vectors of a measure in one draw, which holds every pair that is passed.
+
+    Parameters
+    ----------
+    vectors : ndarray, (vector, pair)
+        From `prepared`, or a part of its columns.
+    graph : Graph
+        Of these pairs.
+    measure : str
+        Not "tau-a", which is no product.
+
+    Returns
+    -------
+    Weighted
+
+    Examples
+    --------
+    >>> graph = Graph(np.array([0, 0, 1]), np.array([1, 2, 2]), np.ones(3))
+    >>> weigh(np.array([[0, 1, 2]]), graph, "spearman").right
+    array([[-1.,  0.,  1.]])
+    """
+    weights = graph.weights
+    total = weights.sum()
+    constant = vectors.min(axis=1) == vectors.max(axis=1)
+    if measure in RANKED:
+        vectors = weighted_midranks(vectors, weights) - (total + 1) / 2
+    elif measure in _CENTRED:
+        vectors = vectors - (vectors @ weights / total)[:, np.newaxis]
+    right, whole = vectors, vectors
+    if measure in _WHITENED:
+        right = without_images(vectors, graph.first, graph.second, graph.counts, 2.0)
+    elif measure == "unbiased_cka":
+        for _ in range(2):  # the second time takes away what rounding left of image effects
+            right = vectors = without_images(vectors, graph.first, graph.second, graph.counts, 0.0)
+    left = vectors * weights
+    squares = np.einsum("kp,kp->k", left, right)
+    nothing = constant if measure in (*RANKED, *_CENTRED) else squares <= 0
+    if measure == "unbiased_cka":
+        nothing = squares <= (_EPS * vectors.shape[1]) ** 2 * (whole**2 @ weights)
+    if measure == "rho-a":
+        squares = np.full(len(vectors), (total**3 - total) / 12)
+    return Weighted(left, right, np.sqrt(np.where(nothing, np.nan, squares)))
+
+
+def _cross(a: np.ndarray, b: np.ndarray, control: np.ndarray, graph: Graph, measure: str) -> np.ndarray:
+    """Agreement of each of `a` with each of `b` in one draw: (k, s)."""
+    if len(graph.first) < MIN_PAIRS:
+        return np.full((len(a), len(b)), np.nan)
+    if measure == "tau-a":
+        return _taus(a, b, graph.weights)
+    parts = [weigh(vectors, graph, measure) for vectors in (a, b, control)]
+    products = parts[0].left @ parts[1].right.T
+    norms = [part.norm for part in parts[:2]]
+    if len(control):
+        products, norms = _partial(parts, products)
+    return np.asarray(np.clip(products / np.outer(*norms), -1, 1))
+
+
+def _taus(a: np.ndarray, b: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    out = np.full((len(a), len(b)), np.nan)
+    for k, s in np.ndindex(out.shape):
+        if np.ptp(a[k]) and np.ptp(b[s]):
+            out[k, s] = weighted_tau_a(a[k], b[s], weights)
+    return out
+
+
+def _partial(parts: list[Weighted], products: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Products and norms of what is left of vectors after controls are projected out."""
+    control = parts[2]
+    among = control.left @ control.right.T / np.outer(control.norm, control.norm)
+    slopes = [(part.left @ control.right.T) / control.norm for part in parts[:2]]
+    inverse = np.linalg.pinv(among) if np.isfinite(among).all() else np.full(among.shape, np.nan)
+    left = []
+    for part, slope in zip(parts[:2], slopes, strict=True):
+        squares = part.norm**2 - np.einsum("kc,cd,kd->k", slope, inverse, slope)
+        some = squares > part.left.shape[1] * _EPS * part.norm**2
+        left.append(np.sqrt(np.where(some, squares, np.nan)))
+    return products - slopes[0] @ inverse @ slopes[1].T, left
+
+
+def compare_rows(a: np.ndarray, b: np.ndarray, count: np.ndarray, measure: str) -> np.ndarray:
+    """Agreement of each row of `a` with the same row of `b` in one draw, each row on the pairs that both know.
+
+    Parameters
+    ----------
+    a, b : ndarray, (s, pair)
+        NaN where missing.
+    count : ndarray, (image,)
+        The draw.
+
+    Returns
+    -------
+    ndarray, (s,)
+        NaN as in `compare_rdms`.
+
+    Examples
+    --------
+    >>> rdms = np.random.default_rng(1).random((2, 10))
+    >>> compare_rows(rdms, rdms, np.ones(5), "corr")
+    array([1., 1.])
+    """
+    first, second = np.triu_indices(len(count), 1)
+    held = count[first] * count[second] > 0
+    out = np.full(len(a), np.nan)
+    for rows, pairs in by_pairs(np.isfinite(a) & np.isfinite(b) & held):
+        graph = Graph(first[pairs], second[pairs], np.asarray(count, float))
+        ours, theirs = (prepared(v[np.ix_(rows, pairs)], measure) for v in (a, b))
+        out[rows] = _rows(ours, theirs, graph, measure)
+    return out
+
+
+def _rows(a: np.ndarray, b: np.ndarray, graph: Graph, measure: str) -> np.ndarray:
+    if measure == "tau-a":
+        pairs = zip(a, b, strict=True)
+        return np.array([_taus(x[np.newaxis], y[np.newaxis], graph.weights)[0, 0] for x, y in pairs])
+    one, other = (weigh(v, graph, measure) for v in (a, b))
+    products = np.einsum("sp,sp->s", one.left, other.right)
+    return np.asarray(np.clip(products / one.norm / other.norm, -1, 1))
+
+
+def as_rdms(values: np.ndarray, name: str) -> np.ndarray:
+    """RDMs as float64 (rdm, pair)."""
+    values = np.asarray(values)
+    if values.dtype.kind not in "biuf" or values.ndim not in (1, 2):
+        raise InvalidData(f"{name} has dtype {values.dtype} and shape {values.shape}; RDMs are real numbers of shape (rdm, pair), "
+                          f"pairs in upper-triangle row order")  # fmt: skip
+    values = np.atleast_2d(values).astype(float)
+    if np.isinf(values).any():
+        raise InvalidData(
+            f"{name} holds {np.isinf(values).sum()} infinite value(s); mend them, or mark them as missing (NaN)"
+        )
+    return values
+
+
+def n_images(rdms: np.ndarray) -> int:
+    """How many images make this many pairs.
+
+    Raises
+    ------
+    InvalidData
+        No number of images does.
+
+    Examples
+    --------
+    >>> n_images(np.zeros((1, 4186)))
+    92
+    """
+    pairs = rdms.shape[-1]
+    n = round((1 + np.sqrt(1 + 8 * pairs)) / 2)
+    if n * (n - 1) // 2 != pairs or pairs < 1:
+        raise InvalidData(f"an RDM of {pairs} pairs: n images have n (n - 1) / 2, such as 4186 for 92. Pass the upper triangle row "
+                          f"by row, without the diagonal")  # fmt: skip
+    return n
+
+
+def check(a: np.ndarray, b: np.ndarray, control: np.ndarray, measure: str) -> None:
+    """Refuse unknown measures, and RDMs of different length."""
+    if measure not in MEASURES:
+        raise UsageError(f"measure is {measure!r}; it is one of {', '.join(MEASURES)}")
+    if len(control) and measure in WITHOUT_PARTIAL:
+        raise UsageError(
+            f"measure {measure!r} has no partial form, so nothing can be held constant; use 'spearman' with controls"
+        )
+    lengths = {a.shape[1], b.shape[1], control.shape[1]}
+    if len(lengths) > 1:
+        raise InvalidData(f"RDMs of {a.shape[1]}, {b.shape[1]} and {control.shape[1]} pairs (a, b, control): they must be on the "
+                          f"same images in the same order")  # fmt: skip
+    n_images(b)
