@@ -25,6 +25,8 @@ _HOMES = {
     "add_regions": "relstats.masks",
     "regions_dataset": "relstats.masks",
     "regions": "relstats.stats.regions",
+    "stability": "relstats.stats.stability",
+    "strategies": "relstats.stats.strategies",
     "power": "relstats.stats.power",
     "power_table": "relstats.stats.power",
     "pilot_components": "relstats.stats.pilot",

@@ -161,3 +161,84 @@ def _interval(bounds: Any) -> str:
     from relstats.terminal import number
 
     return f"[{number(bounds.values[0])}, {number(bounds.values[1])}]"
+
+
+def stability(
+    path: Study,
+    measure: Annotated[str, typer.Option(help="spearman, pearson or cosine.")] = "spearman",
+    baseline: Annotated[str | None, typer.Option(help="Model whose networks have random weights.")] = None,
+    reliability: Annotated[float, typer.Option(help="Wanted of the mean map of a model.")] = 0.9,
+    strategies: Annotated[
+        str | None, typer.Option(metavar="AXIS", help="Also cluster all maps, and compare the clusters over this axis.")
+    ] = None,
+    level: Level = 0.95,
+    n_resamples: Annotated[int, typer.Option(help="Label permutations of --strategies.")] = 9999,
+    nan: Nan = "raise",
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Do the maps of a model agree across its seeds, and how many seeds make a reliable mean map.
+
+    \b
+    Examples:
+      relstats stability study.zarr
+      relstats stability study.zarr --measure pearson --baseline vgg16-random --strategies pretrain --json
+    """  # noqa: D301 - the parser knows the character, not its escape
+    import numpy as np
+
+    from relstats import store, terminal
+    from relstats.stats.stability import stability as run
+
+    study, recorded = store.open_study(path), {"seed": seed, "command": " ".join(sys.argv[1:])}
+    with terminal.dask_progress(f"{measure} over images"):
+        results = {
+            f"stability_{measure}": run(
+                study, measure=measure, baseline=baseline, reliability=reliability, level=level, nan=nan
+            )
+        }
+        if strategies:
+            from relstats.stats.strategies import strategies as cluster
+
+            results[f"strategies_{strategies}"] = cluster(study, axis=strategies, n_resamples=n_resamples, nan=nan,
+                                                          rng=np.random.default_rng(seed))  # fmt: skip
+    try:
+        _print_stability(list(results.values()), json)
+    finally:
+        for name, result in results.items():
+            store.save_result(path, name, result.assign_attrs(recorded))
+
+
+def _print_stability(results: list[Any], json: bool) -> None:
+    from relstats.terminal import note, number, print_json, print_table, result_dict
+
+    if json:
+        more = {"strategies": result_dict(results[1])} if results[1:] else {}
+        return print_json(result_dict(results[0]) | more)
+    first, interval = results[0], f"{100 * results[0].attrs['level']:g} % interval"
+    names = ["swapped"] + ["baseline"] * ("above_baseline" in first)
+    rows = [(m, int(one["n_networks"]), number(one["estimate"].item()), _interval(one["ci"]),
+             *(cell for n in names for cell in (number(one[f"above_{n}"].item()), _interval(one[f"above_{n}_ci"]),
+                                                number(one[f"p_{n}_adjusted"].item()))),
+             number(one["reliability"].item()), _count(one["seeds_needed"].item()),
+             " to ".join(map(_count, one["seeds_needed_ci"].values)), one["random"].item())
+            for m in first["model"].values for one in [first.sel(model=m)]]  # fmt: skip
+    above = [c for n in names for c in (f"above {n}", interval, "p Holm")]
+    columns = ("model", "networks", "agreement", interval, *above, "reliability", f"seeds for {first.attrs['reliability_wanted']:g}",
+               interval, "random")  # fmt: skip
+    print_table(f"agreement of maps ({first.attrs['measure']}) within models", columns, rows)
+    for one in results[1:]:
+        rows = [(v, *(number(s) for s in one["share"].sel(level=v).values)) for v in one["level"].values]
+        print_table(
+            f"share of maps in each cluster; p = {number(one['p_value'].item())}",
+            (one.attrs["axis"], *one["cluster"].values),
+            rows,
+        )
+    for one in results:
+        note(one.attrs["population"])
+        for warning in one.attrs["warnings"]:
+            note(f"warning: {warning}")
+
+
+def _count(value: float) -> str:
+    """A number of networks; there may be no bound."""
+    return "-" if value != value else f"{value:.0f}" if value < float("inf") else "no bound"

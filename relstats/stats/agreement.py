@@ -108,6 +108,32 @@ def several(
     return results
 
 
+def unit_vectors(maps: np.ndarray, measure: str) -> np.ndarray:
+    """Maps as vectors of length 1 whose products are their agreement.
+
+    Parameters
+    ----------
+    maps : array_like, (network, pixel)
+        Maps of one image.
+    measure : {"spearman", "pearson", "cosine"}
+        See `agreement`.
+
+    Returns
+    -------
+    numpy.ndarray, (network, pixel), float64
+        NaN throughout where `agreement` is NaN.
+
+    Examples
+    --------
+    >>> vectors = unit_vectors([[4, 3, 0, 0], [0, 8, 2, 0]], "spearman")
+    >>> vectors @ vectors.T
+    array([[1.  , 0.06], [0.06, 1.  ]])
+    """
+    vectors = _VECTORS[measure](as_floating(maps))
+    length = np.sqrt((vectors**2).sum(axis=-1, keepdims=True))
+    return vectors / np.where(length > 0, length, np.nan)
+
+
 def _check(maps: np.ndarray, measures: Sequence[str]) -> None:
     if maps.ndim != 3 or 0 in maps.shape:
         raise InvalidData(

@@ -1,0 +1,386 @@
+"""Whether the maps of one model agree across its seeds, beyond what maps of different images have in common.
+
+Labels in, labels out. Agreement of two maps comes from `agreement`, every number from `inference`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from relstats import schema, shards, store
+from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
+from relstats.stats import agreement, inference
+from relstats.stats import scores as score_source
+from relstats.stats.generalize import REFERENCE
+from relstats.stats.scores import Tally
+
+MEASURES = ("spearman", "pearson", "cosine")
+_BOUNDS = np.array(["lower", "upper"], dtype=object)
+
+
+def stability(
+    study: xr.DataTree | xr.Dataset,
+    *,
+    measure: str = "spearman",
+    baseline: str | None = None,
+    reliability: float = 0.9,
+    level: float = 0.95,
+    nan: str = "raise",
+) -> xr.Dataset:
+    """How far the maps of networks of one model agree, and how many networks a reliable mean map takes.
+
+    Parameters
+    ----------
+    study : DataTree or Dataset
+        A study, or just its `/relevance` group.
+    measure : {"spearman", "pearson", "cosine"}
+        Agreement of two maps of one image; those for which the reliability of a mean map follows from it.
+    baseline : str, optional
+        A model whose networks have random weights: the agreement that images and architecture alone bring about.
+    reliability : float
+        Of the mean map, in (0, 1), for `seeds_needed`.
+    level : float
+        Confidence level of the intervals.
+    nan : {"raise", "omit"}
+        "omit" leaves out images on which a map is NaN, and counts them.
+
+    Returns
+    -------
+    xarray.Dataset
+        On `model`: `estimate`, the mean agreement of two of its networks, with `ci` (two-way jackknife over networks and
+        images, cut off at the ends of the measure's range), `standard_error`, `df`, `variance_*`, `random`; `reliability` of
+        the mean map of its own networks, and `seeds_needed`, the smallest number of networks whose mean map reaches the
+        reliability asked for, both with `_ci`; `swapped`, the mean agreement of its networks' maps of different images;
+        `above_swapped`, what agreement has beyond that, with `_ci`, `p_swapped` (is it 0, for networks and images like these?)
+        and `p_swapped_adjusted` (Holm over models). With a baseline `above_baseline`, `above_baseline_ci`, `p_baseline`,
+        `p_baseline_adjusted`. `network_agreement` of each network with the others of its model.
+
+        NaN: a model of one network has no agreement. With two networks nothing is known of others like them: the interval is
+        over images, for these two (`random` says so). Where agreement is not above 0 no number of networks suffices:
+        `reliability` is NaN and `seeds_needed` infinite. An image on which any network's map is constant, or all zero, is left
+        out for all; the attributes count them.
+
+    Raises
+    ------
+    UsageError
+        No maps, an unknown measure or model, or a reliability out of range.
+    ImpossibleAnalysis
+        No model has two networks, or no image a map of every network.
+    InvalidData
+        Incomplete, damaged, NaN (unless omitted) or infinite maps, with the cells.
+
+    Notes
+    -----
+    The variance over networks of a mean over pairs is 4 (n - 1) / (n (n - 2)^2) times the sum of squares of the networks'
+    mean agreement: the delete-one jackknife. Reliability is that of Spearman (1910) and Brown (1910), of maps each brought to
+    one spread. See `docs/statistics.md`, "Stability".
+
+    Examples
+    --------
+    >>> import relstats
+    >>> study = relstats.simulate(models="2x1", seeds=4, images=20, size=16, rng=np.random.default_rng(1))
+    >>> result = stability(study)
+    >>> bool((result["above_swapped"] > 0).all()), result["seeds_needed"].values
+    (True, array([7., 7.]))
+    """
+    _check_options(measure, reliability, level, nan)
+    maps = _relevance(study)
+    table = score_source.network_table(maps)
+    models = sorted(table["model"].unique())
+    if baseline is not None and baseline not in models:
+        raise UsageError(f"--baseline {baseline!r} is no model of this study; it has {', '.join(models)}")
+    first, tally = _pass(maps, table, partial(_sums, measure), nan)
+    dead = _dead(table, tally, maps.sizes["image"])
+    if dead:
+        alive = [key not in dead for key in zip(table["model"], table["seed"], strict=True)]
+        table = table[alive].reset_index(drop=True)
+        first, tally = _pass(maps, table, partial(_sums, measure), nan)
+    if not first:
+        raise ImpossibleAnalysis(f"no image has a map of every network to compare ({tally.omitted_nan} left out for NaN, "
+                                 f"{tally.omitted_degenerate} for all-zero or constant maps)")  # fmt: skip
+    operators = _operators(table, models, baseline)
+    if not operators:
+        raise ImpossibleAnalysis("no model has two networks, so there is no agreement within a model. Train it again from "
+                                 "another seed")  # fmt: skip
+    total = np.sum([block[0] for block in first], axis=0)
+    swapped = swapped_agreement(total, np.sum([block[1] for block in first], axis=0), tally.images)
+    both, tally = _pass(
+        maps, table, partial(_both_moments, measure, list(operators.values()), total, swapped, tally.images), nan
+    )
+    moments, above = (inference.merge_moments([block[k] for block in both]) for k in (0, 1))
+    result = _results(operators, models, moments, above, swapped, level)
+    result = result.merge(_reliabilities(result, table, models, reliability)).merge(_networks(moments, table))
+    parameters = {
+        "measure": measure,
+        "baseline": baseline or "none",
+        "reliability_wanted": reliability,
+        "level": level,
+        "nan": nan,
+    }
+    return _described(result, table, tally, dead, parameters)
+
+
+def swapped_agreement(total: np.ndarray, same: np.ndarray, n_images: int) -> np.ndarray:
+    """Mean agreement of every two networks' maps of different images, over all pairs of images.
+
+    Parameters
+    ----------
+    total : ndarray, (network, pixel)
+        Sum over images of the maps' unit vectors.
+    same : ndarray, (network, network)
+        Sum over images of the agreement on the same image.
+    n_images : int
+
+    Returns
+    -------
+    ndarray, (network, network)
+        NaN for one image.
+
+    Examples
+    --------
+    >>> total = np.array([[2.0, 0.0], [1.0, 1.0]])  # the same vector twice; two orthogonal ones
+    >>> swapped_agreement(total, np.array([[2.0, 1.0], [1.0, 2.0]]), 2)
+    array([[1. , 0.5],
+           [0.5, 0. ]])
+    """
+    if n_images < 2:
+        return np.full(same.shape, np.nan)
+    return (total @ total.T - same) / (n_images * (n_images - 1))
+
+
+def spearman_brown(r: np.ndarray, k: np.ndarray | float) -> np.ndarray:
+    """Reliability of the mean of k maps that agree by r: the squared correlation with the mean of endlessly many.
+
+    Spearman (1910, doi:10.1111/j.2044-8295.1910.tb00206.x), Brown (1910, doi:10.1111/j.2044-8295.1910.tb00207.x). It is
+    ICC(C, k) of maps of one spread. NaN where r is not above 0.
+
+    Examples
+    --------
+    >>> spearman_brown(np.array([0.5, -0.1]), 3)
+    array([0.75,  nan])
+    """
+    r = np.where(np.asarray(r, float) > 0, r, np.nan)
+    return k * r / (1 + (k - 1) * r)
+
+
+def seeds_needed(r: np.ndarray, reliability: float) -> np.ndarray:
+    """The smallest number of maps that agree by r whose mean has a reliability; infinite where r is not above 0.
+
+    Examples
+    --------
+    >>> seeds_needed(np.array([0.5, 0.9, 1.0, 0.0]), 0.9)
+    array([ 9.,  1.,  1., inf])
+    """
+    r = np.asarray(r, float)
+    odds = reliability / (1 - reliability)
+    exact = np.divide(odds * (1 - r), r, out=np.full(r.shape, np.inf), where=r > 0)
+    whole = np.maximum(np.ceil(exact * (1 - 8 * inference.EPS)), 1)  # 9.000000000000002 networks are 9
+    return np.where(np.isnan(r), np.nan, whole)
+
+
+def _check_options(measure: str, reliability: float, level: float, nan: str) -> None:
+    if measure not in MEASURES:
+        raise UsageError(f"measure is {measure!r}; it is one of {', '.join(MEASURES)}: the reliability of a mean map follows "
+                         f"from correlations only. For overlap of masks use `relstats compare --measure {measure}`")  # fmt: skip
+    if nan not in ("raise", "omit"):
+        raise UsageError(f"nan is {nan!r}; it is one of raise, omit")
+    for what, value in (("reliability", reliability), ("level", level)):
+        if not 0 < value < 1:
+            raise UsageError(f"{what} is {value}; it lies between 0 and 1, such as 0.9")
+
+
+def _relevance(study: xr.DataTree | xr.Dataset) -> xr.Dataset:
+    if isinstance(study, xr.DataTree):
+        if "relevance" not in study.children:
+            raise UsageError(f"stability needs /relevance; this study has {', '.join(study.children) or 'nothing'}")
+        store.require_complete(study, "relevance")
+        study = study["relevance"].to_dataset()
+    problems = schema.check_group(study, "relevance")
+    if problems:
+        raise InvalidData("; ".join(str(problem) for problem in problems))
+    return study
+
+
+def _pass(maps: xr.Dataset, table: pd.DataFrame, function: Any, nan: str) -> tuple[list[Any], Tally]:
+    """A function of the unit vectors of each image, over all blocks of images."""
+    array = maps["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
+    one = partial(_block, function, table, score_source.image_labels(maps))
+    return score_source.gather(shards.over_images(array, list(table["cell"]), one), nan, "/relevance/relevance")
+
+
+def _block(
+    function: Any, table: pd.DataFrame, labels: list[str], block: np.ndarray, images: slice
+) -> tuple[Any, Tally]:
+    maps, missing = score_source.checked_maps(block, table, labels[images])
+    present = np.flatnonzero(~missing.any(axis=0))
+    usable = np.array([i for i in present if (maps[:, i].min(axis=-1) < maps[:, i].max(axis=-1)).all()], int)
+    zero = (~maps[:, present].any(axis=-1)).sum(axis=1)
+    tally = Tally(len(usable), maps.shape[1] - len(present), len(present) - len(usable), zero,
+                  score_source.name_cells(missing, table, labels[images]))  # fmt: skip
+    return (function(maps[:, usable]) if len(usable) else None), tally
+
+
+def _sums(measure: str, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sum over images of the unit vectors, and of their products."""
+    total, same = np.zeros((maps.shape[0], maps.shape[2])), np.zeros((maps.shape[0],) * 2)
+    for image in range(maps.shape[1]):
+        vectors = agreement.unit_vectors(maps[:, image], measure)
+        total += vectors
+        same += vectors @ vectors.T
+    return total, same
+
+
+def _both_moments(
+    measure: str,
+    operators: Sequence[inference.Operator],
+    total: np.ndarray,
+    swapped: np.ndarray,
+    n_images: int,
+    maps: np.ndarray,
+) -> tuple[inference.Moments, inference.Moments]:
+    """Moments of the agreement, and of what it has beyond that of different images.
+
+    The mean over pairs of images depends on an image through all its pairs, twice as strongly as a mean over images: so each
+    image has its agreement less twice its own mean over the other images, plus the mean over all (Hoeffding's projection).
+    The mean over images is exact, and the variance includes that of the baseline.
+    """
+    scores = np.empty((maps.shape[0], maps.shape[0], 1, maps.shape[1]))
+    beyond = np.empty_like(scores)
+    for image in range(maps.shape[1]):
+        vectors = agreement.unit_vectors(maps[:, image], measure)
+        scores[..., 0, image] = np.clip(same := vectors @ vectors.T, -1, 1)
+        others = (vectors @ total.T - same) / max(1, n_images - 1)
+        beyond[..., 0, image] = same - (others + others.T) + swapped
+    if n_images < 2:
+        beyond[:] = 0.0  # there is no other image; the result is NaN
+    return inference.block_moments(scores, operators), inference.block_moments(beyond, operators)
+
+
+def _operators(
+    table: pd.DataFrame, models: list[str], baseline: str | None
+) -> dict[tuple[str, str], inference.Operator]:
+    """Agreement within each model that has two networks; and less that of the baseline."""
+    sizes, operators = table["model"].value_counts(), {}
+    for model in models:
+        own = np.where(table["model"] == model, 0, -1)
+        if sizes.get(model, 0) > 1:
+            operators[model, "within"] = inference.contrast_operator(own, np.ones((1, 1)))
+            if baseline not in (None, model) and sizes.get(baseline, 0) > 1:
+                pair = np.where(table["model"] == baseline, 1, own)
+                operators[model, "baseline"] = inference.contrast_operator(pair, np.diag([1.0, -1.0]))
+    return operators
+
+
+@dataclass(frozen=True)
+class _Row:
+    """The jackknife of one model under one set of moments."""
+
+    found: inference.Jackknife
+
+    def interval(self, low: float = -np.inf, high: float = np.inf) -> np.ndarray:
+        """Bounds, within the range of what is estimated."""
+        return np.clip([self.found.lower[-1], self.found.upper[-1]], low, high)
+
+    @property
+    def random(self) -> str:
+        over = [name for name in ("networks", "images") if getattr(self.found, f"{name}_random")]
+        return " and ".join(over) or "nothing"
+
+
+def _results(operators: dict[tuple[str, str], inference.Operator], models: list[str], moments: inference.Moments,
+             above: inference.Moments, swapped: np.ndarray, level: float) -> xr.Dataset:  # fmt: skip
+    plain = ("estimate", "standard_error", "df", "variance_networks", "variance_images", "variance_interaction")
+    names = (*plain, "swapped", "above_swapped", "p_swapped", "above_baseline", "p_baseline")
+    out = {name: np.full(len(models), np.nan) for name in names}
+    intervals = {name: np.full((len(models), 2), np.nan) for name in ("ci", "above_swapped_ci", "above_baseline_ci")}
+    random = np.full(len(models), "nothing", dtype=object)
+    for k, ((model, kind), operator) in enumerate(operators.items()):
+        m = models.index(model)
+        row, beyond = (_Row(inference.two_way_jackknife(some, k, level=level)) for some in (moments, above))
+        if kind == "baseline":
+            out["above_baseline"][m], out["p_baseline"][m] = row.found.estimate[-1], row.found.p_value[-1]
+            intervals["above_baseline_ci"][m] = row.interval()
+            continue
+        for name in plain:
+            out[name][m] = getattr(row.found, name)[-1]
+        random[m], intervals["ci"][m] = row.random, row.interval(-1, 1)
+        if not np.isnan(swapped).any():
+            out["swapped"][m] = (operator.estimate * swapped).sum()
+            out["above_swapped"][m], out["p_swapped"][m] = beyond.found.estimate[-1], beyond.found.p_value[-1]
+            intervals["above_swapped_ci"][m] = beyond.interval()
+    for name in ("swapped", "baseline"):
+        out[f"p_{name}_adjusted"] = inference.holm(out[f"p_{name}"])
+    if not any(kind == "baseline" for _, kind in operators):
+        out = {name: values for name, values in out.items() if "baseline" not in name}
+        del intervals["above_baseline_ci"]
+    return xr.Dataset(
+        {**{name: ("model", values) for name, values in out.items()}, "random": ("model", random),
+         **{name: (("model", "bound"), values) for name, values in intervals.items()}},
+        {"model": np.array(models, dtype=object), "bound": _BOUNDS},
+    )  # fmt: skip
+
+
+def _reliabilities(result: xr.Dataset, table: pd.DataFrame, models: list[str], reliability: float) -> xr.Dataset:
+    n = np.array([(table["model"] == model).sum() for model in models])
+    r, bounds = result["estimate"].values, result["ci"].values
+    ends = spearman_brown(bounds, n[:, np.newaxis])
+    ends[:, 0] = np.where(bounds[:, 0] <= 0, 0.0, ends[:, 0])  # an agreement that may be 0 may have no reliability
+    return xr.Dataset({
+        "n_networks": ("model", n), "reliability": ("model", spearman_brown(r, n)), "reliability_ci": (("model", "bound"), ends),
+        "seeds_needed": ("model", seeds_needed(r, reliability)),
+        "seeds_needed_ci": (("model", "bound"), seeds_needed(bounds[:, ::-1], reliability)),
+    })  # fmt: skip
+
+
+def _networks(moments: inference.Moments, table: pd.DataFrame) -> xr.Dataset:
+    """Mean agreement of each network with the others of its model."""
+    model = table["model"].to_numpy()
+    same = (model[:, np.newaxis] == model) & ~np.eye(len(model), dtype=bool)
+    some = same.any(axis=1)
+    means = np.full(len(model), np.nan)
+    means[some] = [np.mean(moments.matrix[m, same[m], -1]) for m in np.flatnonzero(some)]
+    labels = {f"network_{c}": ("network", table[c].to_numpy(dtype=object)) for c in table if c != "cell"}
+    return xr.Dataset({"network_agreement": ("network", means)}, labels)
+
+
+def _dead(table: pd.DataFrame, tally: Tally, n_images: int) -> list[tuple[str, str]]:
+    """(model, seed) of networks whose maps are all zero, on every image that has no NaN."""
+    dead = (tally.zero_maps == n_images - tally.omitted_nan) & (n_images > tally.omitted_nan)
+    return [(model, seed) for model, seed in table.loc[dead, ["model", "seed"]].to_numpy()]
+
+
+def _described(
+    result: xr.Dataset, table: pd.DataFrame, tally: Tally, dead: list[tuple[str, str]], parameters: dict[str, Any]
+) -> xr.Dataset:
+    notes = []
+    for model, n in zip(result["model"].values, result["n_networks"].values, strict=True):
+        if n < 2:
+            notes.append(f"{model} has {n} network(s): agreement takes two")
+        elif n == 2:
+            notes.append(f"{model} has two networks, too few to estimate how agreement varies between networks: its interval is over "
+                         f"images, for these two")  # fmt: skip
+    low = result["model"].values[(result["estimate"] <= 0).values]
+    notes += [
+        f"{model}: maps do not agree (mean not above 0), so no number of networks makes a reliable mean map"
+        for model in low
+    ]
+    notes += score_source.omissions(tally, dead)
+    if tally.images < 2:
+        notes.append("one image: there is no other image to swap maps with, and nothing is known of other images")
+    measure = parameters["measure"]
+    method = (f"Agreement of relevance maps ({measure}) was averaged over pairs of networks of a model and {tally.images} images, "
+              f"self pairs left out; intervals by two-way jackknife, {REFERENCE}. Reliability of mean maps: Spearman-Brown. Baseline: "
+              f"agreement of the same networks' maps of different images, over all pairs of images.")  # fmt: skip
+    kinds = sorted({str(kind) for kind in result["random"].values} - {"nothing"}) or ["nothing"]
+    population = f"inference over {'; '.join(kinds)} like those measured ({len(table)} networks, {tally.images} images)"
+    return result.assign(n_images=((), tally.images)).assign_attrs(
+        statistic="stability", **parameters, method=method, population=population, warnings=notes,
+        n_images_omitted=tally.omitted_nan + tally.omitted_degenerate, **store.provenance(),
+    )  # fmt: skip

@@ -1,0 +1,314 @@
+"""Clusters of relevance maps, as strategies of networks (SpRAy), and whether they go with the levels of an axis.
+
+Spectral relevance analysis: Lapuschkin et al. 2019 (doi:10.1038/s41467-019-08987-4). Labels in, labels out; below the wrapper
+plain arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy import sparse
+from scipy.sparse.linalg import eigsh
+
+from relstats import schema, shards, store
+from relstats.errors import ImpossibleAnalysis, UsageError
+from relstats.stats import contrasts, swaps
+from relstats.stats import scores as score_source
+from relstats.stats.contrasts import Contrasts
+from relstats.stats.scores import Tally
+
+#: Maps are averaged to this height and width before they are compared.
+GRID = 16
+
+
+def strategies(
+    study: xr.DataTree,
+    *,
+    axis: str,
+    max_maps: int = 4000,
+    max_clusters: int = 10,
+    within: Sequence[str] | None = None,
+    pool: Sequence[str] = (),
+    n_resamples: int = 9999,
+    nan: str = "raise",
+    rng: np.random.Generator,
+) -> xr.Dataset:
+    """Cluster the maps of all networks, and test whether networks of one level have their maps in the same clusters.
+
+    Parameters
+    ----------
+    study : DataTree
+        A study with `/relevance`.
+    axis : str
+        A label of the models, e.g. "pretrain".
+    max_maps : int
+        Clusters are sought among so many maps at most; where there are more, on a random sample of the images.
+    max_clusters : int
+        The largest number of clusters considered, at least 2.
+    within : sequence of str, optional
+        Axes that networks of different levels share when they are compared. Default: every other axis that varies.
+    pool : sequence of str
+        Axes to leave out of `within`.
+    n_resamples : int
+        Permutations of the networks' labels where they cannot be enumerated.
+    nan : {"raise", "omit"}
+        "omit" leaves out images on which a map is NaN, and counts them.
+    rng : numpy.random.Generator
+        For the sample of images, the clusters' first centres and the permutations.
+
+    Returns
+    -------
+    xarray.Dataset
+        `n_clusters`, by the eigengap; `eigenvalue` of the graph's Laplacian; on `level` x `cluster`: `share` of the maps (mean
+        over networks) and `n_maps`; `network_share` of each network; `typical_map` of each cluster, on a coarse grid;
+        `p_value`: of label permutation of whole networks, "do networks of one level have more alike shares than networks of
+        different levels?", with `min_p`. Clusters are numbered from the largest. With one cluster p is NaN: there is nothing
+        that could differ.
+
+        Maps without relevance are in no cluster, and counted.
+
+    Raises
+    ------
+    UsageError
+        No maps, or an option out of range.
+    ImpossibleAnalysis
+        One level only, too few maps, or the axis is confounded with another.
+    InvalidData
+        Incomplete, damaged, NaN (unless omitted) or infinite maps.
+
+    Notes
+    -----
+    The test has networks as its units: maps of one network are no independent cases. It is a sharp null on these images.
+
+    Examples
+    --------
+    >>> import relstats
+    >>> study = relstats.simulate(models="2x1", seeds=3, images=20, size=16, rng=np.random.default_rng(1))
+    >>> result = strategies(study, axis="pretrain", rng=np.random.default_rng(1))
+    >>> result["share"].sum("cluster").values
+    array([1., 1.])
+    """
+    if max_maps < 1 or max_clusters < 2 or n_resamples < 1:
+        raise UsageError(
+            f"max_maps is {max_maps}, max_clusters {max_clusters}, n_resamples {n_resamples}; give at least 1, 2 and 1"
+        )
+    if nan not in ("raise", "omit"):
+        raise UsageError(f"nan is {nan!r}; it is one of raise, omit")
+    if "relevance" not in study.children:
+        raise UsageError(f"clusters of maps need /relevance; this study has {', '.join(study.children) or 'nothing'}")
+    store.require_complete(study, "relevance")
+    maps = study["relevance"].to_dataset()
+    table = score_source.network_table(maps)
+    plan = contrasts.plan(table.drop(columns="cell"), axis, within=within, pool=pool)
+    images = _sample(maps.sizes["image"], max(1, max_maps // len(table)), rng)
+    features, tally = _features(maps.isel(image=images), table, nan)
+    network, image = np.nonzero(~np.isnan(features).any(axis=-1))
+    if len(network) <= max_clusters + 1:
+        raise ImpossibleAnalysis(
+            f"{len(network)} maps with relevance are too few to find up to {max_clusters} clusters among. Add images"
+        )
+    vectors = features[network, image]
+    cluster, eigenvalues = spectral_clusters(vectors, image, max_clusters, rng)
+    counts = np.zeros((len(table), cluster.max() + 1), int)
+    np.add.at(counts, (network, cluster), 1)
+    p, floor = _association(counts, plan, n_resamples, rng)
+    result = _tables(counts, plan, table, vectors, cluster, maps).assign(
+        eigenvalue=("eigen", eigenvalues), p_value=((), p)
+    )
+    parameters = {
+        "axis": axis,
+        "max_maps": max_maps,
+        "max_clusters": max_clusters,
+        "n_resamples": n_resamples,
+        "nan": nan,
+    }
+    n_zero = features.shape[0] * features.shape[1] - len(network)
+    return _described(result, plan, tally, n_zero, maps.sizes["image"], parameters, floor)
+
+
+def coarse(maps: np.ndarray, grid: int = GRID) -> np.ndarray:
+    """Maps averaged over blocks of pixels, each of length 1: (..., y, x) to (..., cell); NaN where there is no relevance.
+
+    Examples
+    --------
+    >>> coarse(np.arange(16.0).reshape(4, 4), 2)
+    array([0.15, 0.26, 0.62, 0.72])
+    """
+    for axis in (-2, -1):
+        size = maps.shape[axis]
+        edges = np.unique(np.arange(min(grid, size)) * size // min(grid, size))
+        maps = np.add.reduceat(maps.astype(np.float64), edges, axis=axis)
+        width = np.diff(np.append(edges, size))
+        maps = maps / np.expand_dims(width, tuple(range(axis + 1, 0)))
+    flat = maps.reshape(*maps.shape[:-2], -1)
+    peak = np.abs(flat).max(axis=-1, keepdims=True)
+    shape = flat / np.where(peak > 0, peak, np.nan)
+    return shape / np.sqrt((shape**2).sum(axis=-1, keepdims=True))
+
+
+def neighbour_graph(vectors: np.ndarray, image: np.ndarray, n_neighbours: int) -> sparse.csr_array:
+    """Graph of maps with the most similar maps of other images, symmetric, with weights 1/2 and 1.
+
+    Maps of the same image are no neighbours: otherwise there would be one cluster for each image.
+
+    Parameters
+    ----------
+    vectors : ndarray, (map, cell)
+        Of length 1.
+    image : ndarray of int, (map,)
+        Which image each map is of.
+
+    Examples
+    --------
+    >>> neighbour_graph(np.eye(3), np.array([0, 1, 1]), 1).toarray().sum(axis=1)
+    array([1. , 0.5, 0.5])
+    """
+    n = len(vectors)
+    rows, columns = [], []
+    for start in range(0, n, 512):
+        likeness = vectors[start : start + 512] @ vectors.T
+        likeness[image[start : start + 512, np.newaxis] == image] = -np.inf
+        count = min(n_neighbours, n - 1)
+        nearest = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
+        row = np.repeat(np.arange(len(likeness)), count)
+        apart = np.isfinite(likeness[row, nearest.ravel()])
+        rows.append(row[apart] + start)
+        columns.append(nearest.ravel()[apart])
+    r, c = np.concatenate(rows), np.concatenate(columns)
+    graph = sparse.coo_array((np.full(len(r), 0.5), (r, c)), shape=(n, n)).tocsr()
+    return sparse.csr_array(graph + graph.T)
+
+
+def spectral_clusters(
+    vectors: np.ndarray, image: np.ndarray, max_clusters: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cluster of each map, from the largest (0), and the smallest eigenvalues of the graph's Laplacian.
+
+    The number of clusters is where the gap between two eigenvalues in turn is widest; clusters are those of k-means among the
+    first eigenvectors, each map's scaled to length 1 (Ng, Jordan & Weiss 2001).
+
+    Parameters
+    ----------
+    vectors, image
+        See `neighbour_graph`.
+    max_clusters : int
+        At least 2, below the number of maps less one.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> vectors = coarse(np.repeat(np.eye(2), 30, axis=0).reshape(60, 1, 2) + 0.1 * rng.random((60, 1, 2)))
+    >>> cluster, _ = spectral_clusters(vectors, np.arange(60), 5, rng)
+    >>> len(set(cluster[:30])), len(set(cluster[30:])), len(set(cluster))
+    (1, 1, 2)
+    """
+    from sklearn.cluster import KMeans  # takes two seconds to import
+
+    n = len(vectors)
+    graph = neighbour_graph(vectors, image, max(5, round(np.log(n))))
+    degree = np.asarray(graph.sum(axis=1)).ravel()
+    scale = sparse.diags_array(1 / np.sqrt(np.where(degree > 0, degree, 1)))
+    start = rng.standard_normal(n)
+    largest, found = eigsh(scale @ graph @ scale, k=max_clusters + 1, which="LA", v0=start)
+    order = np.argsort(-largest)
+    eigenvalues = np.maximum(1 - largest[order], 0)
+    k = 1 + int(np.argmax(np.diff(eigenvalues)))
+    seed = int(rng.integers(2**31))
+    if k == 1:
+        return np.zeros(n, int), eigenvalues
+    place = found[:, order[:k]]
+    length = np.sqrt((place**2).sum(axis=1, keepdims=True))
+    label = KMeans(k, n_init=10, random_state=seed).fit_predict(place / np.where(length > 0, length, 1))
+    by_size = np.argsort(-np.bincount(label, minlength=k), kind="stable")
+    return np.argsort(by_size)[label], eigenvalues
+
+
+def _sample(n_images: int, most: int, rng: np.random.Generator) -> np.ndarray:
+    return np.arange(n_images) if n_images <= most else np.sort(rng.choice(n_images, most, replace=False))
+
+
+def _features(maps: xr.Dataset, table: pd.DataFrame, nan: str) -> tuple[np.ndarray, Tally]:
+    """Coarse maps (network, image, cell)."""
+    array = maps["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
+    one = partial(_block, table, score_source.image_labels(maps))
+    blocks, tally = score_source.gather(
+        shards.over_images(array, list(table["cell"]), one), nan, "/relevance/relevance"
+    )
+    return np.concatenate(blocks, axis=1), tally
+
+
+def _block(table: pd.DataFrame, labels: list[str], block: np.ndarray, images: slice) -> tuple[np.ndarray, Tally]:
+    flat, missing = score_source.checked_maps(block, table, labels[images])
+    present = ~missing.any(axis=0)
+    found = coarse(np.where(present[:, np.newaxis, np.newaxis], block, 0.0))
+    zero = (~flat[:, present].any(axis=-1)).sum(axis=1)
+    cells = score_source.name_cells(missing, table, labels[images])
+    return found, Tally(int(present.sum()), int((~present).sum()), 0, zero, cells)
+
+
+def _association(
+    counts: np.ndarray, plan: Contrasts, n_resamples: int, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Are the clusters' shares of networks of one level more alike? Distances are Hellinger's; labels of networks permuted."""
+    total = counts.sum(axis=1)
+    sizes = [np.bincount(plan.level[(plan.stratum == s) & (total > 0)], minlength=len(plan.levels)).min()
+             for s in range(plan.stratum.max() + 1)]  # fmt: skip
+    strata = np.where((np.array(sizes)[plan.stratum] >= 2) & (total > 0), plan.stratum, -1)
+    if counts.shape[1] < 2 or not (strata >= 0).any():
+        return float("nan"), float("nan")
+    root = np.sqrt(counts / np.maximum(total, 1)[:, np.newaxis])
+    distance = np.sqrt(((root[:, np.newaxis] - root) ** 2).sum(axis=-1) / 2)
+    found = swaps.omnibus(-distance[..., np.newaxis], plan.level, strata, n_resamples=n_resamples, rng=rng)
+    return float(found.p_gap[0]), found.min_p_gap
+
+
+def _tables(counts: np.ndarray, plan: Contrasts, table: pd.DataFrame, vectors: np.ndarray, cluster: np.ndarray,
+            maps: xr.Dataset) -> xr.Dataset:  # fmt: skip
+    total = counts.sum(axis=1, keepdims=True)
+    share = np.where(total > 0, counts / np.maximum(total, 1), np.nan)
+    levels = range(len(plan.levels))
+    typical = np.stack([vectors[cluster == c].mean(axis=0) for c in range(counts.shape[1])])
+    size = tuple(min(GRID, maps.sizes[d]) for d in ("y", "x"))
+    labels = {f"network_{c}": ("network", table[c].to_numpy(dtype=object)) for c in table if c != "cell"}
+    return xr.Dataset(
+        {"share": (("level", "cluster"), np.stack([np.nanmean(share[plan.level == v], axis=0) for v in levels])),
+         "n_maps": (("level", "cluster"), np.stack([counts[plan.level == v].sum(axis=0) for v in levels])),
+         "network_share": (("network", "cluster"), share), "n_clusters": ((), counts.shape[1]),
+         "typical_map": (("cluster", "grid_y", "grid_x"), typical.reshape(-1, *size))},
+        {"level": np.array(plan.levels, dtype=object), **labels,
+         "cluster": np.array([str(c + 1) for c in range(counts.shape[1])], dtype=object)},
+    )  # fmt: skip
+
+
+def _described(result: xr.Dataset, plan: Contrasts, tally: Tally, n_zero: int, n_images: int, parameters: dict[str, Any],
+               floor: float) -> xr.Dataset:  # fmt: skip
+    n_clusters, n_networks = int(result["n_clusters"]), result.sizes["network"]
+    sampled = tally.images + tally.omitted_nan
+    counted = ((n_images - sampled, f"of {n_images} images are not in the sample (max_maps is {parameters['max_maps']})"),
+               (tally.omitted_nan, "image(s) left out for NaN"))  # fmt: skip
+    notes = [f"{count} {what}" for count, what in counted if count]
+    without = n_zero - tally.omitted_nan * n_networks
+    notes += [f"{without} map(s) without relevance are in no cluster"] if without else []
+    if n_clusters == 1:
+        notes.append(
+            "the maps are one cluster (the widest eigengap is after the first), so there are no strategies to compare"
+        )
+    elif np.isnan(floor):
+        notes.append(f"no stratum has two networks of each level of {parameters['axis']}: association cannot be tested")
+    elif floor > 0.05:
+        notes.append(f"with {n_networks} networks the permutation test cannot give p below {floor:.3g}")
+    method = (f"Maps of {n_networks} networks on {tally.images} images, averaged to {GRID} x {GRID} cells at most and scaled to one "
+              f"length, were clustered by spectral relevance analysis (Lapuschkin et al. 2019, doi:10.1038/s41467-019-08987-4; "
+              f"neighbours among maps of other images; {n_clusters} cluster(s) by the eigengap). Whether networks of one level of "
+              f"{parameters['axis']} are more alike in their shares of clusters was tested by permuting the labels of whole "
+              f"networks.")  # fmt: skip
+    return result.assign(n_images=((), tally.images)).assign_attrs(
+        statistic="strategies", **parameters, within=list(plan.within), method=method, min_p=floor, warnings=notes,
+        population=f"these {tally.images} images; networks are exchanged between levels", **store.provenance(),
+    )  # fmt: skip
