@@ -369,6 +369,7 @@ def _worker(text: str) -> tuple[int, int]:
 
 
 app.add_typer(cli_maps.regions, name="regions")
+app.command()(cli_maps.stability)
 app.command()(cli_shared.shared)
 
 
