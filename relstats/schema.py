@@ -116,6 +116,7 @@ VARIABLES = (
     *_scores("unmasked_", _UNMASKED, "controls", "the whole image"),
     *_scores("random_", _RANDOM, "controls", "control masks of the same area, mean over masks"),
     Variable("human", "dissimilarity", ("participant", "pair"), "float32", "judged dissimilarity of two images"),
+    Variable("regions", "region", ("region",), "str", "name of a region, unique"),
     Variable("regions", "mask", ("region", "y", "x"), "bool", "pixels of a region", False, None, optional_dims=("image",)),
 )  # fmt: skip
 
@@ -226,7 +227,7 @@ def check_group(dataset: xr.Dataset, group: str) -> list[Problem]:
             problems.append(
                 Problem(where, f"missing: {spec.prose} (got {got})", f"Add it with dims {_dims(spec.dims)}")
             )
-    problems += _check_names(dataset, group)
+    problems += _check_names(dataset, group) + _check_axes(dataset, group)
     for dim, size in dataset.sizes.items():
         if size == 0:
             problems.append(Problem(f"/{group}", f"dim {dim!r} has size 0", "Give it at least one entry"))
@@ -241,6 +242,20 @@ def _check_names(dataset: xr.Dataset, group: str) -> list[Problem]:
         return []
     return [Problem(f"/{group}", f"{len(bad)} name(s) of axes or variables cannot be folders", "Rename them with letters, digits and _",
                     len(bad), _first(bad))]  # fmt: skip
+
+
+def _check_axes(dataset: xr.Dataset, group: str) -> list[Problem]:
+    """Labels of the models that are not text are no axes: networks that differ on them would be mixed without a word."""
+    problems = []
+    for name, coord in dataset.coords.items():
+        on_models = coord.ndim == 1 and str(coord.dims[0]).endswith("model") and name not in dataset.dims
+        if not on_models or str(name).endswith("n_classes"):
+            continue
+        wrong = [v for v in coord.values.tolist() if not isinstance(v, str)]
+        if wrong:
+            problems.append(Problem(f"/{group}/{name}", f"{len(wrong)} label(s) of models are not text (dtype {coord.dtype})",
+                                    "Axes are text: convert with .astype(str)", len(wrong), _first(wrong)))  # fmt: skip
+    return problems
 
 
 def _dims(names: Iterable[Hashable]) -> str:

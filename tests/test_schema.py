@@ -152,3 +152,11 @@ def test_a_share_of_pixels_that_is_there_twice_is_a_problem():
     text = [str(p) for p in schema.check_group(found, "transfer") if p.where == "/transfer/fraction"]
     assert text == ["/transfer/fraction: a share is there twice, and would count twice in the mean (e.g. 0.1, 0.2, 0.1). "
                     "Give each share of the pixels once"]  # fmt: skip
+
+
+@pytest.mark.parametrize(("levels", "shown"), [([16, 19], "2 label(s) of models are not text (dtype int64) (e.g. 16, 19)"),
+                                               (np.array(["g", None], object), "1 label(s) of models are not text (dtype object) (e.g. nan)")])  # fmt: skip
+def test_labels_of_models_that_are_no_text_are_refused(levels, shown):
+    (found,) = map(str, schema.check_group(maps(depth=("model", levels)), "relevance"))
+    assert found == f"/relevance/depth: {shown}. Axes are text: convert with .astype(str)"
+    assert schema.check_group(maps(n_classes=("model", [2, 102])), "relevance") == []
