@@ -14,7 +14,7 @@ from scipy import stats
 import relstats
 from relstats import shards, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats import consensus, topmasks
+from relstats.stats import consensus, inference, topmasks
 from relstats.stats.maps import top_fraction
 from relstats.stats.shared import shared
 
@@ -87,6 +87,7 @@ def test_every_number_is_that_of_the_definition():
     same("p_network", p(np.round(agree, 12)))
     half = stats.sem(core[0] / 42) * stats.t.ppf(0.975, 8)
     same("ci", np.stack([core[0].mean(axis=0) / 42 - half, core[0].mean(axis=0) / 42 + half], axis=1))
+    same("p_adjusted", inference.holm(p(core.mean(axis=1))))
     same("p_max_z_bh", stats.false_discovery_control(p(z)))
     same("expected_count", mean.reshape(6, 7))
     same("spread", spread.reshape(6, 7))
