@@ -513,11 +513,11 @@ def start(folder, out, *arguments):
 
 def test_a_worker_killed_while_another_runs_loses_nothing(computed, study, out, uninterrupted):
     workers = [start(computed, out, "--worker", f"{k}/2") for k in (1, 2)]
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not list(out.glob("transfer/probability/c/*")) and time.monotonic() < deadline:
         time.sleep(0.002)
     workers[0].send_signal(signal.SIGKILL)
-    errors = [worker.communicate(timeout=120)[1] for worker in workers]
+    errors = [worker.communicate(timeout=600)[1] for worker in workers]
     assert [worker.returncode for worker in workers] == [-signal.SIGKILL, 0], errors
     transfer(study, out)
     assert contents(out) == uninterrupted
