@@ -1,6 +1,7 @@
 """Shared pixels of studies: against a definition written out with loops, planted pixels, no effect, and what is refused."""
 
 import itertools
+from fractions import Fraction
 
 import dask
 import numpy as np
@@ -16,7 +17,7 @@ from relstats import shards, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats import consensus, inference, topmasks
 from relstats.stats.maps import top_fraction
-from relstats.stats.shared import shared
+from relstats.stats.shared import _critical, shared
 
 PRETRAIN = ["i", "i", "v"]
 
@@ -417,3 +418,14 @@ def test_method_population_and_counts_are_said():
     assert "99 times" in result.attrs["method"]
     assert result.attrs["population"].startswith("p-values and core sets: these 6 networks on these 9 images")
     assert result.attrs["min_p"] == 0.01
+
+
+@pytest.mark.parametrize(("level", "n_resamples"), [(0.95, 19), (0.95, 99), (0.9, 29), (0.71, 99), (0.99, 250)])
+def test_a_value_above_the_critical_one_is_a_significant_one(level, n_resamples):
+    values = rng().integers(0, 40, (n_resamples + 1, 50)).astype(float)
+    alpha = 1 - Fraction(str(level))
+    critical = _critical(values, alpha)
+    for candidate in np.arange(-0.5, 41, 0.5):
+        as_large = 1 + (values[1:] >= candidate).sum(axis=0)
+        significant = [Fraction(int(b), n_resamples + 1) <= alpha for b in as_large]
+        np.testing.assert_array_equal(candidate > critical, significant)
