@@ -1,5 +1,6 @@
 """Humans: RDMs of networks and of people, and how well they agree, for images and people like those measured."""
 
 from relstats.human.comparisons import compare_rdms
+from relstats.human.rsa import correct, rsa
 
-__all__ = ["compare_rdms"]
+__all__ = ["compare_rdms", "correct", "rsa"]

@@ -1,0 +1,177 @@
+"""The noise ceiling: how well any model could agree with people who do not agree among themselves. Plain arrays.
+
+After Nili et al. 2014 (doi:10.1371/journal.pcbi.1003553). Upper: mean over participants of the agreement with the pool of all; lower: with the pool of all others. A pool is the mean of RDMs
+on a common scale: z-scored (corr), of unit norm (cosine; in whitened space for whitened measures; of what image effects leave for
+unbiased CKA), or of midranks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from relstats.human.comparisons import (
+    RANKED,
+    Graph,
+    as_rdms,
+    by_pairs,
+    compare_draws,
+    compare_rows,
+    n_images,
+    prepared,
+    weigh,
+)
+
+#: With fewer, the pool of all others is one person.
+MIN_PARTICIPANTS = 3
+
+
+def noise_ceiling(rdms: np.ndarray, measure: str = "rho-a") -> tuple[float, float]:
+    """Lower and upper bound of what any model could reach.
+
+    Parameters
+    ----------
+    rdms : array_like, (participant, pair)
+        NaN where missing.
+    measure : str
+        As in `relstats.human.compare_rdms`.
+
+    Returns
+    -------
+    lower, upper : float
+        Neither squared nor divided by anything. NaN with fewer than 3 participants who judged differently.
+
+    Notes
+    -----
+    With missing pairs, a participant is compared with the mean of those others who judged the same pairs; midranks are then
+    taken as shares of each one's number of pairs.
+
+    Examples
+    --------
+    >>> people = np.array([[1.0, 2, 3, 4, 5, 6], [1.0, 2, 3, 4, 6, 5], [2.0, 1, 3, 4, 5, 6]])
+    >>> noise_ceiling(people, "spearman")
+    (0.942, 0.962)
+    """
+    rdms = as_rdms(rdms, "rdms")
+    return bounds(rdms, np.ones(n_images(rdms)), measure)
+
+
+def bounds(
+    rdms: np.ndarray, count: np.ndarray, measure: str, *, control: np.ndarray | None = None
+) -> tuple[float, float]:
+    """Lower and upper bound in one draw of images; with controls as in `lower_draws`."""
+    if _unknown(rdms, control):
+        return np.nan, np.nan
+    people = np.ones(len(rdms))
+    if _by_cosines(rdms, measure, control):
+        among = compare_draws(rdms, rdms, np.asarray(count, float)[np.newaxis], measure, control=control)[0]
+        with_all = among.sum(axis=1)
+        return _lower_of_cosines(among, people), float(np.mean(with_all / np.sqrt(with_all.sum())))
+    scaled = _on_common_scale(rdms, count, measure)
+    judged = np.isfinite(scaled).sum(axis=0)
+    pool = np.nansum(scaled, axis=0) / np.where(judged > 0, judged, np.nan)
+    upper = compare_rows(np.broadcast_to(_tied(pool, measure), rdms.shape), rdms, count, measure)
+    return _lower_of_pools(rdms, count, people, measure), _mean(upper, people)
+
+
+def lower_draws(
+    rdms: np.ndarray,
+    counts: np.ndarray,
+    measure: str,
+    *,
+    people: np.ndarray | None = None,
+    control: np.ndarray | None = None,
+) -> np.ndarray:
+    """The lower bound in each of many draws.
+
+    Parameters
+    ----------
+    rdms : ndarray, (participant, pair)
+        NaN where missing.
+    counts : ndarray, (draw, image)
+        How often each draw holds each image; one draw is used for all of `people`.
+    measure : str
+        As in `relstats.human.compare_rdms`.
+    people : ndarray, (draw, participant), optional
+        How often each draw holds each participant; the pool of all others leaves out all copies. Default: each once.
+    control : ndarray, (c, pair), optional
+        RDMs to hold constant. Needs all pairs of all participants; pools then are of what is left of ranks, not ranked again.
+
+    Returns
+    -------
+    ndarray, (draw,), float64
+        NaN where there are fewer than 3 participants (in a draw: 2).
+
+    Examples
+    --------
+    >>> people = np.random.default_rng(1).random((4, 10)) + np.arange(10)
+    >>> lower_draws(people, np.ones((1, 5)), "corr").shape
+    (1,)
+    """
+    counts = np.asarray(counts, float)
+    people = np.ones((len(counts), len(rdms))) if people is None else np.asarray(people, float)
+    if _unknown(rdms, control):
+        return np.full(len(people), np.nan)
+    if _by_cosines(rdms, measure, control):
+        among = compare_draws(rdms, rdms, counts, measure, control=control)
+        among = np.broadcast_to(among, (len(people), *among.shape[1:]))
+        return np.array([_lower_of_cosines(*draw) for draw in zip(among, people, strict=True)])
+    draws = np.broadcast_to(counts, (len(people), counts.shape[1]))
+    return np.array([_lower_of_pools(rdms, *draw, measure) for draw in zip(draws, people, strict=True)])
+
+
+def _unknown(rdms: np.ndarray, control: np.ndarray | None) -> bool:
+    return len(rdms) < MIN_PARTICIPANTS or (control is not None and bool(np.isnan(rdms).any()))
+
+
+def _by_cosines(rdms: np.ndarray, measure: str, control: np.ndarray | None) -> bool:
+    """Where a measure is a cosine of vectors, agreement with a mean of unit vectors needs only all agreements of two."""
+    return control is not None or (measure not in RANKED and not np.isnan(rdms).any())
+
+
+def _lower_of_cosines(among: np.ndarray, people: np.ndarray) -> float:
+    drawn = np.flatnonzero(people)
+    weights = people[drawn]
+    among = among[np.ix_(drawn, drawn)]
+    with_all = among @ weights
+    own = weights * np.diag(among)
+    # c' R c without one: less twice that one's row, plus what was taken twice
+    length = weights @ with_all - 2 * weights * with_all + weights * own
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return _mean((with_all - own) / np.sqrt(length), weights)
+
+
+def _lower_of_pools(rdms: np.ndarray, count: np.ndarray, people: np.ndarray, measure: str) -> float:
+    drawn = np.flatnonzero(people)
+    rdms, weights = rdms[drawn], people[drawn]
+    scaled = _on_common_scale(rdms, count, measure)
+    judged = weights[:, np.newaxis] * np.isfinite(scaled)
+    mine = np.nan_to_num(scaled) * judged
+    others = judged.sum(axis=0) - judged
+    pool = (mine.sum(axis=0) - mine) / np.where(others > 0, others, np.nan)
+    return _mean(compare_rows(_tied(pool, measure), rdms, count, measure), weights)
+
+
+def _tied(pool: np.ndarray, measure: str) -> np.ndarray:
+    """Mean ranks that are equal but for rounding are ties. Shares of ranks have a scale of their own."""
+    return np.round(pool, 12) if measure in RANKED else pool
+
+
+def _mean(values: np.ndarray, weights: np.ndarray) -> float:
+    """Over participants who can be compared at all."""
+    some = np.isfinite(values)
+    return float(values[some] @ weights[some] / weights[some].sum()) if some.any() else np.nan
+
+
+def _on_common_scale(rdms: np.ndarray, count: np.ndarray, measure: str) -> np.ndarray:
+    """What a pool is the mean of; NaN where missing, not drawn, or where a participant says nothing."""
+    first, second = np.triu_indices(len(count), 1)
+    held = count[first] * count[second] > 0
+    scaled = np.full(rdms.shape, np.nan)
+    for rows, pairs in by_pairs(np.isfinite(rdms) & held):
+        graph = Graph(first[pairs], second[pairs], count)
+        vectors = prepared(rdms[np.ix_(rows, pairs)], measure)
+        how = "spearman" if measure in RANKED else measure
+        found = weigh(vectors, graph, how)
+        size = np.where(np.isnan(found.norm), np.nan, graph.weights.sum()) if measure in RANKED else found.norm
+        scaled[np.ix_(rows, pairs)] = found.left / graph.weights / size[:, np.newaxis]
+    return scaled

@@ -1,0 +1,220 @@
+"""How well models agree with people, for images, people and networks like those measured. Plain arrays.
+
+Agreement of every network with every participant on every draw of images; from it, tests of each model, of the difference of
+two, and of what a model lacks to the noise ceiling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from relstats.errors import ImpossibleAnalysis
+from relstats.human import bootstrap, ceiling
+from relstats.human.bootstrap import Inference, Parts, ceiling_parts, infer, mean_parts
+from relstats.human.comparisons import compare_draws, n_images
+
+FACTORS = ("images", "participants", "seeds")
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """The noise ceiling, and its lower bound in draws of images, of participants, and of both: (draw,), or None where fixed."""
+
+    lower: float
+    upper: float
+    by_images: np.ndarray | None
+    by_people: np.ndarray | None
+    by_both: np.ndarray | None
+    people: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Evaluations:
+    """Agreement of networks with participants.
+
+    Attributes
+    ----------
+    observed : ndarray, (network, participant)
+    draws : ndarray, (draw, network, participant), or None
+        On draws of images; None where images are fixed.
+    ceiling : Ceiling
+    random : frozenset of str
+    n_images, redrawn, left_out : int
+        `redrawn` draws held fewer than 4 distinct images; `left_out` ones left somebody with nothing to compare.
+    """
+
+    observed: np.ndarray
+    draws: np.ndarray | None
+    ceiling: Ceiling
+    random: frozenset[str]
+    n_images: int
+    redrawn: int
+    left_out: int
+
+
+def evaluate(
+    models: np.ndarray,
+    people: np.ndarray,
+    measure: str,
+    *,
+    random: Collection[str] = FACTORS,
+    control: np.ndarray | None = None,
+    n_resamples: int = 1000,
+    rng: np.random.Generator,
+) -> Evaluations:
+    """Agreement of networks with participants, as measured and in draws of images and participants.
+
+    Parameters
+    ----------
+    models : ndarray, (network, pair)
+        Without NaN; none constant.
+    people : ndarray, (participant, pair)
+        NaN where missing; who judged all alike is not in it.
+    measure : str
+        As in `relstats.human.compare_rdms`.
+    random : collection of str
+        Of "images", "participants", "seeds".
+    control : ndarray, (c, pair), optional
+        RDMs to hold constant.
+    n_resamples : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Evaluations
+
+    Raises
+    ------
+    ImpossibleAnalysis
+        Too few images to draw, or hardly a draw in which everybody can be compared.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> people = rng.random((5, 45)) + np.arange(45) / 20
+    >>> evaluate(people[:1], people[1:], "corr", n_resamples=9, rng=rng).draws.shape
+    (9, 1, 4)
+    """
+    n = n_images(people)
+    observed = compare_draws(models, people, np.ones((1, n)), measure, control=control)[0]
+    counts, draws, redrawn = None, None, 0
+    if "images" in random:
+        counts, redrawn = bootstrap.image_draws(n, n_resamples, rng)
+        draws = compare_draws(models, people, counts, measure, control=control)
+        known = np.isfinite(draws).all(axis=(1, 2))
+        _require_draws(known)
+        counts, draws = counts[known], draws[known]
+    drawn_people = None
+    if "participants" in random and len(people) >= ceiling.MIN_PARTICIPANTS:
+        size = n_resamples if counts is None else len(counts)
+        drawn_people = bootstrap.people_draws(len(people), size, rng)
+    limits = _ceiling(people, measure, counts, drawn_people, control)
+    left_out = 0 if counts is None else n_resamples - len(counts)
+    return Evaluations(observed, draws, limits, frozenset(random), n, redrawn, left_out)
+
+
+def _require_draws(known: np.ndarray) -> None:
+    if known.sum() <= len(known) / 2:
+        raise ImpossibleAnalysis(f"in {(~known).sum()} of {len(known)} draws of images somebody has nothing left to compare (too few "
+                                 f"pairs, or all judged alike): the variance over images is unknown. Leave out participants with few "
+                                 f"judgments, or 'images' from `random`")  # fmt: skip
+
+
+def _ceiling(
+    people: np.ndarray,
+    measure: str,
+    counts: np.ndarray | None,
+    drawn: np.ndarray | None,
+    control: np.ndarray | None,
+) -> Ceiling:
+    once = np.ones((1, n_images(people)))
+    lower, upper = ceiling.bounds(people, once[0], measure, control=control)
+    by_images = by_people = by_both = None
+    if counts is not None:
+        by_images = ceiling.lower_draws(people, counts, measure, control=control)
+    if drawn is not None:
+        by_people = ceiling.lower_draws(people, once, measure, people=drawn, control=control)
+    if counts is not None and drawn is not None:
+        by_both = ceiling.lower_draws(people, counts, measure, people=drawn, control=control)
+    return Ceiling(lower, upper, by_images, by_people, by_both, drawn)
+
+
+def contrast(found: Evaluations, weights: np.ndarray, level: float = 0.95) -> Inference:
+    """Test a contrast of models, or the mean of one.
+
+    Parameters
+    ----------
+    found : Evaluations
+    weights : ndarray, (group, network)
+        One row a model, the same weight for each of its networks: [[1/2, 1/2, 0], [0, 0, -1]] is the mean of two less a third.
+        Seeds count as random where every model of the contrast has two or more.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    Inference
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> people = rng.random((6, 45)) + np.arange(45) / 20
+    >>> found = evaluate(people[:2], people[2:], "corr", n_resamples=99, rng=rng)
+    >>> bool(contrast(found, np.array([[0.5, 0.5]])).p_value < 0.05)
+    True
+    """
+    estimate = float((weights.sum(axis=0) @ found.observed).mean())
+    return infer(estimate, _parts(found, weights), _sizes(found, weights), level)
+
+
+def to_ceiling(found: Evaluations, weights: np.ndarray, level: float = 0.95) -> Inference:
+    """Test what a model lacks to the lower bound of the noise ceiling: the mean of its networks less the bound.
+
+    Parameters
+    ----------
+    found : Evaluations
+    weights : ndarray, (1, network)
+        As in `contrast`.
+    level : float
+
+    Returns
+    -------
+    Inference
+        All NaN where the ceiling is unknown.
+    """
+    limits = found.ceiling
+    estimate = float((weights[0] @ found.observed).mean()) - limits.lower
+    if np.isnan(estimate):
+        return infer(estimate, {}, {}, level)
+    by_person = weights[0] @ found.observed
+    by_people = by_images = by_both = None
+    if limits.by_people is not None and limits.people is not None:
+        by_people = limits.people @ by_person / len(by_person) - limits.by_people
+    if found.draws is not None and limits.by_images is not None:
+        drawn = weights[0] @ found.draws
+        by_images = drawn.mean(axis=-1) - limits.by_images
+        if limits.by_both is not None and limits.people is not None:
+            by_both = (limits.people * drawn).sum(axis=-1) / drawn.shape[-1] - limits.by_both
+    parts = ceiling_parts(_parts(found, weights), by_images, by_people, by_both)
+    return infer(estimate, parts, _sizes(found, weights), level)
+
+
+def seeds_random(found: Evaluations, weights: np.ndarray) -> bool:
+    """Whether the variance over seeds can be, and is to be, part of a contrast's."""
+    return "seeds" in found.random and bool(((weights != 0).sum(axis=1) > 1).all())
+
+
+def _people_random(found: Evaluations) -> bool:
+    return "participants" in found.random and found.observed.shape[1] > 1
+
+
+def _parts(found: Evaluations, weights: np.ndarray) -> Parts:
+    return mean_parts(found.observed, found.draws, weights, _people_random(found), seeds_random(found, weights))
+
+
+def _sizes(found: Evaluations, weights: np.ndarray) -> dict[str, int]:
+    seeds = {f"seeds {g}": int((row != 0).sum()) for g, row in enumerate(weights)}
+    return {"images": found.n_images, "participants": found.observed.shape[1], **seeds}

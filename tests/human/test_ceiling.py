@@ -1,0 +1,133 @@
+"""The noise ceiling against its definition: pools written out, draws expanded into larger RDMs and longer lists of people."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from relstats.human.ceiling import bounds, lower_draws, noise_ceiling
+from relstats.human.comparisons import MEASURES, compare_rdms
+
+N = 8
+FIRST, SECOND = np.triu_indices(N, 1)
+COUNTS = np.array([[1] * N, [2, 0, 1, 1, 3, 0, 1, 0], [0, 3, 1, 1, 1, 1, 1, 0]])
+POOLED = {"corr": "corr", "cosine": "cosine", "spearman": "rank", "rho-a": "rank", "tau-a": "rank"}
+
+
+@pytest.fixture
+def people():
+    rng = np.random.default_rng(4)
+    return np.round(4 * (rng.random((5, len(FIRST))) + rng.random(len(FIRST))), 1)
+
+
+def scaled(rdm, measure, weights):
+    """One person's RDM on the common scale, over the pairs of a draw (repeated as drawn)."""
+    values = np.repeat(rdm, weights.astype(int))
+    known = ~np.isnan(values)
+    part = values[known]
+    if POOLED[measure] == "rank":
+        part = (stats.rankdata(part) - (len(part) + 1) / 2) / len(part)
+    elif POOLED[measure] == "corr":
+        part = (part - part.mean()) / part.std()
+        part = part / np.sqrt(len(part))  # of unit norm, as a mean of z-scores over the same pairs is up to scale
+    else:
+        part = part / np.linalg.norm(part)
+    values[known] = part
+    return values
+
+
+def one_by_one(people, measure, count, drawn):
+    """Mean over the drawn people of the agreement with the pool of all others; without the draws' algebra."""
+    weights = count[FIRST] * count[SECOND]
+    found = []
+    for s in drawn:
+        others = [scaled(people[t], measure, weights) for t in drawn if t != s]
+        pool = np.nanmean(others, axis=0)
+        own = np.repeat(people[s], weights)
+        known = np.isfinite(pool) & np.isfinite(own)
+        x, y = pool[known], own[known]
+        n = len(x)
+        if POOLED[measure] == "rank":
+            x = np.round(x, 12)
+        if measure == "tau-a":
+            signs = np.sign(x[:, None] - x) * np.sign(y[:, None] - y)
+            found.append(signs.sum() / (n * (n - 1)))
+        elif measure == "cosine":
+            found.append(x @ y / np.sqrt(x @ x * (y @ y)))
+        else:
+            if POOLED[measure] == "rank":
+                x, y = stats.rankdata(x), stats.rankdata(y)
+            rho = stats.pearsonr(x, y).statistic
+            if measure == "rho-a":
+                rho *= x.std() * y.std() * 12 / (n**2 - 1)
+            found.append(rho)
+    return np.mean(found)
+
+
+@pytest.mark.parametrize("measure", POOLED)
+@pytest.mark.parametrize("missing", [False, True])
+def test_lower_bound_is_that_of_the_definition(measure, missing, people):
+    if missing:
+        people[0, [3, 4, 12]] = np.nan
+        people[3, [5, 20]] = np.nan
+    drawn = np.array([[1, 1, 1, 1, 1], [2, 0, 1, 1, 1], [0, 0, 3, 1, 1]])
+    found = lower_draws(people, COUNTS, measure, people=drawn)
+    for draw in range(3):
+        who = np.repeat(np.arange(5), drawn[draw])
+        assert found[draw] == pytest.approx(one_by_one(people, measure, COUNTS[draw], who), rel=1e-9)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_bounds_of_complete_data_by_comparisons(measure, people):
+    """Pools of the measures' own vectors, compared by `compare_rdms`."""
+    units = {"corr": lambda v: (v - v.mean()) / v.std(), "cosine": lambda v: v / np.linalg.norm(v)}
+    if measure in ("rho-a", "spearman", "tau-a"):
+        pooled = np.array([stats.rankdata(p) for p in people])
+    elif measure in units:
+        pooled = np.array([units[measure](p) for p in people])
+    else:
+        pytest.skip("pools of whitened vectors: next test")
+    lower = [compare_rdms(np.delete(pooled, s, axis=0).mean(axis=0), people[s], measure)[0, 0] for s in range(5)]
+    upper = compare_rdms(pooled.mean(axis=0), people, measure)
+    assert noise_ceiling(people, measure) == pytest.approx((np.mean(lower), upper.mean()), rel=1e-10)
+
+
+def test_whitened_pools(people):
+    contrasts = np.zeros((len(FIRST), N))
+    contrasts[np.arange(len(FIRST)), FIRST], contrasts[np.arange(len(FIRST)), SECOND] = 1, -1
+    inverse = np.linalg.inv((contrasts @ contrasts.T) ** 2)
+    units = people / np.sqrt(np.einsum("sp,pq,sq->s", people, inverse, people))[:, None]
+    lower = [compare_rdms(np.delete(units, s, axis=0).sum(axis=0), people[s], "cosine_cov")[0, 0] for s in range(5)]
+    upper = compare_rdms(units.sum(axis=0), people, "cosine_cov").mean()
+    assert noise_ceiling(people, "cosine_cov") == pytest.approx((np.mean(lower), upper), rel=1e-10)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_lower_is_below_upper_and_order_is_irrelevant(measure, people):
+    lower, upper = noise_ceiling(people, measure)
+    assert -1 <= lower < upper <= 1
+    assert noise_ceiling(people[::-1], measure) == pytest.approx((lower, upper), rel=1e-12)
+    assert noise_ceiling(np.tile(people[:1], (3, 1)), "spearman") == pytest.approx((1, 1))
+
+
+@pytest.mark.parametrize("measure", ["corr", "cosine_cov", "unbiased_cka"])
+def test_missing_pairs_take_the_long_way_to_the_same_bound(measure, people):
+    """The two ways, through cosines and through pools, meet where a pair is missing that counts for nothing."""
+    count = np.array([[1] * (N - 1) + [0]])
+    without = people.copy()
+    without[0, (FIRST == N - 1) | (SECOND == N - 1)] = np.nan
+    assert lower_draws(without, count, measure) == pytest.approx(lower_draws(people, count, measure), rel=1e-10)
+
+
+def test_controls_are_held_constant(people):
+    control = np.random.default_rng(1).random((1, len(FIRST)))
+    slope = [np.polynomial.polynomial.polyfit(control[0], p, 1) for p in people]
+    left = np.array([p - a - b * control[0] for p, (a, b) in zip(people, slope, strict=True)])
+    expected = noise_ceiling(left, "corr")
+    assert bounds(people, np.ones(N), "corr", control=control) == pytest.approx(expected, rel=1e-10)
+
+
+def test_fewer_than_three_people_have_no_ceiling(people):
+    assert np.isnan(noise_ceiling(people[:2])).all()
+    assert np.isnan(lower_draws(people[:2], COUNTS, "corr")).all()
+    people[0, 0] = np.nan
+    assert np.isnan(bounds(people, np.ones(N), "corr", control=people[1:2])).all()
