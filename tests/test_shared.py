@@ -262,7 +262,13 @@ def test_baseline_says_what_untrained_maps_would_share():
     )  # one network: its pixels are certain, the others impossible
     assert "the baseline has fewer networks than the study: what it shares is overstated" in result.attrs["warnings"]
     four = random_maps(models=2, seeds=2, images=12, seed=4)
-    result = shared(dataset, fraction=0.25, n_resamples=19, baseline=group(four, ["b", "b"]), rng=rng())
+    result = shared(
+        dataset,
+        fraction=0.25,
+        n_resamples=19,
+        baseline=group(four, ["b", "b"]).isel(image=slice(None, None, -1)),
+        rng=rng(),
+    )
     rate = np.mean([top_fraction(one.reshape(12, 42), 0.25) for one in four.reshape(4, 12, 6, 7)], axis=0)
     np.testing.assert_allclose(result["core_size_baseline"].sel(consensus="all"), (rate**4).mean(axis=1), rtol=1e-12)
     np.testing.assert_allclose(result["core_size_baseline"].sel(consensus="majority"),

@@ -119,7 +119,6 @@ def mask_block(fraction: float, ranking: str, block: np.ndarray, images: slice) 
     state = np.where((low == high) | ~masks.any(axis=-1), FLAT, FINE).astype(np.int8)
     state[np.isnan(low)] = NAN
     state[np.isinf(low) | np.isinf(high)] = INFINITE
-    masks[state != FINE] = False
     short = mask_shortfall(masks[np.newaxis], (fraction,))[0][state == FINE]
     return bits.pack(masks), state, int(np.count_nonzero(short))
 
