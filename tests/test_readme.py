@@ -21,4 +21,5 @@ def test_every_command_that_it_names_is_there():
     from relstats.cli import app
 
     named = set(re.findall(r"^relstats (\w+)", README, re.MULTILINE))
-    assert named == {command.callback.__name__ for command in app.registered_commands}
+    groups = {group.name for group in app.registered_groups}
+    assert named == {command.callback.__name__ for command in app.registered_commands} | groups
