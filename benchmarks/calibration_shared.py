@@ -178,10 +178,10 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """Lowest, median and highest rate of each test over its cells, in percent."""
+    """Lowest, mean and highest rate of each test over its cells, in percent; the mean is the rate over all their studies."""
     rows = rows.assign(flagged=flagged(rows), rate=100 * rows["rate"])
     grouped = rows.groupby("test", sort=False)
-    out = grouped["rate"].agg(cells="size", lowest="min", median="median", highest="max").round(1)
+    out = grouped["rate"].agg(cells="size", lowest="min", mean="mean", highest="max").round(1)
     return out.assign(flagged=grouped["flagged"].sum()).reset_index()
 
 
@@ -193,7 +193,7 @@ def report(rows: pd.DataFrame) -> str:
     for kind, title in ((ERROR, "Errors"), (TODAY, "Today's practice: errors"), (POWER, "Power")):
         part = rows[rows["kind"] == kind]
         wide = part.assign(rate=(100 * part["rate"]).round(1).astype(str) + np.where(flagged(part), " (flagged)", ""))
-        wide["design"] = wide["networks"] + " x " + wide["images"].astype(str)
+        wide["design"] = wide["networks"].astype(str) + " x " + wide["images"].astype(str)
         table = wide.pivot(index=["test", "scenario"], columns="design", values="rate").fillna("")
         columns = sorted(
             table.columns, key=lambda d: (d.count("+"), [int(p) for p in d.replace("+", " ").replace("x", " ").split()])

@@ -74,7 +74,9 @@ def test_statistics_of_swaps_are_those_of_the_definition(sizes, pixels):
 
 def test_the_largest_z_is_found_where_all_z_are_negative():
     masks = np.zeros((2, 1, 100), bool)
-    expected = consensus.Layout(np.linspace(1, 2, 100), np.linspace(1, 9, 100))
+    expected = consensus.Layout(
+        np.repeat([1.0, 2.0], (64, 36)), np.repeat([4.0, 1.0, 100.0], (64, 35, 1))
+    )  # the last pixel: -0.02
     largest, _ = consensus.swap_statistics(bits.pack(masks), np.zeros((1, 2, 1), np.int16), np.array([2]), expected)
     assert largest.item() == (-expected.mean / expected.spread).max() < 0
 
