@@ -81,6 +81,9 @@ def add(
             for r in found["region"].values]  # fmt: skip
     print_table(f"regions of {int(found['n_images'])} image(s)", ("region", "% of pixels", "empty on"), rows)
     note(f"overlap: {100 * float(found['overlapping']):.2g} % of an image's pixels at most are in several regions")
+    if found.attrs.get("landmark_size_stated") == "False":
+        note(f"warning: landmarks are taken to be in pixels of the maps ({found.attrs['landmark_size']}); if they were found on images "
+             f"of another size, give it: --landmark-size, with --force")  # fmt: skip
     for what in ("n_images_dropped", "n_images_without_masks"):
         if found.attrs.get(what):
             note(f"warning: {found.attrs[what]} {what.removeprefix('n_').replace('_', ' ')}")

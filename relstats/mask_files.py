@@ -105,16 +105,17 @@ def _from_landmarks(source: Path, size: tuple[int, int], landmark_size: tuple[in
                     image_column: str) -> Source:  # fmt: skip
     names, points = read_landmarks(source, image_column)
     grid = size if landmark_size is None else landmark_size
-    far = points.max(axis=(0, 1))[::-1] / grid
-    outside = (points.max(axis=1) < -0.5) | (points.min(axis=1) > np.array(grid[::-1]) - 0.5)
-    if (landmark_size is None and (far < _FILLED).all()) or outside.any():
+    inside = (points > -0.5) & (points < np.array(grid[::-1]) - 0.5)
+    filled = points.max(axis=(0, 1))[::-1] / grid
+    guessed_wrong = landmark_size is None and (not inside.all() or (filled < _FILLED).all())
+    if guessed_wrong or not inside.all(axis=2).any(axis=1).all():  # of some image, no point at all
         raise InvalidData(f"{source.name}: landmarks reach from {points.min():g} to x {points[..., 0].max():g}, y "
                           f"{points[..., 1].max():g}, which does not fit images of {grid[0]} x {grid[1]} pixels: masks would lie "
-                          f"beside the face. Give the size of the images on which they were found: --landmark-size")  # fmt: skip
+                          f"beside the face. Give the size of the images on which they were found: --landmark-size (also where faces reach beyond the image)")  # fmt: skip
     make = partial(landmarks.landmark_masks, size=size, landmark_size=grid, dilation=dilation, overlap=overlap)
     make(points[:1])  # wrong options are told before anything is written
     attrs = _attrs(source, [source], kind="landmarks, iBUG 68 points", dilation=dilation, overlap=overlap,
-                   landmark_size=f"{grid[0]} x {grid[1]}")  # fmt: skip
+                   landmark_size=f"{grid[0]} x {grid[1]}", landmark_size_stated=str(landmark_size is not None))  # fmt: skip
     return Source(landmarks.REGIONS, names, lambda places: make(points[places]), attrs)
 
 

@@ -57,7 +57,8 @@ def write_landmarks(path, ids, points, **more):
 @pytest.fixture
 def table(tmp_path):
     rng = np.random.default_rng(4)
-    return write_landmarks(tmp_path / "landmarks.csv", IDS, np.stack([face(rng, 16.0) * [1, 12 / 16] for _ in IDS]))
+    points = np.stack([face(rng, 16.0) * [1, 12 / 16] for _ in IDS])
+    return write_landmarks(tmp_path / "landmarks.csv", IDS, points.clip(0, 11))
 
 
 # --- geometry
@@ -258,9 +259,17 @@ def test_landmarks_of_another_grid_are_noticed(tmp_path):
     with pytest.raises(InvalidData, match=r"does not fit images of 28 x 28 pixels.*--landmark-size"):
         relstats.add_regions(path, table)
     relstats.add_regions(path, table, landmark_size=(20, 20))
-    large = write_landmarks(tmp_path / "l.csv", ["1"], face(np.random.default_rng(1), 600.0)[np.newaxis] + 40)
-    with pytest.raises(InvalidData, match="--landmark-size"):
-        relstats.add_regions(path, large, force=True)
+    assert stored(path).attrs["landmark_size_stated"] == "True"
+    for size, shift in (
+        (34.0, 0),
+        (600.0, 40),
+    ):  # a little too large for the maps, so that a point is outside, and far too large
+        large = write_landmarks(tmp_path / "l.csv", ["1"], face(np.random.default_rng(1), size)[np.newaxis] + shift)
+        with pytest.raises(InvalidData, match="--landmark-size"):
+            relstats.add_regions(path, large, force=True)
+    relstats.add_regions(path, large, landmark_size=(640, 640), force=True)
+    with pytest.raises(InvalidData, match="--landmark-size"):  # of an image, no point is inside
+        relstats.add_regions(path, large, landmark_size=(30, 30), force=True)
 
 
 @pytest.mark.parametrize(("edit", "message"), [
