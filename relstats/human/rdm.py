@@ -1,0 +1,261 @@
+"""RDMs of networks: which images are alike in what a network finds relevant, in what it sees of them, or in its features.
+
+Labels in, labels out. Every number comes from `dissimilarity`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from relstats import schema, shards, store
+from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
+from relstats.human.dissimilarity import MEASURES, Dissimilarities, tiled
+from relstats.human.pairs import pair_labels
+from relstats.stats import scores
+from relstats.stats.maps import RANKINGS
+
+SOURCES = ("relevance", "weighted_images", "images", "features")
+
+
+def rdm(
+    study: xr.DataTree | xr.Dataset | xr.DataArray,
+    *,
+    on: str = "relevance",
+    measure: str = "correlation",
+    ranking: str = "positive",
+    layer: str | None = None,
+    nan: str = "raise",
+) -> xr.Dataset:
+    """Dissimilarity of all pairs of images, for every network.
+
+    Parameters
+    ----------
+    study : DataTree, Dataset or DataArray
+        A study, its `/relevance` group, or any array with dims (image, ...) or (model, seed, image, ...) and text ids of images.
+    on : {"relevance", "weighted_images", "images", "features"}
+        "relevance": the maps. "weighted_images": the pixels of the images times what of relevance `ranking` names, so what a
+        network weighs of an image. "images": their pixels, one RDM, to be held constant. "features": a variable of `/features`,
+        (model, seed, image, ...). Of an array, what it holds.
+    measure : {"correlation", "spearman", "cosine", "euclidean"}
+        1 - Pearson, 1 - Spearman (midranks), 1 - cosine, squared Euclidean distance / number of pixels.
+    ranking : {"positive", "absolute", "signed"}
+        Of weighted images: weigh by relevance above 0, by its absolute value, or with its sign.
+    layer : str, optional
+        Which variable of `/features`. Default: the only one.
+    nan : {"raise", "omit"}
+        "omit" leaves out images on which a map is NaN, and counts them.
+
+    Returns
+    -------
+    xarray.Dataset
+        `dissimilarity` (model, seed, pair), or (pair,) where there are no networks, float64, with coordinates `image_i`, `image_j` on
+        `pair` and the axes of models; `available` (model, seed). 0 to 2; "euclidean" in squared units.
+
+        Networks without any relevance are left out (not available); then images on which any other network's map is constant
+        (all zero for "cosine") are left out for all, so that networks can be compared. Both are counted in the attributes.
+
+    Raises
+    ------
+    UsageError
+        Unknown option; the study has no such group.
+    InvalidData
+        Incomplete, damaged, NaN (unless omitted) or infinite data; images of another size or label than the maps.
+    ImpossibleAnalysis
+        Fewer than 3 images are left, or no network.
+
+    Notes
+    -----
+    Two tiles of images are in memory at a time, and one RDM (Kriegeskorte et al. 2008, doi:10.3389/neuro.06.004.2008).
+
+    Examples
+    --------
+    >>> import relstats
+    >>> study = relstats.simulate(models="2x1", seeds=2, images=6, size=8, rng=np.random.default_rng(1))
+    >>> dict(rdm(study)["dissimilarity"].sizes)
+    {'model': 2, 'seed': 2, 'pair': 15}
+    """
+    for what, value, known in (("on", on, SOURCES), ("measure", measure, MEASURES), ("ranking", ranking, RANKINGS),
+                               ("nan", nan, ("raise", "omit"))):  # fmt: skip
+        if value not in known:
+            raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
+    source = _source(study, on, layer, ranking)
+    found = [
+        tiled(partial(source.read, k), len(source.images), source.tile, measure) for k in range(len(source.networks))
+    ]
+    return _described(found, source, {"on": on, "measure": measure, "ranking": ranking, "nan": nan})
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where the rows of an RDM come from.
+
+    Attributes
+    ----------
+    networks : DataFrame
+        One row a network: model, seed, axes. One row without columns where there are no networks.
+    images : list of str
+    read : callable
+        From the position of a network and a slice of images to (image, feature).
+    tile : int
+        How many images to read at once.
+    """
+
+    networks: pd.DataFrame
+    images: list[str]
+    read: Callable[[int, slice], np.ndarray]
+    tile: int
+
+
+def _source(study: xr.DataTree | xr.Dataset | xr.DataArray, on: str, layer: str | None, ranking: str) -> _Source:
+    if isinstance(study, xr.DataArray):
+        return _of_array(study, study.coords.to_dataset())
+    if on == "features":
+        dataset = _group(study, "features")
+        names = [str(name) for name, v in dataset.data_vars.items() if {"image", "model"} <= set(v.dims)]
+        if layer not in names and not (layer is None and len(names) == 1):
+            raise UsageError(f"layer is {layer!r}; /features has {', '.join(names) or 'none'}")
+        return _of_array(dataset[layer or names[0]], dataset)
+    if on == "images":
+        dataset = _group(study, "images")
+        return _of_array(_pixels(dataset), dataset)
+    dataset = _group(study, "relevance")
+    if "relevance" not in dataset:
+        raise UsageError(
+            f"RDMs on {on!r} need relevance maps; this dataset has {', '.join(map(str, dataset.data_vars))}"
+        )
+    maps = _of_array(dataset["relevance"], dataset)
+    return maps if on == "relevance" else _weighted(maps, dataset["relevance"], _group(study, "images"), ranking)
+
+
+def _group(study: xr.DataTree | xr.Dataset, group: str) -> xr.Dataset:
+    if isinstance(study, xr.Dataset):
+        if group == "relevance":
+            return study
+        raise UsageError(f"this needs /{group}: pass the whole study")
+    if group not in study.children:
+        raise UsageError(f"this study has no /{group}; it has {', '.join(study.children) or 'nothing'}")
+    store.require_complete(study, group)
+    return study[group].to_dataset()
+
+
+def _pixels(dataset: xr.Dataset) -> xr.DataArray:
+    if "pixels" not in dataset:
+        raise UsageError("/images has no pixels: add them, or use the RDMs of maps")
+    return dataset["pixels"]
+
+
+def _of_array(array: xr.DataArray, dataset: xr.Dataset) -> _Source:
+    """Networks and images of an array with dims ([model, [seed,]] image, ...)."""
+    if "image" not in array.dims or "image" not in array.coords:
+        raise InvalidData(f"{array.name} has dims {array.dims}: RDMs need a dim 'image' with ids")
+    images = scores.image_labels(dataset)
+    if len(set(images)) < len(images) or not all(isinstance(label, str) for label in array["image"].values.tolist()):
+        raise InvalidData(f"ids of images are not text, or not unique ({', '.join(images[:3])}, ...): '007' is not 7")
+    dims = [dim for dim in schema.NETWORK if dim in array.dims]
+    networks = pd.DataFrame(index=[0])
+    cells: list[tuple[int, ...]] = [()]
+    if dims:
+        full = dataset if "seed" in dims else dataset.expand_dims(seed=["0"])
+        networks = scores.network_table(full)
+        cells = [cell[: len(dims)] for cell in networks.pop("cell")]
+    array = array.transpose(*dims, "image", ...)
+    size = int(np.prod(array.shape[len(dims) + 1 :]))
+    in_memory = isinstance(array.variable._data, np.ndarray)
+    tile = len(images) if in_memory else max(1, shards.BLOCK_VALUES // max(1, size))
+
+    def read(network: int, block: slice) -> np.ndarray:
+        values = (
+            array[cells[network]].isel(image=block).values
+            if not dims
+            else shards.read_block(array, [cells[network]], block)[0]
+        )
+        return np.asarray(values).reshape(-1, size)
+
+    return _Source(networks, images, read, tile)
+
+
+def _weighted(maps: _Source, relevance: xr.DataArray, images: xr.Dataset, ranking: str) -> _Source:
+    """The images times relevance, matched by label."""
+    pixels = _pixels(images)
+    labels = scores.image_labels(images)
+    problems = schema.disagreement(set(maps.images), set(labels), "/relevance", "/images")
+    sizes = [(a.sizes["y"], a.sizes["x"]) for a in (relevance, pixels)]
+    if problems or sizes[0] != sizes[1]:
+        raise InvalidData(
+            f"images cannot be weighed: {problems[0] if problems else f'maps are {sizes[0]}, pixels {sizes[1]} (y, x)'}"
+        )
+    place = {label: k for k, label in enumerate(labels)}
+    pixels = pixels.transpose("image", "y", "x", "channel")
+
+    def read(network: int, block: slice) -> np.ndarray:
+        chosen = pixels.isel(image=[place[label] for label in maps.images[block]]).values.astype(np.float32)
+        weights = _weights(maps.read(network, block), ranking)
+        return (chosen.reshape(*weights.shape, -1) * weights[..., np.newaxis]).reshape(len(weights), -1)
+
+    return _Source(maps.networks, maps.images, read, max(1, maps.tile // pixels.sizes["channel"]))
+
+
+def _weights(maps: np.ndarray, ranking: str) -> np.ndarray:
+    if ranking == "signed":
+        return maps
+    return np.abs(maps) if ranking == "absolute" else np.maximum(maps, 0)
+
+
+def _described(found: list[Dissimilarities], source: _Source, parameters: dict[str, Any]) -> xr.Dataset:
+    missing, degenerate = (np.array([getattr(d, what) for d in found]) for what in ("missing", "degenerate"))
+    if missing.any() and parameters["nan"] == "raise":
+        cells = [f"{_name(source, k)}image {source.images[i]!r}" for k, i in np.argwhere(missing)]
+        raise InvalidData(f"NaN in {len(cells)} cell(s) (e.g. {'; '.join(cells[:3])}). Mend them, or leave these images out on "
+                          f"purpose with --nan omit")  # fmt: skip
+    dead = (missing | degenerate).all(axis=1)
+    keep = ~(missing | degenerate)[~dead].any(axis=0)
+    if dead.all() or keep.sum() < 3:
+        raise ImpossibleAnalysis(f"{keep.sum()} image(s) are left on which every network has a map that varies ({dead.sum()} network(s) "
+                                 f"have none at all): RDMs need 3")  # fmt: skip
+    first, second = np.triu_indices(len(keep), 1)
+    rdms = np.array([d.rdm for d in found])[:, keep[first] & keep[second]]
+    result = _labelled(rdms, dead, source, [label for label, kept in zip(source.images, keep, strict=True) if kept])
+    counts = {"n_images": int(keep.sum()), "n_images_omitted_nan": int(missing[~dead].any(axis=0).sum()),
+              "n_images_omitted_degenerate": int((~keep & ~missing[~dead].any(axis=0)).sum()),
+              "n_networks": int((~dead).sum()), "n_networks_omitted": int(dead.sum())}  # fmt: skip
+    notes = [f"{counts[f'n_{what}']} {text}" for what, text in (
+        ("networks_omitted", "network(s) left out: no map of theirs varies"), ("images_omitted_nan", "image(s) left out for NaN"),
+        ("images_omitted_degenerate", "image(s) left out: a map is constant or all zero")) if counts[f"n_{what}"]]  # fmt: skip
+    method = (f"Representational dissimilarity matrices ({parameters['measure']}) were computed on {parameters['on']} of "
+              f"{counts['n_networks']} networks over {counts['n_images']} images.")  # fmt: skip
+    return result.assign_attrs(statistic="rdm", **parameters, **counts, method=method, warnings=notes,
+                               population="these networks and these images", **store.provenance())  # fmt: skip
+
+
+def _name(source: _Source, k: int) -> str:
+    row = source.networks.iloc[k]
+    return f"{row['model']} seed {row['seed']}, " if "model" in row else ""
+
+
+def _labelled(rdms: np.ndarray, dead: np.ndarray, source: _Source, images: list[str]) -> xr.Dataset:
+    coords: dict[str, Any] = dict(pair_labels(images))
+    if "model" not in source.networks:
+        return xr.Dataset({"dissimilarity": ("pair", rdms[0])}, coords=coords)
+    models, seeds = (sorted(source.networks[dim].unique()) for dim in schema.NETWORK)
+    where = [
+        source.networks[dim].map(labels.index).to_numpy()
+        for dim, labels in zip(schema.NETWORK, (models, seeds), strict=True)
+    ]
+    values = np.full((len(models), len(seeds), rdms.shape[1]), np.nan)
+    values[where[0], where[1]] = np.where(dead[:, np.newaxis], np.nan, rdms)
+    available = np.zeros(values.shape[:2], bool)
+    available[where[0], where[1]] = ~dead
+    for axis in source.networks.columns.drop(list(schema.NETWORK)):
+        levels = dict(zip(source.networks["model"], source.networks[axis], strict=True))
+        coords[axis] = ("model", np.array([levels[model] for model in models], dtype=object))
+    coords |= {"model": np.array(models, dtype=object), "seed": np.array(seeds, dtype=object)}
+    return xr.Dataset(
+        {"dissimilarity": ((*schema.NETWORK, "pair"), values), "available": (schema.NETWORK, available)}, coords=coords
+    )
