@@ -199,17 +199,17 @@ def map_study(
     )
 
 
-def region_rows(n_studies: int, seed: int, sizes: list[tuple[int, int]]) -> list[dict[str, object]]:
+def region_rows(n_studies: int, seed: int, sizes: list[tuple[int, int]], only: list[str]) -> list[dict[str, object]]:
     rows = []
     for name, s in REGION_SCENARIOS.items():
-        for n, n_images in sizes:
+        for n, n_images in sizes if name in only else ():
             rng, start = (
                 np.random.default_rng([seed, n, n_images, list(REGION_SCENARIOS).index(name)]),
                 time.monotonic(),
             )
             batch, done, hits = int(max(10, AT_ONCE // (2 * n * REGIONS * n_images))), 0, {}
-            while done < n_studies:
-                scores = region_scores(s, n, n_images, min(batch, n_studies - done), rng)
+            while done < (wanted := n_studies if n_images < 500 else n_studies // 2):
+                scores = region_scores(s, n, n_images, min(batch, wanted - done), rng)
                 for test, p in region_tests(scores, n, rng).items():
                     wrong = p[:, 0] if s.effect else p.min(axis=1)
                     hits[test] = hits.get(test, 0) + int((wrong <= ALPHA + 1e-12).sum())
@@ -315,24 +315,43 @@ def report(rows: pd.DataFrame) -> str:
     return "".join(text)
 
 
+def shown(rows: pd.DataFrame) -> dict[str, str]:
+    """The tables of docs/statistics.md, by what they stand for."""
+    few = rows["scenario"].isin(["R0", "R1", "A0", "A1"])
+    jackknife = rows["test"] == "two-way jackknife"
+    which = {
+        "regions": (rows["part"] == "regions") & (rows["kind"] == "error"),
+        "regions today": (rows["part"] == "regions") & (rows["kind"] == "today") & few,
+        "stability": (rows["part"] == "stability") & (jackknife | few),
+        "maps": (rows["part"] == "maps") & (rows["kind"] == "coverage"),
+    }
+    return {name: markdown(by_design(rows[some])) for name, some in which.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reps", type=int, default=2000)
     parser.add_argument("--quick", action="store_true", help="few studies of small designs; writes nothing")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--tables", action="store_true", help="only write the tables anew from the .csv")
+    parser.add_argument("--only", nargs="+", default=list(REGION_SCENARIOS), help="scenarios of regions to run")
     parser.add_argument("--part", choices=("regions", "stability", "maps"), help="run only this part again")
     options = parser.parse_args()
     reps, sizes = (100, SIZES[:2]) if options.quick else (options.reps, SIZES)
-    parts = {"regions": lambda: region_rows(reps, options.seed, sizes), "stability": lambda: agreement_rows(reps, options.seed, sizes),
+    parts = {"regions": lambda: region_rows(reps, options.seed, sizes, options.only), "stability": lambda: agreement_rows(reps, options.seed, sizes),
              "maps": lambda: map_rows(reps // 2, options.seed)}  # fmt: skip
     there = (RESULTS / "calibration_regions.csv").exists() and (options.tables or options.part)
     old = pd.read_csv(RESULTS / "calibration_regions.csv") if there else pd.DataFrame()
     run = [] if options.tables else [options.part] if options.part else list(parts)
-    kept = old[~old["part"].isin(run)] if len(old) else old
+    kept = (
+        old[~(old["part"].isin(run) & ((old["part"] != "regions") | old["scenario"].isin(options.only)))]
+        if len(old)
+        else old
+    )
     new = pd.DataFrame([row for part in run for row in parts[part]()])
     rows = pd.concat([kept, new], ignore_index=True) if len(new) else kept
-    rows = rows.sort_values("part", key=lambda p: p.map(list(parts).index), kind="stable", ignore_index=True)
+    order = [*REGION_SCENARIOS, *AGREEMENT_SCENARIOS, *MAP_SCENARIOS]
+    rows = rows.sort_values("scenario", key=lambda name: name.map(order.index), kind="stable", ignore_index=True)
     text = report(rows)
     print(text)
     if not options.quick:
