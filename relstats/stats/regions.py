@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from relstats import schema, shards, store
-from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.mask_files import REST
-from relstats.stats import contrasts, inference, localisation, networks, swaps
+from relstats import store
+from relstats.errors import ImpossibleAnalysis, UsageError
+from relstats.stats import contrasts, inference, localisation, masked, networks, swaps
 from relstats.stats import scores as score_source
 from relstats.stats.contrasts import Contrasts
 from relstats.stats.generalize import REFERENCE
@@ -109,25 +107,25 @@ def regions(
     array([1., 1.])
     """
     _check_options(measure, ranking, df, nan, level, n_resamples)
-    source = _source(study, measure, ranking, nan)
+    source = masked.read_source(study, measure, ranking, nan)
     table = score_source.network_table(source.maps)
     if table.empty:
         raise ImpossibleAnalysis("there is no network, so there is nothing to compare. Add networks to the study")
-    found, tally = _moments(source, table, plan := _plan(table, axis, within, pool))
-    dead = _dead(table, tally, source)
+    found, tally = masked.region_moments(source, table, (plan := _plan(table, axis, within, pool)).functionals)
+    dead = masked.dead_networks(table, tally, source)
     if dead:
-        table = table[~np.array([key in dead for key in zip(table["model"], table["seed"], strict=True)])].reset_index(
-            drop=True
-        )
-        found, tally = _moments(source, table, plan := _plan(table, axis, within, pool))
+        alive = [key not in dead for key in zip(table["model"], table["seed"], strict=True)]
+        table = table[alive].reset_index(drop=True)
+        if table.empty:
+            raise ImpossibleAnalysis(f"no network has {ranking} relevance on any image. Nothing can be compared")
+        found, tally = masked.region_moments(source, table, (plan := _plan(table, axis, within, pool)).functionals)
     if not any(moments is not None for moments in found.moments):
         raise ImpossibleAnalysis(f"no image has a score for every network ({tally.omitted_nan} left out for NaN, "
                                  f"{tally.omitted_degenerate} for maps without {ranking} relevance). Nothing can be compared")  # fmt: skip
     result = _means(found, plan, level).merge(_coverage(found, source, tally))
     if plan.contrasts is not None:
-        result = result.merge(_contrasts(found, plan, plan.contrasts, df, level)).merge(
-            _swaps(found, plan.contrasts, n_resamples, rng)
-        )
+        result = result.merge(_contrasts(found, plan, plan.contrasts, df, level))
+        result = result.merge(_swaps(found, plan.contrasts, n_resamples, rng))
     result = result.assign_coords(_coords(source, plan, table))
     if not found.area[-1]:
         result = result.isel(region=slice(None, -1))
@@ -139,38 +137,12 @@ def regions(
 
 
 @dataclass(frozen=True)
-class _Source:
-    """Maps and masks of a study, and how they are scored."""
-
-    maps: xr.Dataset
-    masks: xr.DataArray
-    places: np.ndarray | None
-    measure: str
-    ranking: str
-    nan: str
-
-    @property
-    def names(self) -> list[str]:
-        return [str(name) for name in self.masks["region"].values] + [REST]
-
-
-@dataclass(frozen=True)
 class _Plan:
     """Functionals of the network scores: the mean of each level, then the contrasts."""
 
     levels: list[str]
     functionals: list[networks.Functional]
     contrasts: Contrasts | None
-
-
-@dataclass(frozen=True)
-class _Found:
-    """Moments of each region, and what its masks are like: sums over images, `rest` last."""
-
-    moments: list[inference.Moments | None]
-    area: np.ndarray
-    n_empty: np.ndarray
-    overlapping: float
 
 
 def _check_options(measure: str, ranking: str, df: str, nan: str, level: float, n_resamples: int) -> None:
@@ -184,41 +156,6 @@ def _check_options(measure: str, ranking: str, df: str, nan: str, level: float, 
         raise UsageError(
             f"n_resamples is {n_resamples}; give at least 1, and 1 / (n + 1) is the smallest p it can reach"
         )
-
-
-def _source(study: xr.DataTree, measure: str, ranking: str, nan: str) -> _Source:
-    for group, do in (("relevance", "add maps"), ("regions", "add masks: relstats regions add STUDY landmarks.csv")):
-        if group not in study.children:
-            raise UsageError(
-                f"this study has no /{group}, which regions need; it has {', '.join(study.children)}: {do}"
-            )
-    store.require_complete(study, "relevance")
-    maps, masks = study["relevance"].to_dataset(), study["regions"].to_dataset()
-    problems = schema.check_group(maps, "relevance") + schema.check_group(masks, "regions")
-    if problems:
-        raise InvalidData("; ".join(str(problem) for problem in problems))
-    mask = masks["mask"]
-    for dim in ("y", "x"):
-        if mask.sizes[dim] != maps.sizes[dim]:
-            raise InvalidData(f"/regions/mask has {mask.sizes['y']} x {mask.sizes['x']} pixels and the maps "
-                              f"{maps.sizes['y']} x {maps.sizes['x']}: masks are never resized. Make them at the maps' size")  # fmt: skip
-    if REST in mask["region"].values:
-        raise InvalidData(
-            f"a region is called {REST!r}, which is the name of what is in no region. Rename it, or leave it out"
-        )
-    return _Source(maps, mask, _places(maps, mask), measure, ranking, nan)
-
-
-def _places(maps: xr.Dataset, mask: xr.DataArray) -> np.ndarray | None:
-    """Where the masks of each image of the maps are; None for one template."""
-    if "image" not in mask.dims:
-        return None
-    has, want = [str(v) for v in mask["image"].values], score_source.image_labels(maps)
-    problems = schema.disagreement(set(has), set(want), "/regions", "/relevance")
-    if problems:
-        raise InvalidData(str(problems[0]))
-    place = {label: k for k, label in enumerate(has)}
-    return np.array([place[label] for label in want])
 
 
 def _plan(table: pd.DataFrame, axis: str | None, within: Sequence[str] | None, pool: Sequence[str]) -> _Plan:
@@ -247,68 +184,7 @@ def _difference(groups: np.ndarray) -> networks.Functional:
     return networks.network_functional(compact, np.where(kinds % 2 == 0, 2, -2) / len(kinds))
 
 
-def _moments(source: _Source, table: pd.DataFrame, plan: _Plan) -> tuple[_Found, Tally]:
-    array = source.maps["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
-    labels = score_source.image_labels(source.maps)
-    one = partial(_block, source, table, labels, plan.functionals)
-    blocks, tally = score_source.gather(
-        shards.over_images(array, list(table["cell"]), one), source.nan, "/relevance/relevance"
-    )
-    by_region = ([m for m in each if m is not None] for each in zip(*(block.moments for block in blocks), strict=True))
-    merged = [inference.merge_moments(some) if some else None for some in by_region]
-    area = np.sum([block.area for block in blocks], axis=0)
-    empty = np.sum([block.n_empty for block in blocks], axis=0)
-    return _Found(merged, area, empty, max(block.overlapping for block in blocks)), tally
-
-
-def _block(source: _Source, table: pd.DataFrame, labels: list[str], functionals: list[networks.Functional],
-           block: np.ndarray, images: slice) -> tuple[_Found, Tally]:  # fmt: skip
-    maps, missing = score_source.checked_maps(block, table, labels[images])
-    masks, most = _masks(source, images)
-    scores = localisation.region_scores(maps, masks, source.measure, source.ranking)
-    empty = ~masks.any(axis=-1)
-    lacking = (np.isnan(scores) & ~empty).any(axis=(0, 1))
-    nan = missing.any(axis=0)
-    moments = [_region_moments(scores[:, r], ~(lacking | np.broadcast_to(empty[r], lacking.shape)), functionals)
-               for r in range(len(masks))]  # fmt: skip
-    zero = np.isnan(localisation.relevance_weights(maps[:, ~nan], source.ranking)[..., 0]).sum(axis=1)
-    tally = Tally(int((~lacking).sum()), int(nan.sum()), int((lacking & ~nan).sum()), zero,
-                  score_source.name_cells(missing, table, labels[images]))  # fmt: skip
-    n = maps.shape[1]
-    area = np.broadcast_to(masks.mean(axis=-1), (len(masks), n)).sum(axis=1)
-    return _Found(moments, area, np.broadcast_to(empty, (len(masks), n)).sum(axis=1), most), tally
-
-
-def _region_moments(
-    scores: np.ndarray, keep: np.ndarray, functionals: list[networks.Functional]
-) -> inference.Moments | None:
-    return networks.network_moments(scores[:, np.newaxis, keep], functionals) if keep.any() else None
-
-
-def _masks(source: _Source, images: slice) -> tuple[np.ndarray, float]:
-    """Masks of a block of images, (region, image or 1, pixel), with the rest; and the largest share in several of them."""
-    mask = source.masks
-    try:
-        if source.places is None:
-            values = mask.transpose("region", "y", "x").values[:, np.newaxis]
-        else:
-            values = mask.transpose("region", "image", "y", "x").isel(image=source.places[images]).values
-    except Exception as error:  # any error of a codec or a file system: the reader needs the place, not the traceback
-        raise InvalidData(f"/regions/mask, images {images.start} to {images.stop - 1}, cannot be read "
-                          f"({str(error).splitlines()[0]}). Add the regions again with --force") from error  # fmt: skip
-    flat = values.reshape(*values.shape[:2], -1)
-    several = flat.sum(axis=0)
-    return np.concatenate([flat, several[np.newaxis] == 0]), float((several > 1).mean(axis=-1).max())
-
-
-def _dead(table: pd.DataFrame, tally: Tally, source: _Source) -> list[tuple[str, str]]:
-    """(model, seed) of networks without relevance on any image that has no NaN."""
-    with_maps = source.maps.sizes["image"] - tally.omitted_nan
-    dead = (tally.zero_maps == with_maps) & (with_maps > 0)
-    return [(model, seed) for model, seed in table.loc[dead, ["model", "seed"]].to_numpy()]
-
-
-def _jackknives(found: _Found, k: int, level: float, df: str) -> dict[str, np.ndarray]:
+def _jackknives(found: masked.Found, k: int, level: float, df: str) -> dict[str, np.ndarray]:
     """The fields of one functional, each (region,)."""
     out = {name: np.full(len(found.moments), np.nan) for name in _FIELDS}
     out["random"] = np.full(len(found.moments), "nothing", dtype=object)
@@ -322,7 +198,7 @@ def _jackknives(found: _Found, k: int, level: float, df: str) -> dict[str, np.nd
     return out
 
 
-def _means(found: _Found, plan: _Plan, level: float) -> xr.Dataset:
+def _means(found: masked.Found, plan: _Plan, level: float) -> xr.Dataset:
     each = [_jackknives(found, k, level, "satterthwaite") for k in range(len(plan.levels))]
     mean, lower, upper = (np.array([one[name] for one in each]) for name in ("estimate", "lower", "upper"))
     points = np.stack(
@@ -332,13 +208,13 @@ def _means(found: _Found, plan: _Plan, level: float) -> xr.Dataset:
                        "level_ci": (("level", "region", "bound"), np.stack([lower, upper], axis=-1))})  # fmt: skip
 
 
-def _coverage(found: _Found, source: _Source, tally: Tally) -> xr.Dataset:
+def _coverage(found: masked.Found, source: masked.Source, tally: Tally) -> xr.Dataset:
     counts = [0 if moments is None else moments.count for moments in found.moments]
     return xr.Dataset({"area": ("region", found.area / source.maps.sizes["image"]), "n_images": ("region", counts),
                        "n_empty": ("region", found.n_empty)})  # fmt: skip
 
 
-def _contrasts(found: _Found, plan: _Plan, planned: Contrasts, df: str, level: float) -> xr.Dataset:
+def _contrasts(found: masked.Found, plan: _Plan, planned: Contrasts, df: str, level: float) -> xr.Dataset:
     each = [_jackknives(found, len(plan.levels) + c, level, df) for c in range(len(planned.pairs))]
     out = {name: np.array([one[name] for one in each]) for name in each[0]}
     interval = np.stack([out.pop("lower"), out.pop("upper")], axis=-1)
@@ -347,7 +223,7 @@ def _contrasts(found: _Found, plan: _Plan, planned: Contrasts, df: str, level: f
     return result.assign(n_networks=("contrast", [int((groups >= 0).sum()) for groups in planned.groups]))
 
 
-def _swaps(found: _Found, planned: Contrasts, n_resamples: int, rng: np.random.Generator) -> xr.Dataset:
+def _swaps(found: masked.Found, planned: Contrasts, n_resamples: int, rng: np.random.Generator) -> xr.Dataset:
     """Label swap of whole networks, with the same labelings for all regions."""
     shape = (len(planned.pairs), len(found.moments))
     p, p_max, floor = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape[0], np.nan)
@@ -365,7 +241,7 @@ def _swaps(found: _Found, planned: Contrasts, n_resamples: int, rng: np.random.G
     return xr.Dataset({"p_swap": (dims, p), "p_max_t": (dims, p_max), "min_p_swap": ("contrast", floor)})
 
 
-def _coords(source: _Source, plan: _Plan, table: pd.DataFrame) -> dict[str, Any]:
+def _coords(source: masked.Source, plan: _Plan, table: pd.DataFrame) -> dict[str, Any]:
     pairs = [] if plan.contrasts is None else [("|".join(pair)) for pair in plan.contrasts.pairs]
     labels = {f"network_{c}": ("network", table[c].to_numpy(dtype=object)) for c in table if c != "cell"}
     contrast = {"contrast": np.array(pairs, dtype=object)} if pairs else {}
@@ -373,7 +249,7 @@ def _coords(source: _Source, plan: _Plan, table: pd.DataFrame) -> dict[str, Any]
             "bound": np.array(["lower", "upper"], dtype=object), **contrast, **labels}  # fmt: skip
 
 
-def _described(result: xr.Dataset, plan: _Plan, found: _Found, tally: Tally, dead: list[tuple[str, str]],
+def _described(result: xr.Dataset, plan: _Plan, found: masked.Found, tally: Tally, dead: list[tuple[str, str]],
                parameters: dict[str, Any]) -> xr.Dataset:  # fmt: skip
     notes = [*_overlap_notes(result, found), *_design_notes(result, plan, parameters)]
     notes += _omissions(tally, dead, parameters["ranking"])
@@ -387,7 +263,7 @@ def _described(result: xr.Dataset, plan: _Plan, found: _Found, tally: Tally, dea
     )  # fmt: skip
 
 
-def _overlap_notes(result: xr.Dataset, found: _Found) -> list[str]:
+def _overlap_notes(result: xr.Dataset, found: masked.Found) -> list[str]:
     notes = []
     if found.overlapping:
         notes.append(f"regions overlap (up to {100 * found.overlapping:.2g} % of an image's pixels are in several): shares of "
