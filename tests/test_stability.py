@@ -256,9 +256,12 @@ def test_zero_constant_nan_and_infinite_maps():
     with pytest.raises(InvalidData, match="r seed 2, image 'im6'"):
         relstats.stability(maps)
     assert relstats.stability(maps, nan="omit")["n_images"].item() == 5
-    maps["relevance"][:] = 1.0
-    with pytest.raises(ImpossibleAnalysis, match="no image has a map of every network"):
-        relstats.stability(maps)
+    for nothing in (1.0, 0.0):
+        maps["relevance"][:] = nothing
+        with pytest.raises(ImpossibleAnalysis, match="no image has a map of every network"):
+            relstats.stability(maps)
+    with pytest.raises(ImpossibleAnalysis, match="there is no network"):
+        relstats.stability(maps.assign(available=xr.zeros_like(maps["available"])))
 
 
 @pytest.mark.parametrize(("options", "message"), [
@@ -394,6 +397,11 @@ def test_large_studies_are_sampled_and_maps_without_relevance_counted():
     assert "1 map(s) without relevance are in no cluster" in result.attrs["warnings"]
     assert result["n_maps"].values.sum() == 199
     np.testing.assert_allclose(result["network_share"].sum("cluster"), 1)
+    maps["relevance"][1] = 0  # a level without any
+    alone = cluster(study.assign(relevance=xr.DataTree(maps)))
+    assert np.isnan(alone["share"].sel(level="y")).all()
+    assert np.isnan(alone["p_value"])
+    np.testing.assert_allclose(alone["share"].sel(level="x").sum(), 1)
     sampled = cluster(study, max_maps=100)
     assert sampled["n_images"].item() == 12
     assert "13 of 25 images are not in the sample (max_maps is 100)" in sampled.attrs["warnings"]

@@ -93,6 +93,8 @@ def stability(
     _check_options(measure, reliability, level, nan)
     maps = _relevance(study)
     table = score_source.network_table(maps)
+    if table.empty:
+        raise ImpossibleAnalysis("there is no network, so there is nothing to compare. Add networks to the study")
     models = sorted(table["model"].unique())
     if baseline is not None and baseline not in models:
         raise UsageError(f"--baseline {baseline!r} is no model of this study; it has {', '.join(models)}")
@@ -101,7 +103,7 @@ def stability(
     if dead:
         alive = [key not in dead for key in zip(table["model"], table["seed"], strict=True)]
         table = table[alive].reset_index(drop=True)
-        first, tally = _pass(maps, table, partial(_sums, measure), nan)
+        first, tally = ([], tally) if table.empty else _pass(maps, table, partial(_sums, measure), nan)
     if not first:
         raise ImpossibleAnalysis(f"no image has a map of every network to compare ({tally.omitted_nan} left out for NaN, "
                                  f"{tally.omitted_degenerate} for all-zero or constant maps)")  # fmt: skip
@@ -117,13 +119,8 @@ def stability(
     moments, above = (inference.merge_moments([block[k] for block in both]) for k in (0, 1))
     result = _results(operators, models, moments, above, swapped, level)
     result = result.merge(_reliabilities(result, table, models, reliability)).merge(_networks(moments, table))
-    parameters = {
-        "measure": measure,
-        "baseline": baseline or "none",
-        "reliability_wanted": reliability,
-        "level": level,
-        "nan": nan,
-    }
+    parameters = {"measure": measure, "baseline": baseline or "none", "reliability_wanted": reliability, "level": level,
+                  "nan": nan}  # fmt: skip
     return _described(result, table, tally, dead, parameters)
 
 
