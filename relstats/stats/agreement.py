@@ -126,8 +126,9 @@ def unit_vectors(maps: np.ndarray, measure: str) -> np.ndarray:
     Examples
     --------
     >>> vectors = unit_vectors([[4, 3, 0, 0], [0, 8, 2, 0]], "spearman")
-    >>> vectors @ vectors.T
-    array([[1.  , 0.06], [0.06, 1.  ]])
+    >>> (vectors @ vectors.T).round(2)
+    array([[ 1.  , -0.06],
+           [-0.06,  1.  ]])
     """
     vectors = _VECTORS[measure](as_floating(maps))
     length = np.sqrt((vectors**2).sum(axis=-1, keepdims=True))
