@@ -22,7 +22,7 @@ import relstats
 from relstats import shards
 from relstats.stats import bits, consensus, topmasks
 
-SIZE, SEEDS = 224, 3
+SWAPPED_SIZE, SEEDS = 224, 3
 NETWORKS = 4 * SEEDS
 
 
@@ -60,7 +60,7 @@ def loop(masks: np.ndarray, donors: np.ndarray, expected: consensus.Layout) -> t
 def kernels(images: int = 40, n_resamples: int = 7) -> tuple[float, float]:
     """Seconds a swap of one image: relstats on one thread, and the loop, on the same masks with the same results."""
     rng = np.random.default_rng(1)
-    masks = rng.random((NETWORKS, images, SIZE * SIZE)) < 0.1
+    masks = rng.random((NETWORKS, images, SWAPPED_SIZE**2)) < 0.1
     expected, packed = consensus.layout(masks.mean(axis=1)), bits.pack(masks)
     donors, sizes = consensus.swaps(n_resamples, NETWORKS, images, rng), np.array([NETWORKS])
     consensus.swap_statistics(packed, donors[:1], sizes, expected)
@@ -76,7 +76,7 @@ def kernels(images: int = 40, n_resamples: int = 7) -> tuple[float, float]:
     return (between - start) / each, (end - between) / each
 
 
-def report(path: Path, images: list[int], n_resamples: int) -> str:
+def report(path: Path, images: list[int], size: int, n_resamples: int) -> str:
     rows = []
     ours, plain = kernels()
     for n in images:
@@ -84,15 +84,15 @@ def report(path: Path, images: list[int], n_resamples: int) -> str:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         seconds, reading, peak = json.loads(done.stdout)
         rows.append(
-            f"| {n} | {n * NETWORKS * SIZE**2 * 4 / 1e9:.2f} | {seconds:.1f} | {reading:.1f} | {plain * n * (n_resamples + 1):.0f} | {peak:.2f} |"
+            f"| {n} | {n * NETWORKS * size**2 * 4 / 1e9:.2f} | {seconds:.1f} | {reading:.1f} | {plain * n * (n_resamples + 1) * (size / SWAPPED_SIZE) ** 2:.0f} | {peak:.2f} |"
         )
         print(rows[-1], flush=True)
     return "\n".join([
         "# Shared pixels: speed and memory", "",
-        f"{NETWORKS} networks, maps of {SIZE} x {SIZE} pixels, {n_resamples} image swaps.", "",
+        f"{NETWORKS} networks, maps of {size} x {size} pixels, {n_resamples} image swaps.", "",
         "| images | maps, GB | relstats, all of it, s | reading every map once, s | swaps by a plain loop, s (extrapolated) | peak memory, GB |",
         "|---|---|---|---|---|---|", *rows, "",
-        f"One swap of one image: {1e6 * ours:.0f} µs by relstats, {1e6 * plain:.0f} µs by the loop ({plain / ours:.0f} times), the same results. "
+        f"One swap of one image of {SWAPPED_SIZE} x {SWAPPED_SIZE} pixels: {1e6 * ours:.0f} µs by relstats, {1e6 * plain:.0f} µs by the loop ({plain / ours:.0f} times), the same results. "
         f"Groups of {topmasks.GROUP} images are in memory at a time, as bits, however many there are.", "",
     ])  # fmt: skip
 
@@ -100,6 +100,7 @@ def report(path: Path, images: list[int], n_resamples: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, nargs="+", default=[100, 300, 900])
+    parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--n-resamples", type=int, default=999)
     parser.add_argument("--study", type=Path, help="a study of this size that is there already")
     parser.add_argument("--child", nargs=3)
@@ -112,9 +113,9 @@ def main() -> None:
     try:
         if not given.study:
             relstats.simulate(
-                path, models="2x2", seeds=SEEDS, images=max(given.images), size=SIZE, rng=np.random.default_rng(1)
+                path, models="2x2", seeds=SEEDS, images=max(given.images), size=given.size, rng=np.random.default_rng(1)
             )
-        text = report(path, given.images, given.n_resamples)
+        text = report(path, given.images, given.size, given.n_resamples)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if given.out:

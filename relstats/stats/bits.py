@@ -42,12 +42,12 @@ def unpack(words: np.ndarray, pixels: int) -> np.ndarray:
 
 @compiled
 def statistics(
-    masks: np.ndarray, sizes: np.ndarray, wanted: np.ndarray, mean: np.ndarray, spread: np.ndarray, low_mean: np.ndarray,
-    low_spread: np.ndarray, donors: np.ndarray,
+    masks: np.ndarray, sizes: np.ndarray, wanted: np.ndarray, mean: np.ndarray, spread: np.ndarray, exceeding: np.ndarray,
+    donors: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """The largest z (swap, image) and the sizes of the shared sets (swap, image, consensus); see `consensus.swap_statistics`.
 
-    `low_mean` and `low_spread` are the smallest mean and spread of the pixels of each word.
+    `exceeding` (bit, word) are the counts with which pixels exceed some z. Any will do: it says where to look first.
     """
     words, images = masks.shape[2], donors.shape[2]
     largest = np.empty((donors.shape[0], images))
@@ -60,9 +60,8 @@ def statistics(
             _count(masks, donors[swap, :, image], sizes, planes)
             if sizes.size > 1:
                 _count(masks, donors[swap, :, image], everyone, total)
-            largest[swap, image] = _largest_z(
-                (total if sizes.size > 1 else planes)[0], mean, spread, low_mean, low_spread
-            )
+            counted = (total if sizes.size > 1 else planes)[0]
+            largest[swap, image] = _largest_z(counted, exceeding, mean, spread)
             for level in range(len(wanted)):
                 _shared(planes, wanted[level], together, one)
                 found[swap, image, level] = _bits(together)
@@ -71,9 +70,9 @@ def statistics(
 
 @compiled
 def _no_planes(sizes: np.ndarray, words: int) -> np.ndarray:
-    """Bits of the counts of each condition: (condition, bit, word)."""
+    """Bits of the counts of each condition, and of one more: (condition, bit, word)."""
     bits = 0
-    while sizes.max() >> bits:
+    while (sizes.max() + 1) >> bits:
         bits += 1
     return np.zeros((sizes.size, bits, words), np.uint64)
 
@@ -132,29 +131,35 @@ def _bits(words: np.ndarray) -> np.int64:
 
 
 @compiled
-def _largest_z(
-    planes: np.ndarray, mean: np.ndarray, spread: np.ndarray, low_mean: np.ndarray, low_spread: np.ndarray
-) -> float:
-    """Pixels are looked at one by one only in words whose highest count could still be the largest."""
+def _largest_z(planes: np.ndarray, exceeding: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> float:
+    """Among the pixels that exceed some z, if there is one: the others are smaller. Else among all."""
     best = -np.inf
     for word in range(planes.shape[1]):
-        if max(_highest(planes, word) - low_mean[word], 0.0) / low_spread[word] <= best:
-            continue
-        for pixel in range(64 * word, min(64 * word + 64, mean.size)):
+        left = _at_least_each(planes, exceeding, word)
+        while left:
+            pixel = 64 * word + _lowest(left)
             best = max(best, (_count_of(planes, word, pixel) - mean[pixel]) / spread[pixel])
+            left &= left - np.uint64(1)
+    if best == -np.inf:
+        for each in range(mean.size):
+            best = max(best, (_count_of(planes, each // 64, each) - mean[each]) / spread[each])
     return best
 
 
 @compiled
-def _highest(planes: np.ndarray, word: int) -> int:
-    """The highest count of the 64 pixels of a word."""
-    left, highest = ~np.uint64(0), 0
-    for bit in range(len(planes) - 1, -1, -1):
-        those = left & planes[bit, word]
-        if those:
-            left = those
-            highest += 1 << bit
-    return highest
+def _lowest(word: np.uint64) -> np.int64:
+    """Which bit is the lowest that is set."""
+    return np.int64(_popcount(~word & (word - np.uint64(1))))  # type: ignore[call-arg]
+
+
+@compiled
+def _at_least_each(planes: np.ndarray, counts: np.ndarray, word: int) -> np.uint64:
+    """Compare the counts of 64 pixels with a number for each, from the highest bit down."""
+    more, equal = np.uint64(0), ~np.uint64(0)
+    for bit in range(len(counts) - 1, -1, -1):
+        more |= equal & planes[bit, word] & ~counts[bit, word]
+        equal &= ~(planes[bit, word] ^ counts[bit, word])
+    return more | equal
 
 
 @compiled

@@ -122,8 +122,9 @@ def swap_statistics(
     >>> z[0].round(3).tolist(), pixels[0, :, 0].tolist()
     ([1.045, 1.045], [2, 2])
     """
-    lows = _of_words(expected.mean, np.minimum.reduceat), _of_words(expected.spread, np.minimum.reduceat)
-    task = partial(bits.statistics, masks, sizes, needed(sizes), expected.mean, expected.spread, *lows)
+    common = (masks, sizes, needed(sizes), expected.mean, expected.spread)
+    usual, _ = bits.statistics(*common, _exceeding(np.inf, expected, len(masks)), donors[-1:])
+    task = partial(bits.statistics, *common, _exceeding(usual.min(), expected, len(masks)))
     parts = in_parallel(task, [donors[k : k + _SWAPS] for k in range(0, len(donors), _SWAPS)])
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
@@ -134,8 +135,13 @@ def in_parallel[Given, Result](task: Callable[[Given], Result], parts: Sequence[
         return list(dask.compute(*(dask.delayed(partial(task, part), pure=False)() for part in parts)))
 
 
-def _of_words(values: np.ndarray, reduce: Callable[..., np.ndarray]) -> np.ndarray:
-    return reduce(values, np.arange(0, values.size, bits.WORD))
+def _exceeding(z: float, expected: Layout, networks: int) -> np.ndarray:
+    """With how many networks each pixel exceeds z, one more than there are where it cannot: planes (bit, word)."""
+    count = np.zeros(-(-expected.mean.size // bits.WORD) * bits.WORD, np.int64)
+    count[expected.mean.size :] = networks + 1  # no pixels
+    for k in range(networks + 1):
+        count[: expected.mean.size] += (k - expected.mean) / expected.spread <= z
+    return np.stack([bits.pack((count >> bit) & 1 == 1) for bit in range((networks + 1).bit_length())])
 
 
 def counts(masks: np.ndarray, sizes: np.ndarray, pixels: int) -> np.ndarray:
