@@ -15,6 +15,7 @@ from relstats.human.comparisons import (
     as_rdms,
     by_pairs,
     compare_draws,
+    compare_prepared,
     compare_rows,
     n_images,
     prepared,
@@ -65,7 +66,8 @@ def bounds(
     if _by_cosines(rdms, measure, control):
         among = compare_draws(rdms, rdms, np.asarray(count, float)[np.newaxis], measure, control=control)[0]
         with_all = among.sum(axis=1)
-        return _lower_of_cosines(among, people), float(np.mean(with_all / np.sqrt(with_all.sum())))
+        lower = _lower_of_cosines(among[np.newaxis], people[np.newaxis])[0]
+        return float(lower), float(np.mean(with_all / np.sqrt(with_all.sum())))
     scaled = _on_common_scale(rdms, count, measure)
     judged = np.isfinite(scaled).sum(axis=0)
     pool = np.nansum(scaled, axis=0) / np.where(judged > 0, judged, np.nan)
@@ -91,14 +93,15 @@ def lower_draws(
         How often each draw holds each image; one draw is used for all of `people`.
     measure : str
         As in `relstats.human.compare_rdms`.
-    people : ndarray, (draw, participant), optional
-        How often each draw holds each participant; the pool of all others leaves out all copies. Default: each once.
+    people : ndarray, ([variant,] draw, participant), optional
+        How often each draw holds each participant; the pool of all others leaves out all copies. Default: each once. Several
+        variants share what is known of the images that a draw holds.
     control : ndarray, (c, pair), optional
         RDMs to hold constant. Needs all pairs of all participants; pools then are of what is left of ranks, not ranked again.
 
     Returns
     -------
-    ndarray, (draw,), float64
+    ndarray, ([variant,] draw), float64
         NaN where there are fewer than 3 participants (in a draw: 2).
 
     Examples
@@ -110,13 +113,17 @@ def lower_draws(
     counts = np.asarray(counts, float)
     people = np.ones((len(counts), len(rdms))) if people is None else np.asarray(people, float)
     if _unknown(rdms, control):
-        return np.full(len(people), np.nan)
+        return np.full(people.shape[:-1], np.nan)
+    variants = people.reshape(-1, *people.shape[-2:])
     if _by_cosines(rdms, measure, control):
         among = compare_draws(rdms, rdms, counts, measure, control=control)
-        among = np.broadcast_to(among, (len(people), *among.shape[1:]))
-        return np.array([_lower_of_cosines(*draw) for draw in zip(among, people, strict=True)])
-    draws = np.broadcast_to(counts, (len(people), counts.shape[1]))
-    return np.array([_lower_of_pools(rdms, *draw, measure) for draw in zip(draws, people, strict=True)])
+        return np.array([_lower_of_cosines(among, who) for who in variants]).reshape(people.shape[:-1])
+    complete = not np.isnan(rdms).any()
+    known = prepared(rdms, measure) if complete else rdms
+    lower = _lower_of_ranks if complete else _lower_of_pools
+    draws = np.broadcast_to(counts, (people.shape[-2], counts.shape[1]))
+    found = [[lower(known, count, who[d], measure) for d, count in enumerate(draws)] for who in variants]
+    return np.array(found).reshape(people.shape[:-1])
 
 
 def _unknown(rdms: np.ndarray, control: np.ndarray | None) -> bool:
@@ -128,16 +135,29 @@ def _by_cosines(rdms: np.ndarray, measure: str, control: np.ndarray | None) -> b
     return control is not None or (measure not in RANKED and not np.isnan(rdms).any())
 
 
-def _lower_of_cosines(among: np.ndarray, people: np.ndarray) -> float:
-    drawn = np.flatnonzero(people)
-    weights = people[drawn]
-    among = among[np.ix_(drawn, drawn)]
-    with_all = among @ weights
-    own = weights * np.diag(among)
+def _lower_of_cosines(among: np.ndarray, people: np.ndarray) -> np.ndarray:
+    """From agreements of two (draw or 1, participant, participant) and draws of participants."""
+    with_all = np.einsum("dst,dt->ds", np.broadcast_to(among, (len(people), *among.shape[1:])), people)
+    own = people * np.diagonal(among, axis1=1, axis2=2)
     # c' R c without one: less twice that one's row, plus what was taken twice
-    length = weights @ with_all - 2 * weights * with_all + weights * own
+    length = (people * with_all).sum(axis=1, keepdims=True) - 2 * people * with_all + people * own
     with np.errstate(invalid="ignore", divide="ignore"):
-        return _mean((with_all - own) / np.sqrt(length), weights)
+        lower = (with_all - own) / np.sqrt(length)
+    some = np.where(np.isfinite(lower), people, 0)
+    with np.errstate(invalid="ignore"):
+        found: np.ndarray = (np.nan_to_num(lower) * some).sum(axis=1) / some.sum(axis=1)
+    return found
+
+
+def _lower_of_ranks(codes: np.ndarray, count: np.ndarray, people: np.ndarray, measure: str) -> float:
+    """Where every pair is known, sums of midranks are exact, and people need no sorting."""
+    first, second = np.triu_indices(len(count), 1)
+    held, drawn = np.flatnonzero(count[first] * count[second]), np.flatnonzero(people)
+    graph, codes, weights = Graph(first[held], second[held], count), codes[np.ix_(drawn, held)], people[drawn]
+    found = weigh(codes, graph, "spearman")
+    mine = np.where(np.isnan(found.norm), 0, weights)[:, np.newaxis] * found.right
+    pools = prepared(mine.sum(axis=0) - mine, measure)
+    return _mean(compare_prepared(pools, codes, graph, measure), weights)
 
 
 def _lower_of_pools(rdms: np.ndarray, count: np.ndarray, people: np.ndarray, measure: str) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relstats.errors import InvalidData, UsageError
+from relstats.human import batched
 from relstats.human.ranks import dense_codes, weighted_midranks, weighted_tau_a
 from relstats.human.whitening import without_images
 
@@ -133,10 +134,20 @@ def compare_draws(
     control = np.empty((0, a.shape[1])) if control is None else control
     out = np.full((len(counts), len(a), len(b)), np.nan)
     first, second = np.triu_indices(counts.shape[1], 1)
+    counts = np.asarray(counts, float)
     for rows, pairs in shared_pairs(a, b, control):
         vectors = [prepared(v[:, pairs], measure) for v in (a, b[rows], control)]
-        for draw, count in enumerate(np.asarray(counts, float)):
-            graph = Graph(first[pairs], second[pairs], count)
+        todo = np.arange(len(counts))
+        if (
+            measure in batched.MEASURES
+            and len(pairs) == a.shape[1]
+            and not len(control)
+            and a.size * len(b) < batched.LARGEST
+        ):
+            out[:, :, rows] = batched.compare_all_draws(vectors[0], vectors[1], counts, measure)
+            todo = np.flatnonzero(np.isnan(out[:, :, rows]).any(axis=(1, 2)))
+        for draw in todo:
+            graph = Graph(first[pairs], second[pairs], counts[draw])
             out[draw][:, rows] = _cross(*_drawn(vectors, graph), measure)
     return out
 
@@ -307,11 +318,12 @@ def compare_rows(a: np.ndarray, b: np.ndarray, count: np.ndarray, measure: str) 
     for rows, pairs in by_pairs(np.isfinite(a) & np.isfinite(b) & held):
         graph = Graph(first[pairs], second[pairs], np.asarray(count, float))
         ours, theirs = (prepared(v[np.ix_(rows, pairs)], measure) for v in (a, b))
-        out[rows] = _rows(ours, theirs, graph, measure)
+        out[rows] = compare_prepared(ours, theirs, graph, measure)
     return out
 
 
-def _rows(a: np.ndarray, b: np.ndarray, graph: Graph, measure: str) -> np.ndarray:
+def compare_prepared(a: np.ndarray, b: np.ndarray, graph: Graph, measure: str) -> np.ndarray:
+    """Agreement of each row of `a` with the same row of `b`, both from `prepared`, in a draw that holds every pair: (s,)."""
     if measure == "tau-a":
         pairs = zip(a, b, strict=True)
         return np.array([_taus(x[np.newaxis], y[np.newaxis], graph.weights)[0, 0] for x, y in pairs])

@@ -133,12 +133,13 @@ def _ceiling(
     once = np.ones((1, n_images(people)))
     lower, upper = ceiling.bounds(people, once[0], measure, control=control)
     by_images = by_people = by_both = None
-    if counts is not None:
+    if counts is not None and drawn is not None:
+        both = np.stack([np.ones(drawn.shape), drawn])
+        by_images, by_both = ceiling.lower_draws(people, counts, measure, people=both, control=control)
+    elif counts is not None:
         by_images = ceiling.lower_draws(people, counts, measure, control=control)
     if drawn is not None:
         by_people = ceiling.lower_draws(people, once, measure, people=drawn, control=control)
-    if counts is not None and drawn is not None:
-        by_both = ceiling.lower_draws(people, counts, measure, people=drawn, control=control)
     return Ceiling(lower, upper, by_images, by_people, by_both, drawn)
 
 

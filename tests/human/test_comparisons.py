@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from relstats.errors import InvalidData, UsageError
+from relstats.human import batched
 from relstats.human.comparisons import MEASURES, compare_draws, compare_rdms, compare_rows, n_images
 
 N = 8
@@ -35,6 +36,21 @@ def test_every_draw_is_that_of_the_definition(measure, missing, agreement, rng):
         assert found[draw, k, s] == pytest.approx(
             agreement(a[k], b[s], measure, DRAWS[draw]), rel=1e-9, abs=1e-10, nan_ok=True
         )
+
+
+@pytest.mark.parametrize("measure", batched.MEASURES)
+@pytest.mark.parametrize("largest", [5 * PAIRS, 2**23])
+def test_draws_at_once_are_those_one_by_one(measure, largest, rng, monkeypatch):
+    a, b = rng.random((2, PAIRS)) + 10, tied(rng, 3)
+    b[2] = np.arange(PAIRS) < 3  # constant in some draws
+    draws = np.vstack([DRAWS, rng.multinomial(N, np.full(N, 1 / N), size=40)])
+    monkeypatch.setattr(batched, "LARGEST", 0)
+    slow = compare_draws(a, b, draws, measure)
+    monkeypatch.setattr(batched, "LARGEST", largest)
+    found = compare_draws(a, b, draws, measure)
+    assert found == pytest.approx(slow, rel=1e-9, abs=1e-11, nan_ok=True)
+    assert np.isnan(found[..., 2]).any()
+    assert np.isfinite(found[:4, :, :2]).all()
 
 
 @pytest.mark.parametrize("measure", MEASURES)
