@@ -72,6 +72,18 @@ def test_statistics_of_swaps_are_those_of_the_definition(sizes, pixels):
             assert pixels_shared[swap, image, level] == slow_core(shown, sizes, wanted).sum()
 
 
+@pytest.mark.parametrize("networks", [2, 3, 5, 7, 15])
+def test_the_largest_z_of_many_swaps_is_that_of_all_pixels(networks):
+    """Common pixels, rare ones, and some that every network always has: also where no pixel is as large as usual."""
+    rng = np.random.default_rng(networks)
+    masks = rng.random((networks, 12, 150)) < np.concatenate([rng.random(100) ** 3, np.repeat([1.0, 0.0], 25)])
+    donors = consensus.swaps(600, networks, 12, rng)
+    expected = consensus.layout(masks.mean(axis=1))
+    largest, _ = consensus.swap_statistics(bits.pack(masks), donors, np.array([networks]), expected)
+    count = sum(mask[donors[:, network]].astype(int) for network, mask in enumerate(masks))
+    np.testing.assert_array_equal(largest, ((count - expected.mean) / expected.spread).max(axis=-1))
+
+
 def test_the_largest_z_is_found_where_all_z_are_negative():
     masks = np.zeros((2, 1, 100), bool)
     expected = consensus.Layout(
