@@ -182,7 +182,8 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     rows = rows.assign(flagged=flagged(rows), rate=100 * rows["rate"])
     grouped = rows.groupby("test", sort=False)
     out = grouped["rate"].agg(cells="size", lowest="min", mean="mean", highest="max").round(1)
-    return out.assign(flagged=grouped["flagged"].sum()).reset_index()
+    errors = {"flagged": grouped["flagged"].sum()} if (rows["kind"] == ERROR).all() else {}
+    return out.assign(**errors).reset_index()
 
 
 def report(rows: pd.DataFrame) -> str:
@@ -200,7 +201,7 @@ def report(rows: pd.DataFrame) -> str:
         )
         order = {test: k for k, test in enumerate(dict.fromkeys(part["test"]))}
         table = table[columns].reset_index().sort_values("test", key=lambda t: t.map(order), kind="stable")
-        parts += ["", f"## {title}", "", markdown(summary(part) if kind != POWER else summary(part).drop(columns="flagged")), "",
+        parts += ["", f"## {title}", "", markdown(summary(part)), "",
                   "By design (networks x images; a plus between conditions):", "", markdown(table)]  # fmt: skip
     studies = ", ".join(f"{n}" for n in sorted(set(rows["studies"])))
     return "\n".join([*parts, "", f"{studies} studies a cell: `python benchmarks/calibration_shared.py`.", ""])
