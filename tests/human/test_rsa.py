@@ -6,7 +6,7 @@ import xarray as xr
 from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.human import compare_rdms, correct, rsa
+from relstats.human import compare_rdms, correct, evaluation, rsa
 from relstats.human.ceiling import noise_ceiling
 from relstats.human.pairs import pair_labels, read_pairs
 
@@ -315,3 +315,42 @@ def test_pairs_that_nobody_listed_are_missing():
     read = read_pairs(array, "x")
     assert read.values.tolist() == [1.0]
     assert read.images == ("a", "b")
+
+
+def test_pairs_are_in_upper_triangle_row_order():
+    ends = [("c", "d"), ("a", "b"), ("d", "a"), ("b", "c"), ("a", "c"), ("b", "d")]
+    coords = {end: ("pair", [pair[k] for pair in ends]) for k, end in enumerate(("image_i", "image_j"))}
+    read = read_pairs(xr.DataArray(np.arange(6.0), dims="pair", coords=coords), "x")
+    assert read.values.tolist() == [1, 4, 2, 3, 5, 0]  # ab, ac, ad, bc, bd, cd
+    assert read.of(["d", "b", "a"]).values.tolist() == [1, 2, 5]
+
+
+def test_tests_are_those_of_the_core(models, people):
+    """The same draws: pairs in another order would be weighted by other images."""
+    result = quick(models, people)
+    found = evaluation.evaluate(models.values.reshape(12, -1), people.values.astype(float), "corr", n_resamples=100,
+                                rng=np.random.default_rng(0))  # fmt: skip
+    weights = np.repeat(np.eye(3), 4, axis=1) / 4
+    for k in range(3):
+        single, gap = evaluation.contrast(found, weights[[k]]), evaluation.to_ceiling(found, weights[[k]])
+        assert result["p_value"][k].item() == pytest.approx(single.p_value, rel=1e-9)
+        assert result["variance_images"][k].item() == pytest.approx(single.variances["images"], rel=1e-9)
+        assert result["variance_seeds"][k].item() == pytest.approx(single.variances["seeds 0"], rel=1e-9)
+        assert result["ceiling_difference_standard_error"][k].item() == pytest.approx(gap.standard_error, rel=1e-9)
+    difference = evaluation.contrast(found, np.stack([weights[0], -weights[2]]))
+    assert result["difference_df"].sel(contrast="m1|m3").item() == pytest.approx(difference.df, rel=1e-9)
+
+
+def test_the_ceiling_is_as_uncertain_as_its_participants(models, people):
+    found = evaluation.evaluate(
+        models.values[0, :1], people.values.astype(float), "corr", n_resamples=200, rng=np.random.default_rng(0)
+    )
+    gap = evaluation.to_ceiling(found, np.ones((1, 1)))
+    drawn = found.ceiling.people @ found.observed[0] / 5 - found.ceiling.by_people
+    assert gap.variances["participants"] == pytest.approx(drawn.var(ddof=1) * 5 / 4, rel=1e-9)
+    assert gap.variances["participants"] > 0
+    both = (found.ceiling.people * found.draws[:, 0]).mean(axis=1) - found.ceiling.by_both
+    images = found.draws[:, 0].mean(axis=1) - found.ceiling.by_images
+    interaction = (both.var(ddof=1) - drawn.var(ddof=1) - images.var(ddof=1)) * 5 / 4 * 12 / 11
+    expected = max(sum(gap.variances.values()) - interaction, *gap.variances.values())
+    assert gap.standard_error**2 == pytest.approx(expected, rel=1e-9)

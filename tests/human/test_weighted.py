@@ -45,6 +45,14 @@ def test_noise_fits_in_sample_and_not_on_others(rng):
     assert found.held_out == pytest.approx(found.by_fold.mean())
 
 
+def test_other_images_are_other_images(rng):
+    """What people share and no component has can be fitted on the same pairs, by chance, and not on others."""
+    people = rng.random(PAIRS) + 0.1 * rng.random((8, PAIRS))
+    found = weighted_model(rng.random((60, PAIRS)), people, folds=(2, 4), rng=rng)
+    assert found.in_sample > 0.25
+    assert found.held_out < 0.15
+
+
 def test_missing_pairs_and_constant_components(rng):
     components = np.vstack([rng.random((2, PAIRS)), np.full(PAIRS, 0.1)])
     people = components[0] + rng.random((6, PAIRS))
