@@ -89,7 +89,8 @@ def rdm(
     found = [
         tiled(partial(source.read, k), len(source.images), source.tile, measure) for k in range(len(source.networks))
     ]
-    return _described(found, source, {"on": on, "measure": measure, "ranking": ranking, "nan": nan})
+    what = str(study.name or "features") if isinstance(study, xr.DataArray) else on
+    return _described(found, source, {"on": what, "measure": measure, "ranking": ranking, "nan": nan})
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,7 @@ def test_pixels_and_arrays_have_no_networks(study, rng):
     array = xr.DataArray(rng.random((3, 5, 7)), dims=("feature", "image", "y"), coords={"image": list("abcde")})
     expected = pdist(array.transpose("image", "feature", "y").values.reshape(5, -1), "correlation")
     assert rdm(array)["dissimilarity"].values == pytest.approx(expected, rel=1e-10)
+    assert rdm(array.rename("fc6")).attrs["on"] == "fc6"
     per_model = array.rename(feature="model").assign_coords(model=["m1", "m2", "m3"])
     assert rdm(per_model)["dissimilarity"].dims == ("model", "seed", "pair")
     row = pdist(per_model.sel(model="m2").values, "correlation")
