@@ -103,6 +103,7 @@ VARIABLES = (
     Variable("relevance", "probability", _CELL, "float32", "its probability", False, "relevance", 0, 1),
     Variable("relevance", "correct", _CELL, "uint8", "the unmasked image is classified right", False, "relevance", 0, 1),
     Variable("relevance", "conservation", _CELL, "float32", "sum of relevance / logit", False, "relevance"),
+    Variable("relevance", "absorbed", _CELL, "float32", "share of the relevance that biases took, / logit", False, "relevance"),
     Variable("relevance", "checkpoint_sha256", NETWORK, "str", "sha256 of the checkpoint file"),
     Variable("transfer", "source_model", ("source_model",), "str", "model whose map chose the pixels", True),
     Variable("transfer", "source_seed", ("source_seed",), "str", "its training run", True),

@@ -23,9 +23,11 @@ from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 
 ENGINES = ("relstats", "zennit")
 PRECISIONS = ("fp32", "mixed")
-#: A network is flagged where the median of |sum of relevance / logit| is beyond this factor, either way. Biases alone
-#: reach 13; a ResNet without its canonizer 269, MobileNetV3 (gates without a rule) 1/1100.
+#: A network of which it is not known what biases took is flagged where the median of |sum of relevance / logit| is beyond
+#: this factor, either way. Biases alone reach 13; a ResNet without its canonizer 269, MobileNetV3 (no rule for gates) 1/1100.
 GATE = 50.0
+#: Where it is known, maps and biases hold the whole logit up to rounding and stabilisers: flagged where more is missing.
+BALANCE = 0.1
 
 
 @dataclass(frozen=True)
@@ -370,24 +372,32 @@ def _check_finite(logits: Tensor, maps: Tensor) -> None:
             )
 
 
-def is_conserved(conservation: Tensor) -> bool:
-    """Tell whether a network's maps hold about as much relevance as its logits: the conservation gate.
+def is_conserved(conservation: Tensor, absorbed: Tensor) -> bool:
+    """Tell whether a network's maps and biases hold the relevance of its logits: the conservation gate.
 
     Parameters
     ----------
-    conservation : torch.Tensor, any shape
-        Sum of relevance / logit over images, of one network under a relevance composite (not a gradient method).
+    conservation : torch.Tensor, shape (image,)
+        Sum of relevance / logit, of one network under a relevance composite (not a gradient method).
+    absorbed : torch.Tensor, shape (image,)
+        Relevance that biases took / logit; NaN where it is not known.
 
     Returns
     -------
     bool
-        Whether the median of its absolute value is within a factor of `GATE` of 1. A network that fails is to be
-        flagged, not hidden: biases alone make 8 to 13, but a module that creates or loses relevance far more.
+        Where it is known what biases took: whether the median of |conservation + absorbed - 1| is at most `BALANCE`.
+        Elsewhere, of a network of which nothing is known: whether the median of |conservation| is within a factor of
+        `GATE` of 1. A network that fails is to be flagged, not hidden.
 
     Examples
     --------
-    >>> is_conserved(torch.tensor([0.9, 1.1, 8.0])), is_conserved(torch.tensor([269.0]))
+    >>> unknown = torch.full((3,), torch.nan)
+    >>> is_conserved(torch.tensor([0.9, 1.1, 8.0]), unknown), is_conserved(torch.tensor([269.0]), unknown[:1])
+    (True, False)
+    >>> is_conserved(torch.tensor([1e-6]), torch.tensor([1.0])), is_conserved(torch.tensor([0.6]), torch.tensor([0.1]))
     (True, False)
     """
-    middle = conservation.abs().median().item()
-    return 1 / GATE <= middle <= GATE
+    known = (conservation + absorbed).isfinite()
+    if known.any():
+        return bool((conservation + absorbed - 1)[known].abs().median() <= BALANCE)
+    return 1 / GATE <= conservation.abs().nanmedian().item() <= GATE

@@ -88,6 +88,7 @@ def explain(study: Study, network: Network, pixels: np.ndarray, rows: pd.DataFra
         "prediction": prediction.astype(np.int32), "logit": _array(found.logit).astype(np.float32),
         "probability": _array(found.probability).astype(np.float32), "correct": correct,
         "conservation": _array(found.conservation).astype(np.float32),
+        "absorbed": _array(found.absorbed).astype(np.float32),
     }  # fmt: skip
 
 

@@ -19,8 +19,7 @@ import torch
 import zarr
 
 from relstats import schema, shards, store
-from relstats.compute import batches, groups, images, models
-from relstats.compute.attribute import is_conserved
+from relstats.compute import batches, flags, groups, images, models
 from relstats.compute.study import Study
 from relstats.errors import UsageError
 
@@ -60,7 +59,7 @@ def export(
     progress : callable, optional
         Called with the number of maps that are done and to be done in this run.
     say : callable, optional
-        Called with each message: a batch that was halved, a network that does not conserve relevance.
+        Called with each message: a batch that was halved, and what `flags` finds in the maps.
 
     Raises
     ------
@@ -86,7 +85,7 @@ def export(
         _stream(study, out, device, [s for s in expected if s in todo], pixels, progress, say)
         if not shards.unfinished(out, "relevance"):
             shards.sweep(out)
-    for message in _unconserved(out, sorted({shard.cell for shard in expected})):
+    for message in flags.flags(out, sorted({shard.cell for shard in expected})):
         say(message)
 
 
@@ -248,17 +247,3 @@ def _disk_full_told(out: Path) -> Iterator[None]:
             raise
         why = f"{error.strerror}. What is written is kept: make space, and the same command resumes"
         raise OSError(error.errno, why, str(out)) from error
-
-
-def _unconserved(out: Path, cells: Sequence[tuple[int, ...]]) -> Iterator[str]:
-    """A warning for each network whose relevance is not of the order of its logits."""
-    group = zarr.open_group(str(out), mode="r", use_consolidated=False)["relevance"]
-    if "autograd" in str(group.attrs["engine"]):  # gradients need not conserve anything
-        return
-    for cell in cells:
-        values = torch.from_numpy(np.asarray(group["conservation"][cell]))
-        known = values[~values.isnan()]
-        if len(known) and not is_conserved(known):
-            names = (str(group["model"][cell[0]]), str(group["seed"][cell[1]]))
-            yield (f"warning: model {names[0]}, seed {names[1]}: the sum of relevance is {known.abs().median():.3g} times the logit "
-                   f"(median of {len(known)} images). A module loses or creates relevance: see rules in /relevance")  # fmt: skip

@@ -68,21 +68,26 @@ def write_images(folder: Path, n: int, size: int = 16) -> None:
     (folder / "images.csv").write_text("\n".join(rows) + "\n")
 
 
-def write_networks(folder: Path) -> None:
-    """The module of the networks, and a checkpoint of each."""
+def write_networks(folder: Path, offset: float) -> None:
+    """The module of the networks, and a checkpoint of each, whose logits have an offset."""
     (folder / "small_networks.py").write_text(NETWORK)
     scope: dict = {}
     exec(NETWORK, scope)
     for k, (name, classes) in enumerate({"gender-0": 2, "gender-1": 2, "identity-0": 3}.items()):
         with torch.random.fork_rng():
             torch.manual_seed(k)
-            save_file(scope["small"](classes).state_dict(), folder / f"{name}.safetensors")
+            state = scope["small"](classes).state_dict()
+        state["8.weight"] = state["8.weight"].abs()  # logits are above zero, or the warning of it is in every test
+        state["8.bias"] = state["8.bias"].abs() + offset
+        save_file(state, folder / f"{name}.safetensors")
 
 
-def write_study(folder: Path, *, images: int = 12, batch: int = 5, explained: str = "true") -> Path:
+def write_study(
+    folder: Path, *, images: int = 12, batch: int = 5, explained: str = "true", offset: float = 0.0
+) -> Path:
     """Write all of it; returns the study file."""
     write_images(folder, images)
-    write_networks(folder)
+    write_networks(folder, offset)
     (folder / "study.toml").write_text(STUDY.format(batch=batch, explained=explained))
     return folder / "study.toml"
 

@@ -163,9 +163,21 @@ def test_hooks_and_outputs_that_are_no_logits_are_refused() -> None:
 
 
 def test_the_gate_flags_what_creates_or_loses_relevance() -> None:
-    assert is_conserved(torch.tensor([8.0, -13.0, 1.0]))
-    assert not is_conserved(torch.tensor([269.0, 300.0, 1.0]))
-    assert not is_conserved(torch.tensor([9e-4]))
+    unknown = torch.full((3,), torch.nan)
+    assert is_conserved(torch.tensor([8.0, -13.0, 1.0]), unknown)
+    assert not is_conserved(torch.tensor([269.0, 300.0, 1.0]), unknown)
+    assert not is_conserved(torch.tensor([9e-4]), unknown[:1])
+
+
+def test_the_gate_counts_what_biases_took_where_it_is_known() -> None:
+    kept, nothing = torch.tensor([1e-6, 2e-6, torch.nan]), torch.zeros(3)
+    assert is_conserved(kept, 1 - kept)  # biases of 27 layers
+    assert not is_conserved(kept, nothing)
+    assert is_conserved(torch.full((3,), 600.0), torch.full((3,), -599.0))  # far beyond the other rule, and balanced
+    assert is_conserved(torch.full((3,), 1.09), nothing)
+    for lost in (0.89, 1.11, 8.0, -1.0):  # all of which the other rule lets pass
+        assert not is_conserved(torch.full((3,), lost), nothing)
+    assert is_conserved(torch.tensor([1.0, 1.0, 1e9]), nothing)  # one image of a tiny logit does not decide
 
 
 def test_the_settings_of_the_caller_come_back() -> None:
