@@ -132,17 +132,18 @@ def test_float64_maps_are_those_of_zennit(network: nn.Module, composite: str) ->
 
 @pytest.mark.parametrize("composite", ["epsilon_plus_flat", "epsilon_alpha2_beta1"])
 def test_float32_errs_no_more_than_zennit(network: nn.Module, composite: str) -> None:
-    # Median and largest error over images, against the float64 maps; half as much again for the luck of rounding.
+    # Against the float64 maps. Below 16 units of float32's last place, errors are the rounding of single sums; above, they
+    # come from ReLUs and maxima that switched on the way forward, which both engines walk with the same kernels.
     images, classes = batch(4, torch.float32), torch.tensor([3, 8, 0, 5])
     exact = relevance(plan(network, composite, sample=images.double()), images.double(), classes).relevance
     single = copy.deepcopy(network).float()
-    errors = []
-    for engine in ("relstats", "zennit"):
-        prepared = plan(single, composite, engine=engine, sample=images)
-        errors.append(difference(relevance(prepared, images, classes).relevance, exact))
-    ours, theirs = errors
-    assert ours.median() <= 1.5 * theirs.median()
-    assert ours.max() <= 1.5 * theirs.max()
+    ours, theirs = (
+        difference(relevance(plan(single, composite, engine=engine, sample=images), images, classes).relevance, exact)
+        for engine in ("relstats", "zennit")
+    )
+    rounding = 16 * torch.finfo(torch.float32).eps
+    assert ours.median() <= max(1.1 * theirs.median(), rounding)
+    assert ours.max() <= max(1.1 * theirs.max(), rounding)
 
 
 def test_several_classes_are_those_of_one_each_at_the_cost_of_two_passes_and_one_per_class() -> None:
