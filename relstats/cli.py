@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from relstats import __version__, cli_maps, cli_shared
+from relstats import __version__, cli_maps, cli_shared, cli_virelay
 from relstats.errors import RelstatsError, UsageError
 
 app = typer.Typer(
@@ -145,7 +145,7 @@ def compare(
     within: Annotated[list[str] | None, typer.Option(help="Axes to hold fixed. [default: all others]")] = None,
     pool: Annotated[list[str] | None, typer.Option(help="Axes to mix.")] = None,
     ranking: Annotated[str, typer.Option(help="Of pixels: positive, absolute or signed.")] = "positive",
-    normalise: Annotated[str, typer.Option(help="Scores: none, target (floor to ceiling) or chance.")] = "none",
+    normalise: Annotated[str, typer.Option(help="Scores: auto, none, target (floor to ceiling) or chance.")] = "auto",
     margin: Annotated[float | None, typer.Option(help="Of equivalence. [default: 10 % of within levels]")] = None,
     df: Annotated[str, typer.Option(help="satterthwaite or pooled.")] = "satterthwaite",
     level: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
@@ -186,7 +186,8 @@ def compare(
     try:
         _print_comparison(result, json)
     finally:  # also where nobody reads on, as in `| head`
-        told = [axis, measure, *([score] * (measure == "transfer")), *([normalise] * (normalise != "none"))]
+        used = result.attrs["normalise"]
+        told = [axis, measure, *([score] * (measure == "transfer")), *([used] * (used != "none"))]
         store.save_result(path, "_".join(["compare", *told]), result)
 
 
@@ -369,6 +370,7 @@ def _worker(text: str) -> tuple[int, int]:
 
 
 app.add_typer(cli_maps.regions, name="regions")
+app.add_typer(cli_virelay.virelay, name="virelay")
 app.command()(cli_maps.stability)
 app.command()(cli_shared.shared)
 

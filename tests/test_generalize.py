@@ -613,7 +613,7 @@ def test_planted_agreement_of_maps_is_found() -> None:
         ({"axis": "n_classes"}, "--axis 'n_classes': models have no such label; they have pretrain, task."),
         ({"within": ["architecture"]}, "--within 'architecture': models have no such label"),
         ({"pool": ["tusk"]}, "--pool 'tusk': models have no such label; they have pretrain, task. Did you mean 'task'?"),
-        ({"normalise": "floor"}, "normalise is 'floor'; it is one of none, target, chance"),
+        ({"normalise": "floor"}, "normalise is 'floor'; it is one of auto, none, target, chance"),
         ({"df": "welch"}, "df is 'welch'; it is one of satterthwaite, pooled"),
         ({"nan": "drop"}, "nan is 'drop'; it is one of raise, omit"),
         ({"ranking": "negative"}, "ranking is 'negative'; it is one of positive, absolute, signed"),
@@ -704,14 +704,21 @@ def test_a_small_unbalanced_design_is_flagged() -> None:
 def test_networks_that_tell_other_numbers_of_classes_apart_are_not_averaged() -> None:
     for labels in ([2, 102, 2, 102], np.array(["2", "102", "2", "102"], object)):
         study = transfer(BALANCED).assign_coords(target_n_classes=("target_model", labels))
-        with pytest.raises(ImpossibleAnalysis) as error:
-            compare(study)
+        for alone in ({"normalise": "none"}, {"study": study.drop_vars("random_probability")}):
+            with pytest.raises(ImpossibleAnalysis) as error:
+                compare(**{"study": study, **alone})
         assert str(error.value) == (
             "imagenet|vggface2: the networks tell 2 and 102 classes apart, so their scores are not on one scale and their mean "
             "means nothing. Use --normalise target or chance, or choose one stratum"
         )
         for normalise in ("target", "chance"):
             assert np.isfinite(compare(study, normalise=normalise)["estimate"]).all()
+        chosen, asked = compare(study), compare(study, normalise="target")
+        xr.testing.assert_equal(chosen, asked)
+        assert chosen.attrs["normalise"] == "target"
+        assert chosen.attrs["warnings"][0].startswith(
+            "networks tell 2 and 102 classes apart: each target's scores are on its own"
+        )
         one = study.sel(source_model=["i-g", "v-g"], target_model=["i-g", "v-g"])
         assert np.isfinite(compare(one)["estimate"]).all()
     ragged = transfer(RAGGED).assign_coords(target_n_classes=("target_model", [2, 102, 2, 102]))

@@ -39,7 +39,7 @@ def compare(
     within: Sequence[str] | None = None,
     pool: Sequence[str] = (),
     ranking: str = "positive",
-    normalise: str = "none",
+    normalise: str = "auto",
     margin: float | None = None,
     df: str = "satterthwaite",
     level: float = 0.95,
@@ -68,7 +68,9 @@ def compare(
         Axes to leave out of `within`: networks that differ on them are mixed.
     ranking : {"positive", "absolute", "signed"}
         How pixels are ranked for overlap and capture.
-    normalise : {"none", "target", "chance"}
+    normalise : {"auto", "none", "target", "chance"}
+        "auto": "none", but "target" where networks of a contrast tell unlike numbers of classes apart, whose raw scores are on
+        no common scale; the result says which.
         "target": 0 is a target network's score on control masks of the same area and 1 its score on whole images (with the
         variance of estimating both); for losses, 1 is a fall to chance. "chance": 0 is 1 / number of classes.
     margin : float, optional
@@ -137,8 +139,7 @@ def compare(
     planned = partial(contrasts.plan, axis=axis, within=within, pool=pool, symmetric=measure in score_source.SYMMETRIC)
     scores = source()
     plan = planned(scores.networks)
-    if normalise == "none":
-        contrasts.require_one_scale(plan, scores.n_classes)
+    normalise, notes = _scale(normalise, plan, scores)
     moments, tally = _moments(scores, plan)
     dead = score_source.dead_networks(scores, tally)
     if dead:
@@ -153,11 +154,10 @@ def compare(
     if normalise != "none":
         moments, control = _normalised(scores, plan, moments, normalise, control), None
     result = analyse(moments, floor=_mean_floor(control))
-    notes = []
+    problems = [] if control is None else _control_problems(scores.networks, control)
     if control is not None:
         result["floor"] = ("fraction", control[0].mean(axis=0))
-        notes = _control_problems(scores.networks, control)
-    if control is not None and not notes:
+    if control is not None and not problems:
         other = analyse(_normalised(scores, plan, moments, "target", control), floor=0.0)
         result = result.assign({f"{name}_normalised": other[name] for name in ("estimate", "ci", "p_value")})
     result = result.merge(_swaps(moments, plan, scores, n_resamples, rng)).merge(_networks(moments, plan, scores))
@@ -165,7 +165,7 @@ def compare(
         result = result.merge(_omnibus(moments, plan, scores, n_resamples, rng))
     parameters = {"axis": axis, "measure": measure, "score": score, "normalise": normalise, "level": level, "df": df,
                   "n_resamples": n_resamples, "nan": nan, "margin": margin}  # fmt: skip
-    return _described(result, plan, scores, tally, dead, parameters, notes)
+    return _described(result, plan, scores, tally, dead, parameters, [*notes, *problems])
 
 
 def _planned_without(
@@ -192,7 +192,7 @@ def describe(
 
 def _check_options(normalise: str, df: str, level: float, n_resamples: int) -> None:
     for what, value, known in (
-        ("normalise", normalise, ("none", "target", "chance")),
+        ("normalise", normalise, ("auto", "none", "target", "chance")),
         ("df", df, ("satterthwaite", "pooled")),
     ):
         if value not in known:
@@ -206,7 +206,7 @@ def _check_options(normalise: str, df: str, level: float, n_resamples: int) -> N
 
 
 def _check_scale(measure: str, score: str, normalise: str) -> None:
-    if normalise != "none" and measure != "transfer":
+    if normalise in ("target", "chance") and measure != "transfer":
         raise UsageError(f"normalise is {normalise!r}, and {measure} is agreement of maps, which has no target's own scale nor "
                          f"chance of classes. Use --normalise none")  # fmt: skip
     if normalise == "chance" and score == "margin":
@@ -224,6 +224,22 @@ def _moments(
 
     blocks, tally = scores.reduce(one)
     return (inference.merge_moments(blocks) if blocks else None), tally
+
+
+def _scale(normalise: str, plan: Contrasts, scores: Scores) -> tuple[str, list[str]]:
+    """Which normalisation to use, and a note where it was not asked for."""
+    if normalise in ("target", "chance"):
+        return normalise, []
+    try:
+        contrasts.require_one_scale(plan, scores.n_classes)
+    except ImpossibleAnalysis:
+        if normalise == "none" or scores.controls is None:
+            raise
+        kinds = " and ".join(str(n) for n in sorted(set(np.asarray(scores.n_classes).tolist())))
+        return "target", [
+            f"networks tell {kinds} classes apart: each target's scores are on its own scale (normalise='target')"
+        ]
+    return "none", []
 
 
 def _control_means(scores: Scores, n_images: int) -> tuple[np.ndarray, np.ndarray]:
