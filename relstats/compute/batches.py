@@ -92,26 +92,22 @@ def explain(study: Study, network: Network, pixels: np.ndarray, rows: pd.DataFra
     }  # fmt: skip
 
 
-def in_batches(
-    explain: Callable[[slice], dict[str, np.ndarray]], where: slice, batch: int, halved: Callable[[int], None]
-) -> tuple[dict[str, np.ndarray], int]:
-    """Explain images in fixed batches; where memory runs out, all of them again in batches of half the size.
+def in_memory[Found](task: Callable[[int], Found], batch: int, halved: Callable[[int], None]) -> tuple[Found, int]:
+    """Run a task with the largest batch that memory allows, halving it as often as needed.
 
     Parameters
     ----------
-    explain : callable
-        Takes positions, returns arrays (image, ...).
-    where : slice
-        All positions.
+    task : callable
+        Takes the number of images at a time.
     batch : int
-        Images at a time: counted from the start of `where`, whatever else is done or left.
+        The first to try.
     halved : callable
         Told each smaller batch before it is tried.
 
     Returns
     -------
-    dict of str to ndarray, int
-        The arrays of all images, and the batch that fitted. Every image went through a batch of that size (the last may be smaller).
+    object, int
+        What the task returned, all of it with one batch, and that batch.
 
     Raises
     ------
@@ -120,13 +116,12 @@ def in_batches(
 
     Examples
     --------
-    >>> in_batches(lambda part: {"at": np.arange(part.start, part.stop)}, slice(0, 5), 2, print)[0]["at"].tolist()
-    [0, 1, 2, 3, 4]
+    >>> in_memory(lambda batch: np.arange(batch), 2, print)
+    (array([0, 1]), 2)
     """
     while True:
         try:
-            parts = [explain(slice(at, min(at + batch, where.stop))) for at in range(where.start, where.stop, batch)]
-            return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, batch
+            return task(batch), batch
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -135,6 +130,30 @@ def in_batches(
                                  "or one that nothing else is using") from error  # fmt: skip
         batch = (batch + 1) // 2  # outside the handler: the error holds what filled the memory
         halved(batch)
+
+
+def in_turn(explain: Callable[[slice], dict[str, np.ndarray]], where: slice, batch: int) -> dict[str, np.ndarray]:
+    """Explain images in fixed batches: counted from the start of `where`, whatever else is done or left.
+
+    Parameters
+    ----------
+    explain : callable
+        Takes positions, returns arrays (image, ...).
+    where : slice
+        All positions.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The arrays of all images. The last batch may be smaller.
+
+    Examples
+    --------
+    >>> in_turn(lambda part: {"at": np.arange(part.start, part.stop)}, slice(0, 5), 2)["at"].tolist()
+    [0, 1, 2, 3, 4]
+    """
+    parts = [explain(slice(at, min(at + batch, where.stop))) for at in range(where.start, where.stop, batch)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import itertools
 import json
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +16,7 @@ import torch
 import zarr
 
 from relstats import schema, shards, store
-from relstats.compute import batches, flags, groups, images, models
+from relstats.compute import batches, flags, groups, images, models, running
 from relstats.compute.study import Study
 from relstats.errors import UsageError
 
@@ -28,7 +25,6 @@ Say = Callable[[str], None]
 
 #: Bytes of decoded images that are kept; what is beyond is decoded again for each network.
 _KEPT_BYTES = 4 * 2**30
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def export(
@@ -77,10 +73,10 @@ def export(
     found = groups.settings(study, device)
     if not force:
         groups.require_same(out, found)
-    with models.modules_of(study.path.parent), _disk_full_told(out):
+    with models.modules_of(study.path.parent), running.disk_full_told(out):
         pixels = _decoder(study)
         _begin(study, out, found, device, pixels, force)
-        expected = _share(shards.expected(out, "relevance"), worker)
+        expected = running.share(shards.expected(out, "relevance"), worker)
         todo = set(shards.unfinished(out, "relevance"))
         _stream(study, out, device, [s for s in expected if s in todo], pixels, progress, say)
         if not shards.unfinished(out, "relevance"):
@@ -135,12 +131,6 @@ def _begin(study: Study, out: Path, found: dict[str, Any], device: torch.device,
     store.add_group(out, "images", labels, {}, plan)
     y, x = study.images.size
     store.add_group(out, "relevance", relevance, groups.STREAMED, plan, y=y, x=x)
-
-
-def _share(expected: Sequence[shards.Shard], worker: tuple[int, int]) -> list[shards.Shard]:
-    """A worker's shards: neighbours, so that it loads as few networks as possible. The same whatever is done already."""
-    k, n = worker
-    return list(expected[len(expected) * k // n : len(expected) * (k + 1) // n])
 
 
 def _decoder(study: Study) -> Pixels:
@@ -208,7 +198,7 @@ def _of_network(
                 f"out of memory: {model.name}, seed {seed} goes on in batches of {smaller}; recorded in batch_reduced of /relevance"
             )
 
-        arrays, batch = batches.in_batches(explain, where, batch, halved)
+        arrays, batch = batches.in_memory(partial(batches.in_turn, explain, where), batch, halved)
         if batch < min(study.batch, schema.FAMILIES["relevance"].images_per_shard):
             _record_batch(out, f"{model.name}, seed {seed}, images {where.start} to {where.stop - 1}", batch)
         yield shard, arrays
@@ -216,34 +206,7 @@ def _of_network(
 
 def _record_batch(out: Path, which: str, batch: int) -> None:
     """Note a smaller batch in the attributes, before what it gave is written: it moves a map by some 5e-6."""
-    with _alone(out / "relevance"):
+    with running.alone(out / "relevance"):
         attrs = zarr.open_group(str(out), mode="r+", use_consolidated=False)["relevance"].attrs
         noted = {**json.loads(str(attrs.get("batch_reduced", "{}"))), which: batch}
         attrs["batch_reduced"] = json.dumps(noted, sort_keys=True)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """While other workers of this machine wait; the system lets go when the process ends, however it ends."""
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _disk_full_told(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _DISK_FULL:
-            raise
-        why = f"{error.strerror}. What is written is kept: make space, and the same command resumes"
-        raise OSError(error.errno, why, str(out)) from error

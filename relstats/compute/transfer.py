@@ -20,7 +20,7 @@ import xarray as xr
 import zarr
 
 from relstats import schema, shards, store
-from relstats.compute import designs, fills, images, models, running, viewing
+from relstats.compute import batches, designs, fills, images, models, running, viewing
 from relstats.compute.designs import Design, Part
 from relstats.compute.groups import device_name
 from relstats.compute.precision import exact_float32
@@ -288,7 +288,7 @@ def _controls(drawn: np.ndarray, unmasked: np.ndarray) -> dict[str, np.ndarray]:
 def _in_memory(
     run: _Run, viewer: viewing.Viewer, part: Part, task: Callable[[int], np.ndarray], batch: int
 ) -> tuple[np.ndarray, int]:
-    values, fitted = viewing.in_memory(
+    values, fitted = batches.in_memory(
         task,
         batch,
         lambda smaller: run.say(

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from relstats.compute import fills, images, models
-from relstats.compute.batches import is_out_of_memory
 from relstats.compute.designs import Design, Part, Target
 from relstats.compute.masks import places, top_count
 from relstats.compute.scoring import scored
 from relstats.compute.study import true_classes
-from relstats.errors import InvalidData, UsageError
+from relstats.errors import InvalidData
 
 #: From pictures, uint8 (picture, y, x, channel), and (model, seed) to logits (picture, class).
 Score = Callable[[np.ndarray, tuple[str, str]], np.ndarray]
@@ -131,43 +130,3 @@ def _finite(found: Tensor, viewer: Viewer, what: str) -> np.ndarray:
         raise InvalidData(f"{viewer} gives logits that are NaN, infinite or too large for {wrong.sum()} of {wrong.size} {what}: "
                           f"what it says of them is not known. Check its preprocessing, or give dtype = \"float64\"")  # fmt: skip
     return values
-
-
-def in_memory(task: Callable[[int], np.ndarray], batch: int, halved: Callable[[int], None]) -> tuple[np.ndarray, int]:
-    """Run a task with the largest batch that memory allows, halving it as often as needed.
-
-    Parameters
-    ----------
-    task : callable
-        Takes the number of pictures at a time.
-    batch : int
-        The first to try.
-    halved : callable
-        Told each smaller batch before it is tried.
-
-    Returns
-    -------
-    ndarray, int
-        What the task returned, all of it with one batch, and that batch.
-
-    Raises
-    ------
-    UsageError
-        One picture alone does not fit.
-
-    Examples
-    --------
-    >>> in_memory(lambda batch: np.arange(batch), 2, print)
-    (array([0, 1]), 2)
-    """
-    while True:
-        try:
-            return task(batch), batch
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            if batch == 1:
-                raise UsageError("out of memory with one picture at a time. Use smaller images, a device with more memory, "
-                                 "or one that nothing else is using") from error  # fmt: skip
-        batch = (batch + 1) // 2  # outside the handler: the error holds what filled the memory
-        halved(batch)

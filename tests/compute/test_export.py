@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 
 import relstats
 from relstats import shards, store
-from relstats.compute import batches, export, flags, groups, images, models
+from relstats.compute import batches, export, flags, groups, images, models, running
 from relstats.compute.attribute import plan, relevance
 from relstats.compute.study import read_study, true_classes
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
@@ -526,7 +526,7 @@ def test_networks_that_do_not_conserve_are_flagged_also_on_a_resumed_run(small_s
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 16])
 def test_shares_of_workers_are_all_shards_once(n):
     expected = [shards.Shard("relevance", (m, 0), b) for m in range(3) for b in range(3)]
-    shares = [export._share(expected, (k, n)) for k in range(n)]
+    shares = [running.share(expected, (k, n)) for k in range(n)]
     assert [shard for share in shares for shard in share] == expected
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 

@@ -487,7 +487,7 @@ def test_one_picture_that_does_not_fit_is_told(study, out, monkeypatch):
     def no_memory(pictures, target):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(UsageError, match="one picture at a time"):
+    with pytest.raises(UsageError, match="one image at a time"):
         transfer(study, out, score=no_memory)
 
 
