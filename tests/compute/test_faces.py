@@ -1,0 +1,83 @@
+"""The faces example, reduced: fewer networks, crops, epochs and images, but every step of it."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import relstats
+
+FOLDER = Path(__file__).parents[2] / "examples" / "faces"
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study of 8 networks, 2 seeds each, on 24 faces; made by the commands that the example's README gives."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(FOLDER))
+        finetune = importlib.import_module("finetune")
+        patch.setattr(finetune, "CROPS", 2)
+        patch.setattr(finetune, "EPOCHS", {"gender": 2, "identity": 8})
+        out = tmp_path_factory.mktemp("faces")
+        patch.setattr(sys, "argv", ["finetune.py", os.environ["RELSTATS_DATA"], str(out), "--seeds", "2"])
+        finetune.main()
+    keep_images(out / "images.csv", 24)
+    for command in (["compute", "faces.toml", "faces.zarr"], ["transfer", "faces.toml", "faces.zarr"],
+                    ["compare", "faces.zarr", "--axis", "pretrain", "--measure", "spearman"],
+                    ["compare", "faces.zarr", "--axis", "pretrain", "--score", "probability"]):  # fmt: skip
+        subprocess.run([sys.executable, "-m", "relstats.cli", *command], cwd=out, check=True)
+    return out / "faces.zarr"
+
+
+def keep_images(path: Path, n: int) -> None:
+    """Shorten the table of images to every few of them."""
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    kept = rows[1 :: len(rows) // n][:n]
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([rows[0], *kept])
+
+
+def test_networks_learn_and_are_measured_on_held_out_faces(study: Path) -> None:
+    opened = relstats.open_study(study)
+    right = opened["relevance"]["correct"].mean(("seed", "image"))
+    assert (right.sel(model=["imagenet_gender", "vggface2_gender"]) > 0.85).all()
+    assert right.sel(model="vggface2_identity") > 0.8  # by chance: 0.01
+    unmasked = opened["transfer"]["unmasked_correct"].rename(target_model="model", target_seed="seed")
+    np.testing.assert_array_equal(
+        unmasked.transpose(*opened["relevance"]["correct"].dims), opened["relevance"]["correct"]
+    )
+
+
+def test_maps_agree_across_seeds_more_than_across_pretraining(study: Path) -> None:
+    result = relstats.open_study(study)["results"]["compare_pretrain_spearman"].to_dataset()
+    cells = result["cell_mean"]
+    within = [cells.sel(source_level=level, target_level=level).item() for level in ("imagenet", "vggface2")]
+    between = cells.sel(source_level="imagenet", target_level="vggface2").item()
+    assert 0.3 < between < min(within)
+    assert result["estimate"].sel(effect="generalization_gap").item() > 0
+
+
+def test_removing_relevant_pixels_costs_more_than_those_of_another_image(study: Path) -> None:
+    transfer = relstats.open_study(study)["transfer"].to_dataset()
+    at = {"source_model": "vggface2_gender", "target_model": "vggface2_gender", "fraction": 0.4}
+    own = transfer["probability"].sel(at).mean().item()
+    assert own < transfer["unmasked_probability"].sel(target_model="vggface2_gender").mean().item() - 0.1
+    result = relstats.open_study(study)["results"]["compare_pretrain_transfer_probability"].to_dataset()
+    assert result.attrs["transfer_operation"] == "remove"
+    assert (result["cell_mean"] > 0).all()
+
+
+def test_the_tables_of_the_readme_are_printed(study: Path) -> None:
+    printed = subprocess.run([sys.executable, FOLDER / "results.py", study], capture_output=True, text=True, check=True)
+    lines = printed.stdout.splitlines()
+    assert any(line.startswith("| generalization_gap | ") for line in lines)
+    assert sum(line.startswith("**") for line in lines) == 2
