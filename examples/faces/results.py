@@ -27,7 +27,9 @@ def rows(result: xr.Dataset) -> list[str]:
         one = result.isel(contrast=0).sel(effect=effect)
         low, high = one["ci"].values
         p, swap, today = one["p_value"].item(), one["p_swap"].item(), images_only_p(one)
-        lines.append(f"| {effect} | {one['estimate'].item():.3f} | [{low:.3f}, {high:.3f}] | {p:.2g} | {swap:.2g} | {today:.2g} |")
+        lines.append(
+            f"| {effect} | {one['estimate'].item():.3f} | [{low:.3f}, {high:.3f}] | {p:.2g} | {swap:.2g} | {today:.2g} |"
+        )
     return lines
 
 
