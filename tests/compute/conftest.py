@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +104,26 @@ def small_study(tmp_path: Path) -> Path:
 def make_study():
     """Return the function that writes a small study with other sizes or settings."""
     return write_study
+
+
+SLOWLY = """
+import time
+from relstats import cli, shards
+real = shards.write_shard
+def slowly(*arguments):
+    time.sleep(0.15)
+    real(*arguments)
+shards.write_shard = slowly
+cli.main()
+"""
+
+
+@pytest.fixture
+def started():
+    """Return the function that starts a command in a process of its own, which takes at least 0.15 s for each shard."""
+
+    def start(*arguments: object) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", SLOWLY, *map(str, arguments)]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    return start

@@ -1,9 +1,6 @@
 import itertools
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -504,15 +501,8 @@ def test_reading_ahead_keeps_the_order_and_raises_where_it_is_used():
     assert seen == [(0, 0), (1, -1), (2, -2)]
 
 
-def start(folder, out, *arguments):
-    command = [sys.executable, "-m", "relstats.cli", "transfer", str(folder / "study.toml"), str(out), *arguments]
-    return subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-
-
-def test_a_worker_killed_while_another_runs_loses_nothing(computed, study, out, uninterrupted):
-    workers = [start(computed, out, "--worker", f"{k}/2") for k in (1, 2)]
+def test_a_worker_killed_while_another_runs_loses_nothing(computed, study, out, uninterrupted, started):
+    workers = [started("transfer", computed / "study.toml", out, "--worker", f"{k}/2") for k in (1, 2)]
     deadline = time.monotonic() + 300
     while not list(out.glob("transfer/probability/c/*")) and time.monotonic() < deadline:
         time.sleep(0.002)
