@@ -20,7 +20,7 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The study of 8 networks, 2 seeds each, on 24 faces; made by the commands that the example's README gives."""
+    """The study of 8 networks, 2 seeds each, on 16 faces; made by the commands that the example's README gives."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(FOLDER))
         finetune = importlib.import_module("finetune")
@@ -29,10 +29,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         out = tmp_path_factory.mktemp("faces")
         patch.setattr(sys, "argv", ["finetune.py", os.environ["RELSTATS_DATA"], str(out), "--seeds", "2"])
         finetune.main()
-    keep_images(out / "images.csv", 24)
+    keep_images(out / "images.csv", 16)
     for command in (["compute", "faces.toml", "faces.zarr"], ["transfer", "faces.toml", "faces.zarr"],
                     ["compare", "faces.zarr", "--axis", "pretrain", "--measure", "spearman"],
-                    ["compare", "faces.zarr", "--axis", "pretrain", "--score", "probability"]):  # fmt: skip
+                    ["compare", "faces.zarr", "--axis", "pretrain", "--score", "probability", "--normalise", "chance"]):  # fmt: skip
         subprocess.run([sys.executable, "-m", "relstats.cli", *command], cwd=out, check=True)
     return out / "faces.zarr"
 
@@ -59,10 +59,8 @@ def test_networks_learn_and_are_measured_on_held_out_faces(study: Path) -> None:
 
 def test_maps_agree_across_seeds_more_than_across_pretraining(study: Path) -> None:
     result = relstats.open_study(study)["results"]["compare_pretrain_spearman"].to_dataset()
-    cells = result["cell_mean"]
-    within = [cells.sel(source_level=level, target_level=level).item() for level in ("imagenet", "vggface2")]
-    between = cells.sel(source_level="imagenet", target_level="vggface2").item()
-    assert 0.3 < between < min(within)
+    cells = result["cell_mean"].sel(target_level="vggface2")
+    assert 0.3 < cells.sel(source_level="imagenet").item() < cells.sel(source_level="vggface2").item() - 0.1
     assert result["estimate"].sel(effect="generalization_gap").item() > 0
 
 
@@ -71,9 +69,9 @@ def test_removing_relevant_pixels_costs_more_than_those_of_another_image(study: 
     at = {"source_model": "vggface2_gender", "target_model": "vggface2_gender", "fraction": 0.4}
     own = transfer["probability"].sel(at).mean().item()
     assert own < transfer["unmasked_probability"].sel(target_model="vggface2_gender").mean().item() - 0.1
-    result = relstats.open_study(study)["results"]["compare_pretrain_transfer_probability"].to_dataset()
+    result = relstats.open_study(study)["results"]["compare_pretrain_transfer_probability_chance"].to_dataset()
     assert result.attrs["transfer_operation"] == "remove"
-    assert (result["cell_mean"] > 0).all()
+    assert result["cell_mean"].sel(source_level="vggface2", target_level="vggface2").item() > 0.05
 
 
 def test_the_tables_of_the_readme_are_printed(study: Path) -> None:

@@ -1,5 +1,7 @@
 """The 92 images of Kriegeskorte et al. 2008 and the judgments of 16 people (Mur et al. 2013): numbers that are known."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -70,18 +72,21 @@ def test_categories_explain_people_on_other_images_and_other_people(data):
     assert 0.3 < found.held_out < found.in_sample < 0.577
 
 
-@pytest.mark.parametrize("measure", ["corr", "cosine", "rho-a", "spearman", "corr_cov", "cosine_cov"])
-def test_draws_are_those_of_rsatoolbox(measure, data):
-    rsatoolbox = pytest.importorskip("rsatoolbox.rdm")
-    rng = np.random.default_rng(4)
-    people = rsatoolbox.RDMs(data["rdms"][:, FIRST, SECOND].astype(float))
-    models = rsatoolbox.RDMs(np.array([data["mIT_674neurons"], data["hITvisStim_316vx"]], float))
-    for _ in range(3):
-        drawn = rng.integers(0, N, N)
-        theirs = rsatoolbox.compare(*(r.subsample_pattern("index", drawn) for r in (models, people)), measure)
-        counts = np.bincount(drawn, minlength=N)[np.newaxis]
-        ours = compare_draws(models.dissimilarities, people.dissimilarities, counts, measure)[0]
-        assert ours == pytest.approx(theirs, abs=1e-10)
+if find_spec("rsatoolbox"):  # no dependency: benchmarks/rsa.py records the same check
+
+    @pytest.mark.parametrize("measure", ["corr", "cosine", "rho-a", "spearman", "corr_cov", "cosine_cov"])
+    def test_draws_are_those_of_rsatoolbox(measure, data):
+        from rsatoolbox import rdm as rsatoolbox
+
+        rng = np.random.default_rng(4)
+        people = rsatoolbox.RDMs(data["rdms"][:, FIRST, SECOND].astype(float))
+        models = rsatoolbox.RDMs(np.array([data["mIT_674neurons"], data["hITvisStim_316vx"]], float))
+        for _ in range(3):
+            drawn = rng.integers(0, N, N)
+            theirs = rsatoolbox.compare(*(r.subsample_pattern("index", drawn) for r in (models, people)), measure)
+            counts = np.bincount(drawn, minlength=N)[np.newaxis]
+            ours = compare_draws(models.dissimilarities, people.dissimilarities, counts, measure)[0]
+            assert ours == pytest.approx(theirs, abs=1e-10)
 
 
 def test_inference_end_to_end(data):
