@@ -49,8 +49,8 @@ def keep_images(path: Path, n: int) -> None:
 def test_networks_learn_and_are_measured_on_held_out_faces(study: Path) -> None:
     opened = relstats.open_study(study)
     right = opened["relevance"]["correct"].mean(("seed", "image"))
-    assert (right.sel(model=["imagenet_gender", "vggface2_gender"]) > 0.85).all()
-    assert right.sel(model="vggface2_identity") > 0.8  # by chance: 0.01
+    assert (right.sel(model=["imagenet_gender", "vggface2_gender"]) > 0.75).all()
+    assert right.sel(model="vggface2_identity") > 0.6  # by chance: 0.01
     unmasked = opened["transfer"]["unmasked_correct"].rename(target_model="model", target_seed="seed")
     np.testing.assert_array_equal(
         unmasked.transpose(*opened["relevance"]["correct"].dims), opened["relevance"]["correct"]
