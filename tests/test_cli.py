@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -290,7 +291,9 @@ def test_broken_pipe_is_silent(study):
 def test_interrupt_exits_130_and_the_same_command_resumes(tmp_path):
     path = tmp_path / "s.zarr"
     arguments = ("simulate", str(path), "--models", "2x1", "--seeds", "8", "--images", "150", "--size", "8")
-    process = subprocess.Popen([sys.executable, "-m", "relstats.cli", *arguments], stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "relstats.cli", *arguments]
+    listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore Ctrl-C
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listening)
     for _ in range(600):
         time.sleep(0.02)
         if (path / "relevance/relevance/c").exists():
