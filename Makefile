@@ -50,4 +50,4 @@ endef
 
 .venv-minimal/installed: pyproject.toml constraints.txt
 	@rm -rf .venv-minimal
-	$(call install,.venv-minimal,. pytest hypothesis)
+	$(call install,.venv-minimal,. pytest hypothesis statsmodels pingouin)

@@ -19,7 +19,6 @@ import pandas as pd
 from scipy import stats
 
 from relstats.stats import agreement, inference, networks, stability, swaps
-from relstats.stats.generalize import _holm as holm
 from relstats.stats.planted import draw, fields
 
 ALPHA = 0.05
@@ -91,7 +90,7 @@ def region_tests(scores: np.ndarray, n: int, rng: np.random.Generator) -> dict[s
     found["paired t over images (Holm)"] = stats.ttest_rel(first, second, axis=-1).pvalue
     everything = (np.moveaxis(part, 0, -1).reshape(*shape, -1) for part in (scores[:n], scores[n:]))
     found["Welch t over networks x images (Holm)"] = stats.ttest_ind(*everything, axis=-1, equal_var=False).pvalue
-    return {name: holm(p, axis=1) for name, p in found.items()} | {"p_max_t": max_t}
+    return {name: inference.holm(p, axis=1) for name, p in found.items()} | {"p_max_t": max_t}
 
 
 def two_way(moments: inference.Moments, df: str) -> np.ndarray:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats import inference, nodes, swaps
@@ -822,6 +823,17 @@ def test_holm_is_its_definition_and_nan_does_not_count():
     np.testing.assert_allclose(inference.holm(p), expected, rtol=1e-12)
     assert np.isnan(inference.holm(np.full(3, np.nan))).all()
     np.testing.assert_array_equal(inference.holm(np.array([0.9, 0.8])), [1.0, 1.0])
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, -1])
+def test_holm_is_that_of_statsmodels(axis):
+    p = np.random.default_rng(5).random((4, 3, 2)) ** 3
+
+    def theirs(family):
+        return multipletests(family, method="holm")[1]
+
+    expected = theirs(p.ravel()).reshape(p.shape) if axis is None else np.apply_along_axis(theirs, axis, p)
+    np.testing.assert_allclose(inference.holm(p, axis), expected, rtol=1e-12)
 
 
 def ratio_of_means(scores, floor, full):

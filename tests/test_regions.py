@@ -330,9 +330,8 @@ def test_a_planted_region_is_found_and_no_other():
 
 
 @pytest.mark.parametrize(("level_image", "network"), [(0.0, 0.5), (0.8, 0.1)])
-def test_family_wise_error_of_maps_without_a_difference(level_image, network, monkeypatch):
+def test_family_wise_error_of_maps_without_a_difference(level_image, network):
     """Networks vary, or levels differ from image to image: regions with images as units would be wrong nearly always."""
-    monkeypatch.setattr("gc.collect", lambda: 0)  # statsmodels' Holm calls it, 0.2 s each
     rng, n_studies = np.random.default_rng(11), 80
     wrong, naive = 0, 0
     for _ in range(n_studies):

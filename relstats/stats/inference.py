@@ -489,21 +489,24 @@ def _t_tests(
     }
 
 
-def holm(p: np.ndarray) -> np.ndarray:
-    """Holm's adjustment over all p-values of an array. NaN stay NaN and do not count.
+def holm(p: np.ndarray, axis: int | None = None) -> np.ndarray:
+    """Holm's adjustment over all p-values of an array, or along one axis. NaN stay NaN and do not count.
+
+    Written out because statsmodels' takes 0.2 s for each family.
 
     Examples
     --------
     >>> holm(np.array([0.01, np.nan, 0.04]))
     array([0.02,  nan, 0.04])
     """
-    from statsmodels.stats.multitest import multipletests  # takes a second to import
-
     p = np.asarray(p, float)
-    adjusted, known = np.full(p.shape, np.nan), ~np.isnan(p)
-    if known.any():
-        adjusted[known] = multipletests(p[known], method="holm")[1]
-    return adjusted
+    if axis is None:
+        return holm(p.ravel(), axis=0).reshape(p.shape)
+    p = np.moveaxis(p, axis, -1)
+    order = np.argsort(p, axis=-1)  # NaN last
+    left = np.maximum((~np.isnan(p)).sum(axis=-1, keepdims=True) - np.arange(p.shape[-1]), 1)
+    ordered = np.minimum(np.maximum.accumulate(np.take_along_axis(p, order, -1) * left, axis=-1), 1)
+    return np.moveaxis(np.take_along_axis(ordered, np.argsort(order, axis=-1), -1), -1, axis)
 
 
 def normalised_scores(

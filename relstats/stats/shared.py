@@ -22,7 +22,7 @@ from scipy import stats
 from relstats import schema, shards, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats import consensus as cores
-from relstats.stats import topmasks
+from relstats.stats import inference, topmasks
 from relstats.stats.consensus import CONSENSUS
 from relstats.stats.maps import RANKINGS, top_count
 from relstats.stats.topmasks import Maps, Survey
@@ -276,17 +276,11 @@ def _by_consensus(maps: Maps, found: _Group, level: float) -> xr.Dataset:
     conditions = maps.networks["condition"].to_numpy(dtype=object)[np.unique(maps.codes, return_index=True)[1]]
     return xr.Dataset(
         {"estimate": ("consensus", mean), "ci": (("consensus", "bound"), np.stack([mean - half, mean + half], axis=1)),
-         "expected": (("consensus", "null"), expected), "p_value": ("consensus", p), "p_adjusted": ("consensus", _holm(p)),
+         "expected": (("consensus", "null"), expected), "p_value": ("consensus", p), "p_adjusted": ("consensus", inference.holm(p)),
          "n_needed": (("consensus", "condition"), wanted), "n_networks": ("condition", maps.sizes), "n_images": ((), n)},
         coords={"consensus": _text(CONSENSUS), "bound": _text(("lower", "upper")), "null": _text(("independence", "image swap")),
                 "condition": conditions},
     )  # fmt: skip
-
-
-def _holm(p: np.ndarray) -> np.ndarray:
-    order = np.argsort(p)
-    stepwise = np.minimum(np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)), 1)
-    return stepwise[np.argsort(order)]
 
 
 def _text(words: Sequence[str]) -> np.ndarray:
