@@ -1,10 +1,10 @@
 # Needs make and Python >= 3.12 only; everything else goes into .venv folders here. `make help` lists the commands.
 PYTHON ?= $(shell for python in python3.12 python3 python python3.13 python3.14; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1 && echo $$python && break; done)
-ANALYSIS := .[dev,report,distributed]
+ANALYSIS := .[dev,report,distributed,docs]
 COMPUTE := .[dev,compute]
 
-.PHONY: help test test-compute test-minimal lint demo clean
+.PHONY: help test test-compute test-minimal lint docs demo clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -24,6 +24,9 @@ lint: .venv/installed ## check style, format, types and the direction of imports
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+docs: .venv/installed ## build the pages of docs/ into docs/_build
+	.venv/bin/sphinx-build -W --keep-going -q docs docs/_build
 
 demo: .venv/installed ## simulate a study and compare its models
 	mkdir -p build
