@@ -9,12 +9,10 @@ import json
 import os
 import platform
 import re
-import shutil
-import tempfile
 import time
 import warnings
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +21,10 @@ import zarr
 from zarr.codecs import ZstdCodec
 from zarr.errors import ZarrUserWarning
 
-from relstats import schema, shards
+from relstats import atomic, schema, shards
 from relstats.errors import InvalidData, UsageError
 
 _PACKAGES = ("numpy", "scipy", "xarray", "zarr", "numba", "dask")
-_SCRATCH = ".relstats-"
-#: A scratch folder of this age belongs to no running command: they live for seconds.
-_STALE_SECONDS = 24 * 3600.0
-_ATTEMPTS = 20
 #: Labels are not in the manifest; their checksum makes a flipped bit an error.
 _SMALL_COMPRESSORS = (ZstdCodec(level=3, checksum=True),)
 
@@ -190,16 +184,16 @@ def begin_study(path: str | Path, attrs: Mapping[str, object], *, force: bool = 
         `force` would remove something that is not a study.
     """
     path = Path(path)
-    _sweep_scratch(path)
+    atomic.sweep(path)
     if path.exists() and not force:
         return require_study(path)
     if path.exists():
         _remove_study(path)
-    with _scratch(path) as scratch:
+    with atomic.scratch(path) as scratch:
         root = zarr.open_group(str(scratch / "new"), mode="w", zarr_format=3)
         root.attrs.update({"relstats_schema": schema.SCHEMA_VERSION, "relstats_version": _version("relstats"),
                            "created": _now(), **attrs})  # fmt: skip
-        _commit(scratch / "new", path)
+        atomic.commit(scratch / "new", path)
 
 
 def add_group(
@@ -241,7 +235,7 @@ def add_group(
     if (path / group).exists():
         _require_same_plan(path, group, plan)
         return False
-    with _scratch(path) as scratch:
+    with atomic.scratch(path) as scratch:
         small = dataset.drop_vars([name for names in streamed.values() for name in names], errors="ignore")
         _write(small, scratch / "new", group)
         new = zarr.open_group(str(scratch / "new"), mode="r+", use_consolidated=False)
@@ -250,7 +244,7 @@ def add_group(
             shards.create_family(new, {**{str(d): n for d, n in dataset.sizes.items()}, **sizes}, family, names, plan)
             _require_group(path, "manifest", scratch)
             _put_manifest(scratch / "new" / "manifest" / family, path / "manifest" / family, scratch, plan)
-        added = _commit(scratch / "new" / group, path / group)
+        added = atomic.commit(scratch / "new" / group, path / group)
     _require_same_plan(path, group, plan)
     return added
 
@@ -281,20 +275,20 @@ def add_small_group(path: str | Path, group: str, dataset: xr.Dataset, plan: str
     if not force:
         add_group(path, group, dataset, {}, plan)
         return
-    with _scratch(path) as scratch:
+    with atomic.scratch(path) as scratch:
         _write(dataset.assign_attrs(relstats_plan=plan), scratch / "new", group)
-        _replace(scratch / "new" / group, path / group, scratch / f"old-{group}")
+        atomic.replace(scratch / "new" / group, path / group, scratch / f"old-{group}")
 
 
 def _put_manifest(new: Path, target: Path, scratch: Path, plan: str) -> None:
     """One with the same plan is from another process, which may be writing shards already: it stays."""
-    if not _commit(new, target) and _attributes(target).get("plan") != plan:
-        _replace(new, target, scratch / f"old-{target.name}")
+    if not atomic.commit(new, target) and _attributes(target).get("plan") != plan:
+        atomic.replace(new, target, scratch / f"old-{target.name}")
 
 
 def _require_group(path: Path, name: str, scratch: Path) -> None:
     zarr.open_group(str(scratch / name), mode="w", zarr_format=3)
-    _commit(scratch / name, path / name)
+    atomic.commit(scratch / name, path / name)
 
 
 def _attributes(node: Path) -> dict[str, object]:
@@ -353,9 +347,9 @@ def save_study(study: xr.DataTree, path: str | Path, *, force: bool = False) -> 
 def _save_over(study: xr.DataTree, path: Path) -> None:
     """The old study goes only when the new one is whole: it may be the very one that is read."""
     _require_removable(path)
-    with _scratch(path) as scratch:
+    with atomic.scratch(path) as scratch:
         save_study(study, scratch / "new")
-        _replace(scratch / "new", path, scratch / "old")
+        atomic.replace(scratch / "new", path, scratch / "old")
 
 
 def _streamed(dataset: xr.Dataset, group: str) -> dict[str, list[str]]:
@@ -430,10 +424,10 @@ def save_result(path: str | Path, name: str, result: xr.Dataset) -> None:
     """
     require_study(path)
     path, name = Path(path), _slug(name)
-    with _scratch(path) as scratch:
+    with atomic.scratch(path) as scratch:
         _require_group(path, "results", scratch)
         _write(result, scratch / "new", None)
-        _replace(scratch / "new", path / "results" / name, scratch / "old")
+        atomic.replace(scratch / "new", path / "results" / name, scratch / "old")
 
 
 def _slug(name: str) -> str:
@@ -484,55 +478,9 @@ def _storable(dataset: xr.Dataset) -> xr.Dataset:
     )
 
 
-@contextmanager
-def _scratch(path: Path) -> Iterator[Path]:
-    """A folder beside the study, on the same file system, so that a rename into it is atomic."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}{_SCRATCH}", dir=path.parent))
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {str(path)!r}: {error.strerror} ({str(error.filename)!r}). Choose another path"
-        ) from error
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _sweep_scratch(path: Path) -> None:
-    """Remove what commands that were killed left beside the study, once it is so old that none can still use it."""
-    prefix = f".{path.name[:100]}{_SCRATCH}"
-    for left in path.parent.iterdir() if path.parent.is_dir() else ():
-        with suppress(OSError):  # another command may be sweeping it too
-            if left.name.startswith(prefix) and time.time() - left.lstat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
-
-
-def _commit(new: Path, target: Path) -> bool:
-    """Move a folder to its place unless one is there already (another process was faster): True where it was moved."""
-    try:
-        os.rename(new, target)
-    except OSError:
-        if not target.exists():
-            raise
-        return False
-    return True
-
-
-def _replace(new: Path, target: Path, old: Path) -> None:
-    for attempt in range(_ATTEMPTS):
-        if target.exists():
-            with suppress(FileNotFoundError):  # another process moved it first
-                os.rename(target, old.with_name(f"{old.name}-{attempt}"))
-        if _commit(new, target):
-            return
-    raise UsageError(f"{str(target)!r} is being written by another command. Try again when it has ended")
-
-
 def _remove_study(path: Path) -> None:
     _require_removable(path)
-    with _scratch(path) as scratch:
+    with atomic.scratch(path) as scratch:
         os.replace(path, scratch / "old")
 
 

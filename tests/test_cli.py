@@ -1,7 +1,6 @@
 """The command line as a new user meets it: what is printed where, exit codes, and that nothing is lost."""
 
 import contextlib
-import io
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import run
 
 import relstats
 from relstats import cli, store
@@ -31,19 +31,6 @@ def run_cold(*arguments, cwd=None, env=None, stdin=None):
         command, capture_output=True, text=True, cwd=cwd, env={**os.environ, **(env or {})}, timeout=120, stdin=stdin
     )
     return done.returncode, done.stdout, done.stderr
-
-
-def run(*arguments):
-    """In this process: imports cost two seconds."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        mock.patch("sys.argv", ["relstats", *map(str, arguments)]),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as exit_,
-    ):
-        cli.main()
-    return exit_.value.code, out.getvalue(), err.getvalue()
 
 
 @pytest.fixture(scope="module")

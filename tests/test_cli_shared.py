@@ -1,8 +1,6 @@
 """`relstats shared` as a new user meets it, and the folder of masks that it writes."""
 
-import contextlib
 import csv
-import io
 import json
 import struct
 import zlib
@@ -11,22 +9,11 @@ from unittest import mock
 import numpy as np
 import pytest
 import xarray as xr
+from command_line import run
 
 import relstats
-from relstats import cli, mask_folder, store
+from relstats import mask_folder, store
 from relstats.errors import UsageError
-
-
-def run(*arguments):
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        mock.patch("sys.argv", ["relstats", *map(str, arguments)]),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as exit_,
-    ):
-        cli.main()
-    return exit_.value.code, out.getvalue(), err.getvalue()
 
 
 @pytest.fixture(scope="module")

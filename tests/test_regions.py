@@ -1,21 +1,19 @@
 """regions(): against loops by definition, planted regions, error rates, its symmetries, and what it refuses."""
 
-import contextlib
-import io
 import itertools
 import json
 import shutil
-from unittest import mock
 
 import dask
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from command_line import run
 from scipy import stats
 
 import relstats
-from relstats import cli, shards, store
+from relstats import shards, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats import inference
 from relstats.stats.localisation import region_scores
@@ -345,19 +343,6 @@ def test_family_wise_error_of_maps_without_a_difference(level_image, network):
 
 
 # --- the command line
-
-
-def run(*arguments):
-    """Exit code, stdout and stderr."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        mock.patch("sys.argv", ["relstats", *map(str, arguments)]),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as exit_,
-    ):
-        cli.main()
-    return exit_.value.code, out.getvalue(), err.getvalue()
 
 
 @pytest.fixture(scope="module")

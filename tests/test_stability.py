@@ -1,19 +1,17 @@
 """stability() and strategies(): against definitions by loops, pingouin's ICC, coverage, and what few seeds allow."""
 
-import contextlib
-import io
 import itertools
 import json
-from unittest import mock
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from command_line import run
 from scipy import stats
 
 import relstats
-from relstats import cli, shards, store
+from relstats import shards, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats import agreement, inference
 from relstats.stats.planted import fields
@@ -413,19 +411,6 @@ def test_large_studies_are_sampled_and_maps_without_relevance_counted():
 
 
 # --- the command line
-
-
-def run(*arguments):
-    """Exit code, stdout and stderr."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        mock.patch("sys.argv", ["relstats", *map(str, arguments)]),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as exit_,
-    ):
-        cli.main()
-    return exit_.value.code, out.getvalue(), err.getvalue()
 
 
 def test_the_command_prints_and_saves(tmp_path):

@@ -19,7 +19,7 @@ import xarray as xr
 import zarr
 
 import relstats
-from relstats import schema, shards, store
+from relstats import atomic, schema, shards, store
 from relstats.errors import InvalidData, RelstatsError, UsageError
 
 NASTY = ("007", "7", "NA", "null", "nan", "1e5", "TRUE", "", " ", "\U0001f600", "<script>alert(1)</script>",
@@ -213,16 +213,16 @@ def test_two_processes_write_one_study(tmp_path, reference):
 def test_another_process_was_faster(tmp_path, monkeypatch):
     """What two processes do, step by step: the second commits after the first has written shards."""
     path, late = tmp_path / "s.zarr", []
-    commit = store._commit
+    commit = atomic.commit
 
     def slow(new, target):
         if target == path / "relevance" and not late:
             late.append(True)
-            monkeypatch.setattr(store, "_commit", commit)
+            monkeypatch.setattr(atomic, "commit", commit)
             simulated(path)
         return commit(new, target)
 
-    monkeypatch.setattr(store, "_commit", slow)
+    monkeypatch.setattr(atomic, "commit", slow)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
     simulated(path)
     assert late
@@ -231,15 +231,15 @@ def test_another_process_was_faster(tmp_path, monkeypatch):
 
 
 def test_another_plan_was_faster(tmp_path, monkeypatch):
-    path, commit = tmp_path / "s.zarr", store._commit
+    path, commit = tmp_path / "s.zarr", atomic.commit
 
     def slow(new, target):
         if target == path / "relevance":
-            monkeypatch.setattr(store, "_commit", commit)
+            monkeypatch.setattr(atomic, "commit", commit)
             simulated(path, seeds=3)
         return commit(new, target)
 
-    monkeypatch.setattr(store, "_commit", slow)
+    monkeypatch.setattr(atomic, "commit", slow)
     with pytest.raises(UsageError, match="was written with other settings"):
         simulated(path)
 
@@ -588,7 +588,7 @@ def test_the_name_of_a_result_is_never_a_path(tmp_path):
 def test_results_of_two_processes(tmp_path, monkeypatch):
     path, target = tmp_path / "s.zarr", tmp_path / "s.zarr" / "results" / "r"
     simulated(path)
-    commit, other = store._commit, []
+    commit, other = atomic.commit, []
 
     def slow(new, where):
         if where == target and not other:
@@ -596,7 +596,7 @@ def test_results_of_two_processes(tmp_path, monkeypatch):
             relstats.save_result(path, "r", xr.Dataset({"v": ((), 1.0)}))
         return commit(new, where)
 
-    monkeypatch.setattr(store, "_commit", slow)
+    monkeypatch.setattr(atomic, "commit", slow)
     relstats.save_result(path, "r", xr.Dataset({"v": ((), 2.0)}))
     assert relstats.open_study(path)["results/r/v"].item() == 2
 
