@@ -227,6 +227,13 @@ def test_cell_means_are_the_definition_and_make_the_effects() -> None:
                   for task in ("gender", "identity") for level in (a, b)]  # fmt: skip
         cells[a, b] = np.mean([slow_cell(scores, strata[0], strata[1]), slow_cell(scores, strata[2], strata[3])])
         assert result["cell_mean"].sel(source_level=a, target_level=b).item() == pytest.approx(cells[a, b], rel=1e-12)
+    by_fraction = result["cell_mean_by_fraction"]
+    np.testing.assert_allclose(by_fraction.mean("fraction").values, result["cell_mean"].values, rtol=1e-12)
+    alone = compare(study, fraction=0.2)
+    for name in ("cell_mean", "cell_ci"):
+        np.testing.assert_allclose(
+            result[f"{name}_by_fraction"].sel(fraction=0.2).values, alone[name].values, rtol=1e-12
+        )
     for effect, of in EFFECTS.items():
         assert result["estimate"].sel(effect=effect).item() == pytest.approx(of(*cells.values()), rel=1e-10)
 
@@ -376,7 +383,10 @@ def test_the_floor_is_the_mean_over_targets() -> None:
     study = transfer(UNBALANCED)
     floors = [study["random_probability"].sel(target_model=n["model"], target_seed=n["seed"]).transpose("fraction", "image").values
               for n in networks(study, "target_")]  # fmt: skip
-    np.testing.assert_allclose(compare(study)["floor"], np.mean(floors, axis=(0, 2)), rtol=1e-12)
+    result = compare(study)
+    np.testing.assert_allclose(result["floor"], np.mean(floors, axis=(0, 2)), rtol=1e-12)
+    whole = study["unmasked_probability"].where(study["target_available"])
+    assert result["ceiling"].item() == pytest.approx(whole.mean().item(), rel=1e-12)
 
 
 def test_equivalence_is_two_one_sided_tests() -> None:

@@ -94,7 +94,8 @@ def compare(
         for networks like these and images like these?"), `p_adjusted` (Holm over contrasts), `p_swap` (label swap: "are the
         labels irrelevant on these images?"), `min_p_swap`, `p_equivalence`, `statistic`, `df`, `variance_*`, `hedges_g`,
         `n_networks`, `random`; with suffix `_by_fraction` for each fraction; `cell_mean`, `cell_ci`, `cell_flag` on
-        (`source_level`, `target_level`); `source_score`, `target_score` of each network. Effects, for levels a|b and cell
+        (`source_level`, `target_level`), the first two `_by_fraction` too; raw transfer scores have `floor`, the mean on control
+        masks, on `fraction`, and `ceiling`, that on whole images (of losses: a fall to chance); `source_score`, `target_score` of each network. Effects, for levels a|b and cell
         means XY = maps from X tested on Y, self pairs left out: `asymmetry` AB - BA, `source_effect` (AA + AB - BA - BB) / 2,
         `target_effect` (AA + BA - AB - BB) / 2, `generalization_gap` (AA + BB - AB - BA) / 2, `stability` AA - BB. Asymmetry
         is source effect minus target effect: an easier target alone makes one.
@@ -157,6 +158,7 @@ def compare(
     problems = [] if control is None else _control_problems(scores.networks, control)
     if control is not None:
         result["floor"] = ("fraction", control[0].mean(axis=0))
+        result["ceiling"] = ((), control[1].mean())
     if control is not None and not problems:
         other = analyse(_normalised(scores, plan, moments, "target", control), floor=0.0)
         result = result.assign({f"{name}_normalised": other[name] for name in ("estimate", "ci", "p_value")})
@@ -410,15 +412,15 @@ def _ratio(estimate: np.ndarray, error: np.ndarray) -> np.ndarray:
 
 
 def _cells(moments: inference.Moments, plan: Contrasts, level: float) -> xr.Dataset:
-    n = len(plan.levels)
-    mean, interval = np.full((n, n), np.nan), np.full((n, n, 2), np.nan)
+    n, n_values = len(plan.levels), moments.matrix.shape[-1]
+    mean, interval = np.full((n, n, n_values), np.nan), np.full((n, n, n_values, 2), np.nan)
     for k, key in enumerate(plan.operators):
         if isinstance(key[0], str):
             where = plan.levels.index(key[0]), plan.levels.index(key[1])
             found = inference.two_way_jackknife(moments, k, level=level)
-            mean[where], interval[where] = found.estimate[-1], (found.lower[-1], found.upper[-1])
-    dims = ("source_level", "target_level")
-    return xr.Dataset({"cell_mean": (dims, mean), "cell_ci": ((*dims, "bound"), interval)})
+            mean[where], interval[where] = found.estimate, np.stack([found.lower, found.upper], axis=-1)
+    dims = ("source_level", "target_level", "fraction")
+    return _primary_and_by_fraction({"cell_mean": (dims, mean), "cell_ci": ((*dims, "bound"), interval)})
 
 
 def _swaps(

@@ -1,0 +1,428 @@
+"""Figures of `compare`: who generalizes to whom, in which direction better, over which fractions, and the networks behind it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from relstats.plots import parts
+from relstats.plots.canvas import GREY, level_marker, level_style, new_figure, styled
+from relstats.plots.drawing import Drawing
+from relstats.plots.parts import Row
+from relstats.plots.words import interval, literal, p_text, percent, quantity, sentence
+from relstats.terminal import number, safe
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: What an effect is, for levels a|b.
+MEANING = {
+    "asymmetry": "asymmetry (a to b less b to a)", "source_effect": "source effect (maps of a less of b)",
+    "target_effect": "target effect (tested on a less on b)", "generalization_gap": "generalization gap (own less other level)",
+    "stability": "stability (within a less within b)",
+}  # fmt: skip
+_WRITTEN = 14
+
+
+def figures(result: xr.Dataset, images: xr.Dataset | None = None) -> list[Drawing]:
+    """Matrix, effects, directions, curves over fractions and networks of a comparison."""
+    draw = functools.partial
+    found = [
+        Drawing("matrix", matrix_alt(result), draw(matrix, result)),
+        Drawing("effects", effects_alt(result), draw(effects, result)),
+    ]
+    if "asymmetry" in result["effect"].values:
+        found.append(Drawing("directions", directions_alt(result), draw(directions, result)))
+    if "cell_mean_by_fraction" in result:
+        found.append(Drawing("curves", curves_alt(result), draw(curves, result)))
+    if "fraction" in result.dims and result.sizes["fraction"] > 1:
+        found.append(Drawing("effects_by_fraction", effects_by_fraction_alt(result), draw(effects_by_fraction, result)))
+    if "source_effect" in result["effect"].values and np.isfinite(result["source_score"].values).any():
+        found += [
+            Drawing(f"networks_{k + 1}", networks_alt(result, k), draw(networks, result, k))
+            for k in range(min(result.sizes["contrast"], 6))
+        ]
+    return found
+
+
+@styled
+def matrix(result: xr.Dataset) -> Figure:
+    """Mean of each cell: rows are the level that the maps come from, columns the level that is tested on.
+
+    Parameters
+    ----------
+    result : Dataset
+        From `compare`.
+
+    Returns
+    -------
+    Figure
+        Means and intervals are written in the cells (means alone above 6 levels, nothing above 14); NaN cells are hatched.
+    """
+    levels = _text(result["source_level"])
+    n = len(levels)
+    figure = new_figure(*_square(n))
+    axes = figure.subplots()
+    means, flags = result["cell_mean"].values, _flags(result)
+    written = [[_cell_text(result, i, j, n) for j in range(n)] for i in range(n)] if n <= _WRITTEN else []
+    shown = parts.cells(axes, means, written, levels, levels, cmap="cividis")
+    for i, j in zip(*np.nonzero(flags != ""), strict=True):
+        axes.annotate("†", (j + 0.42, i - 0.42), ha="right", va="top", color="black", fontsize=7, bbox=_ROUND)
+    axes.set_xlabel("tested on")
+    axes.set_ylabel("maps from")
+    figure.colorbar(shown, ax=axes, label=quantity(result.attrs), shrink=0.8)
+    axes.set_title(
+        f"mean over {int(result['n_images'])} images" + (", † at floor or ceiling" if (flags != "").any() else "")
+    )
+    return figure
+
+
+_ROUND = {"boxstyle": "circle,pad=0.1", "facecolor": "white", "edgecolor": "none"}
+
+
+def _square(n: int) -> tuple[float, float]:
+    side = min(1.6 + 0.75 * n, 6.6)
+    return side, min(side + 1.1, 7.0)
+
+
+def _flags(result: xr.Dataset) -> np.ndarray:
+    empty = np.full(result["cell_mean"].shape, "", dtype=object)
+    return result["cell_flag"].values.astype(object) if "cell_flag" in result else empty
+
+
+def _cell_text(result: xr.Dataset, i: int, j: int, n: int) -> str:
+    mean = result["cell_mean"].values[i, j]
+    low, high = result["cell_ci"].values[i, j]
+    if not np.isfinite(mean):
+        return "–"
+    if n > 6 or not np.isfinite(low):
+        return number(float(mean))
+    return f"{number(float(mean))}\n[{number(low)},\n {number(high)}]"
+
+
+def matrix_alt(result: xr.Dataset) -> str:
+    """Each cell in words."""
+    means, bounds, flags = result["cell_mean"].values, result["cell_ci"].values, _flags(result)
+    levels = [safe(level) for level in result["source_level"].values]
+    told = (f"{a} on {b} {interval(means[i, j], bounds[i, j])}{f', at the {flags[i, j]}' if flags[i, j] else ''}"
+            for i, a in enumerate(levels) for j, b in enumerate(levels))  # fmt: skip
+    begin = f"Matrix of {quantity(result.attrs)}, maps from the first level tested on the second, with {percent(result.attrs['level'])} intervals"
+    return sentence(begin, told, f"{int(result['n_images'])} images.")
+
+
+@styled
+def effects(result: xr.Dataset) -> Figure:
+    """Every effect of every contrast with its interval and the p-value that is adjusted over contrasts.
+
+    Parameters
+    ----------
+    result : Dataset
+        From `compare`.
+    """
+    names = [str(e) for e in result["effect"].values]
+    contrasts = list(result["contrast"].values)[: max(1, parts.MOST_ROWS // len(names))]
+    figure = new_figure(0.45 * len(names) + sum(parts.ROW_HEIGHT * len(contrasts) for _ in names) + 0.5)
+    panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, name in zip(panels, names, strict=True):
+        parts.forest(axes, [_effect_row(result, c, name) for c in contrasts])
+        axes.set_title(MEANING.get(name, name))
+    panels[-1].set_xlabel(f"{quantity(result.attrs)}, {percent(result.attrs['level'])} interval")
+    return figure
+
+
+def _effect_row(result: xr.Dataset, contrast: object, effect: str) -> Row:
+    one = result.sel(contrast=contrast, effect=effect)
+    low, high = one["ci"].values
+    return Row(str(contrast), one["estimate"].item(), low, high, p_text(one["p_adjusted"].item(), "p Holm"))
+
+
+def effects_alt(result: xr.Dataset) -> str:
+    """Each effect in words."""
+    begin = f"Differences in {quantity(result.attrs)} with {percent(result.attrs['level'])} intervals; for a|b, " + "; ".join(
+        MEANING[str(e)] for e in result["effect"].values if str(e) in MEANING)  # fmt: skip
+    return sentence(
+        begin, _told(result, [str(e) for e in result["effect"].values]), safe(result.attrs.get("population", ""))
+    )
+
+
+def _told(result: xr.Dataset, effects: Iterable[str]) -> Iterator[str]:
+    for c in result["contrast"].values:
+        for effect in effects:
+            one = result.sel(contrast=c, effect=effect)
+            adjusted = p_text(one["p_adjusted"].item(), ", p Holm")
+            yield f"{safe(c)} {effect} {interval(one['estimate'].item(), one['ci'].values)}{adjusted}"
+
+
+@styled
+def directions(result: xr.Dataset) -> Figure:
+    """Both directions of each contrast as arrows, and beside them their difference, the asymmetry, with its interval.
+
+    Parameters
+    ----------
+    result : Dataset
+        From `compare`, of a directed measure.
+    """
+    contrasts = list(result["contrast"].values)[: parts.MOST_ROWS]
+    figure = new_figure(parts.rows_height(len(contrasts)) + 0.35)
+    left, right = figure.subplots(1, 2, sharey=True)
+    rows = [_effect_row(result, c, "asymmetry") for c in contrasts]
+    parts.forest(right, rows)
+    for k, (a, b) in enumerate(_pairs(result, contrasts)):
+        _dumbbell(left, _cell(result, a, b), _cell(result, b, a), -float(k))
+    left.set_yticks([-float(k) for k in range(len(rows))], [literal(row.label, 36) for row in rows])
+    left.spines["left"].set_visible(False)
+    left.set_xlabel(quantity(result.attrs))
+    left.set_title("▶ maps of a on b    ◁ maps of b on a")
+    right.tick_params(labelleft=False)
+    right.set_xlabel(f"difference, {percent(result.attrs['level'])} interval")
+    right.set_title("asymmetry")
+    return figure
+
+
+def _pairs(result: xr.Dataset, contrasts: Iterable[object]) -> list[tuple[str, str]]:
+    """The two levels of a contrast "a|b", where labels may hold the bar themselves."""
+    levels = _text(result["source_level"])
+    known = {f"{a}|{b}": (a, b) for a in levels for b in levels}
+    return [known[str(c)] for c in contrasts]
+
+
+def _cell(result: xr.Dataset, a: str, b: str) -> float:
+    return float(result["cell_mean"].sel(source_level=a, target_level=b))
+
+
+def _dumbbell(axes: Axes, there: float, back: float, y: float) -> None:
+    axes.plot([there, back], [y, y], color=GREY, linewidth=0.8, zorder=0)
+    axes.plot(there, y, marker=">", color=level_style(0)["color"], linestyle="none", markersize=6, gid="a to b")
+    axes.plot(
+        back,
+        y,
+        marker="<",
+        color=level_style(1)["color"],
+        markerfacecolor="white",
+        linestyle="none",
+        markersize=6,
+        gid="b to a",
+    )
+
+
+def directions_alt(result: xr.Dataset) -> str:
+    """Both directions and their difference in words."""
+    contrasts = list(result["contrast"].values)
+    told = [
+        f"{safe(a)} to {safe(b)} {number(_cell(result, a, b))}, back {number(_cell(result, b, a))}"
+        for a, b in _pairs(result, contrasts)
+    ]
+    both = [f"{one}, {rest}" for one, rest in zip(told, _told(result, ["asymmetry"]), strict=True)]
+    return sentence(f"Both directions of {quantity(result.attrs)} and their difference", both)
+
+
+@styled
+def curves(result: xr.Dataset) -> Figure:
+    """Mean of each cell over the share of pixels: a panel for the level that maps come from, a curve for each that is tested on.
+
+    Parameters
+    ----------
+    result : Dataset
+        From `compare` with fractions. Bands are intervals; the lines of control masks and of whole images are drawn where the
+        result has them.
+    """
+    levels = _text(result["source_level"])
+    columns = min(len(levels), 3)
+    figure = new_figure(0.7 + 2.2 * -(-len(levels) // columns))
+    panels = figure.subplots(-(-len(levels) // columns), columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes in panels[len(levels) :]:
+        axes.set_axis_off()
+    for axes, source in zip(panels, levels, strict=False):
+        for k, target in enumerate(levels):
+            one = result.sel(source_level=source, target_level=target)
+            _curve(axes, result["fraction"].values, one["cell_mean_by_fraction"].values, one["cell_ci_by_fraction"].values, k,
+                   f"tested on {literal(target, 24)}")  # fmt: skip
+        _controls(axes, result)
+        axes.set_title(f"maps from {literal(source, 24)}")
+        _fraction_axis(axes, result)
+    panels[0].set_ylabel(quantity(result.attrs))
+    _legend(figure, panels[0], f"bands: {percent(result.attrs['level'])} intervals")
+    return figure
+
+
+def _curve(axes: Axes, x: np.ndarray, y: np.ndarray, bounds: np.ndarray, k: int, name: str) -> None:
+    look = level_style(k)
+    axes.plot(x, y, label=name, **look)
+    if np.isfinite(bounds).any():
+        axes.fill_between(x, bounds[:, 0], bounds[:, 1], color=look["color"], alpha=0.16, linewidth=0)
+
+
+def _controls(axes: Axes, result: xr.Dataset) -> None:
+    lost = result.attrs.get("transfer_operation") == "remove"
+    if "floor" in result:
+        axes.plot(
+            result["fraction"].values,
+            result["floor"].values,
+            color="black",
+            linestyle=(0, (1, 2)),
+            label="control masks",
+            gid="floor",
+        )
+    elif result.attrs.get("normalise") == "target":
+        axes.axhline(0, color="black", linestyle=(0, (1, 2)), label="control masks", gid="floor")
+    if "ceiling" in result:
+        axes.axhline(
+            result["ceiling"].item(),
+            color=GREY,
+            linewidth=0.8,
+            label="fall to chance" if lost else "whole images",
+            gid="ceiling",
+        )
+
+
+def _fraction_axis(axes: Axes, result: xr.Dataset) -> None:
+    fractions = result["fraction"].values
+    removed = result.attrs.get("transfer_operation") == "remove"
+    axes.set_xscale("log")
+    axes.set_xticks(fractions, [f"{100 * f:g}" for f in fractions])
+    axes.minorticks_off()
+    axes.set_xlabel(f"% of pixels {'removed' if removed else 'kept'}")
+
+
+def _legend(figure: Figure, axes: Axes, title: str) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, max(1, len(labels))), title=title, title_fontsize=7.5,
+                  handlelength=3.5)  # fmt: skip
+
+
+def curves_alt(result: xr.Dataset) -> str:
+    """The curves' values in words."""
+    levels = _text(result["source_level"])
+    means = result["cell_mean_by_fraction"].values
+    told = (f"{safe(a)} on {safe(b)} " + ", ".join(number(float(v)) for v in means[i, j])
+            for i, a in enumerate(levels) for j, b in enumerate(levels))  # fmt: skip
+    shares = ", ".join(f"{100 * f:g}" for f in result["fraction"].values)
+    return sentence(f"Curves of {quantity(result.attrs)} over {shares} % of the pixels", told)
+
+
+@styled
+def effects_by_fraction(result: xr.Dataset) -> Figure:
+    """Every effect over the share of pixels, with bands, and filled markers where p is small over all fractions.
+
+    Parameters
+    ----------
+    result : Dataset
+        From `compare` with fractions.
+    """
+    names = [str(e) for e in result["effect"].values]
+    columns = min(len(names), 3)
+    figure = new_figure(0.8 + 2.1 * -(-len(names) // columns))
+    panels = figure.subplots(-(-len(names) // columns), columns, sharex=True, squeeze=False).ravel()
+    for axes in panels[len(names) :]:
+        axes.set_axis_off()
+    for axes, name in zip(panels, names, strict=False):
+        axes.axhline(0, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+        for k, contrast in enumerate(result["contrast"].values[:6]):
+            one = result.sel(effect=name, contrast=contrast)
+            _curve(
+                axes,
+                result["fraction"].values,
+                one["estimate_by_fraction"].values,
+                one["ci_by_fraction"].values,
+                k,
+                literal(contrast),
+            )
+        axes.set_title(name.replace("_", " "))
+        _fraction_axis(axes, result)
+    panels[0].set_ylabel("difference")
+    _legend(figure, panels[0], f"bands: {percent(result.attrs['level'])} intervals of each fraction alone")
+    return figure
+
+
+def effects_by_fraction_alt(result: xr.Dataset) -> str:
+    """The effects at each fraction in words."""
+    values = result["estimate_by_fraction"].transpose("contrast", "effect", "fraction").values
+    told = (f"{safe(c)} {effect} " + ", ".join(number(float(v)) for v in values[i, j])
+            for i, c in enumerate(result["contrast"].values) for j, effect in enumerate(result["effect"].values))  # fmt: skip
+    shares = ", ".join(f"{100 * f:g}" for f in result["fraction"].values)
+    return sentence(f"Differences in {quantity(result.attrs)} over {shares} % of the pixels", told)
+
+
+@styled
+def networks(result: xr.Dataset, contrast: int = 0) -> Figure:
+    """The networks behind a contrast: each one's score as source and as target, and below them the differences of the levels.
+
+    Parameters
+    ----------
+    result : Dataset
+        From `compare`, of a directed measure.
+    contrast : int
+        Which of its contrasts.
+    """
+    name = result["contrast"].values[contrast]
+    pair = _pairs(result, [name])[0]
+    figure = new_figure(3.6)
+    panels = figure.subplots(2, 3, height_ratios=[3, 1])
+    for column, (role, effect) in enumerate((("source", "source_effect"), ("target", "target_effect"))):
+        _strip(panels[0, column], result, contrast, pair, role)
+        panels[0, column].set_title(f"as {role}")
+        _difference(panels[1, column], result, name, effect)
+    panels[0, 0].set_ylabel(f"score of a network\n{quantity(result.attrs).split(' (')[0]}")
+    _scatter(panels[0, 2], result, contrast, pair)
+    _difference(panels[1, 2], result, name, "asymmetry")
+    figure.suptitle(f"{literal(pair[0], 30)} | {literal(pair[1], 30)}", fontsize=9)
+    return figure
+
+
+def _members(result: xr.Dataset, contrast: int, pair: tuple[str, str]) -> list[np.ndarray]:
+    """Positions of the networks of both levels that have scores."""
+    some = np.isfinite(result["source_score"].values[contrast])
+    labels = result[f"network_{result.attrs['axis']}"].values.astype(object)
+    return [np.flatnonzero(some & (labels == level)) for level in pair]
+
+
+def _strip(axes: Axes, result: xr.Dataset, contrast: int, pair: tuple[str, str], role: str) -> None:
+    for k, members in enumerate(_members(result, contrast, pair)):
+        values = result[f"{role}_score"].values[contrast, members]
+        place = k + (np.arange(len(values)) - (len(values) - 1) / 2) * min(0.08, 0.5 / max(1, len(values)))
+        axes.plot(place, values, **level_marker(k), alpha=0.75, gid=f"{role} {k}")
+    axes.set_xlim(-0.6, 1.6)
+    axes.set_xticks([0, 1], [literal(level, 14) for level in pair])
+
+
+def _scatter(axes: Axes, result: xr.Dataset, contrast: int, pair: tuple[str, str]) -> None:
+    for k, members in enumerate(_members(result, contrast, pair)):
+        axes.plot(result["source_score"].values[contrast, members], result["target_score"].values[contrast, members], **level_marker(k),
+                  alpha=0.75, label=literal(pair[k], 14))  # fmt: skip
+    axes.set_xlabel("as source")
+    axes.set_ylabel("as target")
+    axes.set_title("both")
+    axes.legend(handletextpad=0.1, loc="best")
+
+
+def _difference(axes: Axes, result: xr.Dataset, contrast: object, effect: str) -> None:
+    row = _effect_row(result, contrast, effect)
+    axes.axvline(0, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+    parts.draw_row(axes, row, 0.0)
+    axes.set_ylim(-1, 1)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(f"{effect.replace('_', ' ')}\n{interval(row.estimate, (row.low, row.high))}\n{row.note}")
+
+
+def networks_alt(result: xr.Dataset, contrast: int = 0) -> str:
+    """Each network's scores and the differences in words."""
+    name = result["contrast"].values[contrast]
+    pair = _pairs(result, [name])[0]
+    label = lambda k: f"{safe(result['network_model'].values[k])} seed {safe(result['network_seed'].values[k])}"  # noqa: E731
+    values: Any = [result[f"{role}_score"].values[contrast] for role in ("source", "target")]
+    told = [f"{label(k)} {number(values[0][k])} as source, {number(values[1][k])} as target"
+            for members in _members(result, contrast, pair) for k in members]  # fmt: skip
+    effects = [e for e in ("source_effect", "target_effect", "asymmetry") if e in result["effect"].values]
+    return sentence(
+        f"Scores of single networks of {safe(name)}", told, "; ".join(_told(result.sel(contrast=[name]), effects)) + "."
+    )
+
+
+def _text(labels: xr.DataArray) -> list[str]:
+    return [str(v) for v in labels.values]
