@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import zarr
 
 from relstats import schema, shards, store
 from relstats.compute import batches, flags, groups, images, models, running
@@ -78,18 +75,24 @@ def export(
         _begin(study, out, found, device, pixels, force)
         expected = running.share(shards.expected(out, "relevance"), worker)
         todo = set(shards.unfinished(out, "relevance"))
-        _stream(study, out, device, [s for s in expected if s in todo], pixels, progress, say)
+        left = [shard for shard in expected if shard in todo]
+        running.write_behind(out, _computed(study, out, device, left, pixels, progress, say))
         if not shards.unfinished(out, "relevance"):
             shards.sweep(out)
     for message in flags.flags(out, sorted({shard.cell for shard in expected})):
         say(message)
 
 
+def _batch(study: Study) -> int:
+    """Images at a time: batches lie within shards."""
+    return min(study.batch, schema.FAMILIES["relevance"].images_per_shard)
+
+
 def describe(study: Study) -> str:
     """What a study would hold, in a line, before anything is computed."""
     networks = sum(len(model.checkpoints) for model in study.models)
     n, (y, x) = len(study.images.table), study.images.size
-    batch = min(study.batch, schema.FAMILIES["relevance"].images_per_shard)
+    batch = _batch(study)
     return (f"{len(study.models)} models, {networks} networks, {n} images of {y} x {x}: {networks * n} maps, "
             f"{networks * n * y * x * 4 / 1e6:.1f} MB before compression, in batches of {batch} on {study.device}")  # fmt: skip
 
@@ -97,7 +100,7 @@ def describe(study: Study) -> str:
 def rehearse(study: Study) -> Iterator[str]:
     """Build one network of each model and explain a batch: a line a model with engine, speed and time; nothing is written."""
     device = models.pick_device(study.device)
-    rows = study.images.table[: min(study.batch, schema.FAMILIES["relevance"].images_per_shard)]
+    rows = study.images.table[: _batch(study)]
     pixels, total = images.load_images(study.images, rows.index), 0.0
     with models.modules_of(study.path.parent):
         for model in study.models:
@@ -147,7 +150,7 @@ def _decoder(study: Study) -> Pixels:
     return pixels
 
 
-def _stream(
+def _computed(
     study: Study,
     out: Path,
     device: torch.device,
@@ -155,22 +158,16 @@ def _stream(
     pixels: Pixels,
     progress: Callable[[int, int], None] | None,
     say: Say,
-) -> None:
-    """Explain shard by shard, network by network, while the shard before is written."""
+) -> Iterator[tuple[shards.Shard, dict[str, np.ndarray]]]:
+    """Explain shard by shard, network by network."""
     rows, done = study.images.table, 0
     total = sum(len(rows[shard.images]) for shard in todo)
-    with ThreadPoolExecutor(1) as thread:
-        writing: Future[None] | None = None
-        for cell, of_network in itertools.groupby(todo, key=lambda shard: shard.cell):
-            for shard, arrays in _of_network(study, out, device, cell, list(of_network), pixels, say):
-                if writing:
-                    writing.result()
-                writing = thread.submit(shards.write_shard, out, shard, arrays)
-                done += len(rows[shard.images])
-                if progress:
-                    progress(done, total)
-        if writing:
-            writing.result()
+    for cell, of_network in itertools.groupby(todo, key=lambda shard: shard.cell):
+        for shard, arrays in _of_network(study, out, device, cell, list(of_network), pixels, say):
+            yield shard, arrays
+            done += len(rows[shard.images])
+            if progress:
+                progress(done, total)
 
 
 def _of_network(
@@ -185,7 +182,7 @@ def _of_network(
     """The shards of one network, which is on the device only while they are computed."""
     model, seed = study.models[cell[0]], study.seeds[cell[1]]
     network = batches.network(study, model, seed, device, pixels(todo[0].images))
-    rows, batch = study.images.table, min(study.batch, schema.FAMILIES["relevance"].images_per_shard)
+    rows, batch = study.images.table, _batch(study)
     for shard in todo:
         where = slice(shard.images.start, min(shard.images.stop, len(rows)))
         block = pixels(where)
@@ -199,14 +196,8 @@ def _of_network(
             )
 
         arrays, batch = batches.in_memory(partial(batches.in_turn, explain, where), batch, halved)
-        if batch < min(study.batch, schema.FAMILIES["relevance"].images_per_shard):
-            _record_batch(out, f"{model.name}, seed {seed}, images {where.start} to {where.stop - 1}", batch)
+        if batch < _batch(study):
+            running.record_batch(
+                out, "relevance", f"{model.name}, seed {seed}, images {where.start} to {where.stop - 1}", batch
+            )
         yield shard, arrays
-
-
-def _record_batch(out: Path, which: str, batch: int) -> None:
-    """Note a smaller batch in the attributes, before what it gave is written: it moves a map by some 5e-6."""
-    with running.alone(out / "relevance"):
-        attrs = zarr.open_group(str(out), mode="r+", use_consolidated=False)["relevance"].attrs
-        noted = {**json.loads(str(attrs.get("batch_reduced", "{}"))), which: batch}
-        attrs["batch_reduced"] = json.dumps(noted, sort_keys=True)

@@ -1,81 +1,22 @@
 """Masks of the most relevant pixels, on the device: one rank map for each map, then a comparison for each fraction.
 
-The rule is that of the analysis (`relstats.stats.maps.top_fractions`), bit for bit: how many pixels a fraction is,
-which pixels are eligible, which of equal ones are taken. It stands here a second time because what computes scores
-and what analyses them meet in the store alone; a test holds the two together.
+The rule is that of the analysis (`relstats.stats.maps.top_fractions`), bit for bit: which pixels are eligible is said in both,
+and a test holds them together; how many a fraction is and which of equal ones are taken both have from `relstats.top_fraction`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import ROUND_HALF_UP, Decimal
-from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from relstats.errors import UsageError
+from relstats.top_fraction import RANKINGS, tie_order, top_count
 
-RANKINGS = ("positive", "absolute", "signed")
 #: Maps that are sorted at once: sorting holds 24 bytes for each of their pixels.
 _SORTED_AT_ONCE = 64
-
-
-def top_count(fraction: float, pixels: int) -> int:
-    """Count the pixels of a mask: `fraction * pixels` as one would on paper, halves rounded up, at least 1.
-
-    Parameters
-    ----------
-    fraction : float
-        Share of pixels in (0, 1], taken as the decimal number that it prints as.
-    pixels : int
-        Number of pixels of a map.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    UsageError
-        If `fraction` is outside (0, 1].
-
-    Examples
-    --------
-    >>> top_count(0.05, 224 * 224), top_count(0.29, 50), top_count(1e-6, 100)
-    (2509, 15, 1)
-    """
-    if not 0 < fraction <= 1:
-        raise UsageError(
-            f"fraction={fraction}: a mask holds a share of the pixels, in (0, 1]; give 0.05 for the top 5 %"
-        )
-    return max(1, int((Decimal(str(float(fraction))) * pixels).to_integral_value(ROUND_HALF_UP)))
-
-
-@lru_cache(maxsize=4)
-def tie_order(pixels: int) -> np.ndarray:
-    """Pixels in a fixed, scrambled order, in which equal ones are taken: ties have no spatial bias.
-
-    Parameters
-    ----------
-    pixels : int
-        Number of pixels of a map.
-
-    Returns
-    -------
-    numpy.ndarray, (pixel,), int64
-        The pixels, first to last: sorted by the numbers of splitmix64 seeded with 0 (Steele, Lea & Flood 2014).
-
-    Examples
-    --------
-    >>> tie_order(8)
-    array([2, 4, 6, 5, 1, 7, 0, 3])
-    """
-    mixed = np.arange(1, pixels + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.argsort(mixed ^ (mixed >> np.uint64(31)))
 
 
 def places(relevance: Tensor, ranking: str = "positive") -> Tensor:
@@ -107,7 +48,7 @@ def places(relevance: Tensor, ranking: str = "positive") -> Tensor:
     """
     if ranking not in RANKINGS:
         raise UsageError(f"ranking={ranking!r}: unknown, so no pixel is on top; use one of {', '.join(RANKINGS)}")
-    order = torch.from_numpy(tie_order(relevance.shape[-1])).to(relevance.device)
+    order = torch.from_numpy(np.argsort(tie_order(relevance.shape[-1]))).to(relevance.device)
     found = torch.empty(relevance.shape, dtype=torch.int32, device=relevance.device)
     for first in range(0, len(relevance), _SORTED_AT_ONCE):
         some = slice(first, first + _SORTED_AT_ONCE)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
+import zarr
+
+from relstats import shards
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -42,6 +48,26 @@ def read_ahead[Item, Value](items: Iterable[Item], read: Callable[[Item], Value]
                 yield first, found.result()
         for last, found in ahead:
             yield last, found.result()
+
+
+def write_behind(out: Path, finished: Iterable[tuple[shards.Shard, dict[str, np.ndarray]]]) -> None:
+    """Write each shard by a thread, while the next is made."""
+    with ThreadPoolExecutor(1) as thread:
+        writing: Future[None] | None = None
+        for shard, arrays in finished:
+            if writing:
+                writing.result()
+            writing = thread.submit(shards.write_shard, out, shard, arrays)
+        if writing:
+            writing.result()
+
+
+def record_batch(out: Path, group: str, which: str, batch: int) -> None:
+    """Note a smaller batch in the attributes of a group, before what it gave is written: it moves last digits."""
+    with alone(out / group):
+        attrs = zarr.open_group(str(out), mode="r+", use_consolidated=False)[group].attrs
+        noted = {**json.loads(str(attrs.get("batch_reduced", "{}"))), which: batch}
+        attrs["batch_reduced"] = json.dumps(noted, sort_keys=True)
 
 
 @contextmanager

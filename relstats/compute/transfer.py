@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import json
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -112,7 +110,8 @@ def transfer(
         todo = {shard for family in designs.STREAMED for shard in shards.unfinished(out, family)}
         left = [unit for unit in units if todo.intersection(s for part in unit for s in whole.shards(part))]
         run = _Run(whole, out, device, score, progress, say)
-        _write(out, todo, _finished(run, left, colour, pixels))
+        finished = _finished(run, left, colour, pixels)
+        running.write_behind(out, (item for item in finished if item[0] in todo))
         if not any(shards.unfinished(out, family) for family in designs.STREAMED):
             shards.sweep(out)
 
@@ -229,19 +228,6 @@ def _reader(
     return lambda part: (designs.read_maps(whole, part), pictures(part.block))
 
 
-def _write(out: Path, todo: set[shards.Shard], finished: Iterator[tuple[shards.Shard, dict[str, np.ndarray]]]) -> None:
-    """Write each shard that is not there by a thread, while the next are scored."""
-    with ThreadPoolExecutor(1) as thread:
-        writing: Future[None] | None = None
-        for shard, arrays in finished:
-            if writing:
-                writing.result()
-            if shard in todo:
-                writing = thread.submit(shards.write_shard, out, shard, arrays)
-        if writing:
-            writing.result()
-
-
 def _finished(
     run: _Run, units: Sequence[Sequence[Part]], colour: Sequence[float], pixels: Callable[[int], np.ndarray]
 ) -> Iterator[tuple[shards.Shard, dict[str, np.ndarray]]]:
@@ -296,13 +282,5 @@ def _in_memory(
         ),
     )
     if fitted < run.design.study.batch:
-        _record_batch(run.out, f"{viewer}, {part}", fitted)
+        running.record_batch(run.out, "transfer", f"{viewer}, {part}", fitted)
     return values, fitted
-
-
-def _record_batch(out: Path, which: str, batch: int) -> None:
-    """Note a smaller batch in the attributes, before what it gave is written: it may move a score's last digit."""
-    with running.alone(out / "transfer"):
-        attrs = zarr.open_group(str(out), mode="r+", use_consolidated=False)["transfer"].attrs
-        noted = {**json.loads(str(attrs.get("batch_reduced", "{}"))), which: batch}
-        attrs["batch_reduced"] = json.dumps(noted, sort_keys=True)

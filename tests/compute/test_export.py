@@ -271,7 +271,8 @@ def test_records_of_several_workers_are_all_kept(small_study, tmp_path):
     context = get_context("forkserver")
     context.set_forkserver_preload(["relstats.compute.export"])
     writers = [
-        context.Process(target=export._record_batch, args=(tmp_path / "s.zarr", f"network {k}", k)) for k in range(4)
+        context.Process(target=running.record_batch, args=(tmp_path / "s.zarr", "relevance", f"network {k}", k))
+        for k in range(4)
     ]
     for writer in writers:
         writer.start()
