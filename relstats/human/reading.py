@@ -135,9 +135,11 @@ def _networks(source: xr.Dataset | xr.DataArray) -> tuple[pd.DataFrame, Rdms]:
              **{axis: levels[m] for axis, levels in axes.items()}} for m, s in cells]  # fmt: skip
     read = pairs.read_pairs(array, "model_rdms")
     table = pd.DataFrame(rows, dtype=object)
-    if table.duplicated(["model", "seed"]).any():
+    twice = table[table.duplicated(["model", "seed"])]
+    if len(twice):
+        named = ", ".join(map(str, twice[["model", "seed"]].itertuples(index=False, name=None)))
         raise InvalidData(
-            "model_rdms: a network (model and seed) is there twice, and would count twice. Make labels unique"
+            f"model_rdms: networks (model, seed) are there twice and would count twice: {named}. Make labels unique"
         )
     return table, Rdms(np.array([read.values[m, s] for m, s in cells]), read.images)
 

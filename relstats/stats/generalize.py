@@ -265,8 +265,8 @@ def _normalised(
             raise ImpossibleAnalysis("chance correction needs the number of classes: add the coordinate target_n_classes to "
                                      "/transfer, or use --normalise target")  # fmt: skip
         chance = 1 / scores.n_classes.astype(float)[:, np.newaxis, np.newaxis]
-        lost = scores.attrs.get("operation") == "remove"  # chance cancels in a loss
-        moments, _ = _moments(scores, plan, lambda block, _: (block - (0 if lost else chance)) / (1 - chance))
+        offset = 0 if scores.removed else chance  # chance cancels in a loss
+        moments, _ = _moments(scores, plan, lambda block, _: (block - offset) / (1 - chance))
     else:
         moments, _ = _moments(scores, plan, _by_target(scores, raw, control))
     assert moments is not None  # there was an image with scores in the raw pass
@@ -512,7 +512,7 @@ def _described(
               zip(result["contrast"].values, counts, floors, strict=True) if floor > 1 - parameters["level"]]  # fmt: skip
     return result.assign_attrs(
         statistic="compare", **{k: _plain(v) for k, v in parameters.items()}, within=list(plan.within), pooled=list(plan.pooled),
-        strata=plan.strata, method=_method(plan, tally, parameters, removed=scores.attrs.get("operation") == "remove"),
+        strata=plan.strata, method=_method(plan, tally, parameters, removed=scores.removed),
         population=_population(result, tally, parameters),
         min_p=float(np.nanmin(result["min_p_swap"].values)), warnings=notes, n_images_omitted=tally.omitted_nan + tally.omitted_degenerate,
         **{f"transfer_{k}": v for k, v in scores.attrs.items()}, **store.provenance(),

@@ -69,6 +69,11 @@ class Scores:
     n_classes: np.ndarray | None = None
     attrs: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def removed(self) -> bool:
+        """Whether the top pixels were removed, and scores are losses."""
+        return self.attrs.get("operation") == "remove"
+
 
 def from_study(
     study: xr.DataTree | xr.Dataset,

@@ -207,4 +207,5 @@ def test_bounds_are_the_inputs_of_black_and_white(preprocessing):
 def test_nothing_warns(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        loaded(Image.fromarray(RGB).quantize(4), tmp_path)
+        found = loaded(Image.fromarray(RGB).quantize(4), tmp_path)
+    np.testing.assert_array_equal(found, np.asarray(Image.fromarray(RGB).quantize(4).convert("RGB")))
