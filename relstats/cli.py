@@ -294,6 +294,7 @@ def compute(
     from relstats.terminal import note, progress
 
     _require_compute()
+    from relstats.compute import features
     from relstats.compute.export import describe, export, rehearse
     from relstats.compute.study import read_study
 
@@ -301,12 +302,17 @@ def compute(
     study = read_study(file)
     study = replace(study, device=device or study.device)
     note(describe(study))
+    if study.features:
+        note(features.describe(study))
     if dry_run:
         for line in rehearse(study):
             note(line)
         return
     with progress("relevance maps") as advance:
         export(study, out, worker=share, force=force, progress=advance, say=note)
+    if study.features:
+        with progress("shards of features") as advance:
+            features.export_features(study, out, worker=share, progress=advance, say=note)
     print(out)
 
 

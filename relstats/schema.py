@@ -67,6 +67,7 @@ FAMILIES = {
     "relevance": Family("relevance", NETWORK, 100),
     "transfer": Family("transfer", SOURCE + TARGET, 500),
     "controls": Family("transfer", TARGET, 500),
+    "features": Family("features", NETWORK, 100),
 }
 
 _MAP = (*NETWORK, "image", "y", "x")
@@ -116,15 +117,32 @@ VARIABLES = (
     *_scores("", _TRANSFER, "transfer", "the image masked by the source's map"),
     *_scores("unmasked_", _UNMASKED, "controls", "the whole image"),
     *_scores("random_", _RANDOM, "controls", "control masks of the same area, mean over masks"),
+    Variable("features", "model", ("model",), "str", "a condition", True),
+    Variable("features", "seed", ("seed",), "str", "which training run of a model", True),
+    Variable("features", "image", ("image",), "str", "id of an image, unique", True),
+    Variable("features", "layer", ("layer",), "str", "name of a variable of this group"),
+    Variable("features", "n_features", ("model", "layer"), "int32", "how many features a model has there; beyond them NaN"),
+    Variable("features", "available", NETWORK, "bool", "which networks exist (seeds may be unequal)"),
     Variable("human", "dissimilarity", ("participant", "pair"), "float32", "judged dissimilarity of two images"),
     Variable("regions", "region", ("region",), "str", "name of a region, unique"),
     Variable("regions", "mask", ("region", "y", "x"), "bool", "pixels of a region", False, None, optional_dims=("image",)),
 )  # fmt: skip
 
 #: Groups that relstats knows. Others are left alone.
-GROUPS = ("images", "relevance", "transfer", "human", "regions", "manifest", "results")
+GROUPS = (
+    "images",
+    "relevance",
+    "transfer",
+    "features",
+    "human",
+    "human_maps",
+    "behaviour",
+    "regions",
+    "manifest",
+    "results",
+)
 #: Groups with images: they have the same ones, in any order.
-IMAGE_GROUPS = ("images", "relevance", "transfer", "regions")
+IMAGE_GROUPS = ("images", "relevance", "transfer", "features", "regions")
 #: What a missing value looks like on disk: never a value that could be real.
 FILL = {"float32": float("nan"), "float16": float("nan"), "uint8": 255, "int32": -1}
 _KNOWN_OTHER_NAMES = {"H": "y", "W": "x", "height": "y", "width": "x", "row": "y", "col": "x", "images": "image",
@@ -149,6 +167,43 @@ def variables(group: str, family: str | None = None) -> list[Variable]:
     ['relevance', 'explained_class']
     """
     return [v for v in VARIABLES if v.group == group and (family is None or v.family == family)]
+
+
+def layer_variable(name: str) -> Variable:
+    """The variable of `/features` that holds a layer: each layer has a number of features of its own.
+
+    Examples
+    --------
+    >>> layer_variable("avgpool").dims
+    ('model', 'seed', 'image', 'avgpool_feature')
+    """
+    return Variable(
+        "features", name, (*_CELL, f"{name}_feature"), "float32", f"activations of {name}", False, "features"
+    )
+
+
+def family_variables(family: str, names: Iterable[str]) -> list[Variable]:
+    """Those of some names that are written in a family. Layers have the names that a study gives them.
+
+    Examples
+    --------
+    >>> [v.name for v in family_variables("relevance", ["relevance", "available"])]
+    ['relevance']
+    """
+    if family == "features":
+        return [layer_variable(name) for name in names]
+    return [v for v in variables(FAMILIES[family].group, family) if v.name in set(names)]
+
+
+def layers(dataset: xr.Dataset) -> list[str]:
+    """Names of the variables of a group that are layers.
+
+    Examples
+    --------
+    >>> layers(xr.Dataset({"conv": (("image", "conv_feature"), np.zeros((1, 2)))}))
+    ['conv']
+    """
+    return [str(name) for name, array in dataset.data_vars.items() if f"{name}_feature" in array.dims]
 
 
 def axes(dataset: xr.Dataset, prefix: str = "") -> dict[str, np.ndarray]:
@@ -197,7 +252,7 @@ def check(study: xr.DataTree) -> list[Problem]:
     """
     present = [name for name in GROUPS if name in study.children]
     problems = _check_version(study)
-    if not {"relevance", "transfer", "human"} & set(present):
+    if not {"relevance", "transfer", "features", "human", "human_maps", "behaviour"} & set(present):
         got = ", ".join(f"/{name}" for name in study.children) or "none"
         problems.append(
             Problem("/", f"no group with data (got {got})",
@@ -219,7 +274,7 @@ def check_group(dataset: xr.Dataset, group: str) -> list[Problem]:
     /relevance/relevance: dims are (model, seed, image, H, W), not (model, seed, image, y, x). Rename them: .rename({'H': 'y', 'W': 'x'})
     """
     problems = []
-    for spec in variables(group):
+    for spec in variables(group) + [layer_variable(name) for name in layers(dataset) if group == "features"]:
         where = f"/{group}/{spec.name}"
         if spec.name in dataset.variables:
             problems += _check_variable(dataset[spec.name], spec, where)

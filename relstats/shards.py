@@ -30,6 +30,8 @@ BLOCK_VALUES = 2**24
 #: Lossless; the checksum makes a flipped bit an error, which Blosc alone does not.
 _COMPRESSORS = (BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle", typesize=4), Crc32cCodec())
 _DIGEST_BYTES = 32
+#: With more values, an image is a chunk of its own, as a map is.
+_LARGE = 2**16
 _ATTEMPTS = 3
 Reduced = TypeVar("Reduced")
 
@@ -97,7 +99,7 @@ def create_family(group: zarr.Group, sizes: Mapping[str, int], family: str, name
         What is being written; a resumed run must have the same.
     """
     info = schema.FAMILIES[family]
-    specs = [v for v in schema.variables(info.group, family) if v.name in names]
+    specs = schema.family_variables(family, names)
     for spec in specs:
         _create_array(group[info.group], spec, {d: sizes[d] for d in spec.dims}, info.images_per_shard)
     blocks = -(-sizes["image"] // info.images_per_shard)
@@ -111,8 +113,9 @@ def create_family(group: zarr.Group, sizes: Mapping[str, int], family: str, name
 
 
 def _create_array(group: zarr.Group, spec: schema.Variable, sizes: dict[str, int], images_per_shard: int) -> None:
-    is_map = "y" in spec.dims
-    whole = {**{d: 1 for d in sizes}, **{d: n for d, n in sizes.items() if d in ("fraction", "y", "x")}}
+    outer = (*schema.FAMILIES[str(spec.family)].outer, "image")
+    whole = {d: 1 if d in outer else n for d, n in sizes.items()}
+    is_map = "y" in spec.dims or math.prod(whole.values()) > _LARGE
     shard = {**whole, "image": min(images_per_shard, sizes["image"])}
     attributes: dict[str, str | int] = {"about": spec.prose}
     if spec.dtype in ("uint8", "int32"):

@@ -354,8 +354,8 @@ def _save_over(study: xr.DataTree, path: Path) -> None:
 
 def _streamed(dataset: xr.Dataset, group: str) -> dict[str, list[str]]:
     """The variables of each family that a group has."""
-    names = {family: [v.name for v in schema.variables(group, family) if v.name in dataset]
-             for family, info in schema.FAMILIES.items() if info.group == group}  # fmt: skip
+    there = schema.layers(dataset) if group == "features" else [str(name) for name in dataset.variables]
+    names = {family: [v.name for v in schema.family_variables(family, there)] for family, info in schema.FAMILIES.items() if info.group == group}  # fmt: skip
     return {family: found for family, found in names.items() if found}
 
 
@@ -389,7 +389,7 @@ def _plan_of(dataset: xr.Dataset, streamed: Mapping[str, Sequence[str]]) -> str:
 
 
 def _shard_values(array: xr.DataArray, shard: shards.Shard, name: str) -> np.ndarray:
-    spec = next(v for v in schema.VARIABLES if v.family == shard.family and v.name == name)
+    (spec,) = schema.family_variables(shard.family, [name])
     part = array.transpose(*spec.dims)[shard.cell].isel(image=shard.images)
     values = part.values
     where = f"{name} of {shards.describe(array.to_dataset(name=name), shard)}"

@@ -84,7 +84,7 @@ def test_swapped_shards_only_verify_finds(copy, where, other):
 
 def test_a_whole_study_has_no_problems(whole):
     assert shards.verify(whole) == []
-    assert [shards.unfinished(whole, family) for family in schema.FAMILIES] == [[], [], []]
+    assert [shards.unfinished(whole, family) for family in schema.FAMILIES] == [[]] * len(schema.FAMILIES)
 
 
 def test_verify_does_not_fail_on_what_was_only_begun(copy):

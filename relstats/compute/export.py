@@ -71,7 +71,7 @@ def export(
     if not force:
         groups.require_same(out, found)
     with models.modules_of(study.path.parent), running.disk_full_told(out):
-        pixels = _decoder(study)
+        pixels = decoder(study)
         _begin(study, out, found, device, pixels, force)
         expected = running.share(shards.expected(out, "relevance"), worker)
         todo = set(shards.unfinished(out, "relevance"))
@@ -136,7 +136,7 @@ def _begin(study: Study, out: Path, found: dict[str, Any], device: torch.device,
     store.add_group(out, "relevance", relevance, groups.STREAMED, plan, y=y, x=x)
 
 
-def _decoder(study: Study) -> Pixels:
+def decoder(study: Study) -> Pixels:
     """A function from positions to pixels. All images are decoded now, so that all that are corrupt are named at once."""
     ids = study.images.table.index
     y, x = study.images.size

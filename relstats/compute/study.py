@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from relstats.errors import InvalidData, UsageError
 from relstats.schema import Problem
 
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?")
+_NOT_A_LAYER = {v.name for v in schema.variables("features")}
 _NOT_AN_AXIS = {v.name for v in schema.variables("relevance")} | {"y", "x"}
 
 
@@ -53,7 +54,7 @@ class Model:
     """A condition: how its network is built, what it takes and names, and a checkpoint for each seed.
 
     `label` is the column of the image table that holds the true class, or "" where there is none. Modules of `factory`
-    are also looked for in `folder`, that of the study file.
+    are also looked for in `folder`, that of the study file. `layers` names the modules of layers that are called otherwise.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Model:
     classes: tuple[str, ...]
     checkpoints: Mapping[str, Path]
     folder: Path
+    layers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,16 @@ class TransferSettings:
 
 
 @dataclass(frozen=True)
+class FeatureSettings:
+    """Which layers' activations are kept, and whether as their mean over pixels ("mean") or as they are ("none")."""
+
+    layers: tuple[str, ...]
+    pool: str
+
+
+@dataclass(frozen=True)
 class Study:
-    """A study file that was read and checked. `transfer` is None where the file has no such table."""
+    """A study file that was read and checked. `transfer` and `features` are None where the file has no such table."""
 
     name: str
     path: Path
@@ -107,6 +117,7 @@ class Study:
     batch: int
     device: str
     dtype: str
+    features: FeatureSettings | None = None
 
     @property
     def seeds(self) -> tuple[str, ...]:
@@ -148,12 +159,13 @@ def read_study(path: str | Path) -> Study:
     models = _models(top.table("models"), path.parent)
     relevance = _relevance(top.table("relevance"))
     transfer = _transfer(top.table("transfer")) if "transfer" in top.values else top.take("transfer", dict, None)
+    features = _features(top.table("features")) if "features" in top.values else top.take("features", dict, None)
     top.close()
-    problems += _across(images, models, relevance)
+    problems += _across(images, models, relevance) + _across_layers(models, features)
     if problems or images is None:
         lines = "".join(f"\n  {problem}" for problem in problems)
         raise InvalidData(f"{path}: {len(problems)} problem(s) with this study file:{lines}")
-    return Study(name, path, text, images, tuple(models), relevance, transfer, batch, device, dtype)
+    return Study(name, path, text, images, tuple(models), relevance, transfer, batch, device, dtype, features)
 
 
 def true_classes(model: Model, table: pd.DataFrame) -> np.ndarray:
@@ -237,7 +249,7 @@ def _model(name: str, table: Table, folder: Path) -> Model | None:
     axes = table.take("axes", fields.text_mapping, {})
     label, classes = table.take("label", fields.text, ""), _classes(table, folder)
     preprocessing = _preprocessing(table.table("preprocessing"))
-    checkpoints = _checkpoints(table, folder)
+    checkpoints, layers = _checkpoints(table, folder), table.take("layers", fields.text_mapping, {})
     table.close()
     reserved = sorted(set(axes or ()) & _NOT_AN_AXIS)
     if reserved:
@@ -246,7 +258,7 @@ def _model(name: str, table: Table, folder: Path) -> Model | None:
         table.note("arguments", "weights are given", "Leave them out: they come from the checkpoints")
     if len(table.problems) > before or preprocessing is None:
         return None
-    return Model(name, axes, factory, arguments, preprocessing, label, classes, checkpoints, folder)
+    return Model(name, axes, factory, arguments, preprocessing, label, classes, checkpoints, folder, layers)
 
 
 def _factory(value: object) -> str:
@@ -310,6 +322,18 @@ def _explained(value: object) -> str | int:
     return fields.whole(value) if not isinstance(value, str) else fields.text(value)
 
 
+def _features(table: Table) -> FeatureSettings:
+    settings = FeatureSettings(
+        table.take("layers", fields.texts), table.take("pool", fields.one_of("mean", "none"), "mean")
+    )
+    table.close()
+    wrong = [name for name in settings.layers or () if name in _NOT_A_LAYER or "/" in name or not name.strip(".")]
+    if wrong or settings.layers == ():
+        table.note("layers", f"is {fields.shown(list(settings.layers))}",
+                   f"Name one layer or more, not with '/' and not as {', '.join(sorted(_NOT_A_LAYER))}")  # fmt: skip
+    return settings
+
+
 def _transfer(table: Table) -> TransferSettings:
     settings = TransferSettings(
         table.take("fractions", fields.shares),
@@ -352,6 +376,13 @@ def _across(images: Images | None, models: list[Model], relevance: RelevanceSett
             problems.append(Problem("[relevance] explained_class", f"is {explained!r}, no class of {model.name!r}",
                                     f'Give "true", "predicted", an index, or a class that every model has.{_close(explained, model.classes)}'))  # fmt: skip
     return problems
+
+
+def _across_layers(models: list[Model], features: FeatureSettings | None) -> list[Problem]:
+    named = features.layers or () if features else ()
+    return [Problem(f"[models.{model.name}] layers", f"names {fields.shown(name)}, no layer of [features]",
+                    f"[features] has {', '.join(named) or 'none'}.{_close(name, named)}")
+            for model in models for name in model.layers if name not in named]  # fmt: skip
 
 
 def _check_labels(where: str, model: Model, table: pd.DataFrame) -> list[Problem]:

@@ -6,7 +6,7 @@ Labels in, labels out. Every number comes from `dissimilarity`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -122,7 +122,7 @@ def _source(study: xr.DataTree | xr.Dataset | xr.DataArray, on: str, layer: str 
         names = [str(name) for name, v in dataset.data_vars.items() if {"image", "model"} <= set(v.dims)]
         if layer not in names and not (layer is None and len(names) == 1):
             raise UsageError(f"layer is {layer!r}; /features has {', '.join(names) or 'none'}")
-        return _of_array(dataset[layer or names[0]], dataset)
+        return _without_padding(_of_array(dataset[layer or names[0]], dataset), dataset, layer or names[0])
     if on == "images":
         dataset = _group(study, "images")
         return _of_array(_pixels(dataset), dataset)
@@ -180,6 +180,16 @@ def _of_array(array: xr.DataArray, dataset: xr.Dataset) -> _Source:
         return np.asarray(values).reshape(-1, size)
 
     return _Source(networks, images, read, tile)
+
+
+def _without_padding(features: _Source, dataset: xr.Dataset, layer: str) -> _Source:
+    """Only as many features as a model has: where others have more, NaN fill the array."""
+    if "n_features" not in dataset or layer not in dataset["n_features"].coords.get("layer", xr.DataArray([])).values:
+        return features
+    counts = dataset["n_features"].sel(layer=layer)
+    of_model = dict(zip(map(str, counts["model"].values), counts.values.tolist(), strict=True))
+    own = [of_model[model] for model in features.networks["model"]]
+    return replace(features, read=lambda network, block: features.read(network, block)[:, : own[network]])
 
 
 def _weighted(maps: _Source, relevance: xr.DataArray, images: xr.Dataset, ranking: str) -> _Source:

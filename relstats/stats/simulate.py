@@ -250,6 +250,8 @@ def _in_memory(
     design: Design, planted: Planted, entropy: int, groups: dict[str, xr.Dataset], attrs: dict[str, str]
 ) -> xr.DataTree:
     for family, info in schema.FAMILIES.items():
+        if info.group not in groups:
+            continue
         dataset = groups[info.group]
         sizes = {**dataset.sizes, "y": design.size, "x": design.size}
         specs = [v for v in schema.variables(info.group, family) if v.name in _streamed(family)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relstats.compute.study import RelevanceSettings, TransferSettings, read_study
+from relstats.compute.study import FeatureSettings, RelevanceSettings, TransferSettings, read_study
 from relstats.errors import InvalidData
 
 DOCS = Path(__file__).parents[2] / "docs/compute.md"
@@ -21,5 +21,5 @@ def test_the_study_file_of_the_docs(tmp_path):
     problems = str(caught.value).splitlines()[1:]
     assert len(problems) == 3  # its files alone are not here
     assert all("does not exist" in line or "no such file" in line for line in problems)
-    for field in (*fields(RelevanceSettings), *fields(TransferSettings)):
+    for field in (*fields(RelevanceSettings), *fields(TransferSettings), *fields(FeatureSettings)):
         assert f"{field.name} = " in found[1]
