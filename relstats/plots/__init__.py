@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import xarray as xr
 
-from relstats.plots import design, generalization
+from relstats.plots import design, generalization, human, maps, pixelwise, quality, regions, shared, stability
 from relstats.plots.canvas import require_matplotlib, to_pdf, to_png, to_svg
 from relstats.plots.drawing import Drawing
 
@@ -18,7 +18,13 @@ __all__ = ["Drawing", "figures", "require_matplotlib", "study_figures", "to_pdf"
 
 _BY_STATISTIC: dict[str, Callable[[xr.Dataset, xr.Dataset | None], list[Drawing]]] = {
     "compare": generalization.figures,
+    "map": pixelwise.figures,
     "power": design.figures,
+    "rdm": human.rdm_figures,
+    "regions": regions.figures,
+    "rsa": human.figures,
+    "shared": shared.figures,
+    "stability": stability.figures,
 }
 
 
@@ -62,4 +68,4 @@ def study_figures(study: xr.DataTree) -> list[Drawing]:
     list of Drawing
         See `figures`.
     """
-    return []
+    return [*maps.figures(study), *quality.figures(study)] if "relevance" in study.children else []

@@ -75,11 +75,11 @@ def styled[**P](draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return drawn
 
 
-def new_figure(height: float, width: float = WIDTH) -> Figure:
-    """An empty figure of a size in inches."""
+def new_figure(height: float, width: float = WIDTH, *, pictures: bool = False) -> Figure:
+    """An empty figure of a size in inches; panels that keep their aspect (pictures) are moved together."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout="compressed" if pictures else "constrained")
 
 
 def level_style(k: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from relstats.plots import parts
 from relstats.plots.canvas import GREY, level_marker, level_style, new_figure, styled
 from relstats.plots.drawing import Drawing
 from relstats.plots.parts import Row
-from relstats.plots.words import interval, literal, p_text, percent, quantity, sentence
+from relstats.plots.words import interval, literal, p_text, percent, quantity, sentence, wrapped
 from relstats.terminal import number, safe
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def matrix(result: xr.Dataset) -> Figure:
     """
     levels = _text(result["source_level"])
     n = len(levels)
-    figure = new_figure(*_square(n))
+    figure = new_figure(*_square(n), pictures=True)
     axes = figure.subplots()
     means, flags = result["cell_mean"].values, _flags(result)
     written = [[_cell_text(result, i, j, n) for j in range(n)] for i in range(n)] if n <= _WRITTEN else []
@@ -75,7 +76,7 @@ def matrix(result: xr.Dataset) -> Figure:
         axes.annotate("†", (j + 0.42, i - 0.42), ha="right", va="top", color="black", fontsize=7, bbox=_ROUND)
     axes.set_xlabel("tested on")
     axes.set_ylabel("maps from")
-    figure.colorbar(shown, ax=axes, label=quantity(result.attrs), shrink=0.8)
+    figure.colorbar(shown, ax=axes, label=wrapped(quantity(result.attrs), 34), shrink=0.8)
     axes.set_title(
         f"mean over {int(result['n_images'])} images" + (", † at floor or ceiling" if (flags != "").any() else "")
     )
@@ -86,8 +87,8 @@ _ROUND = {"boxstyle": "circle,pad=0.1", "facecolor": "white", "edgecolor": "none
 
 
 def _square(n: int) -> tuple[float, float]:
-    side = min(1.6 + 0.75 * n, 6.6)
-    return side, min(side + 1.1, 7.0)
+    side = min(1.6 + 0.75 * n, 5.6)
+    return side, side + 1.4
 
 
 def _flags(result: xr.Dataset) -> np.ndarray:
@@ -102,7 +103,7 @@ def _cell_text(result: xr.Dataset, i: int, j: int, n: int) -> str:
         return "–"
     if n > 6 or not np.isfinite(low):
         return number(float(mean))
-    return f"{number(float(mean))}\n[{number(low)},\n {number(high)}]"
+    return f"{number(float(mean))}\n{number(low)} to\n{number(high)}"
 
 
 def matrix_alt(result: xr.Dataset) -> str:
@@ -126,13 +127,29 @@ def effects(result: xr.Dataset) -> Figure:
     """
     names = [str(e) for e in result["effect"].values]
     contrasts = list(result["contrast"].values)[: max(1, parts.MOST_ROWS // len(names))]
-    figure = new_figure(0.45 * len(names) + sum(parts.ROW_HEIGHT * len(contrasts) for _ in names) + 0.5)
+    if len(contrasts) == 1:
+        return _effects_of_one(result, names, contrasts[0])
+    figure = new_figure(sum(0.45 + parts.ROW_HEIGHT * len(contrasts) for _ in names) + 0.5)
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
     for axes, name in zip(panels, names, strict=True):
         parts.forest(axes, [_effect_row(result, c, name) for c in contrasts])
         axes.set_title(MEANING.get(name, name))
-    panels[-1].set_xlabel(f"{quantity(result.attrs)}, {percent(result.attrs['level'])} interval")
+    panels[-1].set_xlabel(_effects_label(result))
     return figure
+
+
+def _effects_of_one(result: xr.Dataset, names: list[str], contrast: object) -> Figure:
+    figure = new_figure(parts.rows_height(len(names)) + 0.2)
+    axes = figure.subplots()
+    rows = [replace(_effect_row(result, contrast, name), label=MEANING.get(name, name)) for name in names]
+    parts.forest(axes, rows)
+    axes.set_title(f"a|b = {literal(contrast, 60)}")
+    axes.set_xlabel(_effects_label(result))
+    return figure
+
+
+def _effects_label(result: xr.Dataset) -> str:
+    return f"{wrapped(quantity(result.attrs), 60)}\n{percent(result.attrs['level'])} interval"
 
 
 def _effect_row(result: xr.Dataset, contrast: object, effect: str) -> Row:
@@ -176,9 +193,11 @@ def directions(result: xr.Dataset) -> Figure:
         _dumbbell(left, _cell(result, a, b), _cell(result, b, a), -float(k))
     left.set_yticks([-float(k) for k in range(len(rows))], [literal(row.label, 36) for row in rows])
     left.spines["left"].set_visible(False)
-    left.set_xlabel(quantity(result.attrs))
+    left.set_xlabel(wrapped(quantity(result.attrs), 34))
     left.set_title("▶ maps of a on b    ◁ maps of b on a")
     right.tick_params(labelleft=False)
+    left.tick_params(axis="y", length=0)
+    left.locator_params(axis="x", nbins=5)
     right.set_xlabel(f"difference, {percent(result.attrs['level'])} interval")
     right.set_title("asymmetry")
     return figure
@@ -245,7 +264,7 @@ def curves(result: xr.Dataset) -> Figure:
         _controls(axes, result)
         axes.set_title(f"maps from {literal(source, 24)}")
         _fraction_axis(axes, result)
-    panels[0].set_ylabel(quantity(result.attrs))
+    panels[0].set_ylabel(wrapped(quantity(result.attrs), 30))
     _legend(figure, panels[0], f"bands: {percent(result.attrs['level'])} intervals")
     return figure
 
@@ -285,6 +304,7 @@ def _fraction_axis(axes: Axes, result: xr.Dataset) -> None:
     removed = result.attrs.get("transfer_operation") == "remove"
     axes.set_xscale("log")
     axes.set_xticks(fractions, [f"{100 * f:g}" for f in fractions])
+    axes.tick_params(axis="x", labelbottom=True)
     axes.minorticks_off()
     axes.set_xlabel(f"% of pixels {'removed' if removed else 'kept'}")
 

@@ -56,6 +56,7 @@ def forest(axes: Axes, rows: Sequence[Row], *, line: float | None = 0.0) -> None
     axes.set_yticks([-float(k) for k in range(len(rows))], [literal(row.label, 44) for row in rows])
     axes.set_ylim(-len(rows) + 0.4, 0.6)
     axes.tick_params(axis="y", length=0)
+    axes.locator_params(axis="x", nbins=6)
     axes.spines["left"].set_visible(False)
     notes(axes, rows)
 
@@ -154,7 +155,7 @@ def relevance_map(axes: Axes, values: np.ndarray, pixels: np.ndarray | None = No
         return 0.0
     shown = axes.imshow(np.ma.masked_invalid(values), cmap=diverging(), vmin=-end, vmax=end, interpolation="none")
     clipped = bool((np.abs(values[np.isfinite(values)]) > end).any())
-    bar = axes.figure.colorbar(shown, ax=axes, orientation="horizontal", fraction=0.06, pad=0.03, aspect=18,
+    bar = axes.figure.colorbar(shown, ax=axes, orientation="horizontal", fraction=0.05, pad=0.02, aspect=22,
                                extend="both" if clipped else "neither")  # fmt: skip
     bar.set_ticks([-end, 0, end], labels=[f"−{number(end)}", "0", number(end)], fontsize=6)
     bar.outline.set_linewidth(0.4)
@@ -177,3 +178,12 @@ def outline(axes: Axes, mask: np.ndarray, *, color: str = "black", linestyle: An
         return
     for width, line in ((2.2, "white"), (0.9, color)):
         axes.contour(mask.astype(float), levels=[0.5], colors=[line], linewidths=[width], linestyles=[linestyle])
+
+
+def filled(axes: Axes, mask: np.ndarray, colour: str) -> None:
+    """The pixels of a mask in a colour that lets the ground through."""
+    from matplotlib.colors import to_rgba
+
+    layer = np.zeros((*mask.shape, 4))
+    layer[mask] = to_rgba(colour, 0.75)
+    axes.imshow(layer, interpolation="none", gid="mask")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -66,6 +67,11 @@ def sentence(begin: str, items: Iterable[str], end: str = "") -> str:
     told = list(items)
     more = f"; and {len(told) - LONGEST} more, in the tables" if len(told) > LONGEST else ""
     return f"{begin}: {'; '.join(told[:LONGEST])}{more}." + (f" {end}" if end else "")
+
+
+def wrapped(text: str, width: int) -> str:
+    """A text on several lines."""
+    return "\n".join(textwrap.wrap(text, width))
 
 
 def percent(level: float) -> str:
