@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from relstats import __version__, cli_maps, cli_shared, cli_virelay
+from relstats import __version__, cli_maps, cli_plot, cli_shared, cli_virelay
 from relstats.errors import RelstatsError, UsageError
 
 app = typer.Typer(
@@ -379,6 +379,7 @@ app.add_typer(cli_maps.regions, name="regions")
 app.add_typer(cli_virelay.virelay, name="virelay")
 app.command()(cli_maps.stability)
 app.command()(cli_shared.shared)
+app.command()(cli_plot.plot)
 
 
 def _spread(arguments: Sequence[str]) -> list[str]:

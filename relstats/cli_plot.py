@@ -35,7 +35,7 @@ def plot(
     if write is None:
         raise UsageError(f"--format is {format!r}; it is one of svg, png, pdf")
     study = store.open_study(path)
-    known = ["data", *(study["results"].children if "results" in study.children else ())]
+    known = ["data", *sorted(study["results"].children if "results" in study.children else ())]
     if result is None:
         print("\n".join(known))
         return
@@ -43,13 +43,19 @@ def plot(
         raise UsageError(f"no result {result!r} in {path}; it has {', '.join(known)}")
     images = study["images"].to_dataset() if "images" in study.children else None
     plots.require_matplotlib()
-    found = plots.study_figures(study) if result == "data" else plots.figures(study[f"results/{result}"].to_dataset(), images)
+    found = (
+        plots.study_figures(study)
+        if result == "data"
+        else plots.figures(study[f"results/{result}"].to_dataset(), images)
+    )
     if not found:
         return note(f"there are no figures of {result}")
     files = [Path(out) / f"{result}_{drawing.name}.{format}" for drawing in found]
     there = [str(file) for file in files if file.exists()]
     if there and not force:
-        raise UsageError(f"{there[0]} is there already, and {len(there) - 1} more. Choose another folder, or use --force")
+        raise UsageError(
+            f"{there[0]} is there already, and {len(there) - 1} more. Choose another folder, or use --force"
+        )
     Path(out).mkdir(parents=True, exist_ok=True)
     for drawing, file in zip(found, files, strict=True):
         file.write_bytes(write(drawing.draw()))

@@ -56,7 +56,9 @@ def _networks(axes: Axes, maps: xr.Dataset) -> None:
     there = _there(maps)
     models, seeds = there.shape
     for m, s in np.ndindex(there.shape):
-        look: dict[str, Any] = {"marker": "o", "color": COLOURS[0]} if there[m, s] else {"marker": "x", "color": COLOURS[1]}
+        look: dict[str, Any] = (
+            {"marker": "o", "color": COLOURS[0]} if there[m, s] else {"marker": "x", "color": COLOURS[1]}
+        )
         axes.plot(s, -m, linestyle="none", **look, gid="there" if there[m, s] else "missing")
     axes.set_yticks(-np.arange(models), [literal(v, 20) for v in maps["model"].values])
     step = -(-seeds // 10)
