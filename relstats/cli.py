@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from relstats import __version__, cli_maps, cli_plot, cli_shared, cli_virelay
+from relstats import __version__, cli_humanmaps, cli_maps, cli_plot, cli_shared, cli_virelay
 from relstats.errors import RelstatsError, UsageError
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
 #: Options that take several values, as in `--networks 3 5 10`.
 _SEVERAL = {
     "power": {"--networks", "--images"},
-    "compare": {"--within", "--pool", "--fraction"},
+    "compare": {"--within", "--pool", "--fraction", "--random"},
     "simulate": {"--seeds", "--fraction"},
     "shared": {"--across"},
     "regions": {"--within", "--pool", "--names"},
@@ -138,7 +138,7 @@ def compare(
     path: Study,
     axis: Annotated[str, typer.Option(help="Label of the models whose levels are compared.", show_default=False)],
     measure: Annotated[
-        str, typer.Option(help="transfer, spearman, pearson, cosine, iou, dice or capture.")
+        str, typer.Option(help="transfer, spearman, pearson, cosine, iou, dice, capture; human: with judgments.")
     ] = "transfer",
     score: Annotated[str, typer.Option(help="Of transfer: correct, probability or margin.")] = "correct",
     fraction: Annotated[list[float] | None, typer.Option(help="Shares of pixels. [default: all]")] = None,
@@ -152,6 +152,12 @@ def compare(
     n_resamples: Annotated[int, typer.Option(help="Label swaps where they cannot be enumerated.")] = 9999,
     nan: Annotated[str, typer.Option(help="Images with NaN: raise, or omit (counted).")] = "raise",
     align: Annotated[str, typer.Option(help="Images of the groups: exact, or inner (recorded).")] = "exact",
+    on: Annotated[str, typer.Option(help="Of human: RDMs of relevance, weighted_images or features.")] = "relevance",
+    layer: Annotated[str | None, typer.Option(help="Of human, on features: which. [default: the only one]")] = None,
+    agreement: Annotated[str, typer.Option(help="Of human: rho-a, spearman, tau-a, corr, cosine, ...")] = "rho-a",
+    random: Annotated[
+        list[str] | None, typer.Option(help="Of human: what to generalize to. [default: images participants seeds]")
+    ] = None,
     seed: Seed = 0,
     json: Json = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
@@ -164,6 +170,7 @@ def compare(
     Examples:
       relstats compare study.zarr --axis pretrain
       relstats compare study.zarr --axis pretrain --measure spearman --within task --json
+      relstats compare study.zarr --axis pretrain --measure human --random images participants
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
@@ -171,8 +178,18 @@ def compare(
     from relstats.stats.generalize import compare as run
     from relstats.stats.generalize import describe
 
+    if measure == "human":
+        given = {"--score": score != "correct", "--fraction": bool(fraction), "--normalise": normalise != "auto",
+                 "--margin": margin is not None, "--df": df != "satterthwaite"}  # fmt: skip
+        options: dict[str, Any] = {"axis": axis, "within": within, "pool": pool or (), "ranking": ranking, "level": level, "n_resamples": n_resamples,
+                   "nan": nan, "on": on, "layer": layer, "agreement": agreement, "random": random}  # fmt: skip
+        return cli_humanmaps.compare_human(
+            path, align, seed, json, dry_run, [k for k, is_given in given.items() if is_given], options
+        )
+    if on != "relevance" or layer or agreement != "rho-a" or random:
+        raise UsageError("--on, --layer, --agreement and --random are of --measure human. Leave them out")
     study = store.open_study(path, align=align)
-    options: dict[str, Any] = {"axis": axis, "measure": measure, "within": within, "pool": pool or ()}
+    options = {"axis": axis, "measure": measure, "within": within, "pool": pool or ()}
     if dry_run:
         return terminal.note(describe(study, fraction=fraction, score=score, **options))
     with terminal.dask_progress(f"{measure} over images"):
