@@ -25,6 +25,7 @@ _HOMES = {
     "add_regions": "relstats.masks",
     "regions_dataset": "relstats.masks",
     "regions": "relstats.stats.regions",
+    "compare_human": "relstats.human.levels",
     "stability": "relstats.stats.stability",
     "strategies": "relstats.stats.strategies",
     "power": "relstats.stats.power",
