@@ -31,12 +31,20 @@ _HOMES = {
     "power": "relstats.stats.power",
     "power_table": "relstats.stats.power",
     "pilot_components": "relstats.stats.pilot",
+    "add_judgments": "relstats.human",
+    "read_judgments": "relstats.human",
+    "rdm": "relstats.human",
+    "rsa": "relstats.human",
+    "compare_rdms": "relstats.human",
+    "correct": "relstats.human",
 }
 
 __all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "human":
+        return importlib.import_module("relstats.human")
     if name not in _HOMES:
         raise AttributeError(f"module 'relstats' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

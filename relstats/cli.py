@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from relstats import __version__, cli_humanmaps, cli_maps, cli_plot, cli_shared, cli_virelay
+from relstats import __version__, cli_human, cli_humanmaps, cli_maps, cli_plot, cli_shared, cli_virelay
 from relstats.errors import RelstatsError, UsageError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ _SEVERAL = {
     "simulate": {"--seeds", "--fraction"},
     "shared": {"--across"},
     "regions": {"--within", "--pool", "--names"},
+    "rsa": {"--random", "--control"},
 }
 
 INTERRUPTED = 130
@@ -397,6 +398,9 @@ app.add_typer(cli_virelay.virelay, name="virelay")
 app.command()(cli_maps.stability)
 app.command()(cli_shared.shared)
 app.command()(cli_plot.plot)
+app.add_typer(cli_human.judgments, name="judgments")
+app.command()(cli_human.rdm)
+app.command()(cli_human.rsa)
 
 
 def _spread(arguments: Sequence[str]) -> list[str]:

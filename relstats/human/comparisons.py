@@ -169,10 +169,12 @@ def by_pairs(known: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     if (known == known[:1]).all():  # sorting masks takes longer than comparing complete RDMs
         masks, group = known[:1], np.zeros(len(known), int)
     else:
-        masks, group = np.unique(known, axis=0, return_inverse=True)
+        seen: dict[bytes, int] = {}
+        group = np.array([seen.setdefault(row.tobytes(), len(seen)) for row in known])
+        masks = known[[int(np.argmax(group == g)) for g in range(len(seen))]]
     for g, mask in enumerate(masks):
         if mask.sum() >= MIN_PAIRS:
-            yield np.flatnonzero(group.ravel() == g), np.flatnonzero(mask)
+            yield np.flatnonzero(group == g), np.flatnonzero(mask)
 
 
 def prepared(vectors: np.ndarray, measure: str) -> np.ndarray:

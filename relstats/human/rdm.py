@@ -32,6 +32,7 @@ def rdm(
     ranking: str = "positive",
     layer: str | None = None,
     nan: str = "raise",
+    progress: Callable[[int, int], None] | None = None,
 ) -> xr.Dataset:
     """Dissimilarity of all pairs of images, for every network.
 
@@ -51,6 +52,8 @@ def rdm(
         Which variable of `/features`. Default: the only one.
     nan : {"raise", "omit"}
         "omit" leaves out images on which a map is NaN, and counts them.
+    progress : callable, optional
+        Called with the number of networks done, and of all.
 
     Returns
     -------
@@ -59,7 +62,8 @@ def rdm(
         `pair` and the axes of models; `available` (model, seed). 0 to 2; "euclidean" in squared units.
 
         Networks without any relevance are left out (not available); then images on which any other network's map is constant
-        (all zero for "cosine") are left out for all, so that networks can be compared. Both are counted in the attributes.
+        (all zero for "cosine") are left out for all, so that networks can be compared. Both are counted in the attributes, and
+        `omitted_images` names the images.
 
     Raises
     ------
@@ -81,16 +85,41 @@ def rdm(
     >>> dict(rdm(study)["dissimilarity"].sizes)
     {'model': 2, 'seed': 2, 'pair': 15}
     """
+    _check_options(on, measure, ranking, nan)
+    source = _source(study, on, layer, ranking)
+    found = []
+    for k in range(len(source.networks)):
+        found.append(tiled(partial(source.read, k), len(source.images), source.tile, measure))
+        if progress:
+            progress(k + 1, len(source.networks))
+    what = str(study.name or "features") if isinstance(study, xr.DataArray) else on
+    return _described(found, source, {"on": what, "measure": measure, "ranking": ranking, "nan": nan})
+
+
+def describe(
+    study: xr.DataTree,
+    *,
+    on: str,
+    measure: str,
+    ranking: str = "positive",
+    layer: str | None = None,
+    nan: str = "raise",
+) -> str:
+    """What `rdm` would do, without doing it."""
+    _check_options(on, measure, ranking, nan)
+    source = _source(study, on, layer, ranking)
+    n, networks = len(source.images), len(source.networks)
+    size = source.read(0, slice(0, 1)).shape[1]
+    memory = (8 * n**2 * 2 + 2 * 4 * source.tile * size) / 1e6
+    return (f"{measure} RDMs on {on} of {networks} network(s), {n} images ({n * (n - 1) // 2} pairs) of {size} values; "
+            f"{networks * n**2 * size / 1e9:.3g} billion products (about 10 a second on one core), {memory:.0f} MB")  # fmt: skip
+
+
+def _check_options(on: str, measure: str, ranking: str, nan: str) -> None:
     for what, value, known in (("on", on, SOURCES), ("measure", measure, MEASURES), ("ranking", ranking, RANKINGS),
                                ("nan", nan, ("raise", "omit"))):  # fmt: skip
         if value not in known:
             raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
-    source = _source(study, on, layer, ranking)
-    found = [
-        tiled(partial(source.read, k), len(source.images), source.tile, measure) for k in range(len(source.networks))
-    ]
-    what = str(study.name or "features") if isinstance(study, xr.DataArray) else on
-    return _described(found, source, {"on": what, "measure": measure, "ranking": ranking, "nan": nan})
 
 
 @dataclass(frozen=True)
@@ -233,8 +262,9 @@ def _described(found: list[Dissimilarities], source: _Source, parameters: dict[s
     first, second = np.triu_indices(len(keep), 1)
     rdms = np.array([d.rdm for d in found])[:, keep[first] & keep[second]]
     result = _labelled(rdms, dead, source, [label for label, kept in zip(source.images, keep, strict=True) if kept])
-    counts = {"n_images": int(keep.sum()), "n_images_omitted_nan": int(missing[~dead].any(axis=0).sum()),
+    counts: dict[str, Any] = {"n_images": int(keep.sum()), "n_images_omitted_nan": int(missing[~dead].any(axis=0).sum()),
               "n_images_omitted_degenerate": int((~keep & ~missing[~dead].any(axis=0)).sum()),
+              "omitted_images": [label for label, kept in zip(source.images, keep, strict=True) if not kept],
               "n_networks": int((~dead).sum()), "n_networks_omitted": int(dead.sum())}  # fmt: skip
     notes = [f"{counts[f'n_{what}']} {text}" for what, text in (
         ("networks_omitted", "network(s) left out: no map of theirs varies"), ("images_omitted_nan", "image(s) left out for NaN"),

@@ -76,11 +76,19 @@ def read(
     """
     table, models = _networks(model_rdms)
     participants, people = _people(human_rdms)
+    omitted = sorted(set(model_rdms.attrs.get("omitted_images", ())) & set(people.images))
+    if omitted:
+        people = people.of([image for image in people.images if image not in omitted])
     models, people, dropped = pairs.align(models, people, ("the models' RDMs", "the people's"), how)
     held = None if control is None else _control(control, models.images)
     if by not in table:
         raise UsageError(f"by is {by!r}; networks have {', '.join(c for c in table if c != 'seed')}")
     notes = [f"{len(dropped)} image(s) left out: only one side has them ({', '.join(dropped[:3])})"] if dropped else []
+    notes += (
+        [f"{len(omitted)} image(s) left out: a map of theirs says nothing ({', '.join(omitted[:3])})"]
+        if omitted
+        else []
+    )
     who, silent = _usable_people(people.values, measure)
     notes += _said(participants, silent, "participant(s) left out: all judged alike, or fewer than 3 pairs")
     _require_pairs(models, table)

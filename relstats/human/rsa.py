@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from relstats import store
-from relstats.errors import UsageError
+from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.human import bootstrap, ceiling, evaluation
 from relstats.human.comparisons import MEASURES, WITHOUT_PARTIAL
 from relstats.human.evaluation import FACTORS, Evaluations
@@ -33,7 +33,7 @@ def rsa(
     *,
     measure: str = "rho-a",
     by: str = "model",
-    random: Collection[str] = FACTORS,
+    random: Collection[str] | None = None,
     control: xr.Dataset | xr.DataArray | None = None,
     align: str = "exact",
     n_resamples: int = 1000,
@@ -56,8 +56,9 @@ def rsa(
     by : str
         What networks are averaged over: those of one "model", or of one level of an axis.
     random : collection of {"images", "participants", "seeds"}
-        What the claim is to hold for beyond what was measured. Seeds are random where a model has two or more; with one seed, the
-        claim is about these networks, and the result says so.
+        What the claim is to hold for beyond what was measured. Default: all of them, but seeds only where a model has two or more;
+        with one seed, the claim is about these networks, and the result says so. Asked for by name, random seeds of a model that has
+        one are refused.
     control : Dataset or DataArray, ([...,] pair), optional
         RDMs to hold constant (pixels, luminance, ...): partial agreement. Not with "rho-a" and "tau-a".
     align : {"exact", "inner"}
@@ -91,7 +92,7 @@ def rsa(
     InvalidData
         Images differ between the two sides (with both lists), labels are not text, a pair is there twice, a network lacks pairs.
     ImpossibleAnalysis
-        No participant or no network is left, fewer than 3 images, or too few to draw.
+        No participant or no network is left, fewer than 3 images, or too few to draw; random seeds of a model with one network.
 
     Notes
     -----
@@ -110,8 +111,10 @@ def rsa(
     >>> result["difference_p_value"].sel(contrast="bad|good").item() < 0.05
     True
     """
+    asked, random = random or (), FACTORS if random is None else random
     _check_options(measure, random, control is not None, n_resamples, n_permutations)
     data = read(model_rdms, human_rdms, control, by, align, measure)
+    _require_seeds(asked, data)
     found = evaluation.evaluate(
         data.models, data.people, measure, random=random, control=data.control, n_resamples=n_resamples, rng=rng
     )
@@ -194,6 +197,13 @@ def _check_options(
     for name, value in (("n_resamples", n_resamples), ("n_permutations", n_permutations)):
         if value < 2:
             raise UsageError(f"{name} is {value}; give at least 2, better 1000")
+
+
+def _require_seeds(asked: Collection[str], data: Data) -> None:
+    one = [name for name, n in zip(data.groups, np.bincount(data.group), strict=True) if n == 1]
+    if "seeds" in asked and one:
+        raise ImpossibleAnalysis(f"one network of {', '.join(one[:3])}: nothing is known of how networks like it vary, so nothing can be said of "
+                                 f"models like these. Say 'these networks' (random: images, participants), or add seeds")  # fmt: skip
 
 
 def _mantel(
