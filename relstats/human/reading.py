@@ -156,7 +156,7 @@ def _people(source: xr.DataTree | xr.Dataset | xr.DataArray) -> tuple[list[str],
     if isinstance(source, xr.DataTree):
         if "human" not in source.children:
             raise UsageError(
-                f"this study has no /human (it has {', '.join(source.children) or 'nothing'}): add judgments first"
+                f"this study has no /human (it has {', '.join(source.children) or 'nothing'}): add judgments first (relstats judgments add)"
             )
         source = source["human"].to_dataset()
     array = _array(source, "human_rdms")
