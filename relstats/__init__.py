@@ -28,6 +28,7 @@ _HOMES = {
     "compare_human": "relstats.human.levels",
     "stability": "relstats.stats.stability",
     "strategies": "relstats.stats.strategies",
+    "difference_maps": "relstats.stats.pixelwise",
     "power": "relstats.stats.power",
     "power_table": "relstats.stats.power",
     "pilot_components": "relstats.stats.pilot",

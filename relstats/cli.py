@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from relstats import __version__, cli_human, cli_humanmaps, cli_maps, cli_plot, cli_shared, cli_virelay
+from relstats import __version__, cli_human, cli_humanmaps, cli_map, cli_maps, cli_plot, cli_shared, cli_virelay
 from relstats.errors import RelstatsError, UsageError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ _SEVERAL = {
     "shared": {"--across"},
     "regions": {"--within", "--pool", "--names"},
     "rsa": {"--random", "--control"},
+    "map": {"--within", "--pool", "--correction"},
 }
 
 INTERRUPTED = 130
@@ -401,6 +402,7 @@ app.command()(cli_plot.plot)
 app.add_typer(cli_human.judgments, name="judgments")
 app.command()(cli_human.rdm)
 app.command()(cli_human.rsa)
+app.command()(cli_map.map)
 
 
 def _spread(arguments: Sequence[str]) -> list[str]:
