@@ -1,7 +1,5 @@
 """difference_maps(): against a definition written out with loops, planted differences, error rates, symmetries, refusals."""
 
-import contextlib
-import io
 import itertools
 import json
 import shutil
@@ -12,12 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from command_line import run
 from scipy import ndimage, stats
 
 import relstats
-from relstats import cli, shards, store
+from relstats import shards, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats import clusters, fields, meanmaps, pixelwise
+
 
 SIZE = (6, 7)
 MODELS = pd.DataFrame(
@@ -361,18 +361,6 @@ def path(tmp_path_factory):
     path = tmp_path_factory.mktemp("map") / "study.zarr"
     relstats.simulate(path, models="2x2", seeds=3, images=6, size=16, rng=np.random.default_rng(1))
     return path
-
-
-def run(*arguments):
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        mock.patch("sys.argv", ["relstats", *map(str, arguments)]),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as end,
-    ):
-        cli.main()
-    return end.value.code or 0, out.getvalue(), err.getvalue()
 
 
 def test_command(path):
