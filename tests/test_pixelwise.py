@@ -18,7 +18,6 @@ from relstats import shards, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats import clusters, fields, meanmaps, pixelwise
 
-
 SIZE = (6, 7)
 MODELS = pd.DataFrame(
     {"model": ["i-g", "i-d", "v-g", "v-d"], "pretrain": ["imagenet", "imagenet", "vggface2", "vggface2"],
