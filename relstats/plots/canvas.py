@@ -31,7 +31,7 @@ _STYLE = {
     "axes.titlesize": 8.5, "axes.labelsize": 8.0, "xtick.labelsize": 7.5, "ytick.labelsize": 7.5, "legend.fontsize": 7.5,
     "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.7,
     "axes.formatter.limits": (-4, 5), "lines.linewidth": 1.4, "lines.markersize": 4.5, "legend.frameon": False,
-    "text.parse_math": False, "text.usetex": False, "hatch.linewidth": 0.5, "figure.dpi": 100.0, "figure.facecolor": "white",
+    "text.hinting": "none", "text.parse_math": False, "text.usetex": False, "hatch.linewidth": 0.5, "figure.dpi": 100.0, "figure.facecolor": "white",
     "svg.fonttype": "none", "svg.hashsalt": "relstats", "pdf.fonttype": 42, "savefig.facecolor": "white",
 }  # fmt: skip
 #: Settings that say where matplotlib runs, not how it draws.
@@ -70,7 +70,11 @@ def styled[**P](draw: Callable[P, Figure]) -> Callable[P, Figure]:
     @functools.wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with style():
-            return draw(*args, **kwargs)
+            figure = draw(*args, **kwargs)
+            for _ in range(2):  # the first time, tick labels are not known yet
+                figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # laid out once: no later drawing moves anything
+            return figure
 
     return drawn
 

@@ -14,7 +14,7 @@ from relstats.plots import parts
 from relstats.plots.canvas import GREY, level_marker, level_style, new_figure, styled
 from relstats.plots.drawing import Drawing
 from relstats.plots.parts import Row
-from relstats.plots.words import interval, literal, p_text, percent, quantity, sentence, wrapped
+from relstats.plots.words import count, interval, literal, p_text, percent, quantity, sentence, wrapped
 from relstats.terminal import number, safe
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ def matrix(result: xr.Dataset) -> Figure:
     axes.set_ylabel("maps from")
     figure.colorbar(shown, ax=axes, label=wrapped(quantity(result.attrs), 34), shrink=0.8)
     axes.set_title(
-        f"mean over {int(result['n_images'])} images" + (", † at floor or ceiling" if (flags != "").any() else "")
+        f"mean over {count(int(result['n_images']), 'image')}"
+        + (", † at floor or ceiling" if (flags != "").any() else "")
     )
     return figure
 
@@ -113,7 +114,7 @@ def matrix_alt(result: xr.Dataset) -> str:
     told = (f"{a} on {b} {interval(means[i, j], bounds[i, j])}{f', at the {flags[i, j]}' if flags[i, j] else ''}"
             for i, a in enumerate(levels) for j, b in enumerate(levels))  # fmt: skip
     begin = f"Matrix of {quantity(result.attrs)}, maps from the first level tested on the second, with {percent(result.attrs['level'])} intervals"
-    return sentence(begin, told, f"{int(result['n_images'])} images.")
+    return sentence(begin, told, f"{count(int(result['n_images']), 'image')}.")
 
 
 @styled
@@ -152,10 +153,16 @@ def _effects_label(result: xr.Dataset) -> str:
     return f"{wrapped(quantity(result.attrs), 60)}\n{percent(result.attrs['level'])} interval"
 
 
+#: What intervals usually generalize to; where it is less, the row says so.
+_BOTH = "networks and images"
+
+
 def _effect_row(result: xr.Dataset, contrast: object, effect: str) -> Row:
     one = result.sel(contrast=contrast, effect=effect)
     low, high = one["ci"].values
-    return Row(str(contrast), one["estimate"].item(), low, high, p_text(one["p_adjusted"].item(), "p Holm"))
+    over = str(one["random"].item()) if "random" in one else _BOTH
+    note = p_text(one["p_adjusted"].item(), "p Holm") + ("" if over in (_BOTH, "nothing") else f"; {over} only")
+    return Row(str(contrast), one["estimate"].item(), low, high, note)
 
 
 def effects_alt(result: xr.Dataset) -> str:
@@ -170,9 +177,8 @@ def effects_alt(result: xr.Dataset) -> str:
 def _told(result: xr.Dataset, effects: Iterable[str]) -> Iterator[str]:
     for c in result["contrast"].values:
         for effect in effects:
-            one = result.sel(contrast=c, effect=effect)
-            adjusted = p_text(one["p_adjusted"].item(), ", p Holm")
-            yield f"{safe(c)} {effect} {interval(one['estimate'].item(), one['ci'].values)}{adjusted}"
+            row = _effect_row(result, c, effect)
+            yield f"{safe(c)} {effect} {interval(row.estimate, (row.low, row.high))}{', ' * bool(row.note)}{row.note}"
 
 
 @styled
@@ -311,8 +317,10 @@ def _fraction_axis(axes: Axes, result: xr.Dataset) -> None:
 
 def _legend(figure: Figure, axes: Axes, title: str) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, max(1, len(labels))), title=title, title_fontsize=7.5,
-                  handlelength=3.5)  # fmt: skip
+    columns = max(1, min(4, len(labels), 110 // (max(map(len, labels)) + 10)))
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=columns, title=title, title_fontsize=7.5, handlelength=3.5
+    )
 
 
 def curves_alt(result: xr.Dataset) -> str:
@@ -352,6 +360,8 @@ def effects_by_fraction(result: xr.Dataset) -> Figure:
                 k,
                 literal(contrast),
             )
+        if not np.isfinite(result["estimate_by_fraction"].sel(effect=name).values).any():
+            axes.text(0.5, 0.6, "no value", transform=axes.transAxes, ha="center")
         axes.set_title(name.replace("_", " "))
         _fraction_axis(axes, result)
     panels[0].set_ylabel("difference")
@@ -407,7 +417,7 @@ def _strip(axes: Axes, result: xr.Dataset, contrast: int, pair: tuple[str, str],
         place = k + (np.arange(len(values)) - (len(values) - 1) / 2) * min(0.08, 0.5 / max(1, len(values)))
         axes.plot(place, values, **level_marker(k), alpha=0.75, gid=f"{role} {k}")
     axes.set_xlim(-0.6, 1.6)
-    axes.set_xticks([0, 1], [literal(level, 14) for level in pair])
+    axes.set_xticks([0, 1], [literal(level, 11) for level in pair])
 
 
 def _scatter(axes: Axes, result: xr.Dataset, contrast: int, pair: tuple[str, str]) -> None:

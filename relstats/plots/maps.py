@@ -20,7 +20,7 @@ from relstats.terminal import number, safe
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-IMAGES, COLUMNS, SEEDS = 3, 8, 10
+IMAGES, COLUMNS, SEEDS = 3, 6, 10
 _SCALE = "Each panel has its own scale, symmetric about 0, in its colour bar; red speaks for the class explained, blue against it."
 
 
@@ -100,20 +100,21 @@ def overlays(maps: xr.Dataset, images: xr.Dataset | None, chosen: Sequence[str])
         No such image.
     """
     networks = [found[0] for found in _networks(maps) if found][:COLUMNS]
-    side = min(1.6, 6.9 / (len(networks) + 1))
-    figure = new_figure((side + 0.2) * len(chosen) + 0.3, side * (len(networks) + 1) + 0.1, pictures=True)
-    panels = figure.subplots(len(chosen), len(networks) + 1, squeeze=False)
+    shape = (maps.sizes["y"], maps.sizes["x"])
+    grounds = [picture_of(images, image, shape) for image in chosen]
+    first = any(ground is not None for ground in grounds)
+    side = min(1.6, 6.9 / (len(networks) + first))
+    figure = new_figure((side + 0.2) * len(chosen) + 0.3, side * (len(networks) + first) + 0.3, pictures=True)
+    panels = figure.subplots(len(chosen), len(networks) + first, squeeze=False)
     for i, image in enumerate(chosen):
-        position = _position(maps, image)
-        shape = (maps.sizes["y"], maps.sizes["x"])
-        pixels = picture_of(images, image, shape)
-        parts.picture(panels[i, 0], pixels, shape)
-        panels[i, 0].set_title(literal(image, 16), fontsize=7)
-        for j, network in enumerate(networks):
-            parts.relevance_map(panels[i, j + 1], _values(maps, network, position), pixels)
-            if i == 0:
-                model, seed = (maps[d].values[k] for d, k in (("model", network.model), ("seed", network.seed)))
-                panels[i, j + 1].set_title(f"{literal(model, 20)}\nseed {literal(seed, 12)}", fontsize=7)
+        if first:
+            parts.picture(panels[i, 0], grounds[i], shape)
+        for axes, network in zip(panels[i, int(first) :], networks, strict=True):
+            parts.relevance_map(axes, _values(maps, network, _position(maps, image)), grounds[i])
+        panels[i, 0].set_ylabel(literal(image, 16), fontsize=7)
+    for axes, network in zip(panels[0, int(first) :], networks, strict=True):
+        model, seed = maps["model"].values[network.model], maps["seed"].values[network.seed]
+        axes.set_title(f"{literal(model, 20)}\nseed {literal(seed, 12)}", fontsize=7)
     return figure
 
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from relstats.plots.canvas import GREY, blank, diverging, level_marker
+from relstats.plots.canvas import GREY, PALE, blank, diverging, level_marker
 from relstats.plots.words import literal
-from relstats.terminal import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,8 +103,9 @@ def cells(axes: Axes, values: np.ndarray, texts: Sequence[Sequence[str]], rows: 
             light = np.isfinite(value) and _luminance(shown.to_rgba(value)) < 0.45
             axes.text(j, i, texts[i][j], ha="center", va="center", color="white" if light else "black",
                       fontsize=max(4.5, 8 - 0.25 * len(rows)))  # fmt: skip
-    axes.set_xticks(range(len(columns)), [literal(c, 20) for c in columns], rotation=30 if len(columns) > 3 else 0,
-                    ha="right" if len(columns) > 3 else "center")  # fmt: skip
+    crowded = max(len(c) for c in columns) > 14 or len(columns) > 6
+    axes.set_xticks(range(len(columns)), [literal(c, 20) for c in columns], rotation=30 if crowded else 0,
+                    ha="right" if crowded else "center", rotation_mode="anchor")  # fmt: skip
     axes.set_yticks(range(len(rows)), [literal(r, 20) for r in rows])
     axes.tick_params(length=0)
     for spine in axes.spines.values():
@@ -128,6 +128,7 @@ def picture(axes: Axes, pixels: np.ndarray | None, shape: tuple[int, int], *, fa
     blank(axes)
     if pixels is None:
         grey = np.ones(shape)
+        axes.spines[:].set(visible=True, color=PALE)
     else:
         values = np.asarray(pixels, float)
         values = values[..., :3].mean(axis=-1) if values.ndim == 3 else values
@@ -157,7 +158,7 @@ def relevance_map(axes: Axes, values: np.ndarray, pixels: np.ndarray | None = No
     clipped = bool((np.abs(values[np.isfinite(values)]) > end).any())
     bar = axes.figure.colorbar(shown, ax=axes, orientation="horizontal", fraction=0.05, pad=0.02, aspect=22,
                                extend="both" if clipped else "neither")  # fmt: skip
-    bar.set_ticks([-end, 0, end], labels=[f"−{number(end)}", "0", number(end)], fontsize=6)
+    bar.set_ticks([-end, 0, end], labels=[f"−{end:.2g}", "0", f"{end:.2g}"], fontsize=6)
     bar.outline.set_linewidth(0.4)
     if label:
         bar.set_label(label, fontsize=6.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +45,8 @@ def means(result: xr.Dataset) -> Figure:
         From `regions`. Chance is 1 for density, and the region's share of the pixels (a diamond) for all else.
     """
     levels, regions = result["level"].values, result["region"].values
+    if len(levels) > 6:
+        return _means_of_many(result)
     step = 1.0 + 0.55 * len(levels)
     figure = new_figure(0.9 + 0.2 * step * len(regions))
     axes = figure.subplots()
@@ -64,6 +67,20 @@ def means(result: xr.Dataset) -> Figure:
         f"{_WHAT.get(result.attrs['measure'], '')} ({result.attrs['ranking']}), {percent(result.attrs['level'])} interval"
     )
     _level_legend(figure, axes, result)
+    return figure
+
+
+def _means_of_many(result: xr.Dataset) -> Figure:
+    """A row for each region and level, named at its left: more markers than six nobody tells apart."""
+    pairs = [(r, k) for r in range(result.sizes["region"]) for k in range(result.sizes["level"])][: parts.MOST_ROWS]
+    regions, levels = result["region"].values, result["level"].values
+    rows = [replace(_level_row(result, regions[r], levels[k], r), label=f"{regions[r]}: {levels[k]}") for r, k in pairs]
+    figure = new_figure(parts.rows_height(len(rows)) * 0.7 + 0.4)
+    axes = figure.subplots()
+    parts.forest(axes, rows, line=1.0 if result.attrs["measure"] == "density" else None)
+    axes.set_xlabel(
+        f"{_WHAT.get(result.attrs['measure'], '')} ({result.attrs['ranking']}), {percent(result.attrs['level'])} interval"
+    )
     return figure
 
 

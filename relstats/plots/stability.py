@@ -46,8 +46,8 @@ def stability(result: xr.Dataset) -> Figure:
     for k in range(n):
         _seeds(right, result, k)
     right.locator_params(axis="x", integer=True, nbins=6)
-    right.set_xlabel("networks")
-    right.set_title(f"for a mean map of reliability {result.attrs['reliability_wanted']:g}")
+    right.set_xlabel("networks in the mean map")
+    right.set_title(f"for reliability {result.attrs['reliability_wanted']:g}")
     right.tick_params(axis="y", labelleft=False)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure

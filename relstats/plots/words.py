@@ -69,6 +69,17 @@ def sentence(begin: str, items: Iterable[str], end: str = "") -> str:
     return f"{begin}: {'; '.join(told[:LONGEST])}{more}." + (f" {end}" if end else "")
 
 
+def count(n: int, what: str) -> str:
+    """A number of things.
+
+    Examples
+    --------
+    >>> count(1, "image"), count(3, "image")
+    ('1 image', '3 images')
+    """
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
 def wrapped(text: str, width: int) -> str:
     """A text on several lines."""
     return "\n".join(textwrap.wrap(text, width))
