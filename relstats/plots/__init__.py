@@ -10,7 +10,19 @@ from collections.abc import Callable
 
 import xarray as xr
 
-from relstats.plots import design, generalization, human, maps, pixelwise, quality, regions, shared, stability
+from relstats.plots import (
+    design,
+    generalization,
+    human,
+    maps,
+    networks,
+    pixelwise,
+    quality,
+    rdms,
+    regions,
+    shared,
+    stability,
+)
 from relstats.plots.canvas import require_matplotlib, to_pdf, to_png, to_svg
 from relstats.plots.drawing import Drawing
 
@@ -18,13 +30,16 @@ __all__ = ["Drawing", "figures", "require_matplotlib", "study_figures", "to_pdf"
 
 _BY_STATISTIC: dict[str, Callable[[xr.Dataset, xr.Dataset | None], list[Drawing]]] = {
     "compare": generalization.figures,
+    "compare_human": human.level_figures,
     "map": pixelwise.figures,
     "power": design.figures,
-    "rdm": human.rdm_figures,
+    "rdm": rdms.figures,
     "regions": regions.figures,
     "rsa": human.figures,
     "shared": shared.figures,
+    "similarity": networks.similarity_figures,
     "stability": stability.figures,
+    "strategies": networks.strategy_figures,
 }
 
 
@@ -68,4 +83,5 @@ def study_figures(study: xr.DataTree) -> list[Drawing]:
     list of Drawing
         See `figures`.
     """
-    return [*maps.figures(study), *quality.figures(study)] if "relevance" in study.children else []
+    found = [*maps.figures(study), *quality.figures(study)] if "relevance" in study.children else []
+    return found + (rdms.judgment_figures(study["human"].to_dataset()) if "human" in study.children else [])

@@ -93,7 +93,7 @@ def rows_height(n: int) -> float:
 
 
 def cells(axes: Axes, values: np.ndarray, texts: Sequence[Sequence[str]], rows: Sequence[str], columns: Sequence[str],
-          **image: Any) -> Any:  # fmt: skip
+          *, width: int = 20, **image: Any) -> Any:  # fmt: skip
     """A matrix in colours with texts in its cells, dark on light and light on dark; what is missing is hatched."""
     shown = axes.imshow(np.ma.masked_invalid(values), aspect="equal", interpolation="none", **image)
     for (i, j), value in np.ndenumerate(values):
@@ -104,9 +104,9 @@ def cells(axes: Axes, values: np.ndarray, texts: Sequence[Sequence[str]], rows: 
             axes.text(j, i, texts[i][j], ha="center", va="center", color="white" if light else "black",
                       fontsize=max(4.5, 8 - 0.25 * len(rows)))  # fmt: skip
     crowded = max(len(c) for c in columns) > 14 or len(columns) > 6
-    axes.set_xticks(range(len(columns)), [literal(c, 20) for c in columns], rotation=30 if crowded else 0,
+    axes.set_xticks(range(len(columns)), [literal(c, width) for c in columns], rotation=30 if crowded else 0,
                     ha="right" if crowded else "center", rotation_mode="anchor")  # fmt: skip
-    axes.set_yticks(range(len(rows)), [literal(r, 20) for r in rows])
+    axes.set_yticks(range(len(rows)), [literal(r, width) for r in rows])
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
