@@ -22,6 +22,7 @@ _HOMES = {
     "compare": "relstats.stats.generalize",
     "similarity": "relstats.stats.similarity",
     "shared": "relstats.stats.shared",
+    "sufficiency": "relstats.stats.sufficiency",
     "add_regions": "relstats.masks",
     "regions_dataset": "relstats.masks",
     "regions": "relstats.stats.regions",

@@ -9,7 +9,17 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from relstats import __version__, cli_human, cli_humanmaps, cli_map, cli_maps, cli_plot, cli_shared, cli_virelay
+from relstats import (
+    __version__,
+    cli_human,
+    cli_humanmaps,
+    cli_map,
+    cli_maps,
+    cli_plot,
+    cli_shared,
+    cli_sufficiency,
+    cli_virelay,
+)
 from relstats.errors import RelstatsError, UsageError
 
 app = typer.Typer(
@@ -346,7 +356,10 @@ def transfer(
         str, typer.Option(help="Of several that write one study: this one and how many, as 3/16.")
     ] = "1/1",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps. [default: that of the file]")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace /transfer, if it has other settings.")] = False,
+    masks: Annotated[
+        str | None, typer.Option(help="A result of relstats shared: score its sets, kept alone and removed, instead.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there with other settings.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and how long, and stop.")] = False,
 ) -> None:
     """Show every network the images masked by every network's relevance, and write what it says of them.
@@ -357,23 +370,28 @@ def transfer(
     Examples:
       relstats transfer faces.toml faces.zarr --dry-run
       relstats transfer faces.toml faces.zarr --worker 3/16
+      relstats transfer faces.toml faces.zarr --masks shared
     """  # noqa: D301 - the parser knows the character, not its escape
     from dataclasses import replace
 
     from relstats.terminal import note, progress
 
     _require_compute()
-    from relstats.compute import transfer as room
+    from relstats.compute import sufficiency
+    from relstats.compute import transfer as masked
     from relstats.compute.study import read_study
 
     share = _worker(worker)
     study = read_study(file)
     study = replace(study, device=device or study.device)
-    note(room.describe(study, out))
+    how: dict[str, Any] = {"name": masks} if masks else {}
+    room: Any = sufficiency if masks else masked
+    run = sufficiency.score_sets if masks else masked.transfer
+    note(room.describe(study, out, **how))
     if dry_run:
-        return note(room.rehearse(study, out))
+        return note(room.rehearse(study, out, **how))
     with progress("masked images") as advance:
-        room.transfer(study, out, worker=share, force=force, progress=advance, say=note)
+        run(study, out, **how, worker=share, force=force, progress=advance, say=note)
     print(out)
 
 
@@ -403,6 +421,7 @@ app.add_typer(cli_human.judgments, name="judgments")
 app.command()(cli_human.rdm)
 app.command()(cli_human.rsa)
 app.command()(cli_map.map)
+app.command()(cli_sufficiency.sufficiency)
 
 
 def _spread(arguments: Sequence[str]) -> list[str]:

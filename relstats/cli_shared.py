@@ -22,6 +22,9 @@ def shared(
     nan: Annotated[str, typer.Option(help="Images with NaN: raise, or omit (counted).")] = "raise",
     align: Annotated[str, typer.Option(help="Images of the groups: exact, or inner (recorded).")] = "exact",
     export: Annotated[str | None, typer.Option(help="New folder for the masks, PNG and NPZ.", metavar="FOLDER")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of the result. [default: shared, and the axes of --across]", show_default=False)
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random numbers; it is recorded.", min=0)] = 0,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")] = False,
 ) -> None:
@@ -54,7 +57,7 @@ def shared(
     try:
         _print_shared(result, json)
     finally:  # also where nobody reads on, as in `| head`
-        name = "_".join(("shared", *(across or ())))
+        name = name or "_".join(("shared", *(across or ())))
         with terminal.dask_progress("masks"):
             store.save_result(path, name, result)
     if export:

@@ -68,6 +68,7 @@ FAMILIES = {
     "transfer": Family("transfer", SOURCE + TARGET, 500),
     "controls": Family("transfer", TARGET, 500),
     "features": Family("features", NETWORK, 100),
+    "sufficiency": Family("sufficiency", NETWORK, 500),
 }
 
 _MAP = (*NETWORK, "image", "y", "x")
@@ -86,6 +87,21 @@ def _scores(prefix: str, dims: tuple[str, ...], family: str, about: str) -> tupl
             False, family, 0, 1,
         ),
         Variable("transfer", f"{prefix}margin", dims, "float16", f"margin of the true class, {about}", False, family),
+    )  # fmt: skip
+
+
+#: What is done with a set of pixels, and which sets: the shared one, and of its area each network's own most relevant pixels,
+#: those that networks share on another image, and random ones.
+OPERATIONS = ("keep", "remove")
+CHOICES = ("shared", "own", "image_swap", "random")
+_CHOICE = (*NETWORK, "operation", "choice", "image")
+
+
+def _sufficiency(name: str, about: str, high: float | None = None) -> tuple[Variable, ...]:
+    low = None if high is None else 0
+    return (
+        Variable("sufficiency", name, _CHOICE, "float16", f"{about}, of the masked image, mean over masks", False, "sufficiency", low, high),
+        Variable("sufficiency", f"unmasked_{name}", _CELL, "float16", f"{about}, of the whole image", False, "sufficiency", low, high),
     )  # fmt: skip
 
 
@@ -123,6 +139,16 @@ VARIABLES = (
     Variable("features", "layer", ("layer",), "str", "name of a variable of this group"),
     Variable("features", "n_features", ("model", "layer"), "int32", "how many features a model has there; beyond them NaN"),
     Variable("features", "available", NETWORK, "bool", "which networks exist (seeds may be unequal)"),
+    Variable("sufficiency", "model", ("model",), "str", "model that classifies the masked image", True),
+    Variable("sufficiency", "seed", ("seed",), "str", "its training run", True),
+    Variable("sufficiency", "image", ("image",), "str", "id of an image, unique", True),
+    Variable("sufficiency", "operation", ("operation",), "str", "what is done with the pixels: keep (only they), or remove", True),
+    Variable("sufficiency", "choice", ("choice",), "str", "which pixels: shared, own, image_swap, random", True),
+    Variable("sufficiency", "available", NETWORK, "bool", "which networks are scored; they are placed as in /relevance"),
+    Variable("sufficiency", "area", ("image",), "float64", "share of the pixels in the shared set; NaN for an image without one", False, None, 0, 1),
+    *_sufficiency("correct", "right class named", 1),
+    *_sufficiency("probability", "probability of the true class", 1),
+    *_sufficiency("margin", "margin of the true class"),
     Variable("human", "dissimilarity", ("participant", "pair"), "float32", "judged dissimilarity of two images"),
     Variable("regions", "region", ("region",), "str", "name of a region, unique"),
     Variable("regions", "mask", ("region", "y", "x"), "bool", "pixels of a region", False, None, optional_dims=("image",)),
@@ -133,6 +159,7 @@ GROUPS = (
     "images",
     "relevance",
     "transfer",
+    "sufficiency",
     "features",
     "human",
     "human_maps",
@@ -142,7 +169,7 @@ GROUPS = (
     "results",
 )
 #: Groups with images: they have the same ones, in any order.
-IMAGE_GROUPS = ("images", "relevance", "transfer", "features", "regions")
+IMAGE_GROUPS = ("images", "relevance", "transfer", "sufficiency", "features", "regions")
 #: What a missing value looks like on disk: never a value that could be real.
 FILL = {"float32": float("nan"), "float16": float("nan"), "uint8": 255, "int32": -1}
 _KNOWN_OTHER_NAMES = {"H": "y", "W": "x", "height": "y", "width": "x", "row": "y", "col": "x", "images": "image",

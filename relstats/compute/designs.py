@@ -209,15 +209,20 @@ def attributes(design: Design, colour: Sequence[float], device: str) -> dict[str
 
 def plan_text(design: Design, maps: xr.Dataset, device: str) -> str:
     """All that decides the scores, in a line with a digest; runs that write the same study must agree on it."""
+    how = design.settings
+    shares = ", ".join(f"{f:g}" for f in how.fractions)
+    return (f"relstats transfer, {how.operation} {shares} by {how.ranking} relevance, fill {how.fill}, control {how.control} x "
+            f"{how.n_control}, batch {design.study.batch} on {device}, settings {digest(design, maps, device)}")  # fmt: skip
+
+
+def digest(design: Design, maps: xr.Dataset, device: str, *more: object) -> str:
+    """A hash of all that decides the scores: images, networks, maps, settings, device, and what else is given."""
     study, how = design.study, design.settings
     about = [asdict(how), study.batch, study.dtype, device, torch.__version__, design.ids, list(study.images.size), study.images.resize,
              study.images.table.loc[list(design.ids)].drop(columns="path").to_dict("list"),
              [_network(model) for model in study.models], str(maps.attrs.get("relstats_plan")), design.left_out,
              {name: coord.values.tolist() for name, coord in maps.coords.items()}]  # fmt: skip
-    digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
-    shares = ", ".join(f"{f:g}" for f in how.fractions)
-    return (f"relstats transfer, {how.operation} {shares} by {how.ranking} relevance, fill {how.fill}, control {how.control} x "
-            f"{how.n_control}, batch {study.batch} on {device}, settings {digest[:16]}")  # fmt: skip
+    return hashlib.sha256(json.dumps([*about, *more], sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _network(model: Model) -> dict[str, object]:
@@ -266,7 +271,7 @@ def read_maps(design: Design, part: Part) -> np.ndarray:
     where = design.images(part.block)
     if part.sources:
         maps = shards.read_block(design.relevance, [design.sources[s] for s in part.sources], where)
-        return _finite(maps.reshape(*maps.shape[:2], -1), [design.sources[s] for s in part.sources], design.ids[where])
+        return finite(maps.reshape(*maps.shape[:2], -1), [design.sources[s] for s in part.sources], design.ids[where])
     if design.settings.control == "random":
         return np.array([_random_maps(design, where, draw) for draw in part.draws])
     return np.array([_swapped_maps(design, swaps(design, part.block, draw)) for draw in part.draws])
@@ -285,7 +290,7 @@ def _swapped_maps(design: Design, drawn: np.ndarray) -> np.ndarray:
         rows = np.flatnonzero(drawn[:, 0] == source)
         cell, others = design.sources[source], np.unique(drawn[rows, 1])
         found = _read_some(design, cell, others)
-        _finite(found[np.newaxis], [cell], [design.ids[k] for k in others])
+        finite(found[np.newaxis], [cell], [design.ids[k] for k in others])
         maps[rows] = found[np.searchsorted(others, drawn[rows, 1])]
     return maps.reshape(len(drawn), -1)
 
@@ -300,7 +305,7 @@ def _read_some(design: Design, cell: tuple[int, ...], images: np.ndarray) -> np.
     return found
 
 
-def _finite(maps: np.ndarray, cells: Sequence[tuple[int, ...]], ids: Sequence[str]) -> np.ndarray:
+def finite(maps: np.ndarray, cells: Sequence[tuple[int, ...]], ids: Sequence[str]) -> np.ndarray:
     """The maps (source, image, ...) as floating numbers, none of them NaN or infinite."""
     maps = maps.astype(np.result_type(maps.dtype, np.float32), copy=False)
     wrong = ~np.isfinite(maps).all(tuple(range(2, maps.ndim)))

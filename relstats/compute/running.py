@@ -5,16 +5,21 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import zarr
 
 from relstats import shards
+from relstats.compute import batches
+from relstats.errors import UsageError
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -68,6 +73,45 @@ def record_batch(out: Path, group: str, which: str, batch: int) -> None:
         attrs = zarr.open_group(str(out), mode="r+", use_consolidated=False)[group].attrs
         noted = {**json.loads(str(attrs.get("batch_reduced", "{}"))), which: batch}
         attrs["batch_reduced"] = json.dumps(noted, sort_keys=True)
+
+
+def in_memory[Found](
+    out: Path, group: str, told: tuple[str, str], task: Callable[[int], Found], batch: int, full: int, say: Callable[[str], None]
+) -> tuple[Found, int]:  # fmt: skip
+    """`batches.in_memory`, which says who goes on in smaller batches and records for what; `told` is both."""
+    who, what = told
+    values, fitted = batches.in_memory(
+        task,
+        batch,
+        lambda n: say(f"out of memory: {who} goes on in batches of {n}; recorded in batch_reduced of /{group}"),
+    )
+    if fitted < full:
+        record_batch(out, group, what, fitted)
+    return values, fitted
+
+
+def resumed(out: Path, group: str, families: Iterable[str], plan: str, force: bool) -> Mapping[str, Any]:
+    """The attributes of the group that this run goes on with; none where it is to be made.
+
+    Raises
+    ------
+    UsageError
+        It is there with another plan, and not to be replaced.
+    """
+    if not (out / group / "zarr.json").exists():
+        return {}
+    there = dict(zarr.open_group(str(out), mode="r", use_consolidated=False)[group].attrs)
+    if there.get("relstats_plan") == plan:
+        return there
+    if not force:
+        raise UsageError(f"/{group} of {out} was made with other settings ({there.get('relstats_plan')}; now {plan}). "
+                         f"Choose another study, or replace /{group} with --force")  # fmt: skip
+    # the manifests first: scores without one are never taken for complete ones of another plan
+    with tempfile.TemporaryDirectory(prefix=f".{out.name[:100]}.relstats-", dir=out.parent) as scratch:
+        for name in (*(f"manifest/{family}" for family in families), group):
+            with suppress(FileNotFoundError):
+                shutil.move(out / name, Path(scratch) / name.replace("/", "-"))
+    return {}
 
 
 @contextmanager

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import itertools
-import shutil
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 import xarray as xr
-import zarr
 
-from relstats import schema, shards, store
-from relstats.compute import batches, designs, fills, images, models, running, viewing
+from relstats import shards, store
+from relstats.compute import designs, models, pictures, running, viewing
 from relstats.compute.designs import Design, Part
 from relstats.compute.groups import device_name
+from relstats.compute.pictures import Pixels
 from relstats.compute.precision import exact_float32
 from relstats.compute.scoring import stored
 from relstats.compute.study import Study
@@ -29,9 +25,6 @@ from relstats.errors import UsageError
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
-
-#: Bytes of decoded images, and as many of their fills, that are kept; what is beyond is decoded again for each target.
-_KEPT_BYTES = 2 * 2**30
 
 
 @dataclass(frozen=True)
@@ -100,11 +93,11 @@ def transfer(
     out = Path(out)
     device = models.pick_device(study.device)
     with models.modules_of(study.path.parent), running.disk_full_told(out), exact_float32(), torch.inference_mode():
-        found = _maps(out, maps)
+        found = maps_of(out, maps)
         whole = designs.design(study, found)
         for name in whole.left_out:
             say(f"warning: {name} is left out: all its maps are zero")
-        pixels = _decoder(whole)
+        pixels = pictures.decoder(whole)
         colour = _begin(whole, out, found, device, pixels, force)
         units = running.share(designs.parts(whole), worker)
         todo = {shard for family in designs.STREAMED for shard in shards.unfinished(out, family)}
@@ -118,7 +111,7 @@ def transfer(
 
 def describe(study: Study, out: str | Path, maps: xr.Dataset | None = None) -> str:
     """What a transfer would do, in a line, before anything is built or written."""
-    whole = designs.design(study, _maps(Path(out), maps))
+    whole = designs.design(study, maps_of(Path(out), maps))
     how, n = whole.settings, len(whole.ids)
     masked = len(whole.targets) * n * len(how.fractions) * (len(whole.sources) + how.n_control)
     values = len(whole.targets) * n * len(how.fractions) * (5 * len(whole.sources) + 6)
@@ -129,23 +122,15 @@ def describe(study: Study, out: str | Path, maps: xr.Dataset | None = None) -> s
 
 def rehearse(study: Study, out: str | Path, maps: xr.Dataset | None = None) -> str:
     """Build one network of each model, show it one batch, and say how long all would take; nothing is written."""
-    whole, device, seconds = designs.design(study, _maps(Path(out), maps)), models.pick_device(study.device), 0.0
+    whole, device = designs.design(study, maps_of(Path(out), maps)), models.pick_device(study.device)
     masked = len(whole.ids) * len(whole.settings.fractions) * (len(whole.sources) + whole.settings.n_control)
-    pixels = images.load_images(study.images, whole.ids[: study.batch])
-    first = {target.model.name: target for target in reversed(whole.targets)}
     with models.modules_of(study.path.parent), exact_float32(), torch.inference_mode():
-        for target in first.values():
-            viewer = viewing.viewer(whole, target, device, None, pixels)
-            for _ in range(2):  # the first also warms up
-                start = time.perf_counter()
-                viewing.of_pictures(viewer, pixels, viewer.truth[: len(pixels)], study.batch)
-                took = time.perf_counter() - start
-            networks = sum(other.model is target.model for other in whole.targets)
-            seconds += networks * masked * took / len(pixels)
+        seconds = masked * viewing.seconds_a_picture(whole, device)
     return f"about {seconds:.0f} s in all, by one worker on {device_name(device)}; making masks and fills not counted"
 
 
-def _maps(out: Path, maps: xr.Dataset | None) -> xr.Dataset:
+def maps_of(out: Path, maps: xr.Dataset | None) -> xr.Dataset:
+    """The maps that are given, or all of those of the study."""
     if maps is not None:
         return maps
     study = store.open_study(out)
@@ -155,81 +140,28 @@ def _maps(out: Path, maps: xr.Dataset | None) -> xr.Dataset:
     return study["relevance"].to_dataset()
 
 
-def _decoder(whole: Design) -> Callable[[int], np.ndarray]:
-    """A function from a block to its pixels, which remembers as many as memory allows."""
-
-    @lru_cache(_kept_blocks(whole))
-    def pixels(block: int) -> np.ndarray:
-        return images.load_images(whole.study.images, whole.ids[whole.images(block)])
-
-    return pixels
-
-
-def _kept_blocks(whole: Design) -> int:
-    y, x = whole.study.images.size
-    return max(1, _KEPT_BYTES // (schema.FAMILIES["transfer"].images_per_shard * y * x * 3))
-
-
 def _begin(
-    whole: Design, out: Path, maps: xr.Dataset, device: torch.device, pixels: Callable[[int], np.ndarray], force: bool
+    whole: Design, out: Path, maps: xr.Dataset, device: torch.device, pixels: Pixels, force: bool
 ) -> tuple[float, ...]:
     """Create the group, or find it; returns the colour of the fill."""
     name = device_name(device)
     plan = designs.plan_text(whole, maps, name)
-    there = _attributes(out)
-    if there and there.get("relstats_plan") != plan:
-        if not force:
-            raise UsageError(f"/transfer of {out} was made with other settings ({there.get('relstats_plan')}; now {plan}). "
-                             f"Choose another study, or replace /transfer with --force")  # fmt: skip
-        _discard(out)
-        there = {}
-    colour = there["fill_colour"] if there else _colour(whole, pixels)
+    there = running.resumed(out, "transfer", designs.STREAMED, plan, force)
+    colour = there["fill_colour"] if there else pictures.fill_colour(whole, pixels)
     store.begin_study(out, {"name": whole.study.name, **store.provenance()})
     dataset = whole.labels.assign_attrs(designs.attributes(whole, colour, name))
     store.add_group(out, "transfer", dataset, designs.STREAMED, plan)
     return tuple(colour)
 
 
-def _attributes(out: Path) -> dict:
-    if not (out / "transfer" / "zarr.json").exists():
-        return {}
-    return dict(zarr.open_group(str(out), mode="r", use_consolidated=False)["transfer"].attrs)
-
-
-def _discard(out: Path) -> None:
-    """The manifests first: scores without one are never taken for complete ones of another plan."""
-    with tempfile.TemporaryDirectory(prefix=f".{out.name[:100]}.relstats-", dir=out.parent) as scratch:
-        for name in ("manifest/transfer", "manifest/controls", "transfer"):
-            with suppress(FileNotFoundError):
-                shutil.move(out / name, Path(scratch) / name.replace("/", "-"))
-
-
-def _colour(whole: Design, pixels: Callable[[int], np.ndarray]) -> list[float]:
-    """The colour that this fill needs: of the study file, or the mean of all pixels of all images; none for others."""
-    if whole.settings.fill == "value":
-        return np.broadcast_to(whole.settings.fill_value, 3).tolist()
-    if whole.settings.fill not in ("mean", "linear"):
-        return []
-    sums = [pixels(block).sum((0, 1, 2), dtype=np.int64) for block in whole.blocks]
-    return (np.sum(sums, axis=0) / (len(whole.ids) * np.prod(whole.study.images.size))).tolist()
-
-
-def _reader(
-    whole: Design, pixels: Callable[[int], np.ndarray], colour: Sequence[float]
-) -> Callable[[Part], tuple[np.ndarray, Pictures]]:
+def _reader(whole: Design, pixels: Pixels, colour: Sequence[float]) -> Callable[[Part], tuple[np.ndarray, Pictures]]:
     """A function from a part to its maps and pictures, which a thread calls ahead of time."""
-
-    @lru_cache(_kept_blocks(whole))
-    def pictures(block: int) -> Pictures:
-        seed, ids = whole.settings.seed, whole.ids[whole.images(block)]
-        filled = fills.backgrounds(pixels(block), ids, fill=whole.settings.fill, colour=colour, seed=seed)
-        return pixels(block), filled
-
-    return lambda part: (designs.read_maps(whole, part), pictures(part.block))
+    filled = pictures.reader(whole, pixels, colour)
+    return lambda part: (designs.read_maps(whole, part), filled(part.block))
 
 
 def _finished(
-    run: _Run, units: Sequence[Sequence[Part]], colour: Sequence[float], pixels: Callable[[int], np.ndarray]
+    run: _Run, units: Sequence[Sequence[Part]], colour: Sequence[float], pixels: Pixels
 ) -> Iterator[tuple[shards.Shard, dict[str, np.ndarray]]]:
     """Score part by part, target by target, each of which is on the device only meanwhile; yields complete shards."""
     whole, parts = run.design, [part for unit in units for part in unit]
@@ -238,8 +170,8 @@ def _finished(
     for k, items in itertools.groupby(ahead, key=lambda item: item[0].target):
         viewer = viewing.viewer(whole, whole.targets[k], run.device, run.score, pixels(0))
         batch, drawn = whole.study.batch, []
-        for part, (maps, pictures) in items:
-            task = partial(viewing.of_masked, viewer, whole, part, maps, pictures, colour)
+        for part, (maps, shown) in items:
+            task = partial(viewing.of_masked, viewer, whole, part, maps, shown, colour)
             values, batch = _in_memory(run, viewer, part, task, batch)
             done += whole.evaluations(part)
             if run.progress:
@@ -250,7 +182,7 @@ def _finished(
             drawn += list(values)
             if len(drawn) == whole.settings.n_control:
                 truth = viewer.truth[whole.images(part.block)]
-                task = partial(viewing.of_pictures, viewer, pictures[0], truth)
+                task = partial(viewing.of_pictures, viewer, shown[0], truth)
                 unmasked, batch = _in_memory(run, viewer, part, task, batch)
                 yield whole.shards(part)[0], _controls(np.array(drawn), unmasked)
                 drawn = []
@@ -274,13 +206,5 @@ def _controls(drawn: np.ndarray, unmasked: np.ndarray) -> dict[str, np.ndarray]:
 def _in_memory(
     run: _Run, viewer: viewing.Viewer, part: Part, task: Callable[[int], np.ndarray], batch: int
 ) -> tuple[np.ndarray, int]:
-    values, fitted = batches.in_memory(
-        task,
-        batch,
-        lambda smaller: run.say(
-            f"out of memory: {viewer} goes on in batches of {smaller}; recorded in batch_reduced of /transfer"
-        ),
-    )
-    if fitted < run.design.study.batch:
-        running.record_batch(run.out, "transfer", f"{viewer}, {part}", fitted)
-    return values, fitted
+    told = str(viewer), f"{viewer}, {part}"
+    return running.in_memory(run.out, "transfer", told, task, batch, run.design.study.batch, run.say)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -116,11 +117,59 @@ def of_masked(
     return np.where(maps.any(-1)[:, np.newaxis, np.newaxis], values, np.nan)
 
 
+def of_sets(
+    viewer: Viewer, sets: Tensor, where: np.ndarray, pictures: Pictures, truth: Tensor, colour: Sequence[float], batch: int
+) -> np.ndarray:  # fmt: skip
+    """Scores of images of which a set of pixels is kept, and of which it is removed.
+
+    Parameters
+    ----------
+    sets : Tensor of bool, (set, image, pixel)
+        On the device.
+    where : ndarray of int, (image,)
+        Their positions in the block of the pictures.
+    pictures : tuple of ndarray
+        Of the block, see `fills.backgrounds`.
+    truth : Tensor of int64
+        Of the block.
+
+    Returns
+    -------
+    ndarray of float64, (operation, set, score, image)
+        Operations are those of `schema.OPERATIONS`.
+    """
+    device, n = viewer.truth.device, len(where)
+    pixels, background = (torch.from_numpy(values[where]).to(device) for values in pictures)
+    rows = sets.view(-1, *pixels.shape[1:3])
+
+    def masked(which: Tensor) -> tuple[Tensor, Tensor]:
+        row, removed = which // 2, which % 2 == 1
+        kept = rows[row] ^ removed[:, None, None]
+        return fills.masked(pixels[row % n], background[row % n], kept, colour), row % n
+
+    found = scored(viewer.network, truth[torch.from_numpy(where).to(device)], masked, 2 * len(rows), batch)
+    values = _finite(found, viewer, "masked images").reshape(3, len(sets), n, 2)
+    return values.transpose(3, 1, 0, 2)
+
+
 def of_pictures(viewer: Viewer, pixels: np.ndarray, truth: Tensor, batch: int) -> np.ndarray:
     """Scores of pictures as they are, uint8 (picture, y, x, channel): float64 (score, picture)."""
     shown = torch.from_numpy(pixels).to(truth.device)
     found = scored(viewer.network, truth, lambda which: (shown[which], which), len(shown), batch)
     return _finite(found, viewer, "images")
+
+
+def seconds_a_picture(design: Design, device: torch.device) -> float:
+    """Time that all targets together need for one picture, from a batch shown to one network of each model."""
+    seconds, pixels = 0.0, images.load_images(design.study.images, design.ids[: design.study.batch])
+    for target in {target.model.name: target for target in reversed(design.targets)}.values():
+        shown = viewer(design, target, device, None, pixels)
+        for _ in range(2):  # the first also warms up
+            start = time.perf_counter()
+            of_pictures(shown, pixels, shown.truth[: len(pixels)], design.study.batch)
+            took = time.perf_counter() - start
+        seconds += sum(other.model is target.model for other in design.targets) * took / len(pixels)
+    return seconds
 
 
 def _finite(found: Tensor, viewer: Viewer, what: str) -> np.ndarray:

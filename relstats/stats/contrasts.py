@@ -99,9 +99,9 @@ def plan(
     if networks.empty:
         raise ImpossibleAnalysis("there is no network, so there is nothing to compare. Add networks to the study")
     axes = [c for c in networks.columns if c not in ("model", "seed")]
-    _require_axes(axes, [axis], "axis")
-    _require_axes(axes, list(within or ()), "within")
-    _require_axes(axes, list(pool), "pool")
+    require_axes(axes, [axis], "axis")
+    require_axes(axes, list(within or ()), "within")
+    require_axes(axes, list(pool), "pool")
     varying = [a for a in axes if a != axis and networks[a].nunique() > 1]
     chosen = tuple(a for a in (varying if within is None else within) if a != axis and a not in pool)
     mixed = tuple(a for a in varying if a not in chosen)
@@ -154,7 +154,8 @@ def require_one_scale(plan: Contrasts, n_classes: np.ndarray | None) -> None:
             )
 
 
-def _require_axes(axes: list[str], wanted: list[str], option: str) -> None:
+def require_axes(axes: list[str], wanted: list[str], option: str) -> None:
+    """Refuse labels that models do not have, with the nearest of those that they have."""
     for name in wanted:
         if name not in axes:
             near = difflib.get_close_matches(name, axes)

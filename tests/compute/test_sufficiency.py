@@ -1,0 +1,419 @@
+import itertools
+import shutil
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from PIL import Image
+
+import relstats
+from relstats import schema, shards, store, tables
+from relstats.compute import fills, images, models, scoring, sets, viewing
+from relstats.compute.export import export
+from relstats.compute.study import read_study, true_classes
+from relstats.compute.sufficiency import describe, rehearse, score_sets
+from relstats.errors import InvalidData, UsageError
+from relstats.stats import maps as analysis
+
+NETWORKS = [("gender", "0"), ("gender", "1"), ("identity", "0")]
+
+
+def save_shared(out, name="shared", **options):
+    found = relstats.shared(relstats.open_study(out), n_resamples=19, rng=np.random.default_rng(1), **options)
+    store.save_result(out, name, found)
+
+
+@pytest.fixture(scope="module")
+def computed(make_study, tmp_path_factory):
+    """A study file, and a study with its relevance and its shared pixels; copies of it are scored."""
+    folder = tmp_path_factory.mktemp("computed")
+    export(read_study(make_study(folder)), folder / "relevance.zarr")
+    save_shared(folder / "relevance.zarr", fraction=0.3, consensus="majority")
+    return folder
+
+
+@pytest.fixture
+def study(computed):
+    return read_study(computed / "study.toml")
+
+
+@pytest.fixture
+def out(computed, tmp_path):
+    return Path(shutil.copytree(computed / "relevance.zarr", tmp_path / "study.zarr"))
+
+
+def setting(study, **changes):
+    return replace(study, transfer=replace(study.transfer, **changes))
+
+
+def loaded(out, group):
+    """A group in memory; NaN where a network does not exist."""
+    return xr.open_zarr(out, group=group, consolidated=False, chunks=None).load()
+
+
+def group_of(out):
+    assert store.incomplete(store.open_study(out), "sufficiency") == []
+    assert shards.verify(out) == []
+    assert schema.check(store.open_study(out)) == []
+    return loaded(out, "sufficiency")
+
+
+def result_of(out, name="shared"):
+    return store.open_study(out)[f"results/{name}"].to_dataset().load()
+
+
+def contents(out):
+    return {str(p.relative_to(out)): p.read_bytes() for p in sorted(Path(out).rglob("*")) if p.is_file()}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Scores, against a slow loop
+
+
+def one_by_one(study, target, picture, k):
+    """Correct, probability and margin of one picture by one network, in float64."""
+    model = next(m for m in study.models if m.name == target[0])
+    with models.modules_of(study.path.parent):
+        module = models.build(model, target[1], torch.device("cpu"), torch.float64)
+    colours = (picture / 255 - np.array(model.preprocessing.mean)) / np.array(model.preprocessing.std)
+    logits = module(torch.from_numpy(colours.transpose(2, 0, 1))[None])[0].numpy()
+    true = true_classes(model, study.images.table)[k]
+    others = np.delete(logits, true).max()
+    return float(logits[true] > others), np.exp(logits[true]) / np.exp(logits).sum(), logits[true] - others
+
+
+def slow_sets(result, relevance, network, ids, k, n_control, seed, ranking="positive"):
+    """The sets of one image, one pixel after the other, by choice: a list of draws of each."""
+    core, count = (result[name].values.reshape(len(ids), -1) for name in ("core", "count"))
+    area = core[k].sum()
+    own = relevance.sel(model=network[0], seed=network[1]).values[k].ravel()
+    own = np.abs(own) if ranking == "absolute" else own
+    scrambled = np.argsort(analysis.tie_order(own.size))
+
+    def top(order):
+        place = sorted(scrambled, key=lambda pixel: -float(order[pixel]))  # stable
+        return np.isin(np.arange(own.size), place[:area])
+
+    others = [other for other in range(len(ids)) if other != k and core[other].any()]
+    swaps = [others[fills.stream(seed, ids[k], 2, draw).integers(len(others))] for draw in range(n_control)]
+    random = [1 - fills.stream(seed, ids[k], 3, draw).random(own.size, np.float32) for draw in range(n_control)]
+    return {"shared": [core[k]], "own": [top(own)], "image_swap": [top(count[j] + 1000.0 * core[j]) for j in swaps],
+            "random": [top(values) for values in random]}  # fmt: skip
+
+
+@pytest.mark.parametrize("ranking", ["positive", "absolute"])
+def test_scores_are_those_of_a_slow_loop(study, out, ranking):
+    save_shared(out, "again", fraction=0.3, consensus="majority", ranking=ranking)
+    study = setting(study, fill="blur", n_control=2, seed=4)
+    score_sets(study, out, "again")
+    found, result = group_of(out), result_of(out, "again")
+    relevance = loaded(out, "relevance")["relevance"]
+    ids = list(study.images.table.index)
+    pixels = images.load_images(study.images, ids)
+    filled = fills.backgrounds(pixels, ids, fill="blur", colour=(), seed=4)
+    for network, k in itertools.product(NETWORKS[1:], (0, 7)):
+        got = found.sel(model=network[0], seed=network[1]).isel(image=k)
+        chosen = slow_sets(result, relevance, network, ids, k, 2, 4, ranking)
+        assert {mask.sum() for masks in chosen.values() for mask in masks} == {result["core"].values[k].sum()}
+        for choice, operation in itertools.product(schema.CHOICES, schema.OPERATIONS):
+            kept = [m if operation == "keep" else ~m for m in chosen[choice]]
+            shown = [np.where(mask.reshape(16, 16, 1), pixels[k], filled[k]) for mask in kept]
+            expected = np.mean([one_by_one(study, network, picture, k) for picture in shown], axis=0)
+            for name, value in zip(scoring.SCORES, expected, strict=True):
+                there = got[name].sel(choice=choice, operation=operation)
+                assert float(there) == pytest.approx(value, abs=1e-3), (name, network, k, choice, operation)
+        for name, value in zip(scoring.SCORES, one_by_one(study, network, pixels[k], k), strict=True):
+            assert float(got[f"unmasked_{name}"]) == pytest.approx(value, abs=5e-4)
+
+
+def test_the_group_says_how_it_was_made(study, out):
+    score_sets(study, out, "shared")
+    found, result = group_of(out), result_of(out)
+    assert {k: found.attrs[k] for k in ("masks", "fraction", "ranking", "consensus", "fill", "n_control", "batch")} == {
+        "masks": "shared", "fraction": 0.3, "ranking": "positive", "consensus": "majority", "fill": "mean", "n_control": 5,
+        "batch": 5}  # fmt: skip
+    assert found["available"].values.tolist() == [[True, True], [True, False]]
+    assert found["n_classes"].values.tolist() == [2, 3]
+    assert found["task"].values.tolist() == ["gender", "identity"]
+    np.testing.assert_allclose(found["area"], result["core"].mean(("y", "x")))
+    answer = relstats.sufficiency(store.open_study(out))
+    assert answer.attrs["masks"] == "shared"
+    assert answer["n_networks"].values.tolist() == [3]
+    assert any("chance" in note for note in answer.attrs["warnings"])
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Planted sets
+
+
+def planted(folder, make_study, where, n=24, fraction=16 / 256):
+    """A study whose images have a red or green patch on blueish noise, and maps that mark `where(image)` of them."""
+    make_study(folder, images=n)
+    rng, masks = np.random.default_rng(5), []
+    for k in range(n):
+        picture = np.repeat(rng.integers(90, 130, (16, 16, 1), dtype=np.uint8), 3, axis=2)
+        y, x = (4 * (k % 4), 4 * (k // 4 % 4))
+        patch = np.zeros((16, 16), bool)
+        patch[y : y + 4, x : x + 4] = True
+        picture[patch] = ([255, 0, 0], [0, 255, 0])[k % 2]  # f, m
+        Image.fromarray(picture).save(folder / f"photos/{k}.png")
+        masks.append(where(patch, rng))
+    study = read_study(folder / "study.toml")
+    study = setting(study, fill="value", fill_value=(110.0,), n_control=3)
+    relevance = np.array(masks) * rng.uniform(1, 2, (2, 2, n, 16, 16)) + 0.1 * rng.random((2, 2, n, 16, 16))
+    ids = list(study.images.table.index)
+    group = tables.relevance_dataset(
+        relevance.astype(np.float32), models=["gender", "identity"], images=ids,
+        available=np.array([[True, True], [True, False]]),
+    )  # fmt: skip
+    out = folder / "planted.zarr"
+    store.save_study(xr.DataTree.from_dict({"relevance": group}), out)
+    save_shared(out, fraction=fraction)
+    return replace(study, models=study.models[:1]), out, np.array(masks)
+
+
+def looks_at_colours(pictures, target):
+    """Logits of a network that sees nothing but how much red and green there is."""
+    colours = pictures.astype(float).mean(axis=(1, 2))
+    return (colours[:, :2] - colours[:, 2:]) / 4
+
+
+def test_a_planted_set_is_sufficient_and_necessary(tmp_path, make_study):
+    study, out, masks = planted(tmp_path, make_study, lambda patch, rng: patch)
+    said = []
+    score_sets(study, out, "shared", score=looks_at_colours, say=said.append)
+    np.testing.assert_array_equal(result_of(out)["core"], masks)
+    assert said == [
+        "warning: 1 network(s) of the result are not scored: the study file does not have them (identity seed 0)"
+    ]
+    scores = group_of(out)["probability"].sel(model="gender").mean("image").isel(seed=0)
+    assert scores.sel(choice=["shared", "own"], operation="keep").values == pytest.approx(1, abs=0.05)
+    assert scores.sel(choice=["shared", "own"], operation="remove").values == pytest.approx(0.5, abs=0.01)
+    assert (scores.sel(choice=["image_swap", "random"], operation="keep") < 0.75).all()
+    assert (scores.sel(choice=["image_swap", "random"], operation="remove") > 0.85).all()
+    result = relstats.sufficiency(store.open_study(out)).isel(level=0)
+    others = result.sel(against=["image_swap", "random"])
+    assert (others["p_adjusted"] < 0.001).all()
+    assert (others["estimate"] > 0.2).all()
+    assert (np.abs(result["estimate"].sel(against="own")) < 1e-3).all()
+
+
+def test_a_random_set_is_neither(tmp_path, make_study):
+    def anywhere(patch, rng):
+        return rng.permuted(patch.ravel()).reshape(16, 16)
+
+    study, out, masks = planted(tmp_path, make_study, anywhere)
+    score_sets(study, out, "shared", score=looks_at_colours)
+    np.testing.assert_array_equal(result_of(out)["core"], masks)
+    result = relstats.sufficiency(store.open_study(out)).isel(level=0).sel(against=["image_swap", "random"])
+    assert (np.abs(result["estimate"]) < 0.06).all()
+    assert (result["p_adjusted"] > 0.05).all()
+
+
+def test_images_without_a_shared_pixel_have_no_scores_and_are_counted(tmp_path, make_study):
+    study, out, _ = planted(tmp_path, make_study, lambda patch, rng: patch)
+    result = result_of(out)
+    empty = result.assign(core=result["core"] & (result["image"] != "003").values[:, None, None]).drop_isel(image=7)
+    empty["core"].attrs = result["core"].attrs
+    store.save_result(out, "shared", empty)
+    score_sets(study, out, "shared", score=looks_at_colours)
+    found = group_of(out)
+    lost = found["probability"].isel(seed=0).sel(model="gender").isnull()
+    assert lost.any(("operation", "choice")).values.nonzero()[0].tolist() == [3, 7]
+    assert lost.isel(image=[3, 7]).all()
+    assert found["unmasked_probability"].sel(model="gender").notnull().all()
+    assert found["area"].values[3] == 0
+    assert np.isnan(found["area"].values[7])
+    answer = relstats.sufficiency(store.open_study(out))
+    assert [int(answer[name]) for name in ("n_images", "n_empty", "n_left_out")] == [22, 1, 1]
+
+
+def test_sets_have_the_area_of_the_shared_set_where_maps_and_other_sets_are_smaller(tmp_path, make_study):
+    study, out, masks = planted(tmp_path, make_study, lambda patch, rng: patch)
+    result = result_of(out)
+    core = result["core"].values.copy()
+    core[0] = masks[0] | masks[1]
+    larger = result.assign(core=(("image", "y", "x"), core, result["core"].attrs))
+    maps = loaded(out, "relevance")
+    maps["relevance"][0, 0, 0] = maps["relevance"][0, 0, 0].where(maps["relevance"][0, 0, 0] > 1.9, -1.0)
+    shared = sets.Shared("shared", larger, np.arange(24), core.sum((1, 2)), {("gender", "0"): (0, 0)}, "")
+    from relstats.compute import designs
+
+    whole = designs.design(study, maps)
+    own = sets.own_sets(shared, whole, ("gender", "0"), np.array([0, 5]), torch.device("cpu"))
+    assert own.sum(1).tolist() == [32, 16]
+    assert own[0][torch.from_numpy(maps["relevance"].values[0, 0, 0].ravel() > 0)].all()
+    common = sets.common_sets(shared, whole, np.array([0, 5]), torch.device("cpu"))
+    assert (common.sum(2) == torch.tensor([32, 16])).all()
+    for draw in range(3):
+        other = sets.swaps(shared, whole, np.array([0, 5]), draw)
+        assert (other != [0, 5]).all()
+        inside = torch.from_numpy(core[other[0]].ravel())
+        assert (common[1 + draw, 0] & inside).sum() == min(32, int(inside.sum()))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What is refused
+
+
+def test_a_result_that_is_not_there_or_has_no_sets_is_refused(study, out):
+    store.save_result(out, "other", xr.Dataset({"estimate": 1.0}))
+    with pytest.raises(UsageError, match=r"no /results/sharde; .* there are shared\. Did you mean 'shared'\?"):
+        score_sets(study, out, "sharde")
+    with pytest.raises(UsageError, match=r"/results/other .* holds no shared sets"):
+        score_sets(study, out, "other")
+    assert not (out / "sufficiency").exists()
+
+
+def test_sets_of_another_size_are_refused(study, out):
+    result = result_of(out)
+    smaller = result.isel(y=slice(8))
+    store.save_result(out, "shared", smaller)
+    with pytest.raises(InvalidData, match="sets have 8 x 16 pixels, maps 16 x 16"):
+        score_sets(study, out, "shared")
+
+
+def test_sets_of_another_study_are_refused(study, out):
+    result = result_of(out)
+    seeds = result["network_seed"].values.copy()
+    seeds[0] = "9"
+    other = result.assign_coords(image=[*result["image"].values[:-1], "x"], network_seed=("network", seeds))
+    store.save_result(out, "shared", other)
+    with pytest.raises(InvalidData, match=r"another study: 1 image\(s\) \('x'\) and 1 network\(s\) \(gender seed 9\)"):
+        score_sets(study, out, "shared")
+
+
+def test_sets_of_other_maps_are_refused(study, out):
+    result = result_of(out)
+    rolled = result.assign(count=result["count"].roll(x=1), core=result["core"].roll(x=1))
+    store.save_result(out, "shared", rolled)
+    with pytest.raises(InvalidData, match=r"made from other maps .*'000'\)\. Run relstats shared again"):
+        score_sets(study, out, "shared")
+
+
+def test_one_image_with_a_set_has_no_other_to_swap_with(study, out):
+    result = result_of(out)
+    core = result["core"] & (result["image"] == "002")
+    core.attrs = result["core"].attrs
+    store.save_result(out, "shared", result.assign(core=core))
+    with pytest.raises(InvalidData, match=r"1 image\(s\) with a shared set"):
+        score_sets(study, out, "shared")
+
+
+def test_a_study_file_without_its_networks_or_without_transfer_is_refused(study, out):
+    renamed = replace(study, models=tuple(replace(model, name=f"new {model.name}") for model in study.models))
+    with pytest.raises(InvalidData, match="none of the networks of /results/shared"):
+        score_sets(renamed, out, "shared")
+    with pytest.raises(UsageError, match=r"has no \[transfer\]"):
+        score_sets(replace(study, transfer=None), out, "shared")
+
+
+def test_other_settings_are_refused_and_replaced_by_force(study, out):
+    score_sets(study, out, "shared")
+    save_shared(out, "smaller", fraction=0.2, consensus="majority")
+    with pytest.raises(UsageError, match=r"/sufficiency .* --masks shared, .* now .* --masks smaller, .*--force"):
+        score_sets(study, out, "smaller")
+    with pytest.raises(UsageError, match="other settings"):
+        score_sets(setting(study, n_control=2), out, "shared")
+    before = contents(out / "relevance")
+    score_sets(study, out, "smaller", force=True)
+    assert group_of(out).attrs["masks"] == "smaller"
+    assert contents(out / "relevance") == before
+
+
+def test_fractions_and_operation_of_a_transfer_are_no_settings_of_it(study, out):
+    score_sets(study, out, "shared")
+    before = contents(out)
+    score_sets(setting(study, fractions=(0.7,), operation="remove", control="random"), out, "shared")
+    assert contents(out) == before
+
+
+def test_what_would_be_done_is_said_and_nothing_is_written(study, out):
+    before = contents(out)
+    assert describe(study, out, "shared").startswith("3 networks x 12 of 12 images with a set of /results/shared (")
+    assert "5 image-swapped and 5 random set(s): 864 masked images" in describe(study, out, "shared")
+    assert rehearse(study, out, "shared").startswith("about")
+    assert contents(out) == before
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Interruptions, workers, memory
+
+
+@pytest.fixture
+def uninterrupted(study, out, tmp_path):
+    whole = Path(shutil.copytree(out, tmp_path / "whole.zarr"))
+    score_sets(study, whole, "shared")
+    return contents(whole)
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_run_that_is_stopped_and_resumed_has_the_same_bytes(study, out, uninterrupted, parts):
+    seen = []
+
+    def stop(done, total):
+        seen.append((done, total))
+        if len(seen) == parts:
+            raise Stop
+
+    with pytest.raises(Stop):
+        score_sets(study, out, "shared", progress=stop)
+    assert len(shards.unfinished(out, "sufficiency")) == 3 - parts
+    with pytest.raises(InvalidData, match="are not written"):
+        relstats.sufficiency(store.open_study(out))
+    totals = []
+    score_sets(study, out, "shared", progress=lambda done, total: totals.append(total))
+    assert seen[-1] == (288 * parts, 864)
+    assert set(totals) == {864 - 288 * parts}
+    assert contents(out) == uninterrupted
+
+
+def test_workers_share_the_work_and_write_the_same_bytes(study, out, uninterrupted):
+    for k in (1, 0):
+        score_sets(study, out, "shared", worker=(k, 2))
+    assert contents(out) == uninterrupted
+    score_sets(study, out, "shared")
+    assert contents(out) == uninterrupted
+
+
+def test_a_killed_run_resumes_to_the_same_bytes(computed, study, out, uninterrupted, started):
+    process = started("transfer", computed / "study.toml", out, "--masks", "shared")
+    deadline = time.monotonic() + 300
+    while not list(out.glob("sufficiency/probability/c/*")) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=600)
+    assert process.returncode == -signal.SIGKILL
+    assert shards.unfinished(out, "sufficiency")
+    again = started("transfer", computed / "study.toml", out, "--masks", "shared")
+    errors = again.communicate(timeout=600)[1]
+    assert again.returncode == 0, errors
+    assert contents(out) == uninterrupted
+
+
+def test_out_of_memory_halves_the_batch_says_so_and_records_it(study, out, monkeypatch, uninterrupted):
+    real, said = viewing.images.to_input, []
+
+    def little_memory(pixels, *rest):
+        if len(pixels) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(pixels, *rest)
+
+    monkeypatch.setattr(viewing.images, "to_input", little_memory)
+    score_sets(study, out, "shared", say=said.append)
+    assert (
+        said[0]
+        == "out of memory: model 'gender', seed '0' goes on in batches of 3; recorded in batch_reduced of /sufficiency"
+    )
+    found = group_of(out)
+    assert "model 'identity', seed '0', images 0 to 11" in found.attrs["batch_reduced"]
+    np.testing.assert_allclose(found["margin"], group_of(out.parent / "whole.zarr")["margin"], atol=2e-3)
