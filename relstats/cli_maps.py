@@ -21,6 +21,7 @@ Level = Annotated[float, typer.Option(help="Confidence level.")]
 Resamples = Annotated[int, typer.Option(help="Label swaps where they cannot be enumerated.")]
 Nan = Annotated[str, typer.Option(help="Images with NaN: raise, or omit (counted).")]
 Seed = Annotated[int, typer.Option(help="Seed of the random numbers; it is recorded.", min=0)]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")]
 
 
@@ -113,6 +114,7 @@ def measure(
     nan: Nan = "raise",
     seed: Seed = 0,
     json: Json = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Relevance of each region, and its difference between the levels of an axis (without --axis: of each model).
 
@@ -124,9 +126,14 @@ def measure(
     import numpy as np
 
     from relstats import store, terminal
+    from relstats.stats.regions import describe
     from relstats.stats.regions import regions as run
 
     study = store.open_study(path)
+    if dry_run:
+        return terminal.note(
+            describe(study, axis=axis, measure=measure, ranking=ranking, within=within, pool=pool or ())
+        )
     with terminal.dask_progress(f"{measure} over images"):
         result = run(study, axis=axis, measure=measure, ranking=ranking, within=within, pool=pool or (), df=df, level=level,
                      n_resamples=n_resamples, nan=nan, rng=np.random.default_rng(seed))  # fmt: skip
@@ -179,6 +186,7 @@ def stability(
     nan: Nan = "raise",
     seed: Seed = 0,
     json: Json = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Do the maps of a model agree across its seeds, and how many seeds make a reliable mean map.
 
@@ -190,9 +198,12 @@ def stability(
     import numpy as np
 
     from relstats import store, terminal
+    from relstats.stats.stability import describe
     from relstats.stats.stability import stability as run
 
     study, recorded = store.open_study(path), {"seed": seed, "command": " ".join(sys.argv[1:])}
+    if dry_run:
+        return terminal.note(describe(study, measure=measure))
     with terminal.dask_progress(f"{measure} over images"):
         results = {
             f"stability_{measure}": run(

@@ -27,6 +27,7 @@ def shared(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random numbers; it is recorded.", min=0)] = 0,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
 ) -> None:
     """Find the pixels that nearly all networks find relevant, and test them against other images.
 
@@ -40,9 +41,14 @@ def shared(
     import numpy as np
 
     from relstats import mask_folder, store, terminal
+    from relstats.stats.shared import describe
     from relstats.stats.shared import shared as run
 
     study = store.open_study(path, align=align)
+    if dry_run:
+        return terminal.note(
+            describe(study, fraction=fraction, across=across or (), ranking=ranking, n_resamples=n_resamples)
+        )
     other = store.open_study(baseline) if baseline else None
     if export:
         mask_folder.require_new(export)

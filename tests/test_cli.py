@@ -98,6 +98,19 @@ def test_dry_run_writes_nothing(tmp_path, study):
     assert "6 networks (30 pairs) on 6 images" in err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["shared", "--across", "pretrain"], r"top 10 % of \d+ networks' maps .* in 2 condition\(s\); 999 swaps"),
+     (["stability"], r"spearman of \d+ networks' maps on \d+ images, \d+ pairs within")],
+)  # fmt: skip
+def test_dry_run_of_a_statistic_computes_nothing(study, arguments, said):
+    before = sorted(study.rglob("*"))
+    code, out, err = run(arguments[0], study, *arguments[1:], "--dry-run")
+    assert (code, out) == (0, "")
+    assert re.search(said, err)
+    assert sorted(study.rglob("*")) == before
+
+
 def test_inspect_counts_what_is_there(study):
     code, out, _ = run("inspect", study, "--json")
     found = json.loads(out)

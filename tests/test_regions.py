@@ -364,6 +364,9 @@ def test_the_commands_add_and_measure(stored):
     assert code == 0, err
     assert out.startswith("regions of 9 image(s)")
     assert "overlap" in err
+    code, out, err = run("regions", stored / "s.zarr", "--axis", "pretrain", "--dry-run")
+    assert (code, out) == (0, "")
+    assert "13 networks in 4 regions of 9 images, contrasts imagenet|vggface2 within task" in err
     code, out, err = run("regions", stored / "s.zarr", "--axis", "pretrain", "--within", "task", "--measure", "mass")
     assert code == 0, err
     assert "imagenet|vggface2" in out

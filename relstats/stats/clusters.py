@@ -12,7 +12,8 @@ from relstats.stats.maps import compiled
 
 _HALF = np.uint64(32)
 _LOW = np.uint64(2**32 - 1)
-_DIGIT = np.uint64(2**16 - 1)
+_DIGIT = np.uint64(2**11 - 1)
+_DIGITS = (np.uint64(32), np.uint64(43), np.uint64(54))
 
 
 def label_clusters(field: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
@@ -239,7 +240,7 @@ def _root(parent: np.ndarray, out: np.ndarray, pixel: int) -> int:
 
 @compiled
 def _ascending(field: np.ndarray, words: np.ndarray, spare: np.ndarray) -> int:
-    """Pixels other than 0 and NaN by |t|, smallest first: the low halves of `words`. Radix sort, two digits."""
+    """Pixels other than 0 and NaN by |t|, smallest first: the low halves of `words`. Radix sort, three digits."""
     used = 0
     for pixel in range(field.size):
         if abs(field[pixel]) > 0:
@@ -248,8 +249,8 @@ def _ascending(field: np.ndarray, words: np.ndarray, spare: np.ndarray) -> int:
     bits = np.abs(field).view(np.uint32)
     for k in range(used):
         words[k] = (np.uint64(bits[spare[k]]) << _HALF) | spare[k]
-    places = np.empty(2**16, np.int64)
-    for digit in (np.uint64(32), np.uint64(48)):
+    places = np.empty(2**11, np.int64)
+    for digit in _DIGITS:
         places[:] = 0
         for k in range(used):
             places[(words[k] >> digit) & _DIGIT] += 1

@@ -6,7 +6,7 @@ Labels in, labels out; the unit is the network. Mean maps come from `meanmaps`, 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -418,24 +418,35 @@ def describe(
     memory = 2 * block + len(table) * y * x * 8 * (meanmaps.GROUP + 6) + fields.BLOCK * 24
     said = ", ".join(f"{pair.name} (smallest p {pair.min_p:.3g}, {len(pair.labels)} labelings)" for pair in pairs)
     return (f"maps of {len(table)} networks on {images} images ({len(table) * images} maps of {y} x {x}); {said}; about "
-            f"{memory / 1e9:.1f} GB of memory and {seconds:.0f} s on one core")  # fmt: skip
+            f"{memory / 1e9:.1f} GB of memory and {max(1, round(seconds))} s")  # fmt: skip
 
 
 def _rehearsed(
     dataset: xr.Dataset, table: pd.DataFrame, ranking: str, pairs: list[_Pair], correction: Sequence[str]
 ) -> float:
-    """Seconds that all will take, from two images and from a few label swaps."""
-    few = dataset.isel(image=slice(0, 2))
-    start = time.perf_counter()
-    maps = np.nan_to_num(meanmaps.mean_maps(few, table, ranking, "omit").maps)
-    seconds = (time.perf_counter() - start) * dataset.sizes["image"] / few.sizes["image"]
-    if set(correction) == {"bh"}:
-        return seconds
+    """Seconds that all will take, from a few images and label swaps, what is done once left out."""
+
+    def read(images: int) -> MeanMaps:
+        return meanmaps.mean_maps(dataset.isel(image=slice(0, images)), table, ranking, "omit")
+
+    few = min(5, dataset.sizes["image"])
+    maps = np.nan_to_num(read(few).maps)  # files opened
+    seconds = _seconds_each(read, 1, few) * dataset.sizes["image"]
     shape = dataset.sizes["y"], dataset.sizes["x"]
-    for pair in pairs:
-        fields.swap_maxima(maps[pair.members], pair.labels[:2], pair.strata, shape, 3.0, correction)  # compiled
-        tried = pair.labels[:50]
-        start = time.perf_counter()
-        fields.swap_maxima(maps[pair.members], tried, pair.strata, shape, 3.0, correction)
-        seconds += (time.perf_counter() - start) * len(pair.labels) / len(tried)
+    for pair in pairs if set(correction) != {"bh"} else []:
+
+        def swap(labelings: int, pair: _Pair = pair) -> np.ndarray:
+            return fields.swap_maxima(maps[pair.members], pair.labels[:labelings], pair.strata, shape, 3.0, correction)
+
+        swap(1)  # compiled
+        seconds += _seconds_each(swap, 1, min(50, len(pair.labels))) * len(pair.labels)
     return seconds
+
+
+def _seconds_each(run: Callable[[int], object], few: int, many: int) -> float:
+    """Of one more, from two runs."""
+    start = time.perf_counter()
+    run(few)
+    between = time.perf_counter()
+    run(many)
+    return max(0.0, time.perf_counter() - between - (between - start)) / max(1, many - few)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from relstats import store
+from relstats import shards, store
 from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.stats import contrasts, inference, localisation, masked, networks, swaps
 from relstats.stats import scores as score_source
@@ -134,6 +134,27 @@ def regions(
     parameters = {"axis": axis or "model", "measure": measure, "ranking": ranking, "level": level, "df": df,
                   "n_resamples": n_resamples, "nan": nan}  # fmt: skip
     return _described(result, plan, found, tally, dead, parameters)
+
+
+def describe(
+    study: xr.DataTree,
+    *,
+    axis: str | None,
+    measure: str,
+    ranking: str,
+    within: Sequence[str] | None,
+    pool: Sequence[str],
+) -> str:
+    """What `regions` would do, without doing it."""
+    _check_options(measure, ranking, "pooled", "raise", 0.95, 1)
+    source = masked.read_source(study, measure, ranking, "raise")
+    table = score_source.network_table(source.maps)
+    plan = _plan(table, axis, within, pool)
+    pairs = [] if plan.contrasts is None else ["|".join(pair) for pair in plan.contrasts.pairs]
+    strata = f" within {', '.join(plan.contrasts.within)}" if plan.contrasts and plan.contrasts.within else ""
+    return (f"{measure} of {ranking} relevance of {len(table)} networks in {len(source.names)} regions of "
+            f"{source.maps.sizes['image']} images, {f'contrasts {", ".join(pairs)}' if pairs else f'means of {", ".join(plan.levels)}'}"
+            f"{strata}; blocks of {shards.BLOCK_VALUES * 4 / 1e6:.0f} MB")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -160,6 +160,19 @@ def shared(
     return _described(result, maps, survey, dead, parameters)
 
 
+def describe(
+    study: xr.DataTree | xr.Dataset, *, fraction: float, across: Sequence[str], ranking: str, n_resamples: int
+) -> str:
+    """What `shared` would do, without doing it."""
+    _check_options(ranking, "most", "raise", 0.95, max(n_resamples, 19))
+    maps = topmasks.maps_of(topmasks.relevance_group(study), fraction, ranking, across)
+    images, swapped = len(maps.labels), min(len(maps.labels), topmasks.GROUP)
+    memory = (shards.BLOCK_VALUES * 4 + len(maps.networks) * swapped * maps.pixels / 8) / 1e6
+    return (f"top {100 * fraction:g} % of {len(maps.networks)} networks' maps ({ranking}) on {images} images, shared in "
+            f"{len(maps.sizes)} condition(s); {n_resamples} swaps among {swapped} images at a time; blocks and masks of "
+            f"{memory:.0f} MB")  # fmt: skip
+
+
 def _check_options(ranking: str, consensus: str, nan: str, level: float, n_resamples: int) -> Fraction:
     """The level of tests, exactly: shares of whole numbers of swaps depend on it."""
     for what, value, known in (

@@ -124,6 +124,17 @@ def stability(
     return _described(result, table, tally, dead, parameters)
 
 
+def describe(study: xr.DataTree | xr.Dataset, *, measure: str) -> str:
+    """What `stability` would do, without doing it."""
+    _check_options(measure, 0.9, 0.95, "raise")
+    maps = _relevance(study)
+    sizes = score_source.network_table(maps)["model"].value_counts().sort_index()
+    pairs = int((sizes * (sizes - 1) // 2).sum())
+    return (f"{measure} of {sizes.sum()} networks' maps on {maps.sizes['image']} images, {pairs} pairs within {len(sizes)} models "
+            f"({', '.join(f'{model}: {n}' for model, n in sizes.items())}), read twice; blocks of "
+            f"{shards.BLOCK_VALUES * 4 / 1e6:.0f} MB")  # fmt: skip
+
+
 def swapped_agreement(total: np.ndarray, same: np.ndarray, n_images: int) -> np.ndarray:
     """Mean agreement of every two networks' maps of different images, over all pairs of images.
 
