@@ -145,7 +145,7 @@ VARIABLES = (
     Variable("sufficiency", "operation", ("operation",), "str", "what is done with the pixels: keep (only they), or remove", True),
     Variable("sufficiency", "choice", ("choice",), "str", "which pixels: shared, own, image_swap, random", True),
     Variable("sufficiency", "available", NETWORK, "bool", "which networks are scored; they are placed as in /relevance"),
-    Variable("sufficiency", "area", ("image",), "float64", "share of the pixels in the shared set; NaN for an image without one", False, None, 0, 1),
+    Variable("sufficiency", "area", ("image",), "float64", "share of the pixels in the shared set; NaN for an image without one", True, None, 0, 1),
     *_sufficiency("correct", "right class named", 1),
     *_sufficiency("probability", "probability of the true class", 1),
     *_sufficiency("margin", "margin of the true class"),

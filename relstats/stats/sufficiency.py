@@ -211,7 +211,7 @@ def _chance(
 def _n_classes(group: xr.Dataset, table: pd.DataFrame) -> np.ndarray | None:
     if "n_classes" not in group.variables:
         return None
-    each = group["n_classes"].values
+    each = group["n_classes"].values.tolist()
     labels = [each[m] for m, _ in table["cell"]]
     wrong = [v for v in labels if not str(v).strip().isdecimal() or int(v) < 2]
     if wrong:
