@@ -33,6 +33,8 @@ _SEVERAL = {
     "compare": {"--within", "--pool", "--fraction", "--random"},
     "simulate": {"--seeds", "--fraction"},
     "shared": {"--across"},
+    "behaviour": {"--within", "--pool", "--random", "--classes", "--models"},
+    "humanmaps": {"--within", "--pool", "--random"},
     "regions": {"--within", "--pool", "--names"},
     "rsa": {"--random", "--control"},
     "map": {"--within", "--pool", "--correction"},
@@ -413,6 +415,8 @@ def _worker(text: str) -> tuple[int, int]:
 
 
 app.add_typer(cli_maps.regions, name="regions")
+app.add_typer(cli_humanmaps.humanmaps, name="humanmaps")
+app.add_typer(cli_humanmaps.behaviour, name="behaviour")
 app.add_typer(cli_virelay.virelay, name="virelay")
 app.command()(cli_maps.stability)
 app.command()(cli_shared.shared)

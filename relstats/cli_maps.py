@@ -25,17 +25,18 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done,
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")]
 
 
-class _MeasureUnlessNamed(TyperGroup):
+class MeasureUnlessNamed(TyperGroup):
     """`regions STUDY` is `regions measure STUDY`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put in the name that was left out."""
         if args and args[0] not in self.commands and args[0] != "--help":
             args = ["measure", *args]
         return super().parse_args(ctx, args)
 
 
 regions = typer.Typer(
-    cls=_MeasureUnlessNamed, no_args_is_help=True, rich_markup_mode=None,
+    cls=MeasureUnlessNamed, no_args_is_help=True, rich_markup_mode=None,
     help="""Which regions carry the relevance, and do the levels of an axis differ in that.
 
 \b

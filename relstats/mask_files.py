@@ -218,7 +218,7 @@ def _labels(found: np.ndarray, names: Sequence[str], where: str) -> tuple[list[i
 
 def _label_image(source: Path, size: tuple[int, int]) -> np.ndarray:
     """Labels of the pixels, (1, y, x)."""
-    image = _npy(source) if source.suffix == ".npy" else _png(source)
+    image = _npy(source) if source.suffix == ".npy" else read_png(source)
     if image.shape != size:
         more = (
             "" if image.ndim < 3 else ". Label images have one channel; those of single images are a folder of ID.png"
@@ -238,7 +238,8 @@ def _npy(source: Path) -> np.ndarray:
         raise InvalidData(f"{source.name} cannot be read as an array ({str(error).splitlines()[0]})") from error
 
 
-def _png(source: Path) -> np.ndarray:
+def read_png(source: Path) -> np.ndarray:
+    """Values of the pixels of an image file, as they are."""
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError as error:

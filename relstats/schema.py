@@ -150,6 +150,13 @@ VARIABLES = (
     *_sufficiency("probability", "probability of the true class", 1),
     *_sufficiency("margin", "margin of the true class"),
     Variable("human", "dissimilarity", ("participant", "pair"), "float32", "judged dissimilarity of two images"),
+    Variable("human_maps", "participant", ("participant",), "str", "who made a map, or a group of people", True),
+    Variable("human_maps", "image", ("image",), "str", "id of an image, unique", True),
+    Variable("human_maps", "map", ("participant", "image", "y", "x"), "float32",
+             "weight of each pixel for a person; NaN throughout where there is no map", True),
+    Variable("behaviour", "participant", ("participant",), "str", "who chose", True),
+    Variable("behaviour", "image", ("image",), "str", "id of an image, unique", True),
+    Variable("behaviour", "choice", ("participant", "image"), "str", "class that a person chose; empty where none", True),
     Variable("regions", "region", ("region",), "str", "name of a region, unique"),
     Variable("regions", "mask", ("region", "y", "x"), "bool", "pixels of a region", False, None, optional_dims=("image",)),
 )  # fmt: skip

@@ -16,6 +16,7 @@ from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.human import evaluation
 from relstats.human.bootstrap import Inference
 from relstats.human.comparisons import MEASURES
+from relstats.human.crossed import contrast_rows, level_rows
 from relstats.human.evaluation import FACTORS, Evaluations
 from relstats.human.rdm import rdm
 from relstats.human.reading import Data, read
@@ -118,7 +119,7 @@ def compare_human(
     data = read(rdms, study, None, "model", align, agreement)
     plan = contrasts.plan(data.networks, axis, within=within, pool=pool, symmetric=True)
     if "seeds" in random:
-        _require_seeds(plan)
+        require_seeds(plan)
     found = evaluation.evaluate(data.models, data.people, agreement, random=random, n_resamples=n_draws, rng=rng)
     result = _contrasts(found, plan, level).merge(_levels(found, plan, level))
     result = result.merge(_swaps(found, plan, n_resamples, rng)).merge(_context(found, data))
@@ -143,7 +144,7 @@ def _check_options(
             raise UsageError(f"{name} is {number}; give at least {least}, better 1000")
 
 
-def _require_seeds(plan: Contrasts) -> None:
+def require_seeds(plan: Contrasts) -> None:
     """One network of a level says nothing of others like it, however many images and people there are."""
     for pair, groups in zip(plan.pairs, plan.groups, strict=True):
         sizes = np.bincount(groups[groups >= 0])
@@ -154,23 +155,16 @@ def _require_seeds(plan: Contrasts) -> None:
                                      f"networks, with --random images participants")  # fmt: skip
 
 
-def _rows(groups: np.ndarray) -> np.ndarray:
-    """Weights of a contrast, one row for each level in each stratum: + for the first level, - for the second."""
-    kinds = np.unique(groups[groups >= 0])
-    rows = (groups == kinds[:, np.newaxis]).astype(float)
-    rows /= rows.sum(axis=1, keepdims=True) * len(kinds) / 2
-    return np.where(kinds[:, np.newaxis] % 2 == 0, rows, -rows)
-
-
 def _contrasts(found: Evaluations, plan: Contrasts, level: float) -> xr.Dataset:
-    tests = [evaluation.contrast(found, _rows(groups), level) for groups in plan.groups]
+    tests = [evaluation.contrast(found, contrast_rows(groups), level) for groups in plan.groups]
     dims = ("contrast", "effect")
     values = {name: (dims, np.array([[getattr(test, name)] for test in tests], float)) for name in _FIELDS}
     result = xr.Dataset(values).assign(
         {f"variance_{name}": (dims, np.array([[v] for v in shares])) for name, shares in _shares(tests).items()}
     )
     kinds = [
-        [", ".join(k for k in FACTORS if _is_random(found, _rows(groups))[k]) or "nothing"] for groups in plan.groups
+        [", ".join(k for k in FACTORS if _is_random(found, contrast_rows(groups))[k]) or "nothing"]
+        for groups in plan.groups
     ]
     return result.assign(
         ci=((*dims, "bound"), _intervals(tests)[:, np.newaxis]), p_adjusted=(dims, holm(result["p_value"].values)),
@@ -195,11 +189,9 @@ def _is_random(found: Evaluations, rows: np.ndarray) -> dict[str, bool]:
 
 def _levels(found: Evaluations, plan: Contrasts, level: float) -> xr.Dataset:
     """Mean of each level over the strata of the contrasts."""
-    used, tests = (plan.groups >= 0).any(axis=0), []
+    tests = []
     for k in range(len(plan.levels)):
-        stratum = np.where(used & (plan.level == k), plan.stratum, -1)
-        rows = (stratum == np.unique(stratum[stratum >= 0])[:, np.newaxis]).astype(float)
-        rows = rows / rows.sum(axis=1, keepdims=True) / max(1, len(rows))
+        rows = level_rows(plan, k)
         tests.append(evaluation.contrast(found, rows, level) if len(rows) else None)
     known = [test for test in tests if test is not None]
     mean, ci = np.full(len(tests), np.nan), np.full((len(tests), 2), np.nan)

@@ -1,0 +1,133 @@
+"""Tests of means over crossed networks, images and people, all of them random. Plain arrays."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterator
+
+import numpy as np
+
+from relstats.human.bootstrap import Inference, Parts, infer
+from relstats.stats.contrasts import Contrasts
+
+FACTORS = ("images", "participants", "seeds")
+
+
+def crossed_test(
+    estimate: float,
+    values: np.ndarray,
+    weights: np.ndarray,
+    *,
+    random: Collection[str] = FACTORS,
+    level: float = 0.95,
+) -> Inference:
+    """Test a contrast of networks' means over images and people.
+
+    Parameters
+    ----------
+    estimate : float
+        The contrast.
+    values : ndarray, (network, image, participant)
+        What each cell adds to it: scores, or for what is no mean of scores its pseudo-values, so that
+        `sum(weights @ values.mean(axis=(1, 2)))` is the contrast but for a bias of the order of 1 / n.
+    weights : ndarray, (group, network)
+        One row a group, the same weight for each of its networks. Groups vary independently.
+    random : collection of {"images", "participants", "seeds"}
+        Factors with one unit are fixed, whatever is said; seeds where any group has one network.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    Inference
+        Variance of the mean over all random factors, interactions counted once (three-way analysis of variance; for two factors
+        Gallas 2006, doi:10.1016/j.acra.2005.12.011), with t and Satterthwaite's degrees of freedom.
+
+    Examples
+    --------
+    >>> values = np.random.default_rng(2).normal(size=(4, 20, 6)) + np.array([1.0, 1, 0, 0]).reshape(4, 1, 1)
+    >>> weights = np.array([[0.5, 0.5, 0, 0], [0, 0, -0.5, -0.5]])
+    >>> found = crossed_test(float(weights.sum(axis=0) @ values.mean(axis=(1, 2))), values, weights)
+    >>> bool(found.lower < 1 < found.upper), sorted(found.variances)
+    (True, ['images', 'participants', 'seeds 0', 'seeds 1'])
+    """
+    is_random = random_factors(values.shape, weights, random)
+    sizes = {"images": values.shape[1], "participants": values.shape[2]}
+    sizes |= {f"seeds {g}": int((row != 0).sum()) for g, row in enumerate(weights)}
+    return infer(estimate, _parts(values, weights, is_random), sizes, level)
+
+
+def random_factors(shape: tuple[int, ...], weights: np.ndarray, random: Collection[str]) -> list[str]:
+    """Which of the factors are random in a contrast: those with two units or more.
+
+    Examples
+    --------
+    >>> random_factors((2, 9, 1), np.array([[0.5, 0.5]]), ("images", "participants", "seeds"))
+    ['images', 'seeds']
+    """
+    many = {"images": shape[1] > 1, "participants": shape[2] > 1, "seeds": bool(((weights != 0).sum(axis=1) > 1).all())}
+    return [factor for factor in FACTORS if factor in random and many[factor]]
+
+
+def _parts(values: np.ndarray, weights: np.ndarray, random: list[str]) -> Parts:
+    """Parts I_A of the variance, as `bootstrap.infer` takes them: mean squares of interactions over the numbers of units."""
+    parts: Parts = {}
+    contrast = np.tensordot(weights.sum(axis=0), values, 1)[np.newaxis]
+    for names, axes in _sets([factor for factor in random if factor != "seeds"]):
+        parts[names] = _mean_square(contrast, axes)
+    for g, row in enumerate(weights) if "seeds" in random else ():
+        used = np.flatnonzero(row)
+        share = (row[used[0]] * len(used)) ** 2
+        mine = values[used]
+        for names, axes in _sets([factor for factor in random if factor != "seeds"], with_empty=True):
+            parts[f"seeds {g}", *names] = share * _mean_square(mine, (0, *axes))
+    return parts
+
+
+def _sets(factors: list[str], with_empty: bool = False) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
+    """All sets of factors, and their axes."""
+    for size in range(0 if with_empty else 1, len(factors) + 1):
+        for names in itertools.combinations(factors, size):
+            yield names, tuple(FACTORS.index(name) + 1 for name in names)
+
+
+def _mean_square(values: np.ndarray, axes: tuple[int, ...]) -> float:
+    """Mean square of the interaction of some axes, over how many cells they have."""
+    others = tuple(axis for axis in range(values.ndim) if axis not in axes)
+    left = values.mean(axis=others, keepdims=True)
+    for axis in axes:
+        left = left - left.mean(axis=axis, keepdims=True)
+    return float((left**2).mean()) / left.size
+
+
+def contrast_rows(groups: np.ndarray) -> np.ndarray:
+    """Weights of a contrast of two levels in strata: one row a level and stratum.
+
+    Parameters
+    ----------
+    groups : ndarray of int, (network,)
+        2 x stratum for the first level, one more for the second, -1 for a network that takes no part.
+
+    Returns
+    -------
+    ndarray, (group, network)
+        + for the first level, - for the second; each side adds up to 1.
+
+    Examples
+    --------
+    >>> contrast_rows(np.array([0, 0, 1, -1]))
+    array([[ 0.5,  0.5,  0. ,  0. ],
+           [ 0. ,  0. , -1. ,  0. ]])
+    """
+    kinds = np.unique(groups[groups >= 0])
+    rows = (groups == kinds[:, np.newaxis]).astype(float)
+    rows /= rows.sum(axis=1, keepdims=True) * len(kinds) / 2
+    return np.asarray(np.where(kinds[:, np.newaxis] % 2 == 0, rows, -rows) + 0.0)
+
+
+def level_rows(plan: Contrasts, k: int) -> np.ndarray:
+    """Weights of the mean of level number k over the strata of the contrasts: one row a stratum, none where it is in no contrast."""
+    used = (plan.groups >= 0).any(axis=0) & (plan.level == k)
+    strata = np.unique(plan.stratum[used])
+    rows = (used & (plan.stratum == strata[:, np.newaxis])).astype(float)
+    return np.asarray(rows / rows.sum(axis=1, keepdims=True) / max(1, len(strata)))
