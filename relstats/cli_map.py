@@ -66,7 +66,7 @@ def _print_maps(result: Any, json: bool) -> None:
         return print_json(result_dict(result.drop_dims(["y", "x"])))
     percent = f"{100 * (1 - result.attrs['level']):g} %"
     rows = [_row(result.sel(contrast=c)) for c in result["contrast"].values]
-    columns = ("contrast", "networks", "smallest p by swap", "largest |t|", "at (y, x)", "difference there", "pixels by max-T", "pixels by BH",
+    columns = ("contrast", "networks", "smallest p by swap", "largest |t|", "at (y, x)", "largest difference", "at (y, x)", "pixels by max-T", "pixels by BH",
                "clusters by mass", "their area", "area by TFCE")  # fmt: skip
     print_table(
         f"differences over {result.attrs['axis']}, at {percent}; pixels of a map: {_pixels(result)}", columns, rows
@@ -94,7 +94,7 @@ def _row(one: Any) -> tuple[object, ...]:
     counts = ("n_pixels_max_t", "n_pixels_bh", "n_clusters", "area_clusters", "area_tfce")
     return (one["contrast"].item(), one["n_networks"].item(), number(one["min_p_swap"].item()),
             number(abs(one["peak_statistic"].item())), _place(one, "peak"),
-            number(one["peak_estimate"].item()), *(_count(one[name].item()) for name in counts))  # fmt: skip
+            number(one["largest_estimate"].item()), _place(one, "largest"), *(_count(one[name].item()) for name in counts))  # fmt: skip
 
 
 def _cluster(one: Any) -> tuple[object, ...]:

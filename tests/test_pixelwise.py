@@ -199,6 +199,10 @@ def test_a_planted_difference_is_found_where_it_is():
         assert found[~ndimage.binary_dilation(where, iterations=2)].mean() < 0.03, name
     assert (result["estimate"].values[where] > 0).all()
     assert where[int(result["peak_y"]), int(result["peak_x"])]
+    assert result["peak_statistic"] == np.abs(result["statistic"]).max()
+    largest = result.isel(y=int(result["largest_y"]), x=int(result["largest_x"]))
+    assert where[int(result["largest_y"]), int(result["largest_x"])]
+    assert largest["estimate"] == result["largest_estimate"] == np.abs(result["estimate"]).max()
     assert result["cluster_sign"][0] == 1
     assert where[int(result["cluster_peak_y"][0]), int(result["cluster_peak_x"][0])]
     assert result["p_cluster"][0] == result["p_max_t"].min() == result["min_p_swap"]

@@ -108,10 +108,10 @@ def difference_maps(
         (0 in none, 1 the one of largest mass). The last two say that levels differ somewhere in a cluster, not where in it.
 
         On `contrast` x `cluster`: `p_cluster` (label swap, largest mass), `cluster_mass`, `cluster_size` (pixels),
-        `cluster_sign`, `cluster_peak_y`, `cluster_peak_x`. On `contrast`: `peak_y`, `peak_x`, `peak_statistic` and
-        `peak_estimate` of the largest |t|; what is significant at 1 - `level`: `n_pixels_max_t`, `n_pixels_bh`, and of clusters
-        `area_tfce` (pixels), `n_clusters`, `area_clusters` (pixels); `n_networks`, `n_labelings`, `min_p_swap`. On `level`, `y`,
-        `x`: `level_mean`.
+        `cluster_sign`, `cluster_peak_y`, `cluster_peak_x`. On `contrast`: `peak_statistic`, the largest t of either sign, and its
+        `peak_y`, `peak_x`; `largest_estimate`, `largest_y`, `largest_x` likewise; what is significant at 1 - `level`:
+        `n_pixels_max_t`, `n_pixels_bh`, and of clusters `area_tfce` (pixels), `n_clusters`, `area_clusters` (pixels);
+        `n_networks`, `n_labelings`, `min_p_swap`. On `level`, `y`, `x`: `level_mean`.
 
         NaN: images on which any network's map is NaN or has no relevance are left out for all networks, and networks without
         relevance on any image too, both counted in the attributes. Pixels at which networks are all alike, or alike within
@@ -307,19 +307,23 @@ def _swapped(
 
 
 def _summarised(one: xr.Dataset, correction: Sequence[str], level: float) -> xr.Dataset:
-    """Where the largest |t| is, and how much is significant; NaN where it was not asked for."""
-    size = np.abs(one["statistic"].values)
-    peak = np.unravel_index(int(np.argmax(np.nan_to_num(size, nan=-1))), size.shape) if (size >= 0).any() else None
+    """Where t and the difference are largest, and how much is significant; NaN where it was not asked for."""
     small = {name: one[name].values <= _alpha(level) for name in ("p_max_t", "p_bh", "p_tfce", "p_cluster")}
     counts = {"n_pixels_max_t": ("max-t", small["p_max_t"].sum()), "n_pixels_bh": ("bh", small["p_bh"].sum()),
               "area_tfce": ("tfce", small["p_tfce"].sum()), "n_clusters": ("cluster", small["p_cluster"].sum()),
               "area_clusters": ("cluster", one["cluster_size"].values[small["p_cluster"]].sum())}  # fmt: skip
     found = {name: float(count) if needed in correction else np.nan for name, (needed, count) in counts.items()}
-    found |= dict.fromkeys(("peak_y", "peak_x", "peak_statistic", "peak_estimate"), np.nan)
-    if peak is not None:
-        at_peak = {f"peak_{name}": float(one[name].values[peak]) for name in ("statistic", "estimate")}
-        found |= {"peak_y": float(peak[0]), "peak_x": float(peak[1]), **at_peak}
+    found |= _largest(one, "statistic", "peak") | _largest(one, "estimate", "largest")
     return one.assign({name: ((), value) for name, value in found.items()})
+
+
+def _largest(one: xr.Dataset, of: str, name: str) -> dict[str, float]:
+    """The value of largest size, and its place; NaN where there is none."""
+    values = one[of].values
+    if np.isnan(values).all():
+        return {f"{name}_{of}": np.nan, f"{name}_y": np.nan, f"{name}_x": np.nan}
+    y, x = np.unravel_index(int(np.nanargmax(np.abs(values))), values.shape)
+    return {f"{name}_{of}": float(values[y, x]), f"{name}_y": float(y), f"{name}_x": float(x)}
 
 
 def _levels(found: MeanMaps, planned: Contrasts, shape: tuple[int, int]) -> xr.Dataset:
