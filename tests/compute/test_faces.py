@@ -32,7 +32,11 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keep_images(out / "images.csv", 16)
     for command in (["compute", "faces.toml", "faces.zarr"], ["transfer", "faces.toml", "faces.zarr"],
                     ["compare", "faces.zarr", "--axis", "pretrain", "--measure", "spearman"],
-                    ["compare", "faces.zarr", "--axis", "pretrain", "--score", "probability", "--normalise", "chance"]):  # fmt: skip
+                    ["compare", "faces.zarr", "--axis", "pretrain", "--score", "probability", "--normalise", "chance"],
+                    ["shared", "faces.zarr", "--across", "pretrain", "task", "--fraction", "0.4", "--n-resamples", "99"],
+                    ["transfer", "faces.toml", "faces.zarr", "--masks", "shared_pretrain_task"], ["sufficiency", "faces.zarr"],
+                    ["regions", "add", "faces.zarr", str(landmarks(out)), "--landmark-size", "160"],
+                    ["regions", "faces.zarr", "--axis", "pretrain"]):  # fmt: skip
         subprocess.run([sys.executable, "-m", "relstats.cli", *command], cwd=out, check=True)
     return out / "faces.zarr"
 
@@ -44,6 +48,18 @@ def keep_images(path: Path, n: int) -> None:
     kept = rows[1 :: len(rows) // n][:n]
     with open(path, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([rows[0], *kept])
+
+
+def landmarks(out: Path) -> Path:
+    """The landmarks of the images that are kept, by their ids."""
+    with open(out / "images.csv", newline="", encoding="utf-8") as file:
+        ids = {row["image"] for row in csv.DictReader(file)}
+    with open(Path(os.environ["RELSTATS_DATA"]) / "london_faces/landmarks68.csv", newline="", encoding="utf-8") as file:
+        head, *rows = csv.reader(file)
+    named = [[Path(row[0]).stem, *row[1:]] for row in rows if row[0].startswith("smiling/")]
+    with open(out / "landmarks.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([head, *(row for row in named if row[0] in ids)])
+    return out / "landmarks.csv"
 
 
 def test_networks_learn_and_are_measured_on_held_out_faces(study: Path) -> None:
@@ -78,4 +94,17 @@ def test_the_tables_of_the_readme_are_printed(study: Path) -> None:
     printed = subprocess.run([sys.executable, FOLDER / "results.py", study], capture_output=True, text=True, check=True)
     lines = printed.stdout.splitlines()
     assert any(line.startswith("| generalization_gap | ") for line in lines)
-    assert sum(line.startswith("**") for line in lines) == 2
+    assert sum(line.startswith("**") for line in lines) == 5
+    assert any(line.startswith("| eyes | ") for line in lines)
+
+
+def test_shared_pixels_are_missed_more_than_random_ones(study: Path) -> None:
+    result = relstats.open_study(study)["results"]["sufficiency_shared_pretrain_task"].to_dataset().isel(level=0)
+    assert result["estimate"].sel(question="necessity", against="random").item() > 0
+    assert result["score_mean"].sel(operation="keep", choice="shared").item() < result["whole_mean"].item()
+
+
+def test_eyes_carry_more_than_their_share(study: Path) -> None:
+    result = relstats.open_study(study)["results"]["regions_pretrain_density_positive"].to_dataset()
+    assert (result["level_mean"].sel(region="eyes") > 1.5).all()
+    assert (result["level_mean"].sel(region="rest") < 1).all()
