@@ -199,8 +199,10 @@ def rsa(
         )
     with terminal.progress(f"RDMs on {on}") as advance:
         rdms = make(study, **options, progress=advance)
-    result = run(rdms, study, measure=measure, by=by, random=factors, control=controls(study, control or ()), align=align,
-                 n_resamples=n_resamples, n_permutations=n_permutations, level=level, rng=np.random.default_rng(seed))  # fmt: skip
+    with terminal.progress("draws and permutations") as advance:
+        result = run(rdms, study, measure=measure, by=by, random=factors, control=controls(study, control or ()), align=align,
+                     n_resamples=n_resamples, n_permutations=n_permutations, level=level, progress=advance,
+                     rng=np.random.default_rng(seed))  # fmt: skip
     result = _corrected(result, correct)
     people = points(study["human"].to_dataset()["dissimilarity"]).rename(
         points="human_points", stress="human_stress", unknown="human_unknown"

@@ -33,6 +33,7 @@ def mantel(
     weights: np.ndarray,
     *,
     n_permutations: int = 9999,
+    progress: Callable[[int, int], None] | None = None,
     rng: np.random.Generator,
 ) -> Mantel:
     """Test mean agreement with participants against permuted labels of the images.
@@ -49,6 +50,8 @@ def mantel(
         Rows are means over networks, such as the seeds of one model.
     n_permutations : int
         Labels of all networks are permuted alike, so that p of the largest holds whatever the dependence between them.
+    progress : callable, optional
+        Called with the number of permutations done, and of all.
     rng : numpy.random.Generator
 
     Returns
@@ -71,7 +74,9 @@ def mantel(
     observed = weights @ mean_agreement(np.arange(n))
     tolerance = 1e-12 * np.abs(observed)  # the same permutation may be rounded otherwise
     exceed, exceed_max = np.zeros(len(weights), int), np.zeros(len(weights), int)
-    for _ in range(n_permutations):
+    for done in range(n_permutations):
+        if progress:
+            progress(done + 1, n_permutations)
         drawn = weights @ mean_agreement(rng.permutation(n))
         exceed += drawn >= observed - tolerance
         exceed_max += drawn.max() >= observed - tolerance

@@ -6,7 +6,7 @@ Labels in, labels out. Every number comes from `evaluation`, `mantel` and `ceili
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ def rsa(
     n_resamples: int = 1000,
     n_permutations: int = 9999,
     level: float = 0.95,
+    progress: Callable[[int, int], None] | None = None,
     rng: np.random.Generator,
 ) -> xr.Dataset:
     """Compare RDMs of networks with judgments of people.
@@ -68,6 +69,8 @@ def rsa(
         comparison of its own: seconds with 92 images and 16 people become minutes.
     level : float
         Confidence level of intervals.
+    progress : callable, optional
+        Called with the number of permutations done, and of all.
     rng : numpy.random.Generator
 
     Returns
@@ -120,7 +123,11 @@ def rsa(
     )
     weights = (data.group == np.arange(len(data.groups))[:, np.newaxis]).astype(float)
     weights /= weights.sum(axis=1, keepdims=True)
-    chance = _mantel(data, measure, weights, n_permutations, rng)
+    chance = None
+    if data.control is None:  # permuting labels of models alone would undo what they share with the controls
+        chance = mantel(
+            data.models, data.people, measure, weights, n_permutations=n_permutations, progress=progress, rng=rng
+        )
     dim = "model" if by == "model" else "level"
     result = _models(found, weights, chance, data, dim, level).merge(_contrasts(found, weights, data, level))
     parameters = {"measure": measure, "by": by, "level": level, "n_resamples": n_resamples, "n_permutations": n_permutations,
@@ -204,15 +211,6 @@ def _require_seeds(asked: Collection[str], data: Data) -> None:
     if "seeds" in asked and one:
         raise ImpossibleAnalysis(f"one network of {', '.join(one[:3])}: nothing is known of how networks like it vary, so nothing can be said of "
                                  f"models like these. Say 'these networks' (random: images, participants), or add seeds")  # fmt: skip
-
-
-def _mantel(
-    data: Data, measure: str, weights: np.ndarray, n_permutations: int, rng: np.random.Generator
-) -> Mantel | None:
-    """None with controls: permuting labels of models alone would undo what they share with the controls."""
-    if data.control is not None:
-        return None
-    return mantel(data.models, data.people, measure, weights, n_permutations=n_permutations, rng=rng)
 
 
 def _fields(tests: Sequence[bootstrap.Inference], dim: str, prefix: str = "") -> xr.Dataset:

@@ -9,6 +9,7 @@ import xarray as xr
 import relstats
 from relstats.errors import InvalidData, UsageError
 from relstats.human import read_judgments
+from relstats.human.ceiling import noise_ceiling
 from relstats.human.judgments import add_judgments
 
 HEADER = "participant,image_i,image_j,rating"
@@ -426,3 +427,21 @@ def test_files_that_are_no_tables(tmp_path):
     marked = tmp_path / "b.csv"
     marked.write_text("\ufeff" + "\n".join([HEADER, "p,a,b,1", "p,a,c,2"]), encoding="utf-8")
     assert read_judgments(marked, kind="similarity").sizes["participant"] == 1
+
+
+@pytest.mark.real
+def test_the_judgments_of_92_images(real_data, tmp_path):
+    with np.load(real_data / "kriegeskorte92" / "human_rdms_92.npz") as file:
+        squares, participants = file["rdms"], file["subjects"]
+    ids = np.array([f"{k:02d}" for k in range(92)])
+    shuffled = np.random.default_rng(1).permutation(92)
+    np.savez(
+        tmp_path / "m.npz", judged=squares[:, shuffled][:, :, shuffled], participant=participants, image=ids[shuffled]
+    )
+    found = read_judgments(tmp_path / "m.npz", kind="dissimilarity")
+    assert found.attrs["warnings"] == []
+    np.testing.assert_array_equal(found["dissimilarity"], squares[:, *np.triu_indices(92, 1)])
+    assert noise_ceiling(found["dissimilarity"].values, "spearman") == pytest.approx((0.477, 0.577), abs=6e-4)
+    told = read_judgments(tmp_path / "m.npz", kind="similarity").attrs["warnings"]
+    assert len(told) == 2
+    assert all("is this dissimilarity?" in line for line in told)

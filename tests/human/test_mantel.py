@@ -70,3 +70,18 @@ def test_a_planted_model_is_found_and_its_opposite_is_not():
     assert found.p_value[0] == 1 / 200
     assert found.p_value[1] > 0.95
     assert found.p_max.tolist() == [1 / 200, 1]
+
+
+def test_progress_counts_permutations():
+    rng, seen = np.random.default_rng(1), []
+    people = rng.random((3, 15))
+    mantel(
+        people[:1],
+        people[1:],
+        "corr",
+        np.ones((1, 1)),
+        n_permutations=4,
+        progress=lambda *step: seen.append(step),
+        rng=rng,
+    )
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
