@@ -132,6 +132,11 @@ def test_the_issue_s_commands(study, tmp_path):
     assert (attrs["seed"], list(attrs["across"]), attrs["statistic"]) == (0, ["pretrain", "task"], "shared")
 
 
+def test_a_result_has_the_name_that_is_asked_for(study):
+    assert run("shared", study, "--fraction", 0.3, "--n-resamples", 19, "--name", "larger")[0] == 0
+    assert store.open_study(study)["results/larger"]["core"].attrs["fraction"] == 0.3
+
+
 def test_json_is_one_object_without_maps(study):
     code, out, err = run("shared", study, "--json", "--n-resamples", 19, "--baseline", study)
     assert code == 0, err

@@ -13,7 +13,7 @@ from PIL import Image
 
 import relstats
 from relstats import schema, shards, store, tables
-from relstats.compute import fills, images, models, scoring, sets, viewing
+from relstats.compute import designs, fills, images, models, scoring, sets, viewing
 from relstats.compute.export import export
 from relstats.compute.study import read_study, true_classes
 from relstats.compute.sufficiency import describe, rehearse, score_sets
@@ -131,6 +131,27 @@ def test_scores_are_those_of_a_slow_loop(study, out, ranking):
             assert float(got[f"unmasked_{name}"]) == pytest.approx(value, abs=5e-4)
 
 
+@pytest.mark.parametrize("ranking", ["positive", "absolute"])
+def test_sets_are_those_of_a_slow_loop(study, out, ranking):
+    save_shared(out, "again", fraction=0.3, consensus="majority", ranking=ranking)
+    study, maps = setting(study, n_control=3, seed=4), loaded(out, "relevance")
+    result = result_of(out, "again")
+    result["core"][5] = False
+    store.save_result(out, "again", result)
+    shared, whole = sets.read_shared(out, "again", maps), designs.design(study, maps)
+    images = np.array([0, 2, 11])
+    common = sets.common_sets(shared, whole, images, torch.device("cpu")).numpy()
+    own = sets.own_sets(shared, whole, ("identity", "0"), images, torch.device("cpu")).numpy()
+    for row, k in enumerate(images):
+        expected = slow_sets(result, maps["relevance"], ("identity", "0"), whole.ids, k, 3, 4, ranking)
+        np.testing.assert_array_equal(own[row], expected["own"][0])
+        there = [*expected["shared"], *expected["image_swap"], *expected["random"]]
+        np.testing.assert_array_equal(common[:, row], there)
+    drawn = np.array([sets.swaps(shared, whole, images, draw) for draw in range(300)])
+    for column, k in zip(drawn.T, images, strict=True):
+        assert set(column) == set(range(12)) - {k, 5}
+
+
 def test_the_group_says_how_it_was_made(study, out):
     score_sets(study, out, "shared")
     found, result = group_of(out), result_of(out)
@@ -242,8 +263,6 @@ def test_sets_have_the_area_of_the_shared_set_where_maps_and_other_sets_are_smal
     maps = loaded(out, "relevance")
     maps["relevance"][0, 0, 0] = maps["relevance"][0, 0, 0].where(maps["relevance"][0, 0, 0] > 1.9, -1.0)
     shared = sets.Shared("shared", larger, np.arange(24), core.sum((1, 2)), {("gender", "0"): (0, 0)}, "")
-    from relstats.compute import designs
-
     whole = designs.design(study, maps)
     own = sets.own_sets(shared, whole, ("gender", "0"), np.array([0, 5]), torch.device("cpu"))
     assert own.sum(1).tolist() == [32, 16]
@@ -398,6 +417,26 @@ def test_a_killed_run_resumes_to_the_same_bytes(computed, study, out, uninterrup
     errors = again.communicate(timeout=600)[1]
     assert again.returncode == 0, errors
     assert contents(out) == uninterrupted
+
+
+def test_blocks_of_images_are_scored_as_if_they_were_one(study, out, monkeypatch, uninterrupted):
+    assert schema.FAMILIES["sufficiency"].images_per_shard == schema.FAMILIES["transfer"].images_per_shard
+    expected = group_of(out.parent / "whole.zarr")
+    for family in ("sufficiency", "transfer"):
+        monkeypatch.setitem(schema.FAMILIES, family, replace(schema.FAMILIES[family], images_per_shard=5))
+    result = result_of(out)
+    core = result["core"] & ~result["image"].isin(["005", "006", "007", "008", "009"])  # none in the second block
+    core.attrs = result["core"].attrs
+    score_sets(study, out, "shared")
+    found = group_of(out)
+    assert len(shards.expected(out, "sufficiency")) == 9
+    for name in ("probability", "unmasked_probability", "area"):
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-3)
+    store.save_result(out, "shared", result.assign(core=core))
+    score_sets(study, out, "shared", force=True)
+    lost = group_of(out)["probability"].isel(model=0, seed=0).isnull()
+    assert lost.all(("operation", "choice")).values.nonzero()[0].tolist() == [5, 6, 7, 8, 9]
+    assert lost.any(("operation", "choice")).sum() == 5
 
 
 def test_out_of_memory_halves_the_batch_says_so_and_records_it(study, out, monkeypatch, uninterrupted):
