@@ -158,11 +158,15 @@ def relevance_map(axes: Axes, values: np.ndarray, pixels: np.ndarray | None = No
     clipped = bool((np.abs(values[np.isfinite(values)]) > end).any())
     bar = axes.figure.colorbar(shown, ax=axes, orientation="horizontal", fraction=0.05, pad=0.02, aspect=22,
                                extend="both" if clipped else "neither")  # fmt: skip
-    bar.set_ticks([-end, 0, end], labels=[f"−{end:.2g}", "0", f"{end:.2g}"], fontsize=6)
+    bar.set_ticks([-end, 0, end], labels=[f"−{_short(end)}", "0", _short(end)], fontsize=6)
     bar.outline.set_linewidth(0.4)
     if label:
         bar.set_label(label, fontsize=6.5)
     return end
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if 0.001 <= value < 1e4 else f"{value:.1e}"
 
 
 def scale_end(values: np.ndarray) -> float:

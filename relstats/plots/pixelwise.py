@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ import xarray as xr
 from relstats.plots import parts
 from relstats.plots.canvas import COLOURS, new_figure, styled
 from relstats.plots.drawing import Drawing
-from relstats.plots.words import literal, p_text, percent, sentence
+from relstats.plots.words import literal, percent, sentence
 from relstats.terminal import number, safe
 
 if TYPE_CHECKING:
@@ -88,12 +89,18 @@ def differences(result: xr.Dataset) -> Figure:
         parts.relevance_map(row[0], one["estimate"].values, label="difference of mean maps")
         parts.relevance_map(row[1], one["statistic"].values, label="t over networks")
         row[0].set_title(literal(contrast, 36))
-        for name, mask in _significant(result, one).items():
-            dashes, colour = next((d, c) for n, d, c, _ in _OUTLINES if n == name)
-            for axes in row:
-                parts.outline(axes, mask, color=colour, linestyle=dashes)
+        found = _significant(result, one)
+        _outline(row[0], found, [name for name in ("p_max_t", "p_bh") if name in found][:1])
+        _outline(row[1], found, [name for name in ("p_tfce", "p_cluster") if name in found])
     _legend(figure, panels[0, 0], result)
     return figure
+
+
+def _outline(axes: Axes, found: dict[str, np.ndarray], names: Sequence[str]) -> None:
+    """What holds for each pixel on one panel, what holds for clusters on the other: outlines on outlines nobody can read."""
+    for name in names:
+        dashes, colour = next((d, c) for n, d, c, _ in _OUTLINES if n == name)
+        parts.outline(axes, found[name], color=colour, linestyle=dashes)
 
 
 def _legend(figure: Figure, axes: Axes, result: xr.Dataset) -> None:
@@ -132,6 +139,5 @@ def differences_alt(result: xr.Dataset) -> str:
         areas = [f"{int(mask.sum())} pixels by {name}" for name, mask in _significant(result, one).items()]
         told.append(f"{safe(contrast)} {peak}, {', '.join(areas) or 'no pixel significant over all pixels'}")
     begin = f"Differences of mean maps, with {percent(result.attrs['level'])} confidence over all pixels"
-    return sentence(
-        begin, told, p_text(float(result.attrs.get("min_p", np.nan)), "Smallest p that the label swap can reach:")
-    )
+    smallest = float(result.attrs.get("min_p", np.nan))
+    return sentence(begin, told, f"Smallest p that the label swap can reach: {number(smallest)}")

@@ -164,7 +164,8 @@ def _cloud(axes: Axes, places: np.ndarray, labels: list[str], images: xr.Dataset
 
 def _thumbnails(axes: Axes, places: np.ndarray, labels: list[str], images: xr.Dataset) -> None:
     """Small pictures at points, pasted into one picture: a figure of a hundred would be slow."""
-    pixels = images["pixels"].transpose("image", "y", "x", "channel").values[:, ::2, ::2]
+    step = -(-max(images.sizes["y"], images.sizes["x"]) // 40)
+    pixels = images["pixels"].transpose("image", "y", "x", "channel").values[:, ::step, ::step]
     pixels = np.broadcast_to(pixels, (*pixels.shape[:3], 3)) if pixels.shape[-1] == 1 else pixels[..., :3]
     position = {str(v): k for k, v in enumerate(images["image"].values)}
     height, width = pixels.shape[1:3]

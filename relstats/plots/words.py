@@ -66,7 +66,9 @@ def sentence(begin: str, items: Iterable[str], end: str = "") -> str:
     """
     told = list(items)
     more = f"; and {len(told) - LONGEST} more, in the tables" if len(told) > LONGEST else ""
-    return f"{begin}: {'; '.join(told[:LONGEST])}{more}." + (f" {end}" if end else "")
+    end = end.strip()
+    closing = f" {end[0].upper()}{end[1:]}{'' if end.endswith('.') else '.'}" if end else ""
+    return f"{begin}: {'; '.join(told[:LONGEST])}{more}.{closing}"
 
 
 def count(n: int, what: str) -> str:

@@ -1,0 +1,76 @@
+"""Small results of every statistic, for tests of figures."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import xarray as xr
+
+import relstats
+from relstats.human import points, rdm, rsa
+from relstats.human.levels import compare_human
+from relstats.human.pairs import pair_labels
+
+
+def rng():
+    return np.random.default_rng(1)
+
+
+def simulated(**options):
+    chosen = {"models": "2x1", "seeds": 3, "images": 12, "size": 16} | options
+    return relstats.simulate(**chosen, rng=rng())
+
+
+@functools.cache
+def study():
+    """Two models of three networks, with masks of two regions, pixels and judgments of five people."""
+    made = simulated()
+    labels = made["relevance"]["image"].values
+    masks = relstats.regions_dataset(np.arange(16) < np.full((1, 16, 1), 4), ["left"])
+    pixels = rng().integers(0, 256, (12, 16, 16, 3)).astype(np.uint8)
+    images = xr.Dataset({"pixels": (("image", "y", "x", "channel"), pixels)}, {"image": labels})
+    people = xr.Dataset({"dissimilarity": (("participant", "pair"), rng().random((5, 66)).astype(np.float32))},
+                        {"participant": list("abcde"), **pair_labels(labels)})  # fmt: skip
+    return made.assign(regions=xr.DataTree(masks), images=xr.DataTree(images), human=xr.DataTree(people))
+
+
+def compared(**options):
+    return relstats.compare(
+        options.pop("study", study()), axis="pretrain", score="probability", n_resamples=99, rng=rng(), **options
+    )
+
+
+def against_people():
+    rdms = rdm(study())
+    found = rsa(rdms, study(), measure="corr", n_resamples=50, n_permutations=99, rng=rng())
+    people = points(study()["human"].to_dataset()["dissimilarity"])
+    return found.merge(people.rename(points="human_points", stress="human_stress", unknown="human_unknown"))
+
+
+def dissimilarities():
+    found = rdm(study())
+    return found.merge(points(found["dissimilarity"]))
+
+
+MAKERS = {
+    "compare": compared,
+    "agreement": lambda: compared(measure="spearman"),
+    "three": lambda: compared(study=simulated(models="3x2", seeds=2)),
+    "similarity": lambda: relstats.similarity(study()),
+    "stability": lambda: relstats.stability(study()),
+    "shared": lambda: relstats.shared(study(), n_resamples=19, rng=rng()),
+    "regions": lambda: relstats.regions(study(), axis="pretrain", n_resamples=99, rng=rng()),
+    "masses": lambda: relstats.regions(study(), measure="mass", rng=rng()),
+    "strategies": lambda: relstats.strategies(simulated(images=30), axis="pretrain", n_resamples=99, rng=rng()),
+    "map": lambda: relstats.difference_maps(simulated(seeds=5), axis="pretrain", n_resamples=99, rng=rng()),
+    "power": lambda: relstats.power_table([3, 5], [50, 100], effect=0.1),
+    "rsa": against_people,
+    "rdm": dissimilarities,
+    "compare_human": lambda: compare_human(study(), axis="pretrain", n_draws=50, rng=rng()),
+}
+
+
+@functools.cache
+def result(name):
+    return MAKERS[name]()
