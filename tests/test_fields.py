@@ -131,6 +131,12 @@ def test_nearly_alike_is_alike_whatever_the_scale():
         assert fields.undefined(same, np.arange(4) < 2, np.zeros(4, int)).tolist() == [True, False]
 
 
+@pytest.mark.parametrize(("within", "expected"), [(0.0, True), (1e-5, True), (1e-3, False)])
+def test_levels_that_hardly_vary_have_no_t(within, expected):
+    values = np.array([0, 1, 2, 3, 0, 1, 2, 3.5]) * within + np.repeat([0.0, 1.0], 4)
+    assert fields.undefined(values[:, np.newaxis], np.arange(8) < 4, np.zeros(8, int)).item() == expected
+
+
 @pytest.mark.parametrize("scale", [2.0**-400, 2.0**200])
 def test_scale_changes_nothing(scale):
     maps, labels, _, strata = design([(3, 5)])
