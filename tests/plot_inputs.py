@@ -8,9 +8,13 @@ import numpy as np
 import xarray as xr
 
 import relstats
+from relstats import schema
 from relstats.human import points, rdm, rsa
+from relstats.human.behaviour import behaviour
 from relstats.human.levels import compare_human
+from relstats.human.map_levels import compare_human_maps
 from relstats.human.pairs import pair_labels
+from relstats.stats.sufficiency import sufficiency
 
 
 def rng():
@@ -48,6 +52,38 @@ def against_people():
     return found.merge(people.rename(points="human_points", stress="human_stress", unknown="human_unknown"))
 
 
+def chosen():
+    made, draws = simulated(images=30, size=8), rng()
+    ids = made["relevance"]["image"].values
+    maps = made["relevance"].to_dataset().assign(correct=(("model", "seed", "image"), draws.integers(0, 2, (2, 3, 30))))
+    choices = xr.Dataset({"choice": (("participant", "image"), draws.choice(["f", "m"], (4, 30)).astype(object))},
+                         {"participant": list("abcd"), "image": ids})  # fmt: skip
+    truth = xr.Dataset(coords={"image": ids, "sex": ("image", draws.choice(["f", "m"], 30).astype(object))})
+    made = made.assign(relevance=xr.DataTree(maps), behaviour=xr.DataTree(choices), images=xr.DataTree(truth))
+    return behaviour(made, label="sex", axis="pretrain", rng=draws)
+
+
+def looked_at():
+    made, draws = simulated(), rng()
+    maps = np.abs(made["relevance"]["relevance"].values[0]) + draws.random((3, 12, 16, 16))
+    people = xr.Dataset({"map": (("participant", "image", "y", "x"), maps)},
+                        {"participant": list("abc"), "image": made["relevance"]["image"].values})  # fmt: skip
+    return compare_human_maps(
+        made.assign(human_maps=xr.DataTree(people)), axis="pretrain", ranking="absolute", rng=draws
+    )
+
+
+def masked():
+    scores = 0.5 + 0.2 * rng().random((2, 3, 2, 4, 10))
+    group = xr.Dataset(
+        {"probability": ((*schema.NETWORK, "operation", "choice", "image"), scores), "area": ("image", np.full(10, 0.1)),
+         "unmasked_probability": ((*schema.NETWORK, "image"), 0.9 + 0.1 * rng().random((2, 3, 10)))},
+        coords={"model": ["a", "b"], "seed": ["0", "1", "2"], "image": [f"{k}" for k in range(10)],
+                "operation": list(schema.OPERATIONS), "choice": list(schema.CHOICES)},
+    )  # fmt: skip
+    return sufficiency(group)
+
+
 def dissimilarities():
     found = rdm(study())
     return found.merge(points(found["dissimilarity"]))
@@ -64,6 +100,9 @@ MAKERS = {
     "masses": lambda: relstats.regions(study(), measure="mass", rng=rng()),
     "strategies": lambda: relstats.strategies(simulated(images=30), axis="pretrain", n_resamples=99, rng=rng()),
     "map": lambda: relstats.difference_maps(simulated(seeds=5), axis="pretrain", n_resamples=99, rng=rng()),
+    "sufficiency": masked,
+    "behaviour": chosen,
+    "human_maps": looked_at,
     "power": lambda: relstats.power_table([3, 5], [50, 100], effect=0.1),
     "rsa": against_people,
     "rdm": dissimilarities,

@@ -8,6 +8,7 @@ from plot_inputs import compared, result, rng, simulated, study
 from relstats import plots
 from relstats.plots import (
     canvas,
+    correspondence,
     generalization,
     human,
     maps,
@@ -18,6 +19,7 @@ from relstats.plots import (
     regions,
     shared,
     stability,
+    sufficiency,
 )
 from relstats.plots.words import interval
 from relstats.terminal import number
@@ -268,3 +270,26 @@ def test_power_is_a_curve_for_each_number_of_images() -> None:
     for k, n in enumerate(table["images"].values):
         np.testing.assert_array_equal(left.get_lines()[k].get_ydata(), table["power"].sel(images=n).values)
         np.testing.assert_array_equal(right.get_lines()[k].get_ydata(), table["detectable_effect"].sel(images=n).values)
+
+
+def test_masked_scores_stand_before_those_of_whole_images() -> None:
+    found = result("sufficiency")
+    figure = sufficiency.scores(found)
+    order = found["score_mean"].transpose("level", "operation", "choice")
+    assert points(figure, "estimate") == order.values.ravel().tolist()
+    assert set(points(figure, "whole")) >= {found["whole_mean"].item()}
+    compared_ = sufficiency.comparisons(found)
+    assert (
+        points(compared_, "estimate")
+        == found["estimate"].transpose("question", "level", "against").values.ravel().tolist()
+    )
+
+
+@pytest.mark.parametrize(("name", "people"), [("behaviour", "people_kappa"), ("human_maps", "split_half_corrected")])
+def test_networks_stand_beside_what_people_reach(name, people) -> None:
+    found = result(name)
+    figure = correspondence.means(found)
+    assert points(figure, "estimate") == found["level_mean"].transpose("effect", "level").values.ravel().tolist()
+    assert set(points(figure, "people")) == {found[people].item()}
+    differences = correspondence.differences(found)
+    assert points(differences, "estimate") == found["estimate"].transpose("effect", "contrast").values.ravel().tolist()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import xarray as xr
 
 from relstats.plots import (
+    correspondence,
     design,
     generalization,
     human,
@@ -22,6 +23,7 @@ from relstats.plots import (
     regions,
     shared,
     stability,
+    sufficiency,
 )
 from relstats.plots.canvas import require_matplotlib, to_pdf, to_png, to_svg
 from relstats.plots.drawing import Drawing
@@ -31,6 +33,8 @@ __all__ = ["Drawing", "figures", "require_matplotlib", "study_figures", "to_pdf"
 _BY_STATISTIC: dict[str, Callable[[xr.Dataset, xr.Dataset | None], list[Drawing]]] = {
     "compare": generalization.figures,
     "compare_human": human.level_figures,
+    "behaviour": correspondence.figures,
+    "human_maps": correspondence.figures,
     "map": pixelwise.figures,
     "power": design.figures,
     "rdm": rdms.figures,
@@ -39,6 +43,7 @@ _BY_STATISTIC: dict[str, Callable[[xr.Dataset, xr.Dataset | None], list[Drawing]
     "shared": shared.figures,
     "similarity": networks.similarity_figures,
     "stability": stability.figures,
+    "sufficiency": sufficiency.figures,
     "strategies": networks.strategy_figures,
 }
 
