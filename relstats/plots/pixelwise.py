@@ -104,10 +104,13 @@ def _outline(axes: Axes, found: dict[str, np.ndarray], names: Sequence[str]) -> 
 
 
 def _legend(figure: Figure, axes: Axes, result: xr.Dataset) -> None:
-    known = {name for c in result["contrast"].values[:MOST] for name in _significant(result, result.sel(contrast=c))}
+    found = [_significant(result, result.sel(contrast=c)) for c in result["contrast"].values[:MOST]]
+    known = {name for masks in found for name in masks}
     for name, dashes, colour, words in _OUTLINES:
         if name in known:
-            axes.plot([], [], color=colour, linestyle=dashes, linewidth=1, label=words)
+            shares = ", ".join(f"{100 * masks[name].mean():.3g} %" if name in masks else "none" for masks in found)
+            label = f"{words}: {shares} of the pixels"
+            axes.plot([], [], color=colour, linestyle=dashes, linewidth=1, label=label)
     if known:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", handlelength=3.5)
     else:
