@@ -1,0 +1,206 @@
+"""Which analyses a study supports, in which order, and why the others cannot be done; and what is up to date.
+
+Nothing is computed here: a step is a command line of relstats.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import xarray as xr
+import zarr
+
+from relstats import __version__, schema, shards, store
+from relstats.errors import UsageError
+
+#: Attribute of a result: a digest of all that it was made from, by `relstats run`.
+STAMP = "run_inputs"
+_STUDY = "STUDY"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What decides which analyses are possible.
+
+    Attributes
+    ----------
+    levels : mapping of str to tuple of str
+        The levels of each axis.
+    networks : tuple of int
+        How many each model has.
+    has_file : bool
+        There is a study file, so that relevance can be computed.
+    groups : frozenset of str
+        What the study holds, or will hold when the study file is done.
+    """
+
+    levels: Mapping[str, tuple[str, ...]]
+    networks: tuple[int, ...]
+    has_file: bool
+    groups: frozenset[str]
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Axes with two levels or more."""
+        return tuple(axis for axis, levels in self.levels.items() if len(set(levels)) > 1)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command.
+
+    Attributes
+    ----------
+    arguments : tuple of str
+        Of the command line, its command first; "STUDY" stands for the study.
+    reads : tuple of str
+        Groups that the outcome depends on.
+    why_not : str
+        Why it cannot be done; empty where it can.
+    """
+
+    arguments: tuple[str, ...]
+    reads: tuple[str, ...] = ()
+    why_not: str = ""
+
+    @property
+    def command(self) -> str:
+        """Name of the command, which `--steps` takes."""
+        return self.arguments[0]
+
+    def on(self, study: str) -> list[str]:
+        """Arguments with the study in its place."""
+        return [study if argument == _STUDY else argument for argument in self.arguments]
+
+    def __str__(self) -> str:
+        return " ".join(argument for argument in self.arguments if argument != _STUDY)
+
+
+def facts_of_study(study: xr.DataTree, *, has_file: bool = False, more: Iterable[str] = ()) -> Facts:
+    """Facts of an opened study; `more` are groups that will be added to it.
+
+    Examples
+    --------
+    >>> import numpy as np, relstats
+    >>> study = relstats.simulate(models="2x1", seeds=3, images=4, size=8, rng=np.random.default_rng(1))
+    >>> facts_of_study(study).axes, facts_of_study(study).networks
+    (('pretrain',), (3, 3))
+    """
+    maps = study["relevance"].to_dataset() if "relevance" in study.children else xr.Dataset()
+    cells = shards.networks(maps, schema.NETWORK) if maps.sizes else []
+    counts = tuple(sum(m == model for m, _ in cells) for model in range(maps.sizes.get("model", 0)))
+    levels = {axis: tuple(dict.fromkeys(found)) for axis, found in schema.axes(maps).items()} if maps.sizes else {}
+    return Facts(levels, counts, has_file, frozenset(study.children) | frozenset(more))
+
+
+def plan(facts: Facts) -> tuple[Step, ...]:
+    """The steps from relevance to the report, also those that cannot be done, which say why.
+
+    Examples
+    --------
+    >>> facts = Facts({"pretrain": ("imagenet", "vggface2")}, (1, 1), False, frozenset({"relevance"}))
+    >>> for step in plan(facts)[:3]:
+    ...     print(step, "-", step.why_not or "can be done")
+    compare --axis pretrain --measure spearman - can be done
+    compare --axis pretrain --score probability - it needs masked images' scores, /transfer. Add [transfer] to the study file
+    shared - can be done
+    """
+    return tuple((*_comparisons(facts), *_maps(facts), *_regions(facts)))
+
+
+def _comparisons(facts: Facts) -> Iterator[Step]:
+    if not facts.axes:
+        yield Step(("compare", _STUDY), why_not="it compares levels of an axis, and no axis of these models has two. Give the models "
+                                                "of the study file axes that differ")  # fmt: skip
+    for axis in facts.axes:
+        on_axis = "compare", _STUDY, "--axis", axis
+        yield Step((*on_axis, "--measure", "spearman"), ("relevance",))
+        yield _needing(facts, "transfer", (*on_axis, "--score", "probability"), ("transfer",),
+                       "it needs masked images' scores, /transfer. Add [transfer] to the study file")  # fmt: skip
+
+
+def _maps(facts: Facts) -> Iterator[Step]:
+    yield Step(("shared", _STUDY), ("relevance",))
+    alone = max(facts.networks, default=0) < 2
+    yield Step(("stability", _STUDY), ("relevance",),
+               "it compares networks of one model, and no model has two. Train each from several seeds" if alone else "")  # fmt: skip
+
+
+def _regions(facts: Facts) -> Iterator[Step]:
+    why = "it needs masks of regions, /regions. Add them with relstats regions add, then run again"
+    for options in [("--axis", axis) for axis in facts.axes] or [()]:
+        yield _needing(facts, "regions", ("regions", _STUDY, *options), ("relevance", "regions"), why)
+
+
+def _needing(facts: Facts, group: str, arguments: Sequence[str], reads: Sequence[str], why: str) -> Step:
+    return Step(tuple(arguments), tuple(reads), "" if group in facts.groups else why)
+
+
+def chosen(steps: Sequence[Step], commands: Sequence[str], known: Sequence[str]) -> tuple[Step, ...]:
+    """Steps of some commands; all where none is named.
+
+    Raises
+    ------
+    UsageError
+        A command is not among those `known`.
+
+    Examples
+    --------
+    >>> [str(step) for step in chosen((Step(("shared", "STUDY")), Step(("stability", "STUDY"))), ["shared"], ["shared"])]
+    ['shared']
+    """
+    unknown = [command for command in commands if command not in known]
+    if unknown:
+        raise UsageError(f"--steps: {unknown[0]!r} is no step; the steps are {', '.join(known)}")
+    return tuple(step for step in steps if not commands or step.command in commands)
+
+
+def digest(path: Path, step: Step) -> str:
+    """What the outcome of a step depends on: version, options and the groups that it reads, with all labels and values.
+
+    Streamed values come in through the manifest, which holds the sha256 of every shard.
+    """
+    found = hashlib.sha256(json.dumps([__version__, step.arguments]).encode())
+    for group in step.reads:
+        streamed = {v.name for v in schema.VARIABLES if v.group == group and v.family}
+        families = [path / "manifest" / name for name, info in schema.FAMILIES.items() if info.group == group]
+        for folder in (path / group, *families):
+            for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+                inner = file.relative_to(folder).parts
+                if folder in families or inner[0] not in streamed or file.name == "zarr.json":
+                    found.update("/".join((folder.name, *inner)).encode() + hashlib.sha256(file.read_bytes()).digest())
+    return found.hexdigest()
+
+
+def is_done(path: Path, step: Step) -> bool:
+    """Whether the study has a result that `relstats run` made from the same inputs with the same step."""
+    wanted = digest(path, step)
+    return any(group.attrs.get(STAMP) == wanted for _, group in _results(path))
+
+
+def stamp(path: Path, step: Step, command: str) -> list[str]:
+    """Mark the results that a command line has just made with the inputs of its step; returns their names."""
+    made = [(name, group) for name, group in _results(path) if group.attrs.get("command") == command]
+    inputs = digest(path, step)
+    for _, group in made:
+        group.attrs[STAMP] = inputs
+    return [name for name, _ in made]
+
+
+def _results(path: Path) -> Iterator[tuple[str, zarr.Group]]:
+    if (path / "results").exists():
+        store.require_study(path)
+        results = zarr.open_group(str(path), mode="r+", use_consolidated=False)["results"]
+        yield from sorted(results.groups())
+
+
+def is_newer(report: Path, path: Path) -> bool:
+    """Whether a report was written after every result and group of a study."""
+    if not report.is_file():
+        return False
+    times = [p.stat().st_mtime for p in (*path.glob("*/zarr.json"), *path.glob("results/*/zarr.json"))]
+    return report.stat().st_mtime > max(times, default=0.0)
