@@ -11,20 +11,23 @@ import typer
 
 from relstats import (
     __version__,
+    cli_demo,
     cli_human,
     cli_humanmaps,
     cli_map,
     cli_maps,
     cli_plot,
+    cli_run,
     cli_shared,
     cli_sufficiency,
     cli_virelay,
 )
 from relstats.errors import RelstatsError, UsageError
+from relstats.extras import require_compute
 
 app = typer.Typer(
     name="relstats", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
-    help="Compare relevance maps across networks. Start with: relstats simulate study.zarr",
+    help="Compare relevance maps across networks. Start with: relstats demo",
 )  # fmt: skip
 
 #: Options that take several values, as in `--networks 3 5 10`.
@@ -38,6 +41,7 @@ _SEVERAL = {
     "regions": {"--within", "--pool", "--names"},
     "rsa": {"--random", "--control"},
     "map": {"--within", "--pool", "--correction"},
+    "run": {"--steps"},
 }
 
 INTERRUPTED = 130
@@ -324,7 +328,7 @@ def compute(
 
     from relstats.terminal import note, progress
 
-    _require_compute()
+    require_compute()
     from relstats.compute import features
     from relstats.compute.export import describe, export, rehearse
     from relstats.compute.study import read_study
@@ -378,7 +382,7 @@ def transfer(
 
     from relstats.terminal import note, progress
 
-    _require_compute()
+    require_compute()
     from relstats.compute import sufficiency
     from relstats.compute import transfer as masked
     from relstats.compute.study import read_study
@@ -395,15 +399,6 @@ def transfer(
     with progress("masked images") as advance:
         run(study, out, **how, worker=share, force=force, progress=advance, say=note)
     print(out)
-
-
-def _require_compute() -> None:
-    """Say what to install, rather than which import failed."""
-    from importlib.util import find_spec
-
-    missing = [name for name in ("torch", "torchvision", "zennit", "safetensors", "PIL") if find_spec(name) is None]
-    if missing:
-        raise UsageError(f"{', '.join(missing)} not installed, which computing needs: pip install 'relstats[compute]'")
 
 
 def _worker(text: str) -> tuple[int, int]:
@@ -426,6 +421,8 @@ app.command()(cli_human.rdm)
 app.command()(cli_human.rsa)
 app.command()(cli_map.map)
 app.command()(cli_sufficiency.sufficiency)
+app.command()(cli_run.run)
+app.command()(cli_demo.demo)
 
 
 def _spread(arguments: Sequence[str]) -> list[str]:

@@ -32,15 +32,12 @@ class Facts:
         The levels of each axis.
     networks : tuple of int
         How many each model has.
-    has_file : bool
-        There is a study file, so that relevance can be computed.
     groups : frozenset of str
         What the study holds, or will hold when the study file is done.
     """
 
     levels: Mapping[str, tuple[str, ...]]
     networks: tuple[int, ...]
-    has_file: bool
     groups: frozenset[str]
 
     @property
@@ -80,7 +77,7 @@ class Step:
         return " ".join(argument for argument in self.arguments if argument != _STUDY)
 
 
-def facts_of_study(study: xr.DataTree, *, has_file: bool = False, more: Iterable[str] = ()) -> Facts:
+def facts_of_study(study: xr.DataTree, *, more: Iterable[str] = ()) -> Facts:
     """Facts of an opened study; `more` are groups that will be added to it.
 
     Examples
@@ -94,7 +91,26 @@ def facts_of_study(study: xr.DataTree, *, has_file: bool = False, more: Iterable
     cells = shards.networks(maps, schema.NETWORK) if maps.sizes else []
     counts = tuple(sum(m == model for m, _ in cells) for model in range(maps.sizes.get("model", 0)))
     levels = {axis: tuple(dict.fromkeys(found)) for axis, found in schema.axes(maps).items()} if maps.sizes else {}
-    return Facts(levels, counts, has_file, frozenset(study.children) | frozenset(more))
+    return Facts(levels, counts, frozenset(study.children) | frozenset(more))
+
+
+def computing(facts: Facts) -> tuple[Step, ...]:
+    """The steps that write what is analysed, of a study file with these facts.
+
+    Examples
+    --------
+    >>> [step.why_not for step in computing(Facts({}, (1,), frozenset({"relevance"})))]
+    ['', 'the study file has no [transfer] table']
+    """
+    why = "" if "transfer" in facts.groups else "the study file has no [transfer] table"
+    return Step(("compute",)), Step(("transfer",), why_not=why)
+
+
+def is_complete(path: Path, command: str) -> bool:
+    """Whether all shards that `compute` or `transfer` writes are there."""
+    group = {"compute": "relevance"}.get(command, command)
+    families = [name for name, info in schema.FAMILIES.items() if info.group == group]
+    return (path / group).exists() and not any(shards.unfinished(path, family) for family in families)
 
 
 def plan(facts: Facts) -> tuple[Step, ...]:
@@ -102,14 +118,14 @@ def plan(facts: Facts) -> tuple[Step, ...]:
 
     Examples
     --------
-    >>> facts = Facts({"pretrain": ("imagenet", "vggface2")}, (1, 1), False, frozenset({"relevance"}))
+    >>> facts = Facts({"pretrain": ("imagenet", "vggface2")}, (1, 1), frozenset({"relevance"}))
     >>> for step in plan(facts)[:3]:
     ...     print(step, "-", step.why_not or "can be done")
     compare --axis pretrain --measure spearman - can be done
     compare --axis pretrain --score probability - it needs masked images' scores, /transfer. Add [transfer] to the study file
     shared - can be done
     """
-    return tuple((*_comparisons(facts), *_maps(facts), *_regions(facts)))
+    return tuple((*_comparisons(facts), *_maps(facts), *_regions(facts), *_people(facts)))
 
 
 def _comparisons(facts: Facts) -> Iterator[Step]:
@@ -128,12 +144,24 @@ def _maps(facts: Facts) -> Iterator[Step]:
     alone = max(facts.networks, default=0) < 2
     yield Step(("stability", _STUDY), ("relevance",),
                "it compares networks of one model, and no model has two. Train each from several seeds" if alone else "")  # fmt: skip
+    for axis in facts.axes:
+        yield Step(("map", _STUDY, "--axis", axis), ("relevance",))
 
 
 def _regions(facts: Facts) -> Iterator[Step]:
     why = "it needs masks of regions, /regions. Add them with relstats regions add, then run again"
-    for options in [("--axis", axis) for axis in facts.axes] or [()]:
+    axes: list[tuple[str, ...]] = [("--axis", axis) for axis in facts.axes]
+    for options in axes or [()]:
         yield _needing(facts, "regions", ("regions", _STUDY, *options), ("relevance", "regions"), why)
+
+
+def _people(facts: Facts) -> Iterator[Step]:
+    why = "it needs people's judgments, /human. Add them with relstats judgments add, then run again"
+    yield _needing(facts, "human", ("rsa", _STUDY), ("relevance", "human"), why)
+    for axis in facts.axes:
+        yield _needing(
+            facts, "human", ("compare", _STUDY, "--axis", axis, "--measure", "human"), ("relevance", "human"), why
+        )
 
 
 def _needing(facts: Facts, group: str, arguments: Sequence[str], reads: Sequence[str], why: str) -> Step:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from relstats.compute import faces
 from relstats.compute.faces import Faces
+from relstats.errors import UsageError
 
 Progress = Callable[[int, int], None]
 
@@ -32,8 +33,7 @@ GENDER_WEIGHT = 1.0
 _BATCH = 50
 _RATE = 3e-3
 #: Layers before this one stay as pretraining left them.
-_FROZEN = 5
-_HEAD = "12."
+_FROZEN = 4
 _PIXEL_MEAN, _PIXEL_STD = 0.5, 0.25
 
 
@@ -57,9 +57,9 @@ class Sizes:
     networks: int = 3
     people: int = 10
     pictures: int = 6
-    training: int = 1500
-    training_epochs: int = 6
-    pretraining: int = 2000
+    training: int = 1200
+    training_epochs: int = 10
+    pretraining: int = 1500
     pretraining_epochs: int = 8
     participants: int = 12
 
@@ -74,7 +74,7 @@ class _Lesson:
 
 
 def network(n_classes: int) -> nn.Sequential:
-    """Return a small convolutional network: four convolutions, 78,000 weights with ten classes.
+    """Return a small convolutional network: four convolutions and a linear layer, for pictures of 64 x 64.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def network(n_classes: int) -> nn.Sequential:
     """
     return nn.Sequential(
         nn.Conv2d(3, 16, 5, stride=2, padding=2), nn.ReLU(),
-        nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.ReLU(),
         nn.Conv2d(32, 48, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(48, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(), nn.Linear(64 * 16, n_classes),
@@ -98,7 +98,7 @@ def write_demo(
     Parameters
     ----------
     folder : Path
-        Where to; made if it is not there. Files of the same names are replaced.
+        Where to; made if it is not there. One that holds this demo already is left alone.
     sizes : Sizes, optional
     seed : int
         Of all that is random: persons, pictures, training, judgments.
@@ -109,8 +109,16 @@ def write_demo(
     -------
     Path
         The study file, `faces.toml`; beside it `images.csv`, `photos/`, `parts/`, `judgments.csv` and a checkpoint a network.
+
+    Raises
+    ------
+    UsageError
+        The folder holds a demo with other options.
     """
-    sizes = sizes or Sizes()
+    sizes, file = sizes or Sizes(), folder / "faces.toml"
+    text = _study_file(sizes, seed)
+    if file.exists():
+        return _require_same(file, text)
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng([seed, 0])
     people = faces.draw_people(sizes.people, rng)
@@ -122,14 +130,21 @@ def write_demo(
         own = np.random.default_rng([seed, 1 + PRETRAINING.index(pretraining), TASKS.index(task), number])
         with torch.random.fork_rng():
             torch.manual_seed(int(own.integers(2**31)))
-            module = network(1)
+            module = network(1).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             for _ in _schooled(module, people, pretraining, task, sizes, own):
                 progress(next(learnt), total)
         weights = {name: value.contiguous() for name, value in module.state_dict().items()}
         save_file(weights, folder / f"{pretraining}_{task}_{number}.safetensors")
-    text = _study_file(sizes)
-    (folder / "faces.toml").write_text(text, encoding="utf-8")
-    return folder / "faces.toml"
+    file.write_text(text, encoding="utf-8")  # last: it stands for all the others
+    return file
+
+
+def _require_same(file: Path, text: str) -> Path:
+    if file.read_text(encoding="utf-8") != text:
+        raise UsageError(
+            f"{str(file)!r} is there, and of a demo with other options. Choose another folder, or remove this one"
+        )
+    return file
 
 
 def _crossed(people: np.ndarray, pictures: int, rng: np.random.Generator) -> Faces:
@@ -139,7 +154,9 @@ def _crossed(people: np.ndarray, pictures: int, rng: np.random.Generator) -> Fac
 
 
 def _batches_in_all(sizes: Sizes) -> int:
-    of_one = sizes.training_epochs * -(-sizes.training // _BATCH) + sizes.pretraining_epochs * -(-sizes.pretraining // _BATCH)
+    of_one = sizes.training_epochs * -(-sizes.training // _BATCH) + sizes.pretraining_epochs * -(
+        -sizes.pretraining // _BATCH
+    )
     return len(PRETRAINING) * len(TASKS) * sizes.networks * of_one
 
 
@@ -180,7 +197,7 @@ def _training(people: np.ndarray, task: str, sizes: Sizes, rng: np.random.Genera
 
 def _inputs(pixels: np.ndarray) -> Tensor:
     values = (pixels.astype(np.float32) / 255 - _PIXEL_MEAN) / _PIXEL_STD
-    return torch.from_numpy(values).permute(0, 3, 1, 2)
+    return torch.from_numpy(values).permute(0, 3, 1, 2)  # in memory as drawn: channels last
 
 
 def _replace_head(module: nn.Sequential, n_classes: int) -> None:
@@ -194,7 +211,9 @@ def _learn(module: nn.Module, lesson: _Lesson, epochs: int) -> Iterator[None]:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=epochs * -(-n // _BATCH))
     for _ in range(epochs):
         for batch in torch.randperm(n).split(_BATCH):
-            loss = nn.functional.cross_entropy(module(lesson.inputs[batch]), lesson.classes[batch], label_smoothing=0.05)
+            loss = nn.functional.cross_entropy(
+                module(lesson.inputs[batch]), lesson.classes[batch], label_smoothing=0.05
+            )
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -257,11 +276,13 @@ def _write_judgments(path: Path, shown: Faces, participants: int, rng: np.random
         table = csv.writer(file)
         table.writerow(["participant", "image_i", "image_j", "dissimilarity"])
         for number, row in enumerate(judgments(shown, participants, rng)):
-            table.writerows((f"person{number:02d}", *pair, f"{value:.3f}") for pair, value in zip(pairs, row, strict=True))
+            table.writerows(
+                (f"person{number:02d}", *pair, f"{value:.3f}") for pair, value in zip(pairs, row, strict=True)
+            )
 
 
 _STUDY = """\
-# Written by relstats demo. Paths are relative to this file.
+# Written by relstats demo: {sizes}, seed {seed}. Paths are relative to this file.
 name = "drawn faces"
 batch = 50
 
@@ -275,9 +296,9 @@ composite = "epsilon_plus_flat"
 explained_class = "true"
 
 [transfer]
-operation = "{operation}"
-fill = "{fill}"
-fractions = {fractions}
+operation = "keep"
+fill = "mean"
+fractions = [0.05, 0.1, 0.2, 0.4]
 ranking = "positive"
 control = "image_swap"
 n_control = 3
@@ -294,9 +315,9 @@ checkpoints = {{ {checkpoints} }}
 """
 
 
-def _study_file(sizes: Sizes) -> str:
+def _study_file(sizes: Sizes, seed: int) -> str:
     named = {"gender": faces.GENDERS, "identity": [person_id(k) for k in range(sizes.people)]}
-    text = _STUDY.format(size=SIZE, operation="remove", fill="blur", fractions=[0.02, 0.05, 0.1, 0.2])
+    text = _STUDY.format(size=SIZE, sizes=sizes, seed=seed)
     for pretraining, task in itertools.product(PRETRAINING, TASKS):
         paths = ", ".join(f'"{k}" = "{pretraining}_{task}_{k}.safetensors"' for k in range(sizes.networks))
         text += _MODEL.format(pretraining=pretraining, task=task, n_classes=len(named[task]), mean=_PIXEL_MEAN, std=_PIXEL_STD,

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 #: Features of a person, each in [-1, 1], and the region that shows each.
-IDENTITY = {"eye_spacing": "eyes", "nose_length": "nose", "nose_width": "nose", "mouth_width": "mouth", "mouth_place": "mouth"}
+IDENTITY = {
+    "eye_spacing": "eyes",
+    "nose_length": "nose",
+    "nose_width": "nose",
+    "mouth_width": "mouth",
+    "mouth_place": "mouth",
+}
 #: Features of a gender, about -1 (f) and 1 (m), and the region that shows each.
 GENDER = {"brow_thickness": "brows", "jaw_squareness": "jaw"}
 #: Labels 1, 2, ... of the label images; 0 is the background.
@@ -24,7 +30,21 @@ TEXTURES = ("plain", "striped", "barred", "checked", "dotted")
 
 #: Standard deviation of a gender's features within the gender.
 _WITHIN_GENDER = 0.3
+#: Parts from back to front: colour, the nuisance that changes it, and by how much.
+_LAYERS = {
+    "hair": ((0.36, 0.27, 0.2), "hair_colour", 0.6),
+    "head": ((0.80, 0.62, 0.52), "skin", 0.2),
+    "hairline": ((0.36, 0.27, 0.2), "hair_colour", 0.6),
+    "eyes": ((0.93, 0.93, 0.92), "", 0.0),
+    "irises": ((0.15, 0.17, 0.2), "", 0.0),
+    "brows": ((0.22, 0.16, 0.12), "", 0.0),
+    "nose": ((0.52, 0.36, 0.3), "", 0.0),
+    "mouth": ((0.6, 0.2, 0.22), "", 0.0),
+}
+#: How far a part reaches beyond its outline in a label image, in units of the face.
 _MARGIN = 0.07
+#: Faces drawn at once: what fits into a processor's cache takes a third of the time.
+_BLOCK = 64
 
 
 @dataclass(frozen=True)
@@ -93,9 +113,14 @@ def draw_faces(
     sign = 2.0 * gender - 1
     features |= {name: sign + _WITHIN_GENDER * rng.standard_normal(len(sign)) for name in GENDER}
     features |= _nuisances(len(identity), rng)
-    shapes = _face_shapes(features, size)
-    pixels = _painted(shapes, features, size, rng)
-    return Faces(pixels, _label_images(shapes), identity, gender, features)
+    pixels = np.empty((len(identity), size, size, 3), np.uint8)
+    regions = np.empty((len(identity), size, size), np.uint8)
+    for start in range(0, len(identity), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        some = {name: values[block] for name, values in features.items()}
+        shapes = _face_shapes(some, size)
+        pixels[block], regions[block] = _painted(shapes, some, size, rng), _label_images(shapes)
+    return Faces(pixels, regions, identity, gender, features)
 
 
 def _nuisances(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -167,20 +192,19 @@ def _painted(
     shapes: Mapping[str, np.ndarray], f: Mapping[str, np.ndarray], size: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Pictures, uint8 (image, y, x, channel): parts over one another, then the light on them, then noise."""
-    def colour(base: tuple[float, float, float], by: str | None = None, reach: float = 0.0) -> np.ndarray:
-        values = np.array(base, np.float32) * (1 + reach * (f[by] if by else np.zeros(len(f["skin"]))))[:, np.newaxis]
-        return values[:, np.newaxis, np.newaxis, :].astype(np.float32)
-
-    skin, hair = ((0.80, 0.62, 0.52), "skin", 0.2), ((0.36, 0.27, 0.2), "hair_colour", 0.6)
-    layers = {"hair": hair, "head": skin, "hairline": hair, "eyes": ((0.93, 0.93, 0.92),), "irises": ((0.15, 0.17, 0.2),),
-              "brows": ((0.22, 0.16, 0.12),), "nose": ((0.52, 0.36, 0.3),), "mouth": ((0.6, 0.2, 0.22),)}  # fmt: skip
-    picture = np.broadcast_to(colour((0.45, 0.5, 0.55), "background", 0.4), (*shapes["head"].shape, 3)).copy()
-    for name, (base, *how) in layers.items():
+    picture = np.broadcast_to(_colour(f, (0.45, 0.5, 0.55), "background", 0.4), (*shapes["head"].shape, 3)).copy()
+    for name, (base, by, reach) in _LAYERS.items():
         cover = _cover(shapes[name], size)[..., np.newaxis]
-        picture += cover * (colour(base, *how) - picture)
+        picture += cover * (_colour(f, base, by, reach) - picture)
     picture *= _light(f, size)[..., np.newaxis]
     picture += 0.02 * rng.standard_normal(picture.shape, dtype=np.float32)
     return (255 * np.clip(picture, 0, 1)).round().astype(np.uint8)
+
+
+def _colour(f: Mapping[str, np.ndarray], base: tuple[float, ...], by: str, reach: float) -> np.ndarray:
+    """Colour of a part in each image, (image, 1, 1, channel): lighter or darker by a feature."""
+    light = 1 + reach * f[by] if by else np.ones(len(f["skin"]))
+    return (np.array(base) * light[:, np.newaxis]).astype(np.float32)[:, np.newaxis, np.newaxis]
 
 
 def _light(f: Mapping[str, np.ndarray], size: int) -> np.ndarray:
@@ -262,6 +286,7 @@ def _outlines(u: np.ndarray, v: np.ndarray, reach: np.ndarray) -> list[np.ndarra
 
 def _patterns(u: np.ndarray, v: np.ndarray, waves: np.ndarray) -> list[np.ndarray]:
     """`TEXTURES`, 0 to 1."""
+
     def steep(values: np.ndarray) -> np.ndarray:
         return np.clip(0.5 + 2 * values, 0, 1)
 
