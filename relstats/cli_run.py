@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from relstats.pipeline import Facts, Step
 
 #: What `--steps` takes, in the order in which they are done.
-STEPS = ("compute", "transfer", "compare", "shared", "stability", "map", "regions", "rsa", "report")
+STEPS = ("compute", "transfer", "compare", "shared", "sufficiency", "stability", "map", "regions", "rsa", "report")
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _outcomes(
     if (out / "relevance").exists():
         facts = pipeline.facts_of_study(store.open_study(out), more=facts.groups if dry_run else ())
     for step in pipeline.chosen(pipeline.plan(facts), wanted, STEPS):
-        yield _analysed(context, step, out, dry_run)
+        yield _analysed(context, step, file, out, dry_run)
     if not wanted or "report" in wanted:
         yield _reported(context, out, page, dry_run)
 
@@ -113,7 +113,7 @@ def _computed(context: typer.Context, step: Step, file: Path, out: Path, dry_run
     return Outcome(str(step), "done" if is_new else "up to date", seconds=seconds)
 
 
-def _analysed(context: typer.Context, step: Step, out: Path, dry_run: bool) -> Outcome:
+def _analysed(context: typer.Context, step: Step, file: Path, out: Path, dry_run: bool) -> Outcome:
     """An analysis; what the data do not allow is no failure of the run."""
     from relstats import pipeline
 
@@ -123,7 +123,9 @@ def _analysed(context: typer.Context, step: Step, out: Path, dry_run: bool) -> O
         return Outcome(str(step), "up to date")
     if dry_run:
         return Outcome(str(step), "to do")
-    arguments = step.on(str(out))
+    if step.result and not pipeline.has_result(out, step.result):
+        return Outcome(str(step), "not possible", f"it needs the result of relstats {step.result}")
+    arguments = step.on(str(out), str(file)) + ["--force"] * pipeline.is_outdated(out, step)
     try:
         seconds = done(context, arguments)
     except ImpossibleAnalysis as error:

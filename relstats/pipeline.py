@@ -14,12 +14,13 @@ from pathlib import Path
 import xarray as xr
 import zarr
 
-from relstats import __version__, schema, shards, store
+from relstats import __version__, schema, shards
 from relstats.errors import UsageError
 
 #: Attribute of a result: a digest of all that it was made from, by `relstats run`.
 STAMP = "run_inputs"
-_STUDY = "STUDY"
+_STUDY, _FILE = "STUDY", "FILE"
+_NO_SCORES = "it needs masked images' scores, /transfer. Add [transfer] to the study file"
 
 
 @dataclass(frozen=True)
@@ -53,28 +54,34 @@ class Step:
     Attributes
     ----------
     arguments : tuple of str
-        Of the command line, its command first; "STUDY" stands for the study.
+        Of the command line, its command first; "STUDY" and "FILE" stand for the study and its file.
     reads : tuple of str
         Groups that the outcome depends on.
     why_not : str
         Why it cannot be done; empty where it can.
+    result : str
+        A result that it needs, made by an earlier step.
+    writes : str
+        The group that it writes, where that is no result.
     """
 
     arguments: tuple[str, ...]
     reads: tuple[str, ...] = ()
     why_not: str = ""
+    result: str = ""
+    writes: str = ""
 
     @property
     def command(self) -> str:
-        """Name of the command, which `--steps` takes."""
-        return self.arguments[0]
+        """Name of the step, which `--steps` takes."""
+        return self.writes or self.arguments[0]
 
-    def on(self, study: str) -> list[str]:
-        """Arguments with the study in its place."""
-        return [study if argument == _STUDY else argument for argument in self.arguments]
+    def on(self, study: str, file: str) -> list[str]:
+        """Arguments with the study and its file in their places."""
+        return [{_STUDY: study, _FILE: file}.get(argument, argument) for argument in self.arguments]
 
     def __str__(self) -> str:
-        return " ".join(argument for argument in self.arguments if argument != _STUDY)
+        return " ".join(argument for argument in self.arguments if argument not in (_STUDY, _FILE))
 
 
 def facts_of_study(study: xr.DataTree, *, more: Iterable[str] = ()) -> Facts:
@@ -135,12 +142,16 @@ def _comparisons(facts: Facts) -> Iterator[Step]:
     for axis in facts.axes:
         on_axis = "compare", _STUDY, "--axis", axis
         yield Step((*on_axis, "--measure", "spearman"), ("relevance",))
-        yield _needing(facts, "transfer", (*on_axis, "--score", "probability"), ("transfer",),
-                       "it needs masked images' scores, /transfer. Add [transfer] to the study file")  # fmt: skip
+        yield _needing(facts, "transfer", (*on_axis, "--score", "probability"), ("transfer",), _NO_SCORES)  # fmt: skip
 
 
 def _maps(facts: Facts) -> Iterator[Step]:
     yield Step(("shared", _STUDY), ("relevance",))
+    why = "" if "transfer" in facts.groups else _NO_SCORES
+    yield Step(
+        ("transfer", _FILE, _STUDY, "--masks", "shared"), ("relevance", "transfer"), why, "shared", "sufficiency"
+    )
+    yield Step(("sufficiency", _STUDY), ("sufficiency",), why, "shared")
     alone = max(facts.networks, default=0) < 2
     yield Step(("stability", _STUDY), ("relevance",),
                "it compares networks of one model, and no model has two. Train each from several seeds" if alone else "")  # fmt: skip
@@ -205,25 +216,40 @@ def digest(path: Path, step: Step) -> str:
 
 
 def is_done(path: Path, step: Step) -> bool:
-    """Whether the study has a result that `relstats run` made from the same inputs with the same step."""
+    """Whether the study holds what `relstats run` made from the same inputs with the same step."""
     wanted = digest(path, step)
-    return any(group.attrs.get(STAMP) == wanted for _, group in _results(path))
+    return any(group.attrs.get(STAMP) == wanted for _, group in _made(path, step))
 
 
-def stamp(path: Path, step: Step, command: str) -> list[str]:
-    """Mark the results that a command line has just made with the inputs of its step; returns their names."""
-    made = [(name, group) for name, group in _results(path) if group.attrs.get("command") == command]
+def is_outdated(path: Path, step: Step) -> bool:
+    """Whether the group that a step writes is there, made from other inputs."""
+    return any(
+        group.attrs.get(STAMP, digest(path, step)) != digest(path, step)
+        for _, group in _made(path, step)
+        if step.writes
+    )
+
+
+def stamp(path: Path, step: Step, command: str) -> None:
+    """Mark what a command line has just made with the inputs of its step."""
     inputs = digest(path, step)
-    for _, group in made:
-        group.attrs[STAMP] = inputs
-    return [name for name, _ in made]
+    for _, group in _made(path, step):
+        if step.writes or group.attrs.get("command") == command:
+            group.attrs[STAMP] = inputs
 
 
-def _results(path: Path) -> Iterator[tuple[str, zarr.Group]]:
-    if (path / "results").exists():
-        store.require_study(path)
-        results = zarr.open_group(str(path), mode="r+", use_consolidated=False)["results"]
-        yield from sorted(results.groups())
+def has_result(path: Path, name: str) -> bool:
+    """Whether there is a result of this name."""
+    return (path / "results" / name / "zarr.json").exists()
+
+
+def _made(path: Path, step: Step) -> list[tuple[str, zarr.Group]]:
+    """What a step may have made: its group, or any result."""
+    folder = path / (step.writes or "results")
+    if not (folder / "zarr.json").exists():
+        return []
+    opened = zarr.open_group(str(folder), mode="r+", use_consolidated=False)
+    return [(step.writes, opened)] if step.writes else sorted(opened.groups())
 
 
 def is_newer(report: Path, path: Path) -> bool:
