@@ -42,7 +42,8 @@ def open_study(path: str | Path, *, align: str = "exact") -> xr.DataTree:
     Returns
     -------
     xarray.DataTree
-        Groups `/images`, `/relevance`, `/transfer`, `/human`, `/regions`, `/manifest`, `/results`: those that are there.
+        Groups `/images`, `/relevance`, `/transfer`, `/features`, `/human`, `/human_maps`, `/behaviour`, `/regions`, `/manifest`,
+        `/results`: those that are there.
 
     Raises
     ------

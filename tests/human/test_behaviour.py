@@ -213,6 +213,20 @@ def test_choices_that_are_no_class_and_images_that_differ():
         measured(study.drop_nodes("behaviour"))
 
 
+def test_choices_are_stored_by_label_in_any_order(tmp_path):
+    study = study_of(n=12)
+    human = study["behaviour"].to_dataset()
+    turned = {
+        name: xr.DataTree(study[name].to_dataset().isel(image=slice(None, None, -1)))
+        for name in ("images", "relevance")
+    }
+    relstats.save_study(study.drop_nodes("behaviour").assign(turned), tmp_path / "s.zarr")
+    human["choice"].to_dataframe()["choice"].reset_index().to_csv(tmp_path / "c.csv", index=False)
+    relstats.add_choices(tmp_path / "s.zarr", tmp_path / "c.csv")
+    stored = store.open_study(tmp_path / "s.zarr")["behaviour/choice"]
+    assert stored.sel(image=human["image"].values).values.tolist() == human["choice"].values.tolist()
+
+
 def run(monkeypatch, *arguments):
     monkeypatch.setattr("sys.argv", ["relstats", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:

@@ -273,12 +273,27 @@ def test_agreement_and_swaps_image_by_image(measure):
     np.testing.assert_allclose(found.above.mean(axis=1), (found.own - found.swapped).mean(axis=1), atol=1e-12)
 
 
+def test_images_above_the_swap_count_as_deleting_each_says():
+    """Deviations of what each image adds are those of delete-one pseudo-values, but for (n - 1) / (n - 2) of a mean over pairs."""
+    rng = np.random.default_rng(9)
+    networks, people = rng.random((7, 1, 20)), rng.random((7, 1, 20))
+
+    def agreed(kept):
+        both = [(networks[i], agreement.mean_maps(people[i])[:1]) for i in kept]
+        return agreement.agree(lambda: iter(both), len(kept), "spearman", 0.1)
+
+    whole = agreed(range(7))
+    swapped = np.array(
+        [7 * whole.swapped.mean() - 6 * agreed(np.delete(np.arange(7), i)).swapped.mean() for i in range(7)]
+    )
+    adds = (whole.own - whole.above)[0, :, 0]
+    np.testing.assert_allclose(swapped - swapped.mean(), 6 / 5 * (adds - adds.mean()), atol=1e-12)
+
+
 def test_deleting_a_person_breaks_no_ties():
-    people = np.zeros((3, 10))
-    people[np.arange(3), [1, 4, 7]] = [0.1, 0.3, 0.7]
-    means = agreement.mean_maps(people)
-    assert [len(np.unique(row)) for row in means] == [2, 2, 2, 2]
-    assert means[1, 1] == 0
+    people = np.random.default_rng(1).random((5, 40))
+    people[1:, :20] = 0.3  # without the first, these pixels are alike
+    assert len(np.unique(agreement.mean_maps(people)[1, :20])) == 1
 
 
 def test_split_half_all_splits_and_correction():
@@ -368,6 +383,7 @@ def test_results_do_not_depend_on_order_or_scale_and_do_on_labels():
         again = compared(study.assign(human_maps=xr.DataTree(changed)))
         np.testing.assert_allclose(again["level_mean"], found["level_mean"], rtol=1e-10)
         np.testing.assert_allclose(again["p_value"], found["p_value"], rtol=1e-6)
+        assert again["image"].values.tolist() == sorted(human["image"].values)
     ids = human["image"].values
     swapped = human.assign_coords(image=ids[[1, 0, *range(2, 30)]])
     assert abs(compared(study.assign(human_maps=xr.DataTree(swapped)))["level_mean"] - found["level_mean"]).max() > 1e-3
