@@ -445,3 +445,11 @@ def test_the_judgments_of_92_images(real_data, tmp_path):
     told = read_judgments(tmp_path / "m.npz", kind="similarity").attrs["warnings"]
     assert len(told) == 2
     assert all("is this dissimilarity?" in line for line in told)
+
+
+def test_a_trial_of_two_images_counts(tmp_path):
+    found = read_judgments(arrangement([{"positions": PLACES}, {"positions": PLACES[:2]}], tmp_path / "x.json"))
+    alone = read_judgments(arrangement([{"positions": PLACES[:2]}], tmp_path / "y.json"))
+    assert found.attrs["warnings"] == []
+    assert by_pair(found)[frozenset("ab")] == pytest.approx(0.5 / 1.5**0.5, rel=1e-6)
+    assert alone.sizes["pair"] == 1
