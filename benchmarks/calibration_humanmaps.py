@@ -106,7 +106,7 @@ KINDS: dict[str, tuple[Callable[..., tuple[np.ndarray, np.ndarray]], tuple[float
 def main() -> None:
     start, runs = time.perf_counter(), int(sys.argv[2]) if len(sys.argv) > 2 else 250
     lines = ["# Comparisons with people's maps and choices: error rates and power", "",
-             f"Per cent of {runs} simulated studies with p <= 0.05 (standard error 1.4 at 5). `python benchmarks/calibration_humanmaps.py`.",
+             f"Per cent of {runs} simulated studies with p <= 0.05 (standard error {100 * (0.05 * 0.95 / runs) ** 0.5:.1f} at 5). `python benchmarks/calibration_humanmaps.py`.",
              "crossed: the test that relstats makes; images, networks: t-tests that take the rest as fixed.", "",
              "| what | images | people | networks a level | question | crossed | images | networks | power (crossed) |",
              "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
