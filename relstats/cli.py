@@ -17,6 +17,7 @@ from relstats import (
     cli_map,
     cli_maps,
     cli_plot,
+    cli_report,
     cli_run,
     cli_shared,
     cli_sufficiency,
@@ -38,6 +39,7 @@ _SEVERAL = {
     "shared": {"--across"},
     "behaviour": {"--within", "--pool", "--random", "--classes", "--models"},
     "humanmaps": {"--within", "--pool", "--random"},
+    "report": {"--images"},
     "regions": {"--within", "--pool", "--names"},
     "rsa": {"--random", "--control"},
     "map": {"--within", "--pool", "--correction"},
@@ -421,6 +423,7 @@ app.command()(cli_human.rdm)
 app.command()(cli_human.rsa)
 app.command()(cli_map.map)
 app.command()(cli_sufficiency.sufficiency)
+app.command()(cli_report.report)
 app.command()(cli_run.run)
 app.command()(cli_demo.demo)
 

@@ -238,6 +238,18 @@ def test_cell_means_are_the_definition_and_make_the_effects() -> None:
         assert result["estimate"].sel(effect=effect).item() == pytest.approx(of(*cells.values()), rel=1e-10)
 
 
+def test_pair_means_are_means_over_fractions_and_images_in_the_order_of_the_networks() -> None:
+    study = transfer(UNBALANCED)
+    result = compare(study)
+    scores, nets = score_matrix(study)
+    order = list(zip(result["network_model"].values.tolist(), result["network_seed"].values.tolist(), strict=True))
+    where = [next(k for k, n in enumerate(nets) if (n["model"], n["seed"]) == pair) for pair in order]
+    slow = scores.mean(axis=(2, 3))[np.ix_(where, where)]
+    np.fill_diagonal(slow, np.nan)
+    np.testing.assert_allclose(result["pair_mean"].values, slow, rtol=1e-10)
+    assert result["pair_mean"].dims == ("source_network", "target_network")
+
+
 def test_a_stratum_without_both_levels_is_in_no_cell() -> None:
     study = transfer(RAGGED)  # no vggface2 identity: the contrast is within gender alone
     study["probability"].loc[{"source_model": "i-d"}] = 0.01

@@ -95,8 +95,9 @@ def compare(
         labels irrelevant on these images?"), `min_p_swap`, `p_equivalence`, `statistic`, `df`, `variance_*`, `hedges_g`,
         `n_networks`, `random`; with suffix `_by_fraction` for each fraction; `cell_mean`, `cell_ci`, `cell_flag` on
         (`source_level`, `target_level`), the first two `_by_fraction` too; raw transfer scores have `floor`, the mean on control
-        masks, on `fraction`, and `ceiling`, that on whole images (of losses: a fall to chance); `source_score`, `target_score` of each network. Effects, for levels a|b and cell
-        means XY = maps from X tested on Y, self pairs left out: `asymmetry` AB - BA, `source_effect` (AA + AB - BA - BB) / 2,
+        masks, on `fraction`, and `ceiling`, that on whole images (of losses: a fall to chance); `pair_mean` of every two networks
+        (`source_network`, `target_network`: in the order of `network`), `source_score`, `target_score` of each. Effects, for levels
+        a|b and cell means XY = maps from X tested on Y, self pairs left out: `asymmetry` AB - BA, `source_effect` (AA + AB - BA - BB) / 2,
         `target_effect` (AA + BA - AB - BB) / 2, `generalization_gap` (AA + BB - AB - BA) / 2, `stability` AA - BB. Asymmetry
         is source effect minus target effect: an easier target alone makes one.
 
@@ -477,6 +478,7 @@ def _networks(moments: inference.Moments, plan: Contrasts, scores: Scores) -> xr
                 for name, values in zip(points, found, strict=True):
                     points[name][c, part] = values[:, 0]
     result = xr.Dataset({name: (("contrast", "network"), values) for name, values in points.items()})
+    result["pair_mean"] = (("source_network", "target_network"), moments.matrix[..., -1])
     if len(plan.effects) == len(inference.EFFECTS):
         difference = points["source_score"] - points["target_score"]
         sizes = [[nodes.hedges_g(values[c], plan.groups[c]) for values in (difference, *points.values())]

@@ -1,0 +1,123 @@
+"""A study's results as one page to read, print and keep: verdict first, then figures, numbers, methods and provenance."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import xarray as xr
+
+from relstats import store
+from relstats.errors import UsageError
+
+__all__ = ["FORMATS", "N_IMAGES", "render", "report"]
+
+FORMATS = ("html", "md", "json")
+N_IMAGES = 6
+
+
+def report(
+    path: str | Path,
+    out: str | Path,
+    *,
+    format: str = "html",
+    images: Sequence[str] | None = None,
+    n_images: int = N_IMAGES,
+    force: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Path:
+    """Write the report of a study: one file that needs no network and no other file.
+
+    It reads what is in `/results` and computes nothing again. The same study gives the same bytes.
+
+    Parameters
+    ----------
+    path : str or Path
+        A study.
+    out : str or Path
+        The file to write, whole or not at all.
+    format : {"html", "md", "json"}
+        A page; Markdown for a paper's draft; all numbers and sentences for a pipeline.
+    images : sequence of str, optional
+        Ids of the images whose maps the page shows. Default: `n_images`, evenly spaced in the study's order.
+    n_images : int
+        How many.
+    force : bool
+        Replace a file that is there.
+    progress : callable
+        Takes how many results are drawn, and of how many.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    UsageError
+        No such study, an unknown format or image, or a file is there already.
+    InvalidData
+        The study breaks rules of the layout.
+
+    Examples
+    --------
+    >>> import numpy as np, relstats
+    >>> folder = tempfile.mkdtemp()
+    >>> _ = relstats.simulate(f"{folder}/s.zarr", models="2x1", seeds=3, images=4, size=8, rng=np.random.default_rng(1))
+    >>> report(f"{folder}/s.zarr", f"{folder}/report.md", format="md").read_text()[:8]
+    '# Report'
+    """
+    target = Path(out)
+    _require_room(target, force)
+    study = store.open_study(path)
+    text = render(study, Path(path).resolve().name, format=format, images=images, n_images=n_images, progress=progress)
+    _write(target, text)
+    return target
+
+
+def render(
+    study: xr.DataTree,
+    file: str,
+    *,
+    format: str = "html",
+    images: Sequence[str] | None = None,
+    n_images: int = N_IMAGES,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> str:
+    """The report of an open study as text; `file` is the store's name in the commands that it tells. See `report`."""
+    if format not in FORMATS:
+        raise UsageError(f"format is {format!r}; it is one of {', '.join(FORMATS)}")
+    from relstats.report import content, markdown, page
+
+    found = content.gather(study, file, images=images, n_images=n_images, pictured=format == "html", advance=progress)
+    return {"html": page.html, "md": markdown.markdown, "json": markdown.json_text}[format](found)
+
+
+def _require_room(target: Path, force: bool) -> None:
+    if target.is_dir() or (target.exists() and not force):
+        what = "is a folder" if target.is_dir() else "is there already: replace it with --force"
+        raise UsageError(f"{str(target)!r} {what}, or choose another name")
+    if not target.parent.is_dir():
+        raise UsageError(f"no such folder: {str(target.parent)!r}. Make it, or choose another place for the report")
+
+
+def _write(target: Path, text: str) -> None:
+    """Whole or not at all."""
+    handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, target)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

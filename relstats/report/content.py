@@ -1,0 +1,159 @@
+"""All that a report says, before it is written as HTML, Markdown or JSON."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import xarray as xr
+
+from relstats.report import figures, matrices, methods, pictures, questions, tables
+from relstats.report.facts import Facts, Quality, facts, quality, results
+from relstats.report.methods import Source
+from relstats.terminal import result_dict, safe
+
+
+@dataclass(frozen=True)
+class Section:
+    """One result in a report."""
+
+    name: str
+    title: str
+    slug: str
+    tables: list[tables.Table]
+    figures: list[figures.Figure]
+    matrices: list[matrices.Matrix]
+    parameters: list[tuple[str, str]]
+    warnings: list[str]
+    left_out: list[str]
+    numbers: dict[str, Any]
+    population: str
+    min_p: str
+    variant: bool = False
+
+
+@dataclass(frozen=True)
+class Content:
+    """A report."""
+
+    facts: Facts
+    quality: Quality
+    questions: list[questions.Question]
+    sections: list[Section]
+    gallery: pictures.Gallery | None
+    methods: list[str]
+    references: list[tuple[str, str]]
+    sources: list[Source]
+    provenance: tuple[list[tuple[str, str]], list[tuple[str, str]]]
+    checkpoints: list[tuple[str, str]]
+    data_figures: list[figures.Figure]
+    warnings: list[tuple[str, str]] = field(default_factory=list)
+
+
+def gather(
+    study: xr.DataTree,
+    file: str,
+    *,
+    images: Sequence[str] | None,
+    n_images: int,
+    pictured: bool,
+    advance: Callable[[int, int], None],
+) -> Content:
+    """Read all that a report says from a study; nothing is computed again.
+
+    Parameters
+    ----------
+    study : DataTree
+        From `relstats.open_study`.
+    file : str
+        Name of the store, for the commands that are told.
+    images : sequence of str, optional
+        Ids of the images whose maps are shown.
+    n_images : int
+        How many are shown where none are named.
+    pictured : bool
+        Draw figures and maps: Markdown and JSON have none.
+    advance : callable
+        Progress of drawing.
+    """
+    found = facts(study, file)
+    shown = pictures.choose(found, images, n_images)
+    data = quality(study, found)
+    known = results(study)
+    ordered = {name: known[name] for family in questions.families(known) for name in family}
+    pixels = study["images"].to_dataset() if "images" in study.children else None
+    drawn = figures.draw(ordered, pixels, advance) if pictured else {}
+    of_data = figures.of_data(study) if pictured and data.n_maps else []
+    asked = questions.questions(found, data, ordered)
+    told = {answer.result for question in asked for answer in question.answers}
+    sections = [
+        _section(name, result, found, drawn.get(name, []), variant=name not in told) for name, result in ordered.items()
+    ]
+    texts = methods.methods(found, study, ordered)
+    warned = [(section.name, text) for section in sections for text in section.warnings]
+    return Content(
+        facts=found, quality=data, questions=asked, sections=sections, gallery=pictures.gallery(study, shown) if pictured else None,
+        methods=texts, references=methods.references(texts), sources=methods.sources(ordered), provenance=methods.provenance(found),
+        checkpoints=_checkpoints(study, found), data_figures=of_data, warnings=[("data", note) for note in data.notes] + warned,
+    )  # fmt: skip
+
+
+def _section(name: str, result: xr.Dataset, found: Facts, drawn: list[figures.Figure], *, variant: bool) -> Section:
+    small = result.drop_vars([v for v in result.variables if not tables.is_small(result[v])])
+    return Section(
+        name=name, title=title(name, result), slug=f"r-{hashlib.sha256(name.encode()).hexdigest()[:8]}",
+        tables=tables.tables(result, name), figures=drawn,
+        matrices=matrices.matrices(result, name, found.networks), parameters=methods.parameters(result),
+        warnings=[safe(text) for text in result.attrs.get("warnings", [])], left_out=tables.left_out(result),
+        numbers={part: dict(sorted(values.items())) for part, values in result_dict(small).items()}, population=safe(result.attrs.get("population", "")), min_p=_text(result.attrs.get("min_p")), variant=variant,
+    )  # fmt: skip
+
+
+def _text(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else ""
+
+
+def title(name: str, result: xr.Dataset) -> str:
+    """What a result is, in words.
+
+    Examples
+    --------
+    >>> title("stability_spearman", xr.Dataset(attrs={"statistic": "stability", "measure": "spearman"}))
+    'Agreement across seeds (spearman)'
+    """
+    attrs = {key: safe(value) for key, value in result.attrs.items()}
+    kind, measure = attrs.get("statistic", ""), attrs.get("measure", "")
+    known = {
+        "compare": f"{'Transfer' if measure == 'transfer' else 'Agreement of maps'} over {attrs.get('axis')} ({_how(attrs)})",
+        "stability": f"Agreement across seeds ({measure})",
+        "shared": "Shared pixels" + _across(result),
+        "regions": f"Relevance of regions over {attrs.get('axis')} ({measure}, {attrs.get('ranking')})",
+        "strategies": f"Clusters of maps over {attrs.get('axis')}",
+        "map": f"Where maps differ over {attrs.get('axis')}",
+        "compare_human": f"Agreement with people over {attrs.get('axis')} ({attrs.get('agreement')})",
+        "rsa": f"Networks and people: representational similarity ({measure})",
+        "rdm": f"Dissimilarity of images ({measure})",
+    }
+    return known.get(kind, safe(name).replace("_", " ").capitalize())
+
+
+def _how(attrs: dict[Any, str]) -> str:
+    if attrs.get("measure") != "transfer":
+        return attrs.get("measure", "")
+    scale = {"target": ", on each target's scale", "chance": ", chance taken out"}.get(attrs.get("normalise", ""), "")
+    return f"{attrs.get('score')}{scale}"
+
+
+def _across(result: xr.Dataset) -> str:
+    axes = [safe(axis) for axis in result.attrs.get("across", [])]
+    return f" in every level of {' and '.join(axes)}" if axes else ""
+
+
+def _checkpoints(study: xr.DataTree, found: Facts) -> list[tuple[str, str]]:
+    """Sha256 of each network's weights."""
+    if "relevance" not in study.children or "checkpoint_sha256" not in study["relevance"].to_dataset():
+        return []
+    hashes = study["relevance"].to_dataset()["checkpoint_sha256"]
+    return [(safe(n.name), safe(hashes.sel(model=n.model, seed=n.seed).item())) for n in found.networks]

@@ -1,0 +1,236 @@
+"""The questions a study may answer, the answers that its results give, and why others are not given."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import xarray as xr
+
+from relstats.report.facts import Facts, Quality
+from relstats.report.sentences import Sentence, quantity, sentences
+from relstats.report.wording import capital
+from relstats.terminal import number, safe
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one result answers: its sentences, what is compared, and what all of them hold for ("" where they differ)."""
+
+    result: str
+    about: str
+    holds: str
+    sentences: tuple[Sentence, ...]
+
+
+@dataclass
+class Question:
+    """One question, its answers, and what is missing: `(why, command or "")`."""
+
+    key: str
+    text: str
+    answers: list[Answer] = field(default_factory=list)
+    missing: list[tuple[str, str]] = field(default_factory=list)
+
+
+_QUESTIONS = {
+    "generalization": "Do maps carry over to other models, and is one direction better than the other?",
+    "stability": "Do maps agree across seeds of one model?",
+    "shared": "Which pixels matter to nearly all networks?",
+    "regions": "Which parts of the images carry the relevance?",
+    "humans": "Do maps match what people say, look at or do?",
+    "other": "What else was tested?",
+}
+_HOMES = {"compare": "generalization", "stability": "stability", "shared": "shared", "sufficiency": "shared", "regions": "regions",
+          "strategies": "stability", "map": "regions", "rsa": "humans", "rdm": "humans", "compare_human": "humans"}  # fmt: skip
+#: Of several analyses of one question, the one told first: chosen before the numbers are seen.
+_SCORES, _SCALES = ("probability", "correct", "margin"), ("target", "none", "chance")
+
+
+def questions(found: Facts, data: Quality, results: dict[str, xr.Dataset]) -> list[Question]:
+    """Every question with its answers and what is missing.
+
+    Parameters
+    ----------
+    found, data : Facts, Quality
+        Of the study.
+    results : dict of str to Dataset
+        By name, in order.
+
+    Returns
+    -------
+    list of Question
+    """
+    asked = {key: Question(key, text) for key, text in _QUESTIONS.items()}
+    for names in families(results):
+        question = asked[home(names[0], results[names[0]])]
+        question.answers.append(_answer(names, results))
+    for key, why, command in _gaps(found, data, results):
+        asked[key].missing.append((why, command))
+    return [question for question in asked.values() if question.answers or question.missing]
+
+
+def _answer(names: list[str], results: dict[str, xr.Dataset]) -> Answer:
+    """Sentences of the first result of a family, and a line on each of the others."""
+    first = results[names[0]]
+    told = sentences(first, names[0])
+    held = {sentence.holds for sentence in told if sentence.holds}
+    about = capital(quantity(first)) + "." if first.attrs.get("statistic") == "compare" else ""
+    return Answer(
+        names[0], about, held.pop() if len(held) == 1 else "", (*told, *(_also(results[name]) for name in names[1:]))
+    )
+
+
+def home(name: str, result: xr.Dataset) -> str:
+    """The question that a result is about."""
+    statistic = str(result.attrs.get("statistic", ""))
+    if any(word in f"{statistic}_{name}" for word in ("human", "behaviour")):
+        return "humans"
+    return _HOMES.get(statistic, _HOMES.get(name.split("_")[0], "other"))
+
+
+def families(results: dict[str, xr.Dataset]) -> list[list[str]]:
+    """Names of results that analyse one thing with different scores, the one told first in front.
+
+    Which comes first does not depend on what was found: probability before right answers before margins, and scores on each
+    target's own scale before raw ones.
+    """
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, result in results.items():
+        attrs = result.attrs
+        is_transfer = attrs.get("statistic") == "compare" and attrs.get("measure") == "transfer"
+        key = ("compare", str(attrs.get("axis")), "transfer") if is_transfer else (name,)
+        groups.setdefault(key, []).append(name)
+    ordered = sorted(
+        groups,
+        key=lambda key: (list(_QUESTIONS).index(home(groups[key][0], results[groups[key][0]])), "transfer" not in key),
+    )
+    return [sorted(groups[key], key=lambda name: (_place(results[name].attrs), name)) for key in ordered]
+
+
+def _place(attrs: dict[str, object]) -> tuple[int, int]:
+    score, scale = str(attrs.get("score")), str(attrs.get("normalise"))
+    return _SCORES.index(score) if score in _SCORES else 3, _SCALES.index(scale) if scale in _SCALES else 3
+
+
+def _also(result: xr.Dataset) -> Sentence:
+    """The estimates of another analysis of the same question, in one line: none is kept silent."""
+    parts = []
+    for contrast in result["contrast"].values:
+        for effect in result["effect"].values:
+            one = result.sel(contrast=contrast, effect=effect)
+            lower, upper = one["ci"].values.tolist()
+            parts.append(
+                f"{safe(effect).replace('_', ' ')} {number(float(one['estimate']))} [{number(lower)}, {number(upper)}]"
+            )
+    how = f"score {safe(result.attrs.get('score'))}, normalised: {safe(result.attrs.get('normalise'))}"
+    return Sentence("also", f"The same question with other scores ({how}): {'; '.join(parts)}.")
+
+
+def _gaps(found: Facts, data: Quality, results: dict[str, xr.Dataset]) -> Iterator[tuple[str, str, str]]:
+    study = shlex.quote(found.file)
+    if not found.networks:
+        yield "stability", "The study has no maps and no transfer scores: nothing can be said about networks.", ""
+    yield from _small(found, data)
+    yield from _of_axes(found, results, study)
+    yield from _of_maps(found, results, study)
+    yield from _of_people(found, results, study)
+
+
+def _small(found: Facts, data: Quality) -> Iterator[tuple[str, str, str]]:
+    """What the size of the study forbids."""
+    seeds = found.seeds_per_model
+    if data.n_maps and data.n_zero == data.n_maps:
+        yield (
+            "stability",
+            f"All {data.n_maps} maps are zero everywhere: no pixel is more relevant than another, and no statistic of maps exists.",
+            "",
+        )
+    if seeds and max(seeds.values()) == 1:
+        yield ("stability", f"Each of the {len(seeds)} model(s) has one network: agreement across seeds cannot be measured, and "
+               "nothing holds for other networks of these models. Train more seeds.", "")  # fmt: skip
+    elif seeds and min(seeds.values()) == 1:
+        alone = [model for model, n in seeds.items() if n == 1]
+        yield (
+            "stability",
+            f"{len(alone)} model(s) have one network ({', '.join(alone[:3])}): their agreement across seeds cannot be measured.",
+            "",
+        )
+    if len(found.images) == 1:
+        yield "generalization", "The study has one image: nothing can be said about images like it. Add images.", ""
+
+
+def _of_axes(found: Facts, results: dict[str, xr.Dataset], study: str) -> Iterator[tuple[str, str, str]]:
+    if found.networks and not found.axes:
+        yield (
+            "generalization",
+            "All networks have the same labels: there is no axis along which maps could carry over. Label the models (pretrain, task, ...).",
+            "",
+        )
+    if found.axes and "transfer" not in found.groups:
+        yield ("generalization", "Transfer was not measured: how well a network does on the pixels that another finds relevant, and whether "
+               "one direction is better, could not be said.", f"relstats transfer STUDY.toml {study}")  # fmt: skip
+    done = {(r.attrs.get("axis"), "transfer" if r.attrs.get("measure") == "transfer" else "maps") for r in results.values()
+            if r.attrs.get("statistic") == "compare"}  # fmt: skip
+    for axis, levels in found.axes.items():
+        alone = [level for level, n in levels.items() if n == 1]
+        if alone:
+            yield (
+                "generalization",
+                f"{', '.join(alone[:3])} ({axis}) has one network: nothing can be said about networks like it.",
+                "",
+            )
+        if "transfer" in found.groups and (axis, "transfer") not in done:
+            yield (
+                "generalization",
+                f"Transfer over {axis} was not compared.",
+                f"relstats compare {study} --axis {shlex.quote(axis)} --score probability",
+            )
+        if "relevance" in found.groups and (axis, "maps") not in done:
+            yield (
+                "generalization",
+                f"Agreement of maps over {axis} was not compared.",
+                f"relstats compare {study} --axis {shlex.quote(axis)} --measure spearman",
+            )
+
+
+def _of_maps(found: Facts, results: dict[str, xr.Dataset], study: str) -> Iterator[tuple[str, str, str]]:
+    done = {str(r.attrs.get("statistic")) for r in results.values()}
+    if not found.networks:
+        return
+    if "relevance" not in found.groups:
+        yield (
+            "stability",
+            "The study has no maps (/relevance): stability, shared pixels and regions could not be looked at.",
+            f"relstats compute STUDY.toml {study}",
+        )
+        return
+    if "stability" not in done and max(found.seeds_per_model.values()) > 1:
+        yield "stability", "Agreement across seeds was not measured.", f"relstats stability {study}"
+    if "shared" not in done:
+        yield "shared", "Shared pixels were not looked for.", f"relstats shared {study}"
+    if "regions" not in found.groups:
+        yield "regions", "The study has no masks of regions.", f"relstats regions add {study} landmarks.csv"
+    elif "regions" not in done:
+        axis = next(iter(found.axes), "")
+        yield (
+            "regions",
+            "Relevance of regions was not measured.",
+            f"relstats regions {study}{f' --axis {shlex.quote(axis)}' if axis else ''}",
+        )
+
+
+def _of_people(found: Facts, results: dict[str, xr.Dataset], study: str) -> Iterator[tuple[str, str, str]]:
+    if any(
+        home(name, result) == "humans" and result.attrs.get("statistic") != "rdm" for name, result in results.items()
+    ):
+        return
+    if "human" not in found.groups:
+        yield (
+            "humans",
+            "The study holds no human judgments: whether maps match people could not be said.",
+            f"relstats judgments add {study} ratings.csv",
+        )
+    else:
+        yield "humans", "Maps were not compared with the judgments in the study.", f"relstats rsa {study}"

@@ -1,0 +1,112 @@
+"""Parts of sentences: a size with its interval and p, what it holds for, and why there is none."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from relstats.terminal import number, safe
+
+#: A p below this is told as such: its digits say more of the reference distribution's tail than of the data.
+_TINY_P = 1e-10
+
+
+def decided(one: xr.Dataset, p: str = "p_value", adjusted: str = "p_adjusted") -> bool:
+    """Whether the direction is known at the confidence level, after the adjustment where the result has one."""
+    values = [float(one[name]) for name in (adjusted, p) if name in one]
+    known = [value for value in values if not np.isnan(value)]
+    return bool(known) and known[0] < 1 - level(one)
+
+
+def level(one: xr.Dataset) -> float:
+    """The confidence level of a result."""
+    return float(one.attrs.get("level", 0.95))
+
+
+def interval(one: xr.Dataset, ci: str = "ci", scale: float = 1.0, unit: str = "") -> str:
+    """An interval in words; with `scale` -1 that of the opposite difference.
+
+    Examples
+    --------
+    >>> interval(xr.Dataset({"ci": ("bound", [-0.3, -0.1])}, attrs={"level": 0.95}), scale=-1)
+    '95 % interval 0.100 to 0.300'
+    """
+    if ci not in one:
+        return ""
+    bounds = sorted(scale * bound for bound in one[ci].values.tolist())
+    name = f"{100 * level(one):g} % interval"
+    return f"no {name}" if np.isnan(bounds).any() else f"{name} {number(bounds[0])} to {number(bounds[1])}{unit}"
+
+
+def p_text(value: float) -> str:
+    """A p in words.
+
+    Examples
+    --------
+    >>> p_text(0.02), p_text(1e-40), p_text(float("nan"))
+    ('p = 0.020', 'p < 1e-10', 'no p')
+    """
+    if np.isnan(value):
+        return "no p"
+    return f"p < {_TINY_P:g}" if value < _TINY_P else f"p = {number(value)}"
+
+
+def sure(one: xr.Dataset, ci: str = "ci", p: str = "p_value", adjusted: str = "p_adjusted", scale: float = 1.0, unit: str = "") -> str:  # fmt: skip
+    """How sure an estimate is: interval, p, and the adjusted p where it is another."""
+    parts = [interval(one, ci, scale, unit)]
+    if p in one:
+        parts.append(p_text(float(one[p])))
+        if adjusted in one and p_text(float(one[adjusted])) != parts[-1]:
+            parts.append(f"adjusted {p_text(float(one[adjusted]))}")
+    return "; ".join(filter(None, parts)) or "no interval and no p in this result"
+
+
+def counts(one: xr.Dataset) -> str:
+    """N of each kind, from `n_*` or the attributes.
+
+    Examples
+    --------
+    >>> counts(xr.Dataset({"n_networks": 20, "n_images": 1}))
+    '20 networks, 1 image'
+    """
+    found = []
+    for what in ("networks", "images", "participants"):
+        source = one[f"n_{what}"].values if f"n_{what}" in one else one.attrs.get(f"n_{what}", [])
+        values = np.unique(np.asarray(source, float))
+        values = values[np.isfinite(values)]
+        if values.size:
+            sizes = f"{values[0]:.0f}" if values.size == 1 else f"{values[0]:.0f} to {values[-1]:.0f}"
+            found.append(f"{sizes} {what[:-1] if sizes == '1' else what}")
+    return ", ".join(found)
+
+
+def holds(one: xr.Dataset, random: str = "random") -> str:
+    """What a statement is about beyond what was measured, with n; the population of the result where rows do not say."""
+    n = counts(one)
+    if random not in one:
+        about = safe(one.attrs.get("population", ""))
+        return f"{capital(about)}." if about else f"n: {n}." if n else ""
+    kind = safe(one[random].item())
+    beyond = "Holds for these networks and images only" if kind == "nothing" else f"Holds for {kind} like these"
+    if "; these networks" in kind:
+        beyond = f"Holds for {kind.split(';')[0]} like these, and for these networks only"
+    return f"{beyond}{f' ({n})' if n else ''}."
+
+
+def reason(one: xr.Dataset) -> str:
+    """Why there is no estimate, in the words of the analysis."""
+    notes = [safe(text) for text in one.attrs.get("warnings", [])]
+    if notes:
+        return f"The analysis says: {'; '.join(notes)}."
+    return "The design does not give it: it has too few networks or images for a variance."
+
+
+def levels(contrast: object) -> tuple[str, str]:
+    """The two sides of a contrast "a|b", as shown."""
+    first, _, second = safe(contrast).partition("|")
+    return first, second
+
+
+def capital(text: str) -> str:
+    """Text with a large first letter."""
+    return text[:1].upper() + text[1:]
