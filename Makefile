@@ -2,7 +2,7 @@
 PYTHON ?= $(shell for python in python3.12 python3 python python3.13 python3.14; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1 && echo $$python && break; done)
 ANALYSIS := .[dev,report,distributed,docs]
-COMPUTE := .[dev,compute]
+COMPUTE := .[dev,compute,report]
 
 .PHONY: help test test-compute test-minimal lint docs demo clean
 .DEFAULT_GOAL := help
@@ -28,10 +28,8 @@ lint: .venv/installed ## check style, format, types and the direction of imports
 docs: .venv/installed ## build the pages of docs/ into docs/_build
 	.venv/bin/sphinx-build -W --keep-going -q docs docs/_build
 
-demo: .venv/installed ## simulate a study and compare its models
-	mkdir -p build
-	.venv/bin/relstats simulate build/demo.zarr --force
-	.venv/bin/relstats compare build/demo.zarr --axis pretrain
+demo: .venv-compute/installed ## train networks on drawn faces, analyse them, write a report (installs torch: several GB)
+	@.venv-compute/bin/relstats demo build/demo
 
 clean: ## delete what these commands have made
 	rm -rf .venv .venv-compute .venv-minimal build .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache

@@ -147,10 +147,10 @@ def _face_shapes(f: Mapping[str, np.ndarray], size: int) -> dict[str, np.ndarray
         "hairline": np.maximum(_ellipse(u, v + 0.1, 0.84, 1.02), v + 0.55 + 0.08 * one["hairline"] - 0.25 * u**2),
         "eyes": _ellipse(side - eye_x, v + 0.12, 0.125, 0.075),
         "irises": _ellipse(side - eye_x, v + 0.12, 0.062, 0.062),
-        "brows": _bar(side - 0.33, v + 0.3 - 0.12 * (side - 0.33), 0.14, np.maximum(brow, 0.012)),
+        "brows": _bar(side - 0.33, v + 0.35 - 0.12 * (side - 0.33), 0.14, np.maximum(brow, 0.012)),
         "nose": np.minimum(_bar(u, v - nose_end / 2, 0.012, nose_end / 2 + 0.01), _ellipse(u, v - nose_end, nose_width, 0.05)),
         "mouth": _bar(u, bent, mouth_x, 0.035 + 0.015 * one["opening"]),
-        "lower half": 0.15 - v,
+        "lower half": -v,
     }  # fmt: skip
 
 
