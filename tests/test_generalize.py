@@ -306,6 +306,9 @@ def test_scores_of_networks_make_the_effects() -> None:
         effect = result.sel(effect=f"{name}_effect")
         assert points[first].mean() - points[~first].mean() == pytest.approx(effect["estimate"].item(), rel=1e-9)
         assert np.sign(effect["hedges_g"].item()) == np.sign(effect["estimate"].item())
+    own = result["specificity_score"].values[0]
+    gap = result["estimate"].sel(effect="generalization_gap").item()
+    assert (own[first].mean() + own[~first].mean()) / 2 == pytest.approx(gap, rel=1e-9)
     tasks = result["network_task"].values
     points, within = result["source_score"].values[0], []
     for a, b in itertools.product((True, False), ("gender", "identity")):

@@ -110,12 +110,20 @@ def test_no_two_levels_differ_by_colour_alone() -> None:
 def test_networks_are_their_scores() -> None:
     found = compared()
     figure = generalization.networks(found, 0)
-    for role in ("source", "target"):
+    for role in ("source", "target", "specificity"):
         for k, level in enumerate(("imagenet", "vggface2")):
             drawn = [v for line in marked(figure, f"{role} {k}") for v in line.get_ydata()]
             assert drawn == found[f"{role}_score"].values[0, found["network_pretrain"].values == level].tolist()
-    effects = found.sel(effect=["source_effect", "target_effect", "asymmetry"])["estimate"].values[0]
+    effects = found.sel(effect=["source_effect", "target_effect", "generalization_gap"])["estimate"].values[0]
     assert points(figure, "estimate") == effects.tolist()
+
+
+def test_networks_of_a_symmetric_measure_have_one_score() -> None:
+    found = compared(measure="spearman")
+    figure = generalization.networks(found, 0)
+    drawn = [v for k in range(2) for line in marked(figure, f"specificity {k}") for v in line.get_ydata()]
+    assert sorted(drawn) == sorted(found["specificity_score"].values[0].tolist())
+    assert points(figure, "estimate") == [found["estimate"].sel(effect="generalization_gap").values[0]]
 
 
 def test_shared_sizes_stand_beside_what_chance_gives() -> None:

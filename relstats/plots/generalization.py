@@ -43,7 +43,7 @@ def figures(result: xr.Dataset, images: xr.Dataset | None = None) -> list[Drawin
         found.append(Drawing("curves", curves_alt(result), draw(curves, result)))
     if "fraction" in result.dims and result.sizes["fraction"] > 1:
         found.append(Drawing("effects_by_fraction", effects_by_fraction_alt(result), draw(effects_by_fraction, result)))
-    if "source_effect" in result["effect"].values and np.isfinite(result["source_score"].values).any():
+    if np.isfinite(result["specificity_score"].values).any():
         found += [
             Drawing(f"networks_{k + 1}", networks_alt(result, k), draw(networks, result, k))
             for k in range(min(result.sizes["contrast"], 6))
@@ -380,33 +380,41 @@ def effects_by_fraction_alt(result: xr.Dataset) -> str:
 
 @styled
 def networks(result: xr.Dataset, contrast: int = 0) -> Figure:
-    """The networks behind a contrast: each one's score as source and as target, and below them the differences of the levels.
+    """The networks behind a contrast: scores as source, as target and of the own level less the other, and the effects below.
 
     Parameters
     ----------
     result : Dataset
-        From `compare`, of a directed measure.
+        From `compare`. Of a symmetric measure there is no source and no target.
     contrast : int
         Which of its contrasts.
     """
     name = result["contrast"].values[contrast]
     pair = _pairs(result, [name])[0]
+    roles = _roles(result)
     figure = new_figure(3.6)
-    panels = figure.subplots(2, 3, height_ratios=[3, 1])
-    for column, (role, effect) in enumerate((("source", "source_effect"), ("target", "target_effect"))):
+    panels = figure.subplots(2, len(roles), height_ratios=[3, 1], squeeze=False)
+    for column, (role, (title, effect)) in enumerate(roles.items()):
         _strip(panels[0, column], result, contrast, pair, role)
-        panels[0, column].set_title(f"as {role}")
+        panels[0, column].set_title(title)
         _difference(panels[1, column], result, name, effect)
+    panels[0, -1].axhline(0, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
     panels[0, 0].set_ylabel(f"score of a network\n{quantity(result.attrs).split(' (')[0]}")
-    _scatter(panels[0, 2], result, contrast, pair)
-    _difference(panels[1, 2], result, name, "asymmetry")
     figure.suptitle(f"{literal(pair[0], 30)} | {literal(pair[1], 30)}", fontsize=9)
     return figure
 
 
+def _roles(result: xr.Dataset) -> dict[str, tuple[str, str]]:
+    """What networks are scored as: title, and the effect that sums it up."""
+    roles = {"specificity": ("own less other level", "generalization_gap")}
+    if "source_effect" in result["effect"].values:
+        roles = {"source": ("as source", "source_effect"), "target": ("as target", "target_effect"), **roles}
+    return roles
+
+
 def _members(result: xr.Dataset, contrast: int, pair: tuple[str, str]) -> list[np.ndarray]:
     """Positions of the networks of both levels that have scores."""
-    some = np.isfinite(result["source_score"].values[contrast])
+    some = np.isfinite(result["specificity_score"].values[contrast])
     labels = result[f"network_{result.attrs['axis']}"].values.astype(object)
     return [np.flatnonzero(some & (labels == level)) for level in pair]
 
@@ -418,16 +426,6 @@ def _strip(axes: Axes, result: xr.Dataset, contrast: int, pair: tuple[str, str],
         axes.plot(place, values, **level_marker(k), alpha=0.75, gid=f"{role} {k}")
     axes.set_xlim(-0.6, 1.6)
     axes.set_xticks([0, 1], [literal(level, 11) for level in pair])
-
-
-def _scatter(axes: Axes, result: xr.Dataset, contrast: int, pair: tuple[str, str]) -> None:
-    for k, members in enumerate(_members(result, contrast, pair)):
-        axes.plot(result["source_score"].values[contrast, members], result["target_score"].values[contrast, members], **level_marker(k),
-                  alpha=0.75, label=literal(pair[k], 14))  # fmt: skip
-    axes.set_xlabel("as source")
-    axes.set_ylabel("as target")
-    axes.set_title("both")
-    axes.legend(handletextpad=0.1, loc="best")
 
 
 def _difference(axes: Axes, result: xr.Dataset, contrast: object, effect: str) -> None:
@@ -445,13 +443,11 @@ def networks_alt(result: xr.Dataset, contrast: int = 0) -> str:
     name = result["contrast"].values[contrast]
     pair = _pairs(result, [name])[0]
     label = lambda k: f"{safe(result['network_model'].values[k])} seed {safe(result['network_seed'].values[k])}"  # noqa: E731
-    values: Any = [result[f"{role}_score"].values[contrast] for role in ("source", "target")]
-    told = [f"{label(k)} {number(values[0][k])} as source, {number(values[1][k])} as target"
-            for members in _members(result, contrast, pair) for k in members]  # fmt: skip
-    effects = [e for e in ("source_effect", "target_effect", "asymmetry") if e in result["effect"].values]
-    return sentence(
-        f"Scores of single networks of {safe(name)}", told, "; ".join(_told(result.sel(contrast=[name]), effects)) + "."
-    )
+    roles = _roles(result)
+    told = (f"{label(k)} " + ", ".join(f"{number(float(result[f'{role}_score'].values[contrast, k]))} {title}" for role, (title, _) in roles.items())
+            for members in _members(result, contrast, pair) for k in members)  # fmt: skip
+    effects = "; ".join(_told(result.sel(contrast=[name]), [effect for _, effect in roles.values()]))
+    return sentence(f"Scores of single networks of {safe(name)}", told, f"{effects}.")
 
 
 def _text(labels: xr.DataArray) -> list[str]:

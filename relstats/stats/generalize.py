@@ -96,8 +96,8 @@ def compare(
         `n_networks`, `random`; with suffix `_by_fraction` for each fraction; `cell_mean`, `cell_ci`, `cell_flag` on
         (`source_level`, `target_level`), the first two `_by_fraction` too; raw transfer scores have `floor`, the mean on control
         masks, on `fraction`, and `ceiling`, that on whole images (of losses: a fall to chance); `pair_mean` of every two networks
-        (`source_network`, `target_network`: in the order of `network`), `source_score`, `target_score` of each. Effects, for levels
-        a|b and cell means XY = maps from X tested on Y, self pairs left out: `asymmetry` AB - BA, `source_effect` (AA + AB - BA - BB) / 2,
+        (`source_network`, `target_network`: in the order of `network`), `source_score`, `target_score` of each, and
+        `specificity_score`: with its own level less with the other, as source and as target. Effects, for levels a|b and cell means XY = maps from X tested on Y, self pairs left out: `asymmetry` AB - BA, `source_effect` (AA + AB - BA - BB) / 2,
         `target_effect` (AA + BA - AB - BB) / 2, `generalization_gap` (AA + BB - AB - BA) / 2, `stability` AA - BB. Asymmetry
         is source effect minus target effect: an easier target alone makes one.
 
@@ -469,19 +469,20 @@ def _omnibus(
 def _networks(moments: inference.Moments, plan: Contrasts, scores: Scores) -> xr.Dataset:
     """Node scores of each network (the points behind the effects) and the effect sizes that they give."""
     shape = (len(plan.pairs), len(scores.networks))
-    points = {name: np.full(shape, np.nan) for name in ("source_score", "target_score")}
+    points = {name: np.full(shape, np.nan) for name in ("source_score", "target_score", "specificity_score")}
     for c, groups in enumerate(plan.groups):
         for stratum in np.unique(groups[groups >= 0] // 2):
             part = np.flatnonzero(groups // 2 == stratum)
             if np.bincount(groups[part] % 2, minlength=2).min() >= 2:
-                found = nodes.node_scores(moments.matrix[np.ix_(part, part)][..., -1:], groups[part] % 2)
+                matrix, level = moments.matrix[np.ix_(part, part)][..., -1:], groups[part] % 2
+                found = (*nodes.node_scores(matrix, level), nodes.specificity_scores(matrix, level))
                 for name, values in zip(points, found, strict=True):
                     points[name][c, part] = values[:, 0]
     result = xr.Dataset({name: (("contrast", "network"), values) for name, values in points.items()})
     result["pair_mean"] = (("source_network", "target_network"), moments.matrix[..., -1])
     if len(plan.effects) == len(inference.EFFECTS):
-        difference = points["source_score"] - points["target_score"]
-        sizes = [[nodes.hedges_g(values[c], plan.groups[c]) for values in (difference, *points.values())]
+        source, target = points["source_score"], points["target_score"]
+        sizes = [[nodes.hedges_g(values[c], plan.groups[c]) for values in (source - target, source, target)]
                  for c in range(shape[0])]  # fmt: skip
         wide = np.column_stack([np.array(sizes).reshape(-1, 3), np.full((shape[0], 2), np.nan)])
         result["hedges_g"] = (("contrast", "effect"), wide)

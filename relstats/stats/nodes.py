@@ -95,6 +95,40 @@ def node_scores(matrix: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.
     return source @ flat, target @ flat
 
 
+def specificity_scores(matrix: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Score of each network with its own level less that with the others, as source and as target, (network, fraction).
+
+    Their mean over networks, levels counted alike, is the generalization gap.
+
+    Parameters
+    ----------
+    matrix : ndarray, (source, target, fraction)
+        Mean scores over images. The diagonal and networks that take no part may be NaN.
+    groups : ndarray of int, (network,)
+        Level of each network; -1 takes no part.
+
+    Returns
+    -------
+    ndarray, (network, fraction)
+        In units of the scores. NaN for networks that take no part, or have none of their own level, or of another, to meet.
+
+    Examples
+    --------
+    >>> matrix = np.array([[9.0, 3, 1, 1], [3, 9, 1, 2], [1, 1, 9, 4], [1, 2, 4, 9]])[..., np.newaxis]
+    >>> specificity_scores(matrix, np.array([0, 0, 1, 1])).ravel()
+    array([2. , 1.5, 3. , 2.5])
+    """
+    part = groups >= 0
+    met = np.outer(part, part) & ~np.eye(len(groups), dtype=bool)
+    own = met & np.equal.outer(groups, groups)
+    both = np.where(met[..., np.newaxis], matrix + matrix.swapaxes(0, 1), 0.0) / 2
+    means = []
+    for pairs in (own, met & ~own):
+        with np.errstate(invalid="ignore"):  # 0 / 0: nobody to meet
+            means.append(np.einsum("mk,mkf->mf", pairs.astype(float), both) / pairs.sum(axis=1, keepdims=True))
+    return means[0] - means[1]
+
+
 def hedges_g(scores: np.ndarray, groups: np.ndarray) -> float:
     """Standardised difference of node scores, even groups minus odd groups, averaged over pairs of groups.
 
