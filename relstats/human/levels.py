@@ -207,7 +207,7 @@ def _swaps(found: Evaluations, plan: Contrasts, n_resamples: int, rng: np.random
         part = groups >= 0
         strata = groups[part] // 2
         labels, exact = swaps.labelings(groups[part] % 2 == 0, strata, n_resamples=n_resamples, rng=rng)
-        p.append(swaps.swap_p(networks.swapped_means(means[part][::-1], labels, strata), exact))
+        p.append(swaps.swap_p(networks.swapped_means(means[part], labels, strata), exact))
         floor.append(swaps.smallest_p(labels, strata, exact)[:1])
     dims = ("contrast", "effect")
     return xr.Dataset({"p_swap": (dims, np.array(p)), "min_p_swap": (dims, np.array(floor))})
