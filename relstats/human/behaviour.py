@@ -90,7 +90,7 @@ def behaviour(
     Notes
     -----
     Geirhos et al. 2020 (arXiv:2006.16736). Intervals: analysis of variance over networks, images and people of kappa's influence
-    values. See `docs/humans_maps.md`.
+    values. See `docs/human_maps.md`.
 
     Examples
     --------

@@ -102,7 +102,7 @@ def compare_human_maps(
 
     Notes
     -----
-    See `docs/humans_maps.md`; error rates: `benchmarks/results/calibration_humanmaps.md`.
+    See `docs/human_maps.md`; error rates: `benchmarks/results/calibration_humanmaps.md`.
 
     Examples
     --------
