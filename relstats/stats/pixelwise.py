@@ -103,7 +103,7 @@ def difference_maps(
     -------
     xarray.Dataset
         On `contrast`, `y`, `x`: `estimate`, pointwise `ci`, `statistic` (Welch t over networks), `standard_error`, `df`,
-        `p_value` (one pixel by itself). Over all pixels of a contrast: `p_max_t` (label swap, largest |t|; holds for each
+        `p_value` (one pixel by itself). Over all pixels of a contrast: `p_max_t` (label swap, largest absolute t; holds for each
         pixel), `p_bh` (Benjamini & Hochberg), `p_tfce` (label swap, threshold-free cluster enhancement) and `cluster_label`
         (0 in none, 1 the one of largest mass). The last two say that levels differ somewhere in a cluster, not where in it.
 
