@@ -40,6 +40,9 @@ def demo(
         done(context, command)
     _print_truth(study)
     terminal.note(f"the study: {study}. The same by your own hands: relstats run {file} {study}")
+    page = folder / "faces.html"
+    if page.exists():
+        print(f"open the report: {page.resolve()}")
 
 
 def _regions() -> tuple[str, ...]:

@@ -58,7 +58,7 @@ class Sizes:
     people: int = 10
     pictures: int = 6
     training: int = 1200
-    training_epochs: int = 10
+    training_epochs: int = 12
     pretraining: int = 1500
     pretraining_epochs: int = 8
     participants: int = 12

@@ -134,7 +134,7 @@ def _face_shapes(f: Mapping[str, np.ndarray], size: int) -> dict[str, np.ndarray
     """Signed distance of each pixel to the outline of each part, (image, y, x) in units of the face; below 0 is inside."""
     u, v = _frame(f, size)
     one = {name: values[:, np.newaxis, np.newaxis].astype(np.float32) for name, values in f.items()}
-    eye_x = 0.33 + 0.08 * one["eye_spacing"]
+    eye_x = 0.34 + 0.11 * one["eye_spacing"]
     side = np.abs(u)
     brow = 0.045 + 0.03 * one["brow_thickness"]
     nose_end = 0.26 + 0.09 * one["nose_length"]
@@ -143,7 +143,7 @@ def _face_shapes(f: Mapping[str, np.ndarray], size: int) -> dict[str, np.ndarray
     bent = v - mouth_y + 0.05 * one["smile"] * ((u / 0.24) ** 2 - 0.5)
     return {
         "hair": _ellipse(u, v + 0.1, 0.84, 1.02 + 0.06 * one["hairline"]),
-        "head": _head(u, v, 2.35 + 0.6 * one["jaw_squareness"]),
+        "head": _head(u, v, 2.4 + 0.75 * one["jaw_squareness"]),
         "hairline": np.maximum(_ellipse(u, v + 0.1, 0.84, 1.02), v + 0.55 + 0.08 * one["hairline"] - 0.25 * u**2),
         "eyes": _ellipse(side - eye_x, v + 0.12, 0.125, 0.075),
         "irises": _ellipse(side - eye_x, v + 0.12, 0.062, 0.062),
