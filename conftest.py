@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 from collections.abc import Generator
 from pathlib import Path
 
@@ -66,6 +67,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for path, package in untestable(config.rootpath).items():
         message = f"{path} not tested: {package} is not installed (make test-compute)"
         terminalreporter.write_line(message, yellow=True)
+    pages = config.rootpath / "tests" / "browser"
+    if pages.exists() and not (shutil.which("chromium") and shutil.which("chromedriver")):
+        terminalreporter.write_line(
+            "pages not tested in a browser: chromium or chromedriver is not installed", yellow=True
+        )
     skips = config.stash[REAL_SKIPS]
     if skips:
         reason = "see their own reasons" if os.environ.get("RELSTATS_DATA") else "RELSTATS_DATA is unset"

@@ -210,6 +210,13 @@ def _of_maps(found: Facts, results: dict[str, xr.Dataset], study: str) -> Iterat
         yield "stability", "Agreement across seeds was not measured.", f"relstats stability {study}"
     if "shared" not in done:
         yield "shared", "Shared pixels were not looked for.", f"relstats shared {study}"
+    for axis in found.axes:
+        if not any(r.attrs.get("statistic") == "map" and r.attrs.get("axis") == axis for r in results.values()):
+            yield (
+                "regions",
+                f"Where maps differ over {axis} was not looked at.",
+                f"relstats map {study} --axis {shlex.quote(axis)}",
+            )
     if "regions" not in found.groups:
         yield "regions", "The study has no masks of regions.", f"relstats regions add {study} landmarks.csv"
     elif "regions" not in done:

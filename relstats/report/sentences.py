@@ -297,6 +297,55 @@ def _compare_human(result: xr.Dataset, name: str) -> Iterator[Sentence]:
         )
 
 
+def _of_people(result: xr.Dataset, name: str) -> Iterator[Sentence]:
+    """People's maps, or their choices: each level's agreement with them, then how levels differ."""
+    effects = {"agreement": "agreement with people's maps", "kappa": "kappa with people's answers",
+               "above_swapped": "agreement with people's maps of the same image, less that with their maps of other images,"}  # fmt: skip
+    for effect, group in itertools.product(result["effect"].values, result["level"].values):
+        one, what = result.sel(effect=effect, level=group), effects.get(str(effect), safe(effect))
+        if np.isnan(float(one["level_mean"])):
+            yield Sentence("unsaid", f"Could not be said: {what} of {safe(group)}. {reason(one)}")
+            continue
+        size = f"{number(float(one['level_mean']))} ({sure(one, 'level_ci', 'level_p_value', '')})"
+        tested = "level_p_value" in one and not np.isnan(float(one["level_p_value"]))
+        kind = "found" if not tested or decided(one, "level_p_value", "") else "open"
+        yield Sentence(kind, f"{capital(what)} of {safe(group)} is {size}.", holds(one, "level_random"))
+    if "contrast" in result.dims:
+        for contrast, effect in itertools.product(result["contrast"].values, result["effect"].values):
+            what = effects.get(str(effect), safe(effect)).rstrip(",")
+            yield _difference(result.sel(contrast=contrast, effect=effect), what, *levels(contrast))
+
+
+_AGAINST = {
+    "own": "each network's own most relevant pixels",
+    "image_swap": "the shared pixels of another image",
+    "random": "random pixels",
+}
+
+
+def _sufficiency(result: xr.Dataset, name: str) -> Iterator[Sentence]:
+    cells = itertools.product(result["level"].values, result["question"].values, result["against"].values)
+    for group, question, against in cells:
+        one = result.sel(level=group, question=question, against=against)
+        estimate, other = float(one["estimate"]), _AGAINST.get(str(against), safe(against))
+        kept = str(question) == "sufficiency"
+        what = "the shared pixels alone give" if kept else "removing the shared pixels costs"
+        if np.isnan(estimate):
+            yield Sentence(
+                "unsaid", f"Could not be said: whether {what} {safe(group)} more than {other}. {reason(one)}"
+            )
+        elif decided(one):
+            sign = 1.0 if estimate > 0 else -1.0
+            size = f"{number(abs(estimate))} {'more' if sign > 0 else 'less'} than {other}"
+            yield Sentence("found", f"{capital(what)} {safe(group)} {size} ({sure(one, scale=sign)}).", holds(one))
+        else:
+            yield Sentence(
+                "open",
+                f"Not decided: whether {what} {safe(group)} more than {other}: {number(estimate)} ({sure(one)}).",
+                holds(one),
+            )
+
+
 def _rdm(result: xr.Dataset, name: str) -> Iterator[Sentence]:
     text = f"Dissimilarities of images ({safe(result.attrs['measure'])}, on {safe(result.attrs.get('on', 'maps'))}) are in the study: they describe, and test nothing."
     yield Sentence("found", text, f"n: {counts(result)}.")
@@ -324,4 +373,4 @@ def _any(result: xr.Dataset, name: str) -> Iterator[Sentence]:
 
 _WRITERS: dict[str, Callable[[xr.Dataset, str], Iterator[Sentence]]] = {
     "compare": _compare, "stability": _stability, "shared": _shared, "regions": _regions, "strategies": _strategies,
-    "map": _map, "rsa": _rsa, "rdm": _rdm, "compare_human": _compare_human}  # fmt: skip
+    "map": _map, "rsa": _rsa, "rdm": _rdm, "compare_human": _compare_human, "human_maps": _of_people, "behaviour": _of_people, "sufficiency": _sufficiency}  # fmt: skip

@@ -1,0 +1,79 @@
+"""Time, peak memory and size of `relstats report` on a study of 12 networks.
+
+python benchmarks/report.py > benchmarks/results/report.md
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+import relstats
+from relstats import store
+
+NETWORKS, IMAGES, SIZE = 12, 200, 128
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "study.zarr"
+        prepare(path)
+        rows = [
+            measured(path, Path(folder), *row)
+            for row in (("html", []), ("md", []), ("json", []), ("html", ["--images", *ids(path, 24)]))
+        ]
+        n_results = len(store.open_study(path)["results"].children)
+    print(f"# `relstats report`\n\n{NETWORKS} networks (2 x 2 models of 3 seeds), {IMAGES} images of {SIZE} x {SIZE} pixels, simulated; "
+          f"{n_results} results: `compare` of transfer and of maps over both axes, `stability`, `shared`. Each row is one command in a "
+          f"process of its own, starting Python included. {platform.machine()}, {os.cpu_count()} core(s), Python "
+          f"{platform.python_version()}.\n\n    python benchmarks/report.py > benchmarks/results/report.md\n")  # fmt: skip
+    print("| report | images shown | wall, s | CPU, s | peak memory, MB | file, MB |\n|---|---|---|---|---|---|")
+    print("\n".join(rows))
+    print("\nMost of the time is matplotlib's: the figures of a result are drawn one after another. Files of simulated maps are on the "
+          "large side: noise does not compress.")  # fmt: skip
+
+
+def prepare(path: Path) -> None:
+    """A simulated study with pictures of its images and the results of every analysis that it supports without people."""
+    rng = np.random.default_rng(1)
+    relstats.simulate(path, models="2x2", seeds=NETWORKS // 4, images=IMAGES, size=SIZE, rng=rng)
+    study = store.open_study(path)
+    pixels = rng.integers(0, 256, (IMAGES, SIZE, SIZE, 3), dtype=np.uint8)
+    labels = study["relevance"]["image"].values
+    store.add_small_group(path, "images", xr.Dataset({"pixels": (("image", "y", "x", "channel"), pixels)}, {"image": labels}), "p", force=True)  # fmt: skip
+    for axis in ("pretrain", "task"):
+        for measure in ("transfer", "spearman"):
+            result = relstats.compare(study, axis=axis, measure=measure, score="probability", rng=rng)
+            store.save_result(path, f"compare_{axis}_{measure}", result)
+    store.save_result(path, "stability_spearman", relstats.stability(study))
+    store.save_result(path, "shared", relstats.shared(study, n_resamples=99, rng=rng))
+
+
+def ids(path: Path, n: int) -> list[str]:
+    return [str(label) for label in store.open_study(path)["relevance"]["image"].values[:n]]
+
+
+def measured(path: Path, folder: Path, format: str, options: list[str]) -> str:
+    """One command: a row of the table."""
+    out = folder / f"report.{format}"
+    command = [sys.executable, "-m", "relstats.cli", "report", str(path), "-o", str(out), "--force", *options]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)  # of this child alone
+    wall = time.perf_counter() - start
+    assert status == 0
+    shown = 0 if format != "html" else len(options) - 1 if options else 6
+    return (f"| {format} | {shown} | {wall:.1f} | {usage.ru_utime + usage.ru_stime:.1f} | {usage.ru_maxrss / 1024:.0f} | "
+            f"{out.stat().st_size / 1e6:.2f} |")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

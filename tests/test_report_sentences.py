@@ -1,0 +1,175 @@
+"""Sentences say the sign, size, interval and n that the numbers have, for every statistic."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import relstats
+
+if find_spec("matplotlib") is None or find_spec("jinja2") is None:
+    pytest.skip("reports need the extra `report`", allow_module_level=True)
+
+from relstats.human.pairs import pair_labels
+from relstats.report import questions, sentences
+from relstats.report.facts import Facts, Network, Quality
+
+EFFECTS = ("asymmetry", "source_effect", "target_effect", "generalization_gap", "stability")
+
+
+def comparison(estimate, p=0.001, *, measure="transfer", effects=EFFECTS, warnings=(), half=0.02, **more):
+    """A result of `compare` of a|b whose effects are all `estimate`."""
+    n = len(effects)
+    values = np.full((1, n), float(estimate))
+    cells = ("contrast", "effect")
+    result = xr.Dataset(
+        {"estimate": (cells, values), "ci": ((*cells, "bound"), np.stack([values - half, values + half], -1)),
+         "p_value": (cells, np.full((1, n), p)), "p_adjusted": (cells, np.full((1, n), p)), "random": (cells, np.full((1, n), "networks and images", object)),
+         "n_networks": ("contrast", [10]), "n_images": 50, **{k: (cells, np.full((1, n), v)) for k, v in more.items()}, "margin": ("contrast", [0.1])},
+        {"contrast": np.array(["a|b"], object), "effect": np.array(effects, object)},
+        {"statistic": "compare", "axis": "pretrain", "measure": measure, "score": "probability", "normalise": "none", "level": 0.95, "warnings": list(warnings)},
+    )  # fmt: skip
+    return result
+
+
+def told(result):
+    return [sentence.text for sentence in sentences.sentences(result, "name")]
+
+
+@pytest.mark.parametrize(("sign", "more"), [(1, "more"), (-1, "less")])
+def test_direction_follows_the_sign_and_the_interval_the_direction(sign, more):
+    found = told(comparison(0.1 * sign))
+    assert (
+        f"Maps from a tested on b give 0.100 {more} than maps from b tested on a (95 % interval 0.080 to 0.120; p = 0.001)."
+        in found[1]
+    )
+    better = "ab"[sign < 0]
+    assert found[2].startswith(
+        f"{'A' if sign > 0 else 'B'} gives the better maps: as sources they give 0.100 more than those of {'b' if sign > 0 else 'a'}"
+    )
+    assert found[3].startswith(f"Networks of {better} score 0.100 more")
+    assert found[0].startswith(
+        f"Maps carry over {'less' if sign > 0 else 'more'} between a and b than within them: the score is 0.100 {'lower' if sign > 0 else 'higher'}"
+    )
+    assert f"0.100 higher within {better} than" in found[4]
+
+
+def test_an_undecided_effect_claims_no_direction():
+    found = sentences.sentences(comparison(0.01, p=0.4), "name")
+    assert {sentence.kind for sentence in found} == {"open"}
+    for sentence in found:
+        assert sentence.text.startswith("Not decided: whether")
+        assert "0.010 (95 % interval -0.010 to 0.030; p = 0.400)" in sentence.text
+
+
+def test_the_adjusted_p_decides():
+    result = comparison(0.1, p=0.03)
+    result["p_adjusted"] = result["p_adjusted"] * 2
+    assert {sentence.kind for sentence in sentences.sentences(result, "name")} == {"open"}
+    assert "p = 0.030; adjusted p = 0.060" in told(result)[0]
+
+
+def test_a_missing_estimate_is_said_with_its_reason():
+    found = sentences.sentences(comparison(np.nan, np.nan, warnings=["b has one network"]), "name")
+    assert {sentence.kind for sentence in found} == {"unsaid"}
+    assert all("The analysis says: b has one network." in sentence.text for sentence in found)
+
+
+def test_what_it_holds_for_and_n():
+    assert (
+        sentences.sentences(comparison(0.1), "x")[0].holds
+        == "Holds for networks and images like these (10 networks, 50 images)."
+    )
+    fixed = comparison(0.1)
+    fixed["random"][:] = "nothing"
+    assert (
+        sentences.sentences(fixed, "x")[0].holds == "Holds for these networks and images only (10 networks, 50 images)."
+    )
+
+
+def test_equivalence_is_told_with_its_margin():
+    text = told(comparison(0.01, p=0.4, p_equivalence=0.002))[0]
+    assert text.endswith("The gap is smaller than 0.100 (p = 0.002): equivalent by this margin.")
+    assert "equivalent" not in told(comparison(0.01, p=0.4, p_equivalence=0.2))[0]
+
+
+def test_a_loss_is_called_a_loss():
+    result = comparison(0.1)
+    result.attrs["transfer_operation"] = "remove"
+    assert "the loss is 0.100 lower" in told(result)[0]
+    assert "Networks of a lose 0.100 more" in told(result)[3]
+    assert sentences.quantity(result).startswith("loss of score without the relevant pixels")
+
+
+def people(seed=1):
+    rng = np.random.default_rng(seed)
+    study = relstats.simulate(models="2x1", seeds=3, images=12, size=8, rng=rng)
+    truth = rng.random(66)
+    human = xr.Dataset({"dissimilarity": (("participant", "pair"), (truth + 0.1 * rng.random((5, 66))).astype(np.float32))},
+                       {"participant": list("abcde"), **pair_labels(study["relevance"]["image"].values)})  # fmt: skip
+    return study.assign(human=xr.DataTree(human))
+
+
+def test_real_results_of_people_are_told():
+    from relstats.human import rdm, rsa
+
+    study, rng = people(), np.random.default_rng(2)
+    result = rsa(rdm(study), study, n_resamples=50, n_permutations=99, rng=rng)
+    found = told(result)
+    first = result["estimate"].values[0]
+    assert len(found) == 3
+    assert f"agreement {first:.3f} (" in found[0]
+    assert "the noise ceiling" in found[0]
+    assert "agreement with people" in found[2].lower()
+    assert sentences.sentences(result, "rsa")[0].holds.endswith("(3 networks, 12 images, 5 participants).")
+    assert "test nothing" in told(rdm(study))[0]
+
+
+def test_maps_of_differences_count_pixels():
+    study = relstats.simulate(models="2x1", seeds=4, images=6, size=8, rng=np.random.default_rng(1))
+    from relstats.stats.pixelwise import difference_maps
+
+    result = difference_maps(study, axis="pretrain", n_resamples=99, rng=np.random.default_rng(1))
+    (text,) = told(result)
+    for p in ("p_max_t", "p_bh"):
+        assert f"{int((result[p].values < 0.05).sum())} of 64 pixels" in text
+
+
+def test_sufficiency_says_against_what():
+    cells = ("level", "question", "against")
+    shape = (1, 2, 3)
+    result = xr.Dataset(
+        {"estimate": (cells, np.array([[[-0.2, 0.3, 0.4], [0.1, 0.2, np.nan]]])), "p_value": (cells, np.full(shape, 0.01)),
+         "ci": ((*cells, "bound"), np.stack([np.full(shape, 0.1), np.full(shape, 0.5)], -1)), "random": ("level", np.array(["images"], object)), "n_networks": ("level", [6])},
+        {"level": np.array(["a"], object), "question": np.array(["sufficiency", "necessity"], object), "against": np.array(["own", "image_swap", "random"], object)},
+        {"statistic": "sufficiency", "level": 0.95},
+    )  # fmt: skip
+    found = told(result)
+    assert found[0].startswith(
+        "The shared pixels alone give a 0.200 less than each network's own most relevant pixels (95 % interval -0.500 to -0.100"
+    )
+    assert found[1].startswith("The shared pixels alone give a 0.300 more than the shared pixels of another image")
+    assert found[4].startswith("Removing the shared pixels costs a 0.200 more than the shared pixels of another image")
+    assert found[5].startswith("Could not be said: whether removing the shared pixels costs a more than random pixels.")
+
+
+def test_of_several_scores_the_first_does_not_depend_on_what_was_found():
+    results = {f"compare_{score}_{scale}": comparison(value).assign_attrs(score=score, normalise=scale)
+               for value, (score, scale) in enumerate([("correct", "none"), ("probability", "chance"), ("margin", "none"), ("probability", "target")])}  # fmt: skip
+    assert questions.families(results) == [
+        ["compare_probability_target", "compare_probability_chance", "compare_correct_none", "compare_margin_none"]
+    ]
+
+
+def test_commands_of_gaps_quote_the_name_of_the_study():
+    networks = tuple(Network(m, s, {"pre train": m}) for m in "ab" for s in "01")
+    found = Facts(
+        "n", "my study.zarr; rm", "", networks, ("i", "j"), {"pre train": {"a": 2, "b": 2}}, frozenset({"relevance"})
+    )
+    asked = questions.questions(found, Quality((), (), ()), {})
+    commands = [command for question in asked for _, command in question.missing if command]
+    assert "relstats compare 'my study.zarr; rm' --axis 'pre train' --measure spearman" in commands
+    assert "relstats stability 'my study.zarr; rm'" in commands
