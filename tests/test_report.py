@@ -281,6 +281,7 @@ def test_hostile_labels_are_shown_literally(tmp_path):
     for table in page.csvs():
         for row in csv.reader(io.StringIO(table)):
             assert not [cell for cell in row if re.match(r"[=+@]|-(?![\d.]|inf)", cell)]
+    assert not [raw for tag, a, raw in page.raw if a.get("type") == "application/json" and re.search("[<>&]", raw)]
     names = [n["name"] for n in page.embedded()["explorer-data"]["networks"]]
     assert f"{HOSTILE[0]}, seed s0" in names
 
