@@ -31,7 +31,9 @@ def main() -> None:
           f"{platform.python_version()}.\n\n    python benchmarks/report.py > benchmarks/results/report.md\n")  # fmt: skip
     print("| report | images shown | wall, s | CPU, s | peak memory, MB | file, MB |\n|---|---|---|---|---|---|")
     print("\n".join(rows))
-    print("\nMost of the time is matplotlib's: the figures of a result are drawn one after another. ")  # fmt: skip
+    print(
+        "\nMost of the time is matplotlib's: figures are drawn one after another. Other work ran on the machine: compare CPU, not wall."
+    )
 
 
 def prepare(path: Path) -> None:
