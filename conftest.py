@@ -17,7 +17,7 @@ import pytest
 pytest_plugins = ["pytester"]
 
 # Folders and files that can only be imported with an optional package.
-NEEDS = {"tests/compute": "torch", "relstats/compute": "torch"}
+NEEDS = {"tests/compute": "torch", "relstats/compute": "torch", "relstats/report": "jinja2"}
 
 REAL_SKIPS = pytest.StashKey[int]()
 
@@ -65,7 +65,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     for path, package in untestable(config.rootpath).items():
-        message = f"{path} not tested: {package} is not installed (make test-compute)"
+        target = "test-compute" if package == "torch" else "test"
+        message = f"{path} not tested: {package} is not installed (make {target})"
         terminalreporter.write_line(message, yellow=True)
     pages = config.rootpath / "tests" / "browser"
     if pages.exists() and not (shutil.which("chromium") and shutil.which("chromedriver")):
