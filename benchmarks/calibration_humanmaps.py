@@ -1,6 +1,6 @@
 """Error rates and power of the comparisons with people's maps and choices, at 5 %: what is random is drawn anew each time.
 
-    python benchmarks/calibration_humanmaps.py benchmarks/results/calibration_humanmaps.md      # about four minutes on one core
+    python benchmarks/calibration_humanmaps.py benchmarks/results/calibration_humanmaps.md      # about six minutes on one core
 
 Maps: people's maps of an image hold a centre that all images share, the image's content, a person's bias and noise; networks' maps
 hold the centre, a share of the content that varies over networks and, for each level, over images, a network's bias and noise.

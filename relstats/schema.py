@@ -260,7 +260,8 @@ def axes(dataset: xr.Dataset, prefix: str = "") -> dict[str, np.ndarray]:
     """
     dim = f"{prefix}model"
     found = {}
-    for name, coord in dataset.coords.items():
+    for name in sorted(dataset.coords, key=str):  # xarray keeps them in a set
+        coord = dataset.coords[name]
         if name != dim and coord.dims == (dim,) and coord.dtype.kind in _KINDS["str"]:
             found[str(name).removeprefix(prefix)] = np.array([str(v) for v in coord.values], dtype=object)
     return found
