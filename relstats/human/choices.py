@@ -15,8 +15,8 @@ import xarray as xr
 from relstats import schema, shards, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human.kappa import MISSING
-from relstats.human.map_files import read_table
 from relstats.human.maps import common_images
+from relstats.human.tables import read_table
 from relstats.stats import scores
 
 

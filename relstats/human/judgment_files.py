@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import InvalidData, UsageError
-from relstats.human import arrangement_files, judgment_arrays, tasks
+from relstats.human import arrangement_files, judgment_arrays, tables, tasks
 from relstats.human.judged import FORMATS, Judged, all_pairs, labelled, require_once, upper
 from relstats.human.pairs import ENDS
 
@@ -110,40 +109,19 @@ def _keyed(part: xr.DataArray) -> list[tuple[str, str]]:
 
 
 def _csv(source: Path, form: str | None) -> Judged:
-    header, rows = _rows(source)
+    header, rows = tables.read_rows(source)
     form = form or _guess(header, rows, source)
-    readers: dict[str, Callable[[pd.DataFrame, Path], Judged]] = {
-        "ratings": _ratings,
-        "pairs": _pairs,
-        "triplets": _triplets,
+    readers: dict[str, tuple[Callable[[pd.DataFrame, Path], Judged], tuple[str, ...]]] = {
+        "ratings": (_ratings, ("participant", *ENDS)),
+        "pairs": (_pairs, ENDS),
+        "triplets": (_triplets, _TRIPLET),
     }
     if form == "matrix":
         return _matrix(header, rows, source)
     if form not in readers:
         raise UsageError(f"{source.name!r} is a table; arrangements come as .json")
-    require_once(header, f"columns of {source.name}")
-    return readers[form](pd.DataFrame(rows, columns=header, dtype=object), source)
-
-
-def _rows(source: Path) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of a table, all of it text."""
-    try:
-        with open(source, newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file, strict=True) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidData(f"{source.name} is no table of commas in UTF-8 ({error}). Save it as such") from error
-    if len(rows) < 2:
-        raise InvalidData(f"{source.name} has {len(rows)} row(s): a header and judgments are needed")
-    if len(rows[0]) == 1 and any(mark in rows[0][0] for mark in ";\t"):
-        raise InvalidData(
-            f"{source.name} is not separated by commas (its first line is {rows[0][0]!r}). Save it with commas"
-        )
-    wrong = next((k for k, row in enumerate(rows, 1) if len(row) != len(rows[0])), 0)
-    if wrong:
-        raise InvalidData(
-            f"{source.name}, row {wrong}: {len(rows[wrong - 1])} cells, but {len(rows[0])} columns. Mend this row"
-        )
-    return rows[0], rows[1:]
+    judged, columns = readers[form]
+    return judged(tables.labelled_table(header, rows, columns, source), source)
 
 
 def _guess(header: list[str], rows: list[list[str]], source: Path) -> str:
@@ -158,14 +136,6 @@ def _guess(header: list[str], rows: list[list[str]], source: Path) -> str:
     raise UsageError(f"{source.name}: the format cannot be told from the columns {', '.join(header[:6])}. Give --format: ratings "
                      f"(participant, image_i, image_j, a value), pairs (image_i, image_j, a column a participant), matrix (ids of images "
                      f"as header and first column), triplets (participant, {', '.join(_TRIPLET)})")  # fmt: skip
-
-
-def _require_columns(table: pd.DataFrame, wanted: Sequence[str], source: Path) -> None:
-    lacking = [name for name in wanted if name not in table]
-    if lacking:
-        raise InvalidData(
-            f"{source.name} lacks column(s) {', '.join(lacking)}; it has {', '.join(map(str, table))}. Rename them"
-        )
 
 
 def _numbers(cells: np.ndarray, source: Path) -> np.ndarray:
@@ -185,7 +155,6 @@ def _numbers(cells: np.ndarray, source: Path) -> np.ndarray:
 
 
 def _ratings(table: pd.DataFrame, source: Path) -> Judged:
-    _require_columns(table, ("participant", *ENDS), source)
     others = [name for name in table if name not in ("participant", *ENDS)]
     known = [name for name in others if name in ("rating", "similarity", "dissimilarity")]
     chosen = known if len(known) == 1 else others
@@ -207,7 +176,6 @@ def _ratings(table: pd.DataFrame, source: Path) -> Judged:
 
 
 def _pairs(table: pd.DataFrame, source: Path) -> Judged:
-    _require_columns(table, ENDS, source)
     people = [str(name) for name in table if name not in ENDS]
     if "participant" in people:
         raise InvalidData(
@@ -220,7 +188,6 @@ def _pairs(table: pd.DataFrame, source: Path) -> Judged:
 
 
 def _triplets(table: pd.DataFrame, source: Path) -> Judged:
-    _require_columns(table, _TRIPLET, source)
     notes = (
         [] if "participant" in table else ["no column 'participant': all triplets are of one participant, called 'all'"]
     )

@@ -13,6 +13,7 @@ import xarray as xr
 
 from relstats import mask_files
 from relstats.errors import InvalidData, UsageError
+from relstats.human.tables import read_table
 
 #: Who made the maps of a folder without participants.
 GROUP = "group"
@@ -212,21 +213,6 @@ def read_fixations(source: Path) -> pd.DataFrame:
             raise InvalidData(f"{source.name}: {len(wrong)} value(s) of {column!r} are no {'durations' if column == 'duration' else 'coordinates'} "
                               f"(first: {table[column].iloc[wrong[0]]!r} in row {wrong[0] + 2}). Mend or remove these rows")  # fmt: skip
         table[column] = numbers
-    return table
-
-
-def read_table(source: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """A table of text, "NA" and "007" as they stand, with these columns and at least one row."""
-    if not source.is_file():
-        raise UsageError(f"no such table: {str(source)!r}. Give a .csv with columns {', '.join(columns)}")
-    try:
-        table = pd.read_csv(source, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, pd.errors.ParserError) as error:
-        raise InvalidData(f"{source.name} cannot be read as a table ({str(error).splitlines()[0]})") from error
-    missing = [column for column in columns if column not in table]
-    if missing or not len(table):
-        raise InvalidData(f"{source.name} has {len(table)} row(s) and lacks the columns {', '.join(missing) or 'none'}; it has "
-                          f"{', '.join(map(str, table.columns[:5]))}")  # fmt: skip
     return table
 
 

@@ -89,9 +89,19 @@ def add_human_maps(
         "n_images_without_maps": maps.sizes["image"] - len(images),
     }
     dataset = _dataset(found, images, size, resize).assign_attrs({**found.attrs, "resize": str(resize), **dropped})
-    plan = f"human maps with {dataset.attrs}, of {hashlib.sha256(repr((found.participants, images)).encode()).hexdigest()[:16]}"
+    plan = f"human maps with {dataset.attrs}, of {_digest(source, images)}"
     store.add_small_group(path, "human_maps", dataset, plan, force=force)
     return describe_maps(store.open_study(path)["human_maps"].to_dataset())
+
+
+def _digest(source: Path, images: list[str]) -> str:
+    """Of all that a file, a folder or a store holds: what was changed since is not taken for what is there."""
+    files = [source] if source.is_file() else sorted(file for file in source.rglob("*") if file.is_file())
+    found = hashlib.sha256(repr(images).encode())
+    for file in files:
+        with open(file, "rb") as content:
+            found.update(str(file.relative_to(source)).encode() + hashlib.file_digest(content, "sha256").digest())
+    return found.hexdigest()[:16]
 
 
 def common_images(named: tuple[str, ...], wanted: list[str], where: str, align: str) -> list[str]:

@@ -256,7 +256,7 @@ def test_commands_and_text_as_it_stands(tmp_path, monkeypatch, capsys):
     pd.concat([table, table[:1]]).to_csv(tmp_path / "c.csv", index=False)
     assert run(monkeypatch, "behaviour", "add", path, tmp_path / "c.csv", "--force") == 3
     assert "chose for already" in capsys.readouterr().err
-    table.assign(image=table["image"].str.lstrip("0")).to_csv(tmp_path / "c.csv", index=False)
+    table.assign(image=table["image"].astype(int).astype(str)).to_csv(tmp_path / "c.csv", index=False)
     assert run(monkeypatch, "behaviour", "add", path, tmp_path / "c.csv", "--force") == 3
     assert "'007' is not '7'" in capsys.readouterr().err
     assert run(monkeypatch, "behaviour", "add", path, tmp_path / "none.csv") == 2

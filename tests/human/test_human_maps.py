@@ -150,11 +150,31 @@ def test_images_that_do_not_match(path, tmp_path):
     assert result["image"].values.tolist() == ["001", "002", "003"]
 
 
+def test_other_maps_of_the_same_name_are_never_passed_over(path, tmp_path):
+    def saved(values):
+        np.savez(
+            tmp_path / "h.npz", map=values, participant=np.array(["p"]), image=np.array([f"{i:03d}" for i in range(4)])
+        )
+        return tmp_path / "h.npz"
+
+    values = np.random.default_rng(1).random((1, 4, *store.open_study(path)["relevance/relevance"].shape[-2:]))
+    relstats.add_human_maps(path, saved(values))
+    relstats.add_human_maps(path, saved(values))
+    with pytest.raises(UsageError, match="--force"):
+        relstats.add_human_maps(path, saved(values[:, ::-1]))
+    relstats.add_human_maps(path, saved(values[:, ::-1]), force=True)
+    np.testing.assert_allclose(store.open_study(path)["human_maps/map"].values, values[:, ::-1], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("text", "options", "error", "message"),
     [
-        ("participant,image,x\np,000,1", {"bandwidth": 1}, InvalidData, "lacks the columns y"),
-        ("participant,image,x,y\n", {"bandwidth": 1}, InvalidData, "0 row"),
+        ("participant,image,x\np,000,1", {"bandwidth": 1}, InvalidData, r"lacks column\(s\) y"),
+        ("participant,image,x,y\n", {"bandwidth": 1}, InvalidData, r"1 row\(s\): a header"),
+        ("participant,image,x,y,x\np,000,1,1,2", {"bandwidth": 1}, InvalidData, "columns of f.csv: 1 label"),
+        ("participant,image,x,y\np,000,1,1,2", {"bandwidth": 1}, InvalidData, "row 2: 5 cells, but 4 columns"),
+        ("participant,image,x,y\n,000,1,1", {"bandwidth": 1}, InvalidData, "row 2: no participant"),
+        ("participant,image,x,y\np,000,1,1\np,,1,1", {"bandwidth": 1}, InvalidData, "row 3: no image"),
         (
             "participant,image,x,y\np,000,a,1",
             {"bandwidth": 1},
