@@ -19,6 +19,8 @@ from relstats.errors import ImpossibleAnalysis, UsageError
 #: An RDM of fewer distinct images has too few pairs to be compared.
 MIN_DISTINCT = 4
 _MOST_REDRAWS = 1000
+#: Agreement lies between -1 and 1: what varies by less is one number, and rounding.
+_ROUNDING = 1e-12
 
 #: A set of factors to the variance that only they make together.
 Parts = dict[tuple[str, ...], float]
@@ -169,6 +171,7 @@ def infer(estimate: float, parts: Parts, sizes: Mapping[str, int], level: float 
     Parameters
     ----------
     estimate : float
+        Of agreement, between -1 and 1, or a difference of some.
     parts : dict
         From `mean_parts` or `ceiling_parts`.
     sizes : mapping
@@ -180,7 +183,7 @@ def infer(estimate: float, parts: Parts, sizes: Mapping[str, int], level: float 
     -------
     Inference
         Two-sided p of the null that the estimate is 0, with t and Satterthwaite's degrees of freedom; `variances` are the theta
-        of single factors. No factor, or no variance: NaN (p = 1 where the estimate is 0 without any variance).
+        of single factors. No factor, or no variance but rounding: NaN (p = 1 where the estimate is 0 without any variance).
 
     Raises
     ------
@@ -201,12 +204,12 @@ def infer(estimate: float, parts: Parts, sizes: Mapping[str, int], level: float 
         return Inference(estimate, *(np.nan,) * 6, variances={})
     signed = sum((-1) ** (len(names) + 1) * value for names, value in theta.items())
     variance = max(signed, *single.values(), 0.0)
-    if not variance > 0:
-        nothing = 1.0 if variance == 0 and estimate == 0 else np.nan
-        return Inference(estimate, variance, np.nan, np.nan, nothing, np.nan, np.nan, single)
+    error = float(np.sqrt(variance))
+    if not error > _ROUNDING:
+        nothing = 1.0 if abs(estimate) <= _ROUNDING and error >= 0 else np.nan
+        return Inference(estimate, error, np.nan, np.nan, nothing, np.nan, np.nan, single)
     inverse = sum((value / variance) ** 2 / (sizes[name] - 1) for name, value in single.items())
     df = 1 / inverse if inverse > 0 else np.nan
-    error = float(np.sqrt(variance))
     reach = float(stats.t.ppf((1 + level) / 2, df)) * error
     p = float(2 * stats.t.sf(abs(estimate) / error, df))
     return Inference(estimate, error, estimate / error, df, p, estimate - reach, estimate + reach, single)

@@ -129,6 +129,17 @@ def test_no_variance_is_no_p_below_one():
     assert infer(0.0, {("participants",): 0.0}, {"participants": 3}).p_value == 1
     assert np.isnan(infer(0.1, {("participants",): 0.0}, {"participants": 3}).p_value)
     assert np.isnan(infer(0.1, {}, {}).p_value)
+
+
+def test_rounding_is_no_variance():
+    """People who all say the same differ by rounding: p was 1e-47 of a difference between them and a model."""
+    parts, sizes = {("participants",): 1e-34}, {"participants": 4}
+    assert np.isnan([infer(-0.4, parts, sizes).p_value, infer(-0.4, parts, sizes).lower]).all()
+    assert infer(1e-16, parts, sizes).p_value == 1
+    assert infer(-0.4, {("participants",): 1e-20}, sizes).p_value < 1e-20
+
+
+def test_levels_out_of_range():
     with pytest.raises(UsageError, match=r"level is 1.5"):
         infer(0.1, {}, {}, level=1.5)
 
