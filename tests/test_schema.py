@@ -147,6 +147,12 @@ def test_axes_are_text_on_models():
     assert schema.axes(sides, "target_")["task"].tolist() == ["y"]
 
 
+def test_axes_are_in_one_order_whatever_the_hash_seed():
+    names = [f"axis_{k}" for k in range(20)]
+    dataset = maps(**{name: ("model", ["a", "b"]) for name in reversed(names)})
+    assert list(schema.axes(dataset)) == sorted(names)
+
+
 def test_a_share_of_pixels_that_is_there_twice_is_a_problem():
     found = xr.Dataset(coords={"fraction": [0.1, 0.2, 0.1]})
     text = [str(p) for p in schema.check_group(found, "transfer") if p.where == "/transfer/fraction"]
