@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3.12 python3 python python3.13 python3.14;
 ANALYSIS := .[dev,report,distributed,docs]
 COMPUTE := .[dev,compute,report]
 
-.PHONY: help test test-compute test-minimal lint docs demo clean
+.PHONY: help test test-compute test-minimal lint docs wheel demo clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -27,6 +27,14 @@ lint: .venv/installed ## check style, format, types and the direction of imports
 
 docs: .venv/installed ## build the pages of docs/ into docs/_build
 	.venv/bin/sphinx-build -W --keep-going -q docs docs/_build
+
+wheel: .venv/installed ## build the package, install it elsewhere, and run it there
+	rm -rf build/wheel && mkdir -p build/wheel/away
+	.venv/bin/pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir build/wheel .
+	$(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/pip install -qq --disable-pip-version-check --constraint constraints.txt "$$(echo build/wheel/*.whl)[report]"
+	cd build/wheel/away && ../venv/bin/relstats simulate s.zarr --seeds 3 --images 12 --size 16 \
+		&& ../venv/bin/relstats compare s.zarr --axis pretrain && ../venv/bin/relstats report s.zarr -o report.html
 
 demo: .venv-compute/installed ## train networks on drawn faces, analyse them, write a report (installs torch: several GB)
 	@.venv-compute/bin/relstats demo build/demo
