@@ -189,6 +189,25 @@ def test_shares_of_a_partition_add_up_to_one_and_overlap_is_said():
     assert analyse(make_study(masks=whole))["region"].values.tolist() == ["low", "high"]  # no rest
 
 
+def test_an_image_without_masks_is_in_no_mean_not_even_in_that_of_the_rest():
+    masks, maps = make_masks(), make_maps()
+    masks["mask"].loc[{"image": ["im3", "im5"]}] = False  # as after `regions add --align inner`
+    maps["relevance"].loc[{"image": ["im5", "im6"], "model": "i-g", "seed": "0"}] = 0
+    result = analyse(make_study(maps, masks))
+    kept = [k for k in range(9) if k not in (3, 5)]
+    alone = analyse(make_study(maps.isel(image=kept), masks.isel(image=kept)))
+    xr.testing.assert_allclose(result.drop_attrs(), alone.drop_attrs(), rtol=1e-12)
+    assert result["n_images"].values.tolist() == [6] * 4
+    assert result["n_empty"].values.tolist() == [0] * 4
+    assert "2 image(s) left out: they have no pixel in any region" in result.attrs["warnings"]
+    assert (result.attrs["n_images_omitted"], alone.attrs["n_images_omitted"]) == (3, 1)
+    assert " 6 images" in result.attrs["population"]
+    with pytest.raises(ImpossibleAnalysis, match="9 without a pixel in any region"):
+        analyse(make_study(masks=xr.zeros_like(make_masks())))
+    with pytest.raises(ImpossibleAnalysis, match="9 without a pixel in any region"):
+        analyse(make_study(masks=xr.zeros_like(make_masks().isel(image=0, drop=True))))  # one template
+
+
 def test_empty_regions_leave_their_images_out_of_their_own_mean():
     masks = make_masks()
     masks["mask"].loc[{"region": "nose", "image": ["im3", "im5"]}] = False

@@ -36,11 +36,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Found:
-    """Moments of each region, and what its masks are like: sums over images, `rest` last."""
+    """Moments of each region, and what its masks are like: sums over images with a mask, `rest` last."""
 
     moments: list[inference.Moments | None]
     area: np.ndarray
     n_empty: np.ndarray
+    n_images: int
+    n_unmasked: int
     overlapping: float
 
 
@@ -94,6 +96,8 @@ def _places(maps: xr.Dataset, mask: xr.DataArray) -> np.ndarray | None:
 def region_moments(source: Source, table: pd.DataFrame, functionals: list[networks.Functional]) -> tuple[Found, Tally]:
     """Moments of the functionals over all images, for each region on the images on which it has a pixel.
 
+    An image without a pixel in any region has no masks, as after `--align inner`: what is its rest is not known.
+
     Parameters
     ----------
     source : Source
@@ -117,7 +121,8 @@ def region_moments(source: Source, table: pd.DataFrame, functionals: list[networ
     merged = [inference.merge_moments(some) if some else None for some in by_region]
     area = np.sum([block.area for block in blocks], axis=0)
     empty = np.sum([block.n_empty for block in blocks], axis=0)
-    return Found(merged, area, empty, max(block.overlapping for block in blocks)), tally
+    n, unmasked = len(labels), sum(block.n_unmasked for block in blocks)
+    return Found(merged, area, empty, n, unmasked, max(block.overlapping for block in blocks)), tally
 
 
 def _block(source: Source, table: pd.DataFrame, labels: list[str], functionals: list[networks.Functional],
@@ -125,17 +130,16 @@ def _block(source: Source, table: pd.DataFrame, labels: list[str], functionals: 
     maps, missing = score_source.checked_maps(block, table, labels[images])
     masks, most = _masks(source, images)
     scores = localisation.region_scores(maps, masks, source.measure, source.ranking)
-    empty = ~masks.any(axis=-1)
+    empty = np.broadcast_to(~masks.any(axis=-1), (len(masks), maps.shape[1]))
+    masked = ~empty[:-1].all(axis=0)
     lacking = (np.isnan(scores) & ~empty).any(axis=(0, 1))
     nan = missing.any(axis=0)
-    moments = [_kept_moments(scores[:, r], ~(lacking | np.broadcast_to(empty[r], lacking.shape)), functionals)
-               for r in range(len(masks))]  # fmt: skip
+    moments = [_kept_moments(scores[:, r], masked & ~lacking & ~empty[r], functionals) for r in range(len(masks))]
     zero = np.isnan(localisation.relevance_weights(maps[:, ~nan], source.ranking)[..., 0]).sum(axis=1)
-    tally = Tally(int((~lacking).sum()), int(nan.sum()), int((lacking & ~nan).sum()), zero,
+    tally = Tally(int((masked & ~lacking).sum()), int(nan.sum()), int((masked & lacking & ~nan).sum()), zero,
                   score_source.name_cells(missing, table, labels[images]))  # fmt: skip
-    n = maps.shape[1]
-    area = np.broadcast_to(masks.mean(axis=-1), (len(masks), n)).sum(axis=1)
-    return Found(moments, area, np.broadcast_to(empty, (len(masks), n)).sum(axis=1), most), tally
+    area = (masks.mean(axis=-1) * masked).sum(axis=1)
+    return Found(moments, area, (empty & masked).sum(axis=1), len(masked), int((~masked).sum()), most), tally
 
 
 def _kept_moments(

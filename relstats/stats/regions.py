@@ -81,7 +81,8 @@ def regions(
         of the others, unless it is empty everywhere.
 
         NaN: an image on which any network's map has no score (all zero, for instance) is left out for all networks, and
-        counted in the attributes; a region without pixels is left out of its own mean only.
+        counted in the attributes, and so is one without a pixel in any region, whose masks are missing; a region without
+        pixels is left out of its own mean only.
 
     Raises
     ------
@@ -121,7 +122,8 @@ def regions(
         found, tally = masked.region_moments(source, table, (plan := _plan(table, axis, within, pool)).functionals)
     if not any(moments is not None for moments in found.moments):
         raise ImpossibleAnalysis(f"no image has a score for every network ({tally.omitted_nan} left out for NaN, "
-                                 f"{tally.omitted_degenerate} for maps without {ranking} relevance). Nothing can be compared")  # fmt: skip
+                                 f"{tally.omitted_degenerate} for maps without {ranking} relevance, {found.n_unmasked} without a pixel in any region). Nothing can be "
+                                 f"compared")  # fmt: skip
     result = _means(found, plan, level).merge(_coverage(found, source, tally))
     if plan.contrasts is not None:
         result = result.merge(_contrasts(found, plan, plan.contrasts, df, level))
@@ -231,7 +233,7 @@ def _means(found: masked.Found, plan: _Plan, level: float) -> xr.Dataset:
 
 def _coverage(found: masked.Found, source: masked.Source, tally: Tally) -> xr.Dataset:
     counts = [0 if moments is None else moments.count for moments in found.moments]
-    return xr.Dataset({"area": ("region", found.area / source.maps.sizes["image"]), "n_images": ("region", counts),
+    return xr.Dataset({"area": ("region", found.area / max(1, found.n_images - found.n_unmasked)), "n_images": ("region", counts),
                        "n_empty": ("region", found.n_empty)})  # fmt: skip
 
 
@@ -273,14 +275,14 @@ def _coords(source: masked.Source, plan: _Plan, table: pd.DataFrame) -> dict[str
 def _described(result: xr.Dataset, plan: _Plan, found: masked.Found, tally: Tally, dead: list[tuple[str, str]],
                parameters: dict[str, Any]) -> xr.Dataset:  # fmt: skip
     notes = [*_overlap_notes(result, found), *_design_notes(result, plan, parameters)]
-    notes += _omissions(tally, dead, parameters["ranking"])
+    notes += _omissions(tally, dead, found.n_unmasked, parameters["ranking"])
     min_p = {} if plan.contrasts is None else {
         "min_p": float(result["min_p_swap"].min()), "within": list(plan.contrasts.within), "pooled": list(plan.contrasts.pooled),
         "strata": plan.contrasts.strata}  # fmt: skip
     return result.assign_attrs(
         statistic="regions", **parameters, **min_p, method=_method(result, plan, tally, parameters),
         population=_population(result, plan, tally), warnings=notes, overlapping=found.overlapping,
-        n_images_omitted=tally.omitted_nan + tally.omitted_degenerate, **store.provenance(),
+        n_images_omitted=found.n_images - tally.images, **store.provenance(),
     )  # fmt: skip
 
 
@@ -317,10 +319,11 @@ def _design_notes(result: xr.Dataset, plan: _Plan, parameters: dict[str, Any]) -
     return notes
 
 
-def _omissions(tally: Tally, dead: list[tuple[str, str]], ranking: str) -> list[str]:
+def _omissions(tally: Tally, dead: list[tuple[str, str]], unmasked: int, ranking: str) -> list[str]:
     named = ", ".join(" seed ".join(network) for network in dead[:3])
     counted = ((len(dead), f"network(s) left out: none of their maps has {ranking} relevance ({named})"),
                (tally.omitted_nan, "image(s) left out for NaN"),
+               (unmasked, "image(s) left out: they have no pixel in any region"),
                (tally.omitted_degenerate, f"image(s) left out: a map has no {ranking} relevance, or none in sum"))  # fmt: skip
     return [f"{count} {what}" for count, what in counted if count]
 
