@@ -130,3 +130,15 @@ def test_refusals() -> None:
         ImpossibleAnalysis, match=r"axis 'task' is confounded with 'pretrain': at no level of it.*--pool pretrain"
     ):
         plan(confounded, "task")
+
+
+def test_an_axis_is_compared_or_held_fixed_or_mixed() -> None:
+    networks = table(("i", "g", 3), ("v", "g", 3), ("i", "id", 3), ("v", "id", 3))
+    for options, message in (
+        ({"within": ["pretrain"]}, r"--within 'pretrain': its levels are compared, so they cannot be held fixed"),
+        ({"pool": ["pretrain"]}, r"--pool 'pretrain': its levels are compared, so they cannot be mixed"),
+        ({"within": ["task"], "pool": ["task"]}, r"'task' is both in --within and in --pool"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            plan(networks, "pretrain", **options)
+    assert plan(networks, "pretrain", within=["task"]).within == ("task",)

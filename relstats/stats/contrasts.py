@@ -102,8 +102,9 @@ def plan(
     require_axes(axes, [axis], "axis")
     require_axes(axes, list(within or ()), "within")
     require_axes(axes, list(pool), "pool")
+    _require_apart(axis, within or (), pool)
     varying = [a for a in axes if a != axis and networks[a].nunique() > 1]
-    chosen = tuple(a for a in (varying if within is None else within) if a != axis and a not in pool)
+    chosen = tuple(a for a in (varying if within is None else within) if a not in pool)
     mixed = tuple(a for a in varying if a not in chosen)
     levels = sorted(networks[axis].unique())
     if len(levels) < 2:
@@ -163,6 +164,18 @@ def require_axes(axes: list[str], wanted: list[str], option: str) -> None:
             raise UsageError(
                 f"--{option} {name!r}: models have no such label; they have {', '.join(axes) or 'none'}.{hint}"
             )
+
+
+def _require_apart(axis: str, within: Sequence[str], pool: Sequence[str]) -> None:
+    """An axis is compared, held fixed or mixed: two of these at once would leave one of them undone, unsaid."""
+    for option, wanted, what in (("within", within, "held fixed"), ("pool", pool, "mixed")):
+        if axis in wanted:
+            raise UsageError(
+                f"--{option} {axis!r}: its levels are compared, so they cannot be {what}. Name another axis"
+            )
+    both = [a for a in within if a in pool]
+    if both:
+        raise UsageError(f"{both[0]!r} is both in --within and in --pool: it is either held fixed or mixed. Choose one")
 
 
 def _require_distinct_names(pairs: list[tuple[str, str]]) -> None:
