@@ -37,6 +37,7 @@ _SEVERAL = {
     "compare": {"--within", "--pool", "--fraction", "--random"},
     "simulate": {"--seeds", "--fraction"},
     "shared": {"--across"},
+    "stability": {"--pool"},
     "behaviour": {"--within", "--pool", "--random", "--classes", "--models"},
     "humanmaps": {"--within", "--pool", "--random"},
     "report": {"--images"},

@@ -96,7 +96,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
+    if len(parts) > 2 or not all(part.strip().isdecimal() and int(part) for part in parts):
         raise UsageError(f"--landmark-size {text!r} is no size in pixels: give 160, or height x width as 120x160")
     return int(parts[0]), int(parts[-1])
 
@@ -182,6 +182,7 @@ def stability(
     strategies: Annotated[
         str | None, typer.Option(metavar="AXIS", help="Also cluster all maps, and compare the clusters over this axis.")
     ] = None,
+    pool: Annotated[list[str] | None, typer.Option(help="Axes to mix in --strategies.")] = None,
     level: Level = 0.95,
     n_resamples: Annotated[int, typer.Option(help="Label permutations of --strategies.")] = 9999,
     nan: Nan = "raise",
@@ -206,21 +207,18 @@ def stability(
     if dry_run:
         return terminal.note(describe(study, measure=measure))
     with terminal.dask_progress(f"{measure} over images"):
-        results = {
-            f"stability_{measure}": run(
-                study, measure=measure, baseline=baseline, reliability=reliability, level=level, nan=nan
-            )
-        }
-        if strategies:
-            from relstats.stats.strategies import strategies as cluster
+        found = run(study, measure=measure, baseline=baseline, reliability=reliability, level=level, nan=nan)
+    results = [found.assign_attrs(recorded)]
+    store.save_result(path, f"stability_{measure}", results[0])  # it is there, whatever comes of the strategies
+    if strategies:
+        from relstats.stats.strategies import strategies as cluster
 
-            results[f"strategies_{strategies}"] = cluster(study, axis=strategies, n_resamples=n_resamples, nan=nan,
-                                                          rng=np.random.default_rng(seed))  # fmt: skip
-    try:
-        _print_stability(list(results.values()), json)
-    finally:
-        for name, result in results.items():
-            store.save_result(path, name, result.assign_attrs(recorded))
+        with terminal.dask_progress("strategies"):
+            found = cluster(study, axis=strategies, pool=pool or (), n_resamples=n_resamples, nan=nan,
+                            rng=np.random.default_rng(seed))  # fmt: skip
+        results.append(found.assign_attrs(recorded))
+        store.save_result(path, f"strategies_{strategies}", results[1])
+    _print_stability(results, json)
 
 
 def _print_stability(results: list[Any], json: bool) -> None:

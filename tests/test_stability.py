@@ -434,3 +434,16 @@ def test_the_command_prints_and_saves(tmp_path):
     assert (code, out) == (2, "")
     code, out, _ = run("stability", tmp_path / "s.zarr", "--strategies", "pretrain", "--json")
     assert json.loads(out)["strategies"]["attrs"]["statistic"] == "strategies"
+
+
+def test_agreement_is_saved_where_strategies_cannot_be_compared(tmp_path):
+    models = MODELS.assign(task=MODELS["pretrain"])
+    store.save_study(relstats.study(relevance=make_maps(models=models)), tmp_path / "s.zarr")
+    code, out, err = run("stability", tmp_path / "s.zarr", "--strategies", "pretrain")
+    assert (code, out) == (4, "")
+    assert "Mix them on purpose with --pool task" in err
+    assert set(store.open_study(tmp_path / "s.zarr")["results"].children) == {"stability_spearman"}
+    more = ("--strategies", "pretrain", "--pool", "task", "--n-resamples", 19)
+    assert run("stability", tmp_path / "s.zarr", *more)[0] == 0
+    saved = store.open_study(tmp_path / "s.zarr")["results/strategies_pretrain"]
+    assert saved.attrs["seed"] == 0
