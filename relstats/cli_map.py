@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from typing import Annotated, Any
 
@@ -101,7 +102,8 @@ def _cluster(one: Any) -> tuple[object, ...]:
     """The cluster of the largest mass: which level has more relevance there, and how sure."""
     from relstats.terminal import number
 
-    first, _, second = one["contrast"].item().partition("|")
+    pairs = itertools.permutations(one["level"].values, 2)  # a level may hold the mark between them
+    first, second = next(pair for pair in pairs if "|".join(pair) == one["contrast"].item())
     more = first if one["cluster_sign"].item() > 0 else second
     return (more, _count(one["cluster_size"].item()), number(one["cluster_mass"].item()), _place(one, "cluster_peak"),
             number(one["p_cluster"].item()))  # fmt: skip

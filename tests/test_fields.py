@@ -179,3 +179,13 @@ def test_max_t_is_that_of_mne():
     ours_p = fields.family_p(mass, largest[:, 2])
     for mask, value in zip(found, p, strict=True):
         assert ours_p[ours[mask][0] - 1] == pytest.approx(value, abs=0.03)
+
+
+def test_networks_that_differ_by_rounding_only_are_alike():
+    rng = np.random.default_rng(1)
+    noise = 3 * (1 + np.finfo(float).eps * rng.integers(-4, 5, (8, 5)))  # of size 3 and 1e-15: no rest to test
+    assert len(np.unique(noise)) > 3
+    assert fields.undefined(noise, np.arange(8) < 4, np.zeros(8, int)).all()
+    assert fields.undefined(noise * 2.0**-100, np.arange(8) < 4, np.zeros(8, int)).all()
+    real = 3 * (1 + 1e-9 * rng.standard_normal((8, 5)))
+    assert not fields.undefined(real, np.arange(8) < 4, np.zeros(8, int)).any()

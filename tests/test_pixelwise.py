@@ -378,6 +378,23 @@ def test_command(path):
     assert saved.attrs["seed"] == 0
 
 
+def test_a_level_may_hold_the_mark_between_levels(tmp_path):
+    models = pd.DataFrame({"model": list("abc"), "pretrain": ["a", "a|b", "b|c"]})
+    maps = make_maps((4, 4, 4), models=models, size=(12, 12))
+    maps["relevance"].loc[{"model": "b", "y": slice(0, 4)}] += 5
+    store.save_study(relstats.study(relevance=maps), tmp_path / "s.zarr")
+    code, out, err = run("map", tmp_path / "s.zarr", "--axis", "pretrain", "--forming-p", 0.05)
+    assert code == 0, err
+    table = [line.split() for line in out.split("largest cluster")[1].splitlines()]
+    assert ["a|b|b|c", "a|b"] in [row[:2] for row in table]
+
+
+def test_one_network_a_level_is_told_what_can_be_done(tmp_path):
+    group = make_maps((1, 4), models=pd.DataFrame({"model": list("ab"), "pretrain": list("ab")}))
+    with pytest.raises(ImpossibleAnalysis, match=r"vary\. Add seeds$"):  # there is nothing to pool
+        analyse(group)
+
+
 def test_command_json_is_one_object_without_maps(path):
     code, out, _ = run("map", path, "--axis", "pretrain", "--correction", "max-t", "bh", "--json")
     value = json.loads(out)

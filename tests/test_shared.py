@@ -330,7 +330,10 @@ def test_a_network_without_maps_is_left_out():
     assert result.sizes["network"] == 5
     assert result["n_networks"].values.tolist() == [3, 2]
     assert result.attrs["n_networks_omitted"] == 1
-    assert "1 network(s) left out: all their maps are zero or constant (m1 seed 1)" in result.attrs["warnings"]
+    assert (
+        "1 network(s) left out: all their maps are zero or constant, or have no pixel to rank (m1 seed 1)"
+        in result.attrs["warnings"]
+    )
     assert result["n_images"] == 12
 
 
@@ -370,7 +373,10 @@ def test_what_is_refused(error, message, options):
 
 
 def test_all_maps_zero_says_so():
-    with pytest.raises(ImpossibleAnalysis, match=r"0 of 9 image\(s\) .* 9 with an all-zero or constant map"):
+    with pytest.raises(
+        ImpossibleAnalysis,
+        match=r"0 of 9 image\(s\) .* 9 with a map that is all zero or constant, or has no pixel to rank.*--ranking",
+    ):
         shared(group(np.zeros((3, 2, 9, 6, 7), np.float32)), rng=rng())
 
 

@@ -203,7 +203,7 @@ def _plan(
     if not any(pair.testable for pair in pairs):
         raise ImpossibleAnalysis(
             f"each contrast over {axis!r} has a level of one network in a stratum, so nothing is known of how networks like it "
-            f"vary. Add seeds, or mix strata with --pool {' '.join(planned.within) or 'AXIS'}"
+            f"vary. Add seeds{f', or mix strata with --pool {" ".join(planned.within)}' if planned.within else ''}"
         )
     if set(correction) != {"bh"}:
         _require_reachable(pairs, level)

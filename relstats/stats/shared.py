@@ -196,8 +196,9 @@ def _require_enough(maps: Maps, survey: Survey, kept: np.ndarray, across: Sequen
         raise ImpossibleAnalysis(f"{len(maps.networks)} network(s): a pixel is shared by two or more. Add networks")
     if len(kept) < 2:
         nans, flat = ((survey.state == value).any(axis=0).sum() for value in (topmasks.NAN, topmasks.FLAT))
-        raise ImpossibleAnalysis(f"{len(kept)} of {len(maps.labels)} image(s) with a map of every network ({nans} with NaN, {flat} with an "
-                                 f"all-zero or constant map): chance is known from other images. Add images")  # fmt: skip
+        raise ImpossibleAnalysis(f"{len(kept)} of {len(maps.labels)} image(s) with a map of every network ({nans} with NaN, {flat} with a map "
+                                 f"that is all zero or constant, or has no pixel to rank): chance is known from other images. Add images, "
+                                 f"or rank by another --ranking")  # fmt: skip
     if across and len(maps.sizes) < 2:
         raise ImpossibleAnalysis(f"all networks are {maps.networks['condition'][0]!r} on {', '.join(across)}: pixels are shared across two or "
                                  f"more levels. Leave --across out")  # fmt: skip
@@ -427,7 +428,7 @@ def _described(
     n, images = len(maps.networks), int(result["n_images"])
     named = ", ".join(f"{model} seed {seed}" for model, seed in dead[["model", "seed"]].to_numpy()[:3])
     notes = [text for count, text in (
-        (len(dead), f"{len(dead)} network(s) left out: all their maps are zero or constant ({named})"),
+        (len(dead), f"{len(dead)} network(s) left out: all their maps are zero or constant, or have no pixel to rank ({named})"),
         (nans, f"{nans} image(s) left out for NaN"),
         (flat, f"{flat} image(s) left out: a map is all zero or constant, or has no pixel to rank"),
         (survey.short, f"{survey.short} map(s) have fewer pixels to rank than the fraction asks for: their masks are smaller"),
