@@ -190,9 +190,11 @@ def rsa(
     from relstats.human import controls, points
     from relstats.human import rdm as make
     from relstats.human import rsa as run
+    from relstats.human.rsa import check_options
 
     study, options = store.open_study(path, align=align), _rdm_options(on, dissimilarity, ranking, layer, nan)
     factors = None if random is None else [factor for factor in random if factor != "nothing"]
+    check_options(measure, factors or (), bool(control), n_resamples, n_permutations)
     if dry_run:
         return terminal.note(
             f"{_plan(study, options)}; compared with people by {measure}, {n_resamples} draws, {n_permutations} permutations"
@@ -214,14 +216,12 @@ def rsa(
     try:
         _print_rsa(result, json)
     finally:  # also where nobody reads on, as in `| head`
-        told = [
-            options["on"],
-            *([layer] if layer else []),
-            measure,
-            *([by] if by != "model" else []),
-            *(["partial"] if control else []),
-        ]
-        store.save_result(path, "_".join(["rsa", *told]), result)
+        store.save_result(path, _result_name(options, measure, by, bool(control)), result)
+
+
+def _result_name(options: dict[str, Any], measure: str, by: str, controlled: bool) -> str:
+    told = [options["on"], options["layer"], measure, by if by != "model" else None, "partial" if controlled else None]
+    return "_".join(["rsa", *(part for part in told if part)])
 
 
 def _corrected(result: Any, method: str) -> Any:

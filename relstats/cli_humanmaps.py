@@ -28,12 +28,14 @@ def compare_human(
     import numpy as np
 
     from relstats import store, terminal
+    from relstats.human.levels import check_options
     from relstats.human.levels import compare_human as run
 
     if idle:
         raise UsageError(f"--measure human compares RDMs with judgments, and has no {', '.join(idle)}. Leave it out")
     study = store.open_study(path)
     options["random"] = options["random"] or FACTORS
+    check_options(*(options[key] for key in ("on", "agreement", "random", "level", "n_resamples")))
     if dry_run:
         return terminal.note(
             f"agreement of networks ({options['on']}) with people over {options['axis']}, {options['agreement']}"

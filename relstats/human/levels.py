@@ -114,7 +114,7 @@ def compare_human(
     >>> bool(0 < result["p_value"].item() < 1)
     True
     """
-    _check_options(on, agreement, random, level, n_resamples, n_draws)
+    check_options(on, agreement, random, level, n_resamples, n_draws)
     rdms = rdm(study, on=on, layer=layer, ranking=ranking, nan=nan)
     data = read(rdms, study, None, "model", align, agreement)
     plan = contrasts.plan(data.networks, axis, within=within, pool=pool, symmetric=True)
@@ -129,9 +129,10 @@ def compare_human(
     return _described(result, found, data, plan, parameters, [*rdms.attrs["warnings"], *data.notes])
 
 
-def _check_options(
-    on: str, agreement: str, random: Collection[str], level: float, n_resamples: int, n_draws: int
+def check_options(
+    on: str, agreement: str, random: Collection[str], level: float, n_resamples: int, n_draws: int = 1000
 ) -> None:
+    """Raise what `compare_human` raises before it reads anything."""
     for what, value, known in (("on", on, ON), ("agreement", agreement, MEASURES)):
         if value not in known:
             raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")

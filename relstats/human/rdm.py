@@ -17,6 +17,7 @@ import xarray as xr
 from relstats import schema, shards, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human.dissimilarity import MEASURES, Dissimilarities, tiled
+from relstats.human.map_agreement import ranked
 from relstats.human.pairs import pair_labels
 from relstats.stats import scores
 from relstats.stats.maps import RANKINGS
@@ -236,16 +237,10 @@ def _weighted(maps: _Source, relevance: xr.DataArray, images: xr.Dataset, rankin
 
     def read(network: int, block: slice) -> np.ndarray:
         chosen = pixels.isel(image=[place[label] for label in maps.images[block]]).values.astype(np.float32)
-        weights = _weights(maps.read(network, block), ranking)
+        weights = ranked(maps.read(network, block), ranking)
         return (chosen.reshape(*weights.shape, -1) * weights[..., np.newaxis]).reshape(len(weights), -1)
 
     return _Source(maps.networks, maps.images, read, max(1, maps.tile // pixels.sizes["channel"]))
-
-
-def _weights(maps: np.ndarray, ranking: str) -> np.ndarray:
-    if ranking == "signed":
-        return maps
-    return np.abs(maps) if ranking == "absolute" else np.maximum(maps, 0)
 
 
 def _described(found: list[Dissimilarities], source: _Source, parameters: dict[str, Any]) -> xr.Dataset:

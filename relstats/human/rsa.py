@@ -115,7 +115,7 @@ def rsa(
     True
     """
     asked, random = random or (), FACTORS if random is None else random
-    _check_options(measure, random, control is not None, n_resamples, n_permutations)
+    check_options(measure, random, control is not None, n_resamples, n_permutations)
     data = read(model_rdms, human_rdms, control, by, align, measure)
     _require_seeds(asked, data)
     found = evaluation.evaluate(
@@ -189,9 +189,10 @@ def _benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def _check_options(
+def check_options(
     measure: str, random: Collection[str], controlled: bool, n_resamples: int, n_permutations: int
 ) -> None:
+    """Raise what `rsa` raises before it reads anything."""
     if measure not in MEASURES:
         raise UsageError(f"measure is {measure!r}; it is one of {', '.join(MEASURES)}")
     if controlled and measure in WITHOUT_PARTIAL:

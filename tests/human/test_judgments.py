@@ -235,6 +235,18 @@ def test_an_asymmetric_matrix_is_refused_with_its_asymmetry(tmp_path):
     assert by_pair(read_judgments(written, kind="dissimilarity"))[frozenset("ab")] == pytest.approx(1, rel=1e-6)
 
 
+def test_halves_that_differ_by_rounding_are_averaged(tmp_path):
+    rows = [",a,b,c", "a,0,1.0000001,2", "b,1,0,3", "c,2,3,0"]
+    found = read_judgments(write(tmp_path / "one.csv", *rows), kind="dissimilarity")
+    turned = read_judgments(
+        write(tmp_path / "two.csv", ",b,a,c", "b,0,1,3", "a,1.0000001,0,2", "c,3,2,0"), kind="dissimilarity"
+    )
+    rows[1:3] = ["a,0,1,2", "b,1.0000001,0,3"]
+    other = read_judgments(write(tmp_path / "three.csv", *rows), kind="dissimilarity")
+    for one in (turned, other):
+        np.testing.assert_array_equal(one["dissimilarity"].values, found["dissimilarity"].values)
+
+
 def test_an_implausible_kind_is_warned_of(tmp_path):
     points = np.random.default_rng(1).random((15, 2))
     distances = np.linalg.norm(points[:, None] - points, axis=-1)

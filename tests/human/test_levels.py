@@ -197,3 +197,7 @@ def test_command(tmp_path, monkeypatch, capsys):
     assert run(monkeypatch, "compare", path, "--axis", "pretrain", "--on", "features") == 2
     assert run(monkeypatch, *options, "--dry-run") == 0
     assert "over pretrain" in capsys.readouterr().err
+    assert run(monkeypatch, *options, "--dry-run", "--agreement", "kendall") == 2
+    assert "agreement is 'kendall'" in capsys.readouterr().err
+    assert run(monkeypatch, "rsa", path, "--on", "features", "--dry-run", "--measure", "kendall") == 2
+    assert "measure is 'kendall'" in capsys.readouterr().err
