@@ -148,6 +148,7 @@ def test_three_against_three_is_refused_before_a_map_is_read_and_bh_is_not():
     assert np.isfinite(result["p_bh"]).all()
     assert result["p_max_t"].isnull().all()
     assert float(result.attrs["min_p"]) == pytest.approx(0.1)
+    assert analyse(two(3), level=0.9)["n_networks"] == 6  # not refused: 1 - 0.9 is below 0.1 in binary
 
 
 def test_three_against_three_in_two_strata_is_enough():

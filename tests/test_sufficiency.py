@@ -214,6 +214,9 @@ def test_where_the_area_is_enough_for_nothing_it_is_said(rng):
     data["probability"][:, :, 0] = 0.26
     notes = sufficiency(data).attrs["warnings"]
     assert any("so small an area is enough for nothing" in note for note in notes)
+    data["unmasked_probability"][:] = 0.5
+    data["probability"][:, :, 0] = 0.28  # 12 % of what whole images reach above chance
+    assert not any("enough for nothing" in note for note in sufficiency(data).attrs["warnings"])
     assert not any(
         "enough for nothing" in note for note in sufficiency(group(rng, classes=(4, 4, 4, 4))).attrs["warnings"]
     )
