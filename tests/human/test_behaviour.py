@@ -260,3 +260,11 @@ def test_commands_and_text_as_it_stands(tmp_path, monkeypatch, capsys):
     assert run(monkeypatch, "behaviour", "add", path, tmp_path / "c.csv", "--force") == 3
     assert "'007' is not '7'" in capsys.readouterr().err
     assert run(monkeypatch, "behaviour", "add", path, tmp_path / "none.csv") == 2
+
+
+def test_right_answers_by_name_are_those_that_are_recorded():
+    study = study_of()
+    unrecorded = study.assign(relevance=xr.DataTree(study["relevance"].to_dataset().drop_vars("correct")))
+    named, recorded = measured(unrecorded, classes=CLASSES), measured(study)
+    for name in ("kappa", "n_items", "accuracy"):
+        np.testing.assert_array_equal(named[name].values, recorded[name].values)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from relstats.human import bootstrap, evaluation
 from relstats.human.ceiling import bounds, lower_draws, noise_ceiling
-from relstats.human.comparisons import MEASURES, compare_rdms
+from relstats.human.comparisons import MEASURES, compare_draws, compare_rdms
 
 N = 8
 FIRST, SECOND = np.triu_indices(N, 1)
@@ -129,3 +130,23 @@ def test_fewer_than_three_people_have_no_ceiling(people):
     assert np.isnan(lower_draws(people[:2], COUNTS, "corr")).all()
     people[0, 0] = np.nan
     assert np.isnan(bounds(people, np.ones(N), "corr", control=people[1:2])).all()
+
+
+def test_what_a_model_lacks_to_the_ceiling_varies_with_images_and_people_together(people):
+    """Of three people, the fewest that have a ceiling; every draw taken again, with the participants that it holds."""
+    people, model, weights = people[:3], people[3:4], np.ones((1, 1))
+    found = evaluation.evaluate(model, people, "corr", n_resamples=40, rng=np.random.default_rng(7))
+    rng = np.random.default_rng(7)
+    counts, drawn = bootstrap.image_draws(N, 40, rng)[0], bootstrap.people_draws(3, 40, rng)
+    once = np.ones((1, N))
+    with_images = compare_draws(model, people, counts, "corr")[:, 0]
+    assert np.isfinite(with_images).all()
+    seen = compare_draws(model, people, once, "corr")[0, 0]
+    images = (with_images.mean(axis=1) - lower_draws(people, counts, "corr")).var(ddof=1)
+    alone = np.nanvar((drawn * seen).mean(axis=1) - lower_draws(people, once, "corr", people=drawn), ddof=1)
+    both = np.nanvar((drawn * with_images).mean(axis=1) - lower_draws(people, counts, "corr", people=drawn), ddof=1)
+    theta = np.array([images * N / (N - 1), alone * 3 / 2, (both - images - alone) * N / (N - 1) * 3 / 2])
+    tested = evaluation.to_ceiling(found, weights)
+    found_alone = [tested.variances["images"], tested.variances["participants"]]
+    np.testing.assert_allclose(found_alone, theta[:2], rtol=1e-10)
+    assert tested.standard_error**2 == pytest.approx(max(theta[0] + theta[1] - theta[2], *theta[:2]), rel=1e-10)
