@@ -47,12 +47,12 @@ def map(
     study = store.open_study(path)
     options: dict[str, Any] = {
         "axis": axis, "ranking": ranking, "within": within, "pool": pool or (), "correction": correction or CORRECTIONS,
-        "level": level, "n_resamples": n_resamples, "rng": np.random.default_rng(seed),
+        "forming_p": forming_p, "level": level, "n_resamples": n_resamples, "nan": nan, "rng": np.random.default_rng(seed),
     }  # fmt: skip
     if dry_run:
         return terminal.note(describe(study, **options))
     with terminal.dask_progress("maps and label swaps"):
-        result = run(study, **options, forming_p=forming_p, nan=nan)
+        result = run(study, **options)
     result.attrs |= {"seed": seed, "command": " ".join(sys.argv[1:])}
     try:
         _print_maps(result, json)

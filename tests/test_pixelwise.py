@@ -414,6 +414,8 @@ def test_dry_run_computes_nothing(path, tmp_path):
     assert "12 networks on 6 images (72 maps of 16 x 16); " in err
     assert "(smallest p 0.005, 400 labelings)" in err
     assert "GB of memory" in err
+    for wrong in (("--forming-p", 3), ("--nan", "no")):
+        assert run("map", copy, "--axis", "task", "--dry-run", *wrong)[0] == 2
     assert not (copy / "results").exists()
 
 

@@ -409,10 +409,10 @@ def _method(planned: Contrasts, pairs: list[_Pair], found: MeanMaps, parameters:
 
 def describe(
     study: xr.DataTree | xr.Dataset, *, axis: str, ranking: str, within: Sequence[str] | None, pool: Sequence[str],
-    correction: Sequence[str], level: float, n_resamples: int, rng: np.random.Generator,
+    correction: Sequence[str], forming_p: float, level: float, n_resamples: int, nan: str, rng: np.random.Generator,
 ) -> str:  # fmt: skip
     """What `difference_maps` would do, with memory and time; a few maps and label swaps are tried for that."""
-    _check_options(ranking, correction, 0.01, "omit", level, n_resamples)
+    _check_options(ranking, correction, forming_p, nan, level, n_resamples)
     dataset = meanmaps.relevance_of(study)
     table = network_table(dataset)
     _, pairs = _plan(table, axis, within, pool, correction, level, n_resamples, rng)
