@@ -203,7 +203,8 @@ def compare(
     try:
         _print_crossed(result, json, f"maps of networks and people ({measure})", _ceiling_note(result))
     finally:  # also where nobody reads on, as in `| head`
-        store.save_result(path, f"human_maps_{result.attrs['axis']}_{measure}_{ranking}", result)
+        share = f"_{100 * fraction:g}" if measure == "overlap" else ""
+        store.save_result(path, f"human_maps_{result.attrs['axis']}_{measure}{share}_{ranking}", result)
 
 
 def _ceiling_note(result: Any) -> str:
@@ -324,7 +325,7 @@ def measure(
     try:
         _print_crossed(result, json, f"Cohen's kappa of {of}, networks with people", _people_note(result))
     finally:  # also where nobody reads on, as in `| head`
-        store.save_result(path, f"behaviour_{result.attrs['axis']}_{of}", result)
+        store.save_result(path, f"behaviour_{result.attrs['label']}_{result.attrs['axis']}_{of}", result)
 
 
 def _people_note(result: Any) -> str:

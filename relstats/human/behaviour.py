@@ -119,7 +119,7 @@ def behaviour(
     if plan.contrasts is not None:
         result = result.merge(contrast_results(cells, plan, random, level, n_resamples, rng))
     result = result.merge(matrices).merge(_among(kept, plan, level)).assign(n_undefined=int(undefined.sum()))
-    parameters = {"axis": axis or "model", "of": of, "random_factors": sorted(random), "level": level, "n_resamples": n_resamples,
+    parameters = {"axis": axis or "model", "of": of, "label": data.label, "random_factors": sorted(random), "level": level, "n_resamples": n_resamples,
                   "align": align, "classes": data.classes}  # fmt: skip
     return _described(result, kept, parameters, [*data.notes, *notes, *plan.notes])
 

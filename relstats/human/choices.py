@@ -94,6 +94,8 @@ class Answers:
     table : DataFrame
         One row a network: model, seed, axes.
     participants, images, classes : list of str
+    label : str
+        Of the images: the right choice.
     notes : list of str
     """
 
@@ -103,6 +105,7 @@ class Answers:
     participants: list[str]
     images: list[str]
     classes: list[str]
+    label: str
     notes: list[str]
 
 
@@ -142,10 +145,10 @@ def answers(
     ids = [str(p) for p in people["participant"].values]
     table = table.drop(columns="cell").reset_index(drop=True)
     if of == "errors":
-        return Answers(mine, right, table, ids, images, ["wrong", "right"], notes + more)
+        return Answers(mine, right, table, ids, images, ["wrong", "right"], label, notes + more)
     place = {name: k for k, name in enumerate(names or ())} | {"": MISSING}
     codes = np.array([[place[str(choice)] for choice in row] for row in chosen])
-    return Answers(mine, codes, table, ids, images, list(names or ()), notes + more)
+    return Answers(mine, codes, table, ids, images, list(names or ()), label, notes + more)
 
 
 def _settings(study: xr.DataTree) -> dict[str, dict[str, object]]:

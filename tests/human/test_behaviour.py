@@ -248,7 +248,7 @@ def test_commands_and_text_as_it_stands(tmp_path, monkeypatch, capsys):
     assert run(monkeypatch, "behaviour", path, "--label", "sex", "--axis", "pretrain", "--json") == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["coords"]["contrast"]["data"] == ["imagenet|vggface2"]
-    assert "results" in store.open_study(path).children
+    assert store.open_study(path)["results/behaviour_sex_pretrain_errors"].attrs["label"] == "sex"
     assert run(monkeypatch, "behaviour", path, "--label", "sex", "--of", "choices", "--classes", "f", "m", "NA") == 0
     shown = capsys.readouterr()
     assert "Cohen's kappa of choices" in shown.out
