@@ -246,9 +246,8 @@ def _kept(data: _Data, nan: str) -> tuple[_Data, list[str]]:
             _require_finite(seen, data, i)
             said = agreement.informative(seen)
             silent += int((~said & ~np.isnan(seen).any(axis=1)).sum())
-            enough[i] = said.sum() >= min(2, people) and bool(
-                agreement.informative(agreement.mean_maps(seen))[: 1 + people * (people > 1)].all()
-            )
+            # without the only map there is no mean map
+            enough[i] = agreement.informative(agreement.mean_maps(seen)[: 1 + people * (people > 1)]).all()
     if missing.any() and nan == "raise":
         cells = scores.name_cells(missing, table, data.images)
         raise InvalidData(
