@@ -35,7 +35,8 @@ def demo(
     file, study = str(folder / "faces.toml"), str(folder / "faces.zarr")
     parts = [option for name in _regions() for option in ("--names", name)]
     commands = [["compute", file, study], ["regions", "add", study, str(folder / "parts"), *parts],
-                ["judgments", "add", study, str(folder / "judgments.csv"), "--kind", "dissimilarity"], ["run", file, study]]  # fmt: skip
+                ["judgments", "add", study, str(folder / "judgments.csv"), "--kind", "dissimilarity"], ["transfer", file, study],
+                ["compare", study, "--axis", "pretrain", "--score", "probability", "--normalise", "chance"], ["run", file, study]]  # fmt: skip
     for command in commands:
         done(context, command)
     _print_truth(study)

@@ -362,6 +362,8 @@ REFUSED = [
     (UsageError, r"nan is 'zero'; it is one of raise, omit", {"nan": "zero"}),
     (UsageError, r"level is 95; a confidence level lies between 0 and 1", {"level": 95}),
     (UsageError, r"fraction=1.5", {"fraction": 1.5}),
+    (UsageError, r"fraction=1.0: all \d+ pixels of every map", {"fraction": 1.0}),
+    (UsageError, r"across is pretrain, pretrain: an axis is named twice", {"across": ["pretrain", "pretrain"]}),
 ]  # fmt: skip
 
 

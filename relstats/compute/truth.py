@@ -40,7 +40,7 @@ def recovered(study: xr.DataTree) -> list[Finding]:
         kind, axis = result.attrs.get("statistic"), result.attrs.get("axis")
         if kind == "regions" and axis == "task":
             found += _parts(result)
-        if kind == "compare" and axis == "pretrain" and result.attrs.get("measure") == "transfer":
+        if kind == "compare" and axis == "pretrain" and result.attrs.get("normalise") == "chance":
             found += _directions(result)
         if kind == "rsa":
             found += _people(result)
@@ -81,15 +81,15 @@ def _parts(result: xr.Dataset) -> Iterator[Finding]:
 
 
 def _directions(result: xr.Dataset) -> Iterator[Finding]:
-    """Networks that grew up with faces know the parts of a face: their maps are the better ones."""
+    """Networks that grew up with faces have learnt from partly hidden ones, and do better on whatever pixels are left."""
     contrast = str(result["contrast"].values[0])
-    sign = {"faces|objects": 1, "objects|faces": -1}[contrast]
-    for effect, planted in (("source_effect", "maps of networks pretrained on faces are the better ones"),
-                            ("asymmetry", "so faces' maps help objects' networks more than the other way round")):  # fmt: skip
+    faces_first = {"faces|objects": 1, "objects|faces": -1}[contrast]
+    for effect, sign, planted in (("target_effect", 1, "networks that learnt from partly hidden faces are the easier targets"),
+                                  ("asymmetry", -1, "so objects' maps on faces' networks beat faces' maps on objects' networks")):  # fmt: skip
         one = result.sel(contrast=contrast, effect=effect)
-        estimate, interval = sign * one["estimate"].item(), np.sort(sign * one["ci"].values)
+        estimate, interval = faces_first * one["estimate"].item(), np.sort(faces_first * one["ci"].values)
         said = f"{effect.replace('_', ' ')} {estimate:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"
-        yield Finding(planted, said, _verdict(estimate, interval))
+        yield Finding(planted, said, _verdict(sign * estimate, sign * interval))
 
 
 def _people(result: xr.Dataset) -> Iterator[Finding]:

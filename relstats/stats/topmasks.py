@@ -76,7 +76,7 @@ def maps_of(dataset: xr.Dataset, fraction: float, ranking: str, across: Sequence
     Raises
     ------
     UsageError
-        Unknown axis; a fraction outside (0, 1].
+        Unknown axis, or one named twice; a fraction outside (0, 1).
     """
     table = network_table(dataset)
     axes = [c for c in table if c not in ("model", "seed", "cell")]
@@ -87,11 +87,16 @@ def maps_of(dataset: xr.Dataset, fraction: float, ranking: str, across: Sequence
         raise UsageError(
             f"no axis {unknown[0]!r}: models have {', '.join(axes) or 'no labels'}.{hint} Name one in across"
         )
+    if len(set(across)) < len(across):
+        raise UsageError(f"across is {', '.join(across)}: an axis is named twice. Name each once")
     table["condition"] = table[list(across)].agg(" ".join, axis=1) if len(across) else "all networks"
     table["code"] = table.groupby(list(across)).ngroup() if len(across) else 0
     table = table.sort_values(["code", "model", "seed"], ignore_index=True)
     array = dataset["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
-    top_count(fraction, array.sizes["y"] * array.sizes["x"])
+    pixels = array.sizes["y"] * array.sizes["x"]
+    if top_count(fraction, pixels) == pixels:
+        raise UsageError(f"fraction={fraction}: all {pixels} pixels of every map, which networks share whatever they find relevant. "
+                         f"Give less, such as 0.1")  # fmt: skip
     labels = image_labels(dataset)
     return Maps(array, list(table.pop("cell")), table, table.pop("code").to_numpy(int), labels, fraction, ranking)
 
