@@ -13,7 +13,7 @@ import xarray as xr
 import relstats
 from relstats.compute import demo, faces, truth
 
-SMALL = demo.Sizes(networks=2, pictures=4, training=1000, training_epochs=8, pretraining=1000, participants=6)
+SMALL = demo.Sizes(networks=2, participants=6)
 
 
 @pytest.fixture(scope="module")
