@@ -43,7 +43,7 @@ def figures(result: xr.Dataset, images: xr.Dataset | None = None) -> list[Drawin
         found.append(Drawing("curves", curves_alt(result), draw(curves, result)))
     if "fraction" in result.dims and result.sizes["fraction"] > 1:
         found.append(Drawing("effects_by_fraction", effects_by_fraction_alt(result), draw(effects_by_fraction, result)))
-    if np.isfinite(result["specificity_score"].values).any():
+    if "specificity_score" in result and np.isfinite(result["specificity_score"].values).any():
         found += [
             Drawing(f"networks_{k + 1}", networks_alt(result, k), draw(networks, result, k))
             for k in range(min(result.sizes["contrast"], 6))

@@ -24,6 +24,8 @@ _OUTLINES = (("p_max_t", "-", "black", "these pixels differ (family-wise)"), ("p
              ("p_cluster", (0, (1, 1)), COLOURS[3], "somewhere within, levels differ (cluster mass)"),
              ("p_bh", (0, (3, 1, 1, 1)), COLOURS[5], "false discovery rate"))  # fmt: skip
 MOST = 6
+#: Over pixels that are not significant family-wise: the difference is still seen through it.
+_VEIL = (0.72, 0.72, 0.72, 0.6)
 
 
 def figures(result: xr.Dataset, images: xr.Dataset | None = None) -> list[Drawing]:
@@ -90,10 +92,19 @@ def differences(result: xr.Dataset) -> Figure:
         parts.relevance_map(row[1], one["statistic"].values, label="t over networks")
         row[0].set_title(literal(contrast, 36))
         found = _significant(result, one)
+        if "p_max_t" in found:
+            veil(row[0], ~found["p_max_t"])
         _outline(row[0], found, [name for name in ("p_max_t", "p_bh") if name in found][:1])
         _outline(row[1], found, [name for name in ("p_tfce", "p_cluster") if name in found])
     _legend(figure, panels[0, 0], result)
     return figure
+
+
+def veil(axes: Axes, mask: np.ndarray) -> None:
+    """Pixels under a light grey, so that one sees on which side of an outline the others are."""
+    layer = np.zeros((*mask.shape, 4))
+    layer[mask] = _VEIL
+    axes.imshow(layer, interpolation="none", gid="veil")
 
 
 def _outline(axes: Axes, found: dict[str, np.ndarray], names: Sequence[str]) -> None:
@@ -111,6 +122,8 @@ def _legend(figure: Figure, axes: Axes, result: xr.Dataset) -> None:
             shares = ", ".join(f"{100 * masks[name].mean():.3g} %" if name in masks else "none" for masks in found)
             label = f"{words}: {shares} of the pixels"
             axes.plot([], [], color=colour, linestyle=dashes, linewidth=1, label=label)
+    if "p_max_t" in known:
+        axes.fill([], [], color=_VEIL, label="under grey: pixels not known to differ (family-wise)")
     if known:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", handlelength=3.5)
     else:

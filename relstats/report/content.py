@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from relstats.report import figures, matrices, methods, pictures, questions, tables
 from relstats.report.facts import Facts, Quality, facts, quality, results
 from relstats.report.methods import Source
+from relstats.report.wording import across
 from relstats.terminal import result_dict, safe
+
+#: Of the result told first, the figure that follows the verdict.
+_KEY = ("networks_1", "effects")
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,7 @@ class Content:
     provenance: tuple[list[tuple[str, str]], list[tuple[str, str]]]
     checkpoints: list[tuple[str, str]]
     data_figures: list[figures.Figure]
+    key: tuple[Section, figures.Figure] | None = None
     warnings: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -87,9 +95,11 @@ def gather(
     drawn = figures.draw(ordered, pixels, advance) if pictured else {}
     of_data = figures.of_data(study) if pictured and data.n_maps else []
     asked = questions.questions(found, data, ordered)
-    told = {answer.result for question in asked for answer in question.answers}
+    told = {answer.result for question in asked for answer in question.answers if answer.told}
+    titles = _titles(ordered)
     sections = [
-        _section(name, result, found, drawn.get(name, []), variant=name not in told) for name, result in ordered.items()
+        _section(name, result, found, drawn.get(name, []), title=titles[name], variant=name not in told)
+        for name, result in ordered.items()
     ]
     texts = methods.methods(found, study, ordered)
     warned = [(section.name, text) for section in sections for text in section.warnings]
@@ -97,22 +107,45 @@ def gather(
         facts=found, quality=data, questions=asked, sections=sections, gallery=pictures.gallery(study, shown) if pictured else None,
         methods=texts, references=methods.references(texts), sources=methods.sources(ordered), provenance=methods.provenance(found),
         checkpoints=_checkpoints(study, found), data_figures=of_data, warnings=[("data", note) for note in data.notes] + warned,
+        key=_key_figure(sections),
     )  # fmt: skip
 
 
-def _section(name: str, result: xr.Dataset, found: Facts, drawn: list[figures.Figure], *, variant: bool) -> Section:
+def _key_figure(sections: list[Section]) -> tuple[Section, figures.Figure] | None:
+    """The figure that follows the verdict: that of the result told first, each network's values with the estimates where there is one."""
+    for section in sections:
+        pictured = {figure.name: figure for figure in section.figures if figure.uri}
+        if pictured and not section.variant:
+            name = next((name for name in _KEY if name in pictured), next(iter(pictured)))
+            return section, pictured[name]
+    return None
+
+
+def _titles(results: dict[str, xr.Dataset]) -> dict[str, str]:
+    """A title for each result; those that two would share say their names."""
+    titles = {name: title(name, result) for name, result in results.items()}
+    often = Counter(titles.values())
+    return {name: text if often[text] == 1 else f"{text} [{safe(name)}]" for name, text in titles.items()}
+
+
+def _section(name: str, result: xr.Dataset, found: Facts, drawn: list[figures.Figure], *, title: str, variant: bool) -> Section:  # fmt: skip
     small = result.drop_vars([v for v in result.variables if not tables.is_small(result[v])])
     return Section(
-        name=name, title=title(name, result), slug=f"r-{hashlib.sha256(name.encode()).hexdigest()[:8]}",
+        name=name, title=title, slug=f"r-{hashlib.sha256(name.encode()).hexdigest()[:8]}",
         tables=tables.tables(result, name), figures=drawn,
         matrices=matrices.matrices(result, name, found.networks), parameters=methods.parameters(result),
         warnings=[safe(text) for text in result.attrs.get("warnings", [])], left_out=tables.left_out(result),
-        numbers={part: dict(sorted(values.items())) for part, values in result_dict(small).items()}, population=safe(result.attrs.get("population", "")), min_p=_text(result.attrs.get("min_p")), variant=variant,
+        numbers={part: dict(sorted(values.items())) for part, values in result_dict(small).items()}, population=safe(result.attrs.get("population", "")), min_p=_smallest(result), variant=variant,
     )  # fmt: skip
 
 
-def _text(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else ""
+def _smallest(result: xr.Dataset) -> str:
+    """The smallest p that resampling can reach, and which p that bounds: p of intervals come from t, and are not bounded."""
+    value = result.attrs.get("min_p")
+    if not isinstance(value, float) or math.isnan(value):
+        return ""
+    shown = np.format_float_positional(value, precision=3, fractional=False, trim="-")
+    return f"smallest p that the {'label swap' if 'p_swap' in result or 'p_max_t' in result else 'resampling'} can reach: {shown}"
 
 
 def title(name: str, result: xr.Dataset) -> str:
@@ -128,19 +161,31 @@ def title(name: str, result: xr.Dataset) -> str:
     known = {
         "compare": f"{'Transfer' if measure == 'transfer' else 'Agreement of maps'} over {attrs.get('axis')} ({_how(attrs)})",
         "stability": f"Agreement across seeds ({measure})",
-        "shared": "Shared pixels" + _across(result),
+        "shared": f"Shared pixels, top {_percent(attrs)}{_across(result)}",
         "regions": f"Relevance of regions over {attrs.get('axis')} ({measure}, {attrs.get('ranking')})",
         "strategies": f"Clusters of maps over {attrs.get('axis')}",
         "map": f"Where maps differ over {attrs.get('axis')}",
-        "sufficiency": "Shared pixels: enough, and needed?",
-        "human_maps": f"Agreement with people's maps ({measure})",
-        "behaviour": f"Agreement with people's {attrs.get('of', 'answers')} (kappa)",
+        "sufficiency": f"Shared pixels, top {_percent(attrs)}{_across(result)}: enough, and needed? ({attrs.get('score')}, {_at(attrs)})",
+        "human_maps": f"Agreement with people's maps ({measure}, {_at(attrs)})",
+        "behaviour": f"Agreement with people's {attrs.get('of', 'answers')} (kappa, {_at(attrs)})",
         "similarity": f"Similarity of all networks' maps ({measure})",
         "compare_human": f"Agreement with people over {attrs.get('axis')} ({attrs.get('agreement')})",
         "rsa": f"Networks and people: representational similarity ({measure})",
         "rdm": f"Dissimilarity of images ({measure})",
     }
     return known.get(kind, safe(name).replace("_", " ").capitalize())
+
+
+def _at(attrs: dict[Any, str]) -> str:
+    axis = attrs.get("axis", "none")
+    return "all networks" if axis == "none" else f"each level of {axis}"
+
+
+def _percent(attrs: dict[Any, str]) -> str:
+    try:
+        return f"{100 * float(attrs['fraction']):g} %"
+    except (KeyError, ValueError):
+        return "share not recorded"
 
 
 def _how(attrs: dict[Any, str]) -> str:
@@ -151,7 +196,7 @@ def _how(attrs: dict[Any, str]) -> str:
 
 
 def _across(result: xr.Dataset) -> str:
-    axes = [safe(axis) for axis in result.attrs.get("across", [])]
+    axes = [safe(axis) for axis in across(result.attrs)]
     return f" in every level of {' and '.join(axes)}" if axes else ""
 
 

@@ -13,7 +13,7 @@ from relstats import plots
 #: Bytes of an SVG above which it is drawn as PNG, where that is smaller: figures with maps.
 _LARGE_SVG = 120_000
 #: Bytes of all figures together: the page stays below 5 MB.
-_ALL_FIGURES = 2_200_000
+_ALL_FIGURES = 2_800_000
 _DPI = 110
 
 
@@ -25,6 +25,11 @@ class Figure:
     alt: str
     uri: str
 
+    @property
+    def is_chart(self) -> bool:
+        """Whether it is small: lines and text, and not maps."""
+        return len(self.uri) <= 4 * _LARGE_SVG / 3 + 100
+
 
 def draw(
     results: dict[str, xr.Dataset], images: xr.Dataset | None, advance: Callable[[int, int], None]
@@ -34,22 +39,33 @@ def draw(
     Parameters
     ----------
     results : dict of str to Dataset
-        In the order in which room in the page is given away.
+        In the order in which room in the page is given away: first to the charts of all, then to maps, the first of each result
+        before the second of any.
     images : Dataset, optional
         `/images` of the study, under maps.
     advance : callable
         Takes how many results are drawn, and of how many.
     """
     drawn: dict[str, list[Figure]] = {}
-    used = 0
     for k, (name, result) in enumerate(results.items()):
-        drawn[name] = []
-        for figure in _of_result(result, images):
-            fits = used + len(figure.uri) <= _ALL_FIGURES
-            used += len(figure.uri) * fits
-            drawn[name].append(figure if fits else Figure(figure.name, figure.alt, ""))
+        drawn[name] = list(_of_result(result, images))
         advance(k + 1, len(results))
-    return drawn
+    kept = _fitting(drawn, _ALL_FIGURES)
+    return {name: [figure if (name, k) in kept else Figure(figure.name, figure.alt, "") for k, figure in enumerate(figures)]
+            for name, figures in drawn.items()}  # fmt: skip
+
+
+def _fitting(drawn: dict[str, list[Figure]], room: int) -> set[tuple[str, int]]:
+    """Which figures a page has room for."""
+    charts = [(name, k) for name, figures in drawn.items() for k, figure in enumerate(figures) if figure.is_chart]
+    most = max(map(len, drawn.values()), default=0)
+    maps = [(name, k) for k in range(most) for name, figures in drawn.items() if k < len(figures) and not figures[k].is_chart]  # fmt: skip
+    kept = set()
+    for name, k in charts + maps:
+        if len(drawn[name][k].uri) <= room:
+            room -= len(drawn[name][k].uri)
+            kept.add((name, k))
+    return kept
 
 
 def of_data(study: xr.DataTree) -> list[Figure]:

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from relstats.report.content import Content, Section
-from relstats.report.questions import Question
+from relstats.report.questions import RULE, Answer, Question
+from relstats.report.sentences import Sentence
 from relstats.terminal import number, plain, safe
 
 
@@ -24,6 +25,8 @@ def _lines(found: Content) -> Iterator[str]:
     yield "\n## Verdict"
     for question in found.questions:
         yield from _question(question, {section.name: section.title for section in found.sections})
+    if found.sections:
+        yield f"\n{_escaped(RULE)}"
     yield "\n## Results"
     for section in found.sections:
         yield from _section(section)
@@ -49,11 +52,21 @@ def _lines(found: Content) -> Iterator[str]:
 def _question(question: Question, titles: dict[str, str]) -> Iterator[str]:
     yield f"\n### {question.text}\n"
     for answer in question.answers:
-        yield f"\n**{_escaped(titles[answer.result])}.** {_escaped(answer.about)} {_escaped(answer.holds)}\n"
-        yield from (f"- {_escaped(s.text)}{'' if answer.holds else ' ' + _escaped(s.holds)}" for s in answer.sentences)
+        if answer.told:
+            yield from _answer(answer, answer.told, titles[answer.result])
     yield ""
     for why, command in question.missing:
         yield f"- Not said: {_escaped(why)}{f' Run: {_code(command)}' if command else ''}"
+    if question.n_folded:
+        yield f"\n#### {question.n_folded} more finding{'' if question.n_folded == 1 else 's'}"
+    for answer in question.answers:
+        if answer.folded:
+            yield from _answer(answer, answer.folded, titles[answer.result])
+
+
+def _answer(answer: Answer, sentences: Sequence[Sentence], title: str) -> Iterator[str]:
+    yield f"\n**{_escaped(title)}.** {_escaped(answer.about)} {_escaped(answer.holds)}\n"
+    yield from (f"- {_escaped(s.text)}{'' if answer.holds else ' ' + _escaped(s.holds)}" for s in sentences)
 
 
 def _section(section: Section) -> Iterator[str]:

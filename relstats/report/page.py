@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from relstats.report.content import Content
+from relstats.report.questions import RULE
 from relstats.terminal import number, plain, safe
 
 
@@ -26,7 +27,7 @@ def html(found: Content) -> str:
     return environment.get_template("report.html").render(
         found=found, facts=found.facts, style=Markup(style), script=Markup(script), policy=_policy(style, script),
         explorer=embedded(_explorer(found)), numbers={s.name: embedded(s.numbers) for s in found.sections},
-        explored=[(s, m) for s in found.sections for m in s.matrices],
+        rule=RULE, explored=[(s, m) for s in found.sections for m in s.matrices],
     )  # fmt: skip
 
 

@@ -9,19 +9,29 @@ from dataclasses import dataclass, field
 import xarray as xr
 
 from relstats.report.facts import Facts, Quality
+from relstats.report.leads import leads
 from relstats.report.sentences import Sentence, quantity, sentences
-from relstats.report.wording import capital
+from relstats.report.wording import across, capital
 from relstats.terminal import number, safe
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one result answers: its sentences, what is compared, and what all of them hold for ("" where they differ)."""
+    """What one result answers: its sentences, what is compared, and what all of them hold for ("" where they differ).
+
+    `told` are those that come first, often several of `sentences` in one; of many answers there are none.
+    """
 
     result: str
     about: str
     holds: str
+    told: tuple[Sentence, ...]
     sentences: tuple[Sentence, ...]
+
+    @property
+    def folded(self) -> tuple[Sentence, ...]:
+        """Sentences that are not told first."""
+        return tuple(sentence for sentence in self.sentences if sentence not in self.told)
 
 
 @dataclass
@@ -32,6 +42,11 @@ class Question:
     text: str
     answers: list[Answer] = field(default_factory=list)
     missing: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def n_folded(self) -> int:
+        """How many sentences are not told first."""
+        return sum(len(answer.folded) for answer in self.answers)
 
 
 _QUESTIONS = {
@@ -46,6 +61,29 @@ _HOMES = {"compare": "generalization", "stability": "stability", "shared": "shar
           "strategies": "stability", "map": "regions", "rsa": "humans", "rdm": "humans", "compare_human": "humans"}  # fmt: skip
 #: Of several analyses of one question, the one told first: chosen before the numbers are seen.
 _SCORES, _SCALES = ("probability", "correct", "margin"), ("target", "none", "chance")
+_RANKINGS, _MEASURES = ("positive", "absolute", "signed"), ("transfer", "spearman", "density", "rho-a")
+_KINDS = (
+    "compare",
+    "stability",
+    "strategies",
+    "shared",
+    "sufficiency",
+    "regions",
+    "map",
+    "rsa",
+    "compare_human",
+    "human_maps",
+    "behaviour",
+)
+#: Sentences of one question that are told first, at most.
+MOST_TOLD = 5
+#: The rule by which results are told first, as the page states it.
+RULE = (
+    f"Told first, by a fixed rule that does not look at what was found: for each question one result of each kind and axis, at most {MOST_TOLD} "
+    "sentences. Transfer comes before agreement of maps; of scores probability before correct before margin, on each target's scale before "
+    "raw; shared pixels across most axes, then of the smallest share of the pixels; sufficiency over all networks before that at levels of an axis. "
+    "Everything else is under “more findings”."
+)  # fmt: skip
 
 
 def questions(found: Facts, data: Quality, results: dict[str, xr.Dataset]) -> list[Question]:
@@ -63,23 +101,39 @@ def questions(found: Facts, data: Quality, results: dict[str, xr.Dataset]) -> li
     list of Question
     """
     asked = {key: Question(key, text) for key, text in _QUESTIONS.items()}
-    for names in families(results):
+    grouped = families(results)
+    told = _told(grouped, results)
+    for names in grouped:
         question = asked[home(names[0], results[names[0]])]
-        question.answers.append(_answer(names, results))
+        question.answers.append(_answer(names, results, told.get(names[0], ())))
     for key, why, command in _gaps(found, data, results):
         asked[key].missing.append((why, command))
     return [question for question in asked.values() if question.answers or question.missing]
 
 
-def _answer(names: list[str], results: dict[str, xr.Dataset]) -> Answer:
+def _told(grouped: list[list[str]], results: dict[str, xr.Dataset]) -> dict[str, tuple[Sentence, ...]]:
+    """What is told first of which result: of each question the first result of each kind and axis."""
+    topics: dict[str, dict[tuple[str, str], str]] = {}
+    for first, *_ in grouped:
+        topics.setdefault(home(first, results[first]), {}).setdefault(_topic(first, results[first]), first)
+    found = {}
+    for names in (list(of.values()) for of in topics.values()):
+        room = MOST_TOLD
+        for k, name in enumerate(names):
+            kept = leads(results[name], name)[: max(room - (len(names) - k - 1), min(room, 1))]
+            room -= len(kept)
+            if kept:
+                found[name] = tuple(kept)
+    return found
+
+
+def _answer(names: list[str], results: dict[str, xr.Dataset], told: tuple[Sentence, ...]) -> Answer:
     """Sentences of the first result of a family, and a line on each of the others."""
     first = results[names[0]]
-    told = sentences(first, names[0])
-    held = {sentence.holds for sentence in told if sentence.holds}
+    every = (*sentences(first, names[0]), *(_also(results[name]) for name in names[1:]))
+    held = {sentence.holds for sentence in (*told, *every) if sentence.holds}
     about = capital(quantity(first)) + "." if first.attrs.get("statistic") == "compare" else ""
-    return Answer(
-        names[0], about, held.pop() if len(held) == 1 else "", (*told, *(_also(results[name]) for name in names[1:]))
-    )
+    return Answer(names[0], about, held.pop() if len(held) == 1 else "", told, every)
 
 
 def home(name: str, result: xr.Dataset) -> str:
@@ -93,25 +147,37 @@ def home(name: str, result: xr.Dataset) -> str:
 def families(results: dict[str, xr.Dataset]) -> list[list[str]]:
     """Names of results that analyse one thing with different scores, the one told first in front.
 
-    Which comes first does not depend on what was found: probability before right answers before margins, and scores on each
-    target's own scale before raw ones.
+    Their order, and which comes first, do not depend on what was found: see `RULE`.
     """
     groups: dict[tuple[str, ...], list[str]] = {}
-    for name, result in results.items():
-        attrs = result.attrs
+    for name in sorted(results, key=lambda name: (_order(name, results[name]), name)):
+        attrs = results[name].attrs
         is_transfer = attrs.get("statistic") == "compare" and attrs.get("measure") == "transfer"
         key = ("compare", str(attrs.get("axis")), "transfer") if is_transfer else (name,)
         groups.setdefault(key, []).append(name)
-    ordered = sorted(
-        groups,
-        key=lambda key: (list(_QUESTIONS).index(home(groups[key][0], results[groups[key][0]])), "transfer" not in key),
-    )
-    return [sorted(groups[key], key=lambda name: (_place(results[name].attrs), name)) for key in ordered]
+    return list(groups.values())
 
 
-def _place(attrs: dict[str, object]) -> tuple[int, int]:
-    score, scale = str(attrs.get("score")), str(attrs.get("normalise"))
-    return _SCORES.index(score) if score in _SCORES else 3, _SCALES.index(scale) if scale in _SCALES else 3
+def _topic(name: str, result: xr.Dataset) -> tuple[str, str]:
+    """What one result is told of: a kind of analysis, at one axis; sufficiency is one, at whichever axis."""
+    kind = str(result.attrs.get("statistic", name))
+    return kind, "" if kind == "sufficiency" else str(result.attrs.get("axis", ""))
+
+
+def _order(name: str, result: xr.Dataset) -> tuple[float, ...]:
+    attrs = result.attrs
+    of_maps = attrs.get("statistic") == "compare" and attrs.get("measure") != "transfer"
+    fraction = attrs.get("fraction")
+    return (
+        list(_QUESTIONS).index(home(name, result)), _place(_KINDS, attrs.get("statistic")), of_maps,
+        attrs.get("statistic") == "sufficiency" and attrs.get("axis") not in (None, "none"), -len(across(attrs)),
+        _place(_SCORES, attrs.get("score")), _place(_SCALES, attrs.get("normalise")), _place(_MEASURES, attrs.get("measure")),
+        _place(_RANKINGS, attrs.get("ranking")), float(fraction) if isinstance(fraction, (int, float)) else 0.0,
+    )  # fmt: skip
+
+
+def _place(known: tuple[str, ...], value: object) -> int:
+    return known.index(value) if isinstance(value, str) and value in known else len(known)
 
 
 def _also(result: xr.Dataset) -> Sentence:
@@ -210,6 +276,16 @@ def _of_maps(found: Facts, results: dict[str, xr.Dataset], study: str) -> Iterat
         yield "stability", "Agreement across seeds was not measured.", f"relstats stability {study}"
     if "shared" not in done:
         yield "shared", "Shared pixels were not looked for.", f"relstats shared {study}"
+    elif "sufficiency" not in done:
+        name = min(name for name, r in results.items() if r.attrs.get("statistic") == "shared")
+        scored = (
+            "" if "sufficiency" in found.groups else f"relstats transfer STUDY.toml {study} --masks {shlex.quote(name)}"
+        )
+        yield (
+            "shared",
+            "Whether the shared pixels are enough, and needed, was not tested.",
+            f"{scored}{' && ' if scored else ''}relstats sufficiency {study}",
+        )
     for axis in found.axes:
         if not any(r.attrs.get("statistic") == "map" and r.attrs.get("axis") == axis for r in results.values()):
             yield (
@@ -228,16 +304,29 @@ def _of_maps(found: Facts, results: dict[str, xr.Dataset], study: str) -> Iterat
         )
 
 
+#: Data of people, the statistic that compares maps with them, and what is not known without it.
+_OF_PEOPLE = (
+    ("human", "rsa", "Maps were not compared with the judgments in the study.", "rsa {study}"),
+    ("human_maps", "human_maps", "Maps were not compared with people's maps.", "humanmaps compare {study}"),
+    (
+        "behaviour",
+        "behaviour",
+        "Answers of networks were not compared with people's choices.",
+        "behaviour measure {study}",
+    ),
+)
+
+
 def _of_people(found: Facts, results: dict[str, xr.Dataset], study: str) -> Iterator[tuple[str, str, str]]:
-    if any(
-        home(name, result) == "humans" and result.attrs.get("statistic") != "rdm" for name, result in results.items()
-    ):
-        return
-    if "human" not in found.groups:
+    done = {str(result.attrs.get("statistic")) for result in results.values()}
+    if "compare_human" in done:
+        done.add("rsa")
+    for group, statistic, why, command in _OF_PEOPLE:
+        if group in found.groups and statistic not in done:
+            yield "humans", why, f"relstats {command.format(study=study)}"
+    if not {group for group, *_ in _OF_PEOPLE} & found.groups and not done & {statistic for _, statistic, *_ in _OF_PEOPLE}:  # fmt: skip
         yield (
             "humans",
             "The study holds no human judgments: whether maps match people could not be said.",
             f"relstats judgments add {study} ratings.csv",
         )
-    else:
-        yield "humans", "Maps were not compared with the judgments in the study.", f"relstats rsa {study}"

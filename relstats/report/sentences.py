@@ -6,7 +6,7 @@ A sentence is written from the numbers of a result and computes none.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,13 +113,18 @@ def quantity(result: xr.Dataset) -> str:
 
 
 def _compare(result: xr.Dataset, name: str) -> Iterator[Sentence]:
+    others = [str(effect) for effect in result["effect"].values if effect not in _EFFECTS]
+    return comparison(result, [*_EFFECTS, *others])
+
+
+def comparison(result: xr.Dataset, effects: Sequence[str]) -> Iterator[Sentence]:
+    """Those of some effects that a comparison has, contrast by contrast, in their order."""
     what = "the loss" if result.attrs.get("transfer_operation") == "remove" else "the score"
     what = what if result.attrs["measure"] == "transfer" else "agreement"
-    known = [effect for effect in _EFFECTS if effect in result["effect"].values]
-    others = [str(effect) for effect in result["effect"].values if effect not in _EFFECTS]
+    known = [effect for effect in effects if effect in result["effect"].values]
     for contrast in result["contrast"].values:
         one = result.sel(contrast=contrast)
-        for effect in [*known, *others]:
+        for effect in known:
             yield _effect(one, effect, *levels(contrast), what)
 
 
@@ -142,8 +147,13 @@ def _parts(contrast: xr.Dataset) -> str:
     effects = contrast["effect"].values.tolist()
     if not {"source_effect", "target_effect"} <= set(effects):
         return ""
-    source, target = (float(contrast["estimate"].sel(effect=effect)) for effect in ("source_effect", "target_effect"))
-    return f" It is the source effect, {number(source)}, less the target effect, {number(target)}: see below which is known."
+    source, target = (contrast.sel(effect=effect) for effect in ("source_effect", "target_effect"))
+    return f" It is the source effect (whose maps are better), {_known(source)}, less the target effect (who is tested), {_known(target)}."
+
+
+def _known(one: xr.Dataset) -> str:
+    p = float(one["p_adjusted" if "p_adjusted" in one else "p_value"])
+    return f"{number(float(one['estimate']))} ({'' if decided(one) else 'not decided, '}{p_text(p)})"
 
 
 def _equivalent(one: xr.Dataset) -> str:
@@ -316,7 +326,8 @@ def _of_people(result: xr.Dataset, name: str) -> Iterator[Sentence]:
             yield _difference(result.sel(contrast=contrast, effect=effect), what, *levels(contrast))
 
 
-_AGAINST = {
+#: What shared pixels are compared with, in words.
+AGAINST = {
     "own": "each network's own most relevant pixels",
     "image_swap": "the shared pixels of another image",
     "random": "random pixels",
@@ -327,7 +338,7 @@ def _sufficiency(result: xr.Dataset, name: str) -> Iterator[Sentence]:
     cells = itertools.product(result["level"].values, result["question"].values, result["against"].values)
     for group, question, against in cells:
         one = result.sel(level=group, question=question, against=against)
-        estimate, other = float(one["estimate"]), _AGAINST.get(str(against), safe(against))
+        estimate, other = float(one["estimate"]), AGAINST.get(str(against), safe(against))
         kept = str(question) == "sufficiency"
         what = "the shared pixels alone give" if kept else "removing the shared pixels costs"
         if np.isnan(estimate):

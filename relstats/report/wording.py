@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
 from relstats.terminal import number, safe
 
 #: A p below this is told as such: its digits say more of the reference distribution's tail than of the data.
-_TINY_P = 1e-10
+_TINY_P = 1e-4
 
 
 def decided(one: xr.Dataset, p: str = "p_value", adjusted: str = "p_adjusted") -> bool:
@@ -43,12 +47,12 @@ def p_text(value: float) -> str:
 
     Examples
     --------
-    >>> p_text(0.02), p_text(1e-40), p_text(float("nan"))
-    ('p = 0.020', 'p < 1e-10', 'no p')
+    >>> p_text(0.02), p_text(0.00002), p_text(float("nan"))
+    ('p = 0.020', 'p < 0.0001', 'no p')
     """
     if np.isnan(value):
         return "no p"
-    return f"p < {_TINY_P:g}" if value < _TINY_P else f"p = {number(value)}"
+    return "p < 0.0001" if value < _TINY_P else f"p = {number(value)}"
 
 
 def sure(one: xr.Dataset, ci: str = "ci", p: str = "p_value", adjusted: str = "p_adjusted", scale: float = 1.0, unit: str = "") -> str:  # fmt: skip
@@ -99,6 +103,23 @@ def reason(one: xr.Dataset) -> str:
     if notes:
         return f"The analysis says: {'; '.join(notes)}."
     return "The design does not give it: it has too few networks or images for a variance."
+
+
+def across(attrs: Mapping[Any, Any]) -> list[str]:
+    """The axes in whose levels pixels are shared; some results hold them as the text of a list.
+
+    Examples
+    --------
+    >>> across({"across": "['pretrain', 'task']"}), across({"across": ["task"]}), across({})
+    (['pretrain', 'task'], ['task'], [])
+    """
+    value = attrs.get("across") or []
+    if isinstance(value, str):
+        try:
+            value = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            value = [value]
+    return [str(axis) for axis in value] if isinstance(value, (list, tuple, np.ndarray)) else [str(value)]
 
 
 def levels(contrast: object) -> tuple[str, str]:

@@ -1,0 +1,112 @@
+"""The few sentences of a result that a report tells first; its others are folded under them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import xarray as xr
+
+from relstats.report.sentences import AGAINST, Sentence, comparison, sentences
+from relstats.report.wording import capital, decided, holds, level, levels, p_text
+from relstats.terminal import number, safe
+
+#: Names that one sentence lists; the others are counted, and in the fold.
+_MOST_LISTED = 8
+_MORE, _LESS, _OPEN, _UNKNOWN = range(4)
+
+
+def leads(result: xr.Dataset, name: str) -> list[Sentence]:
+    """What is told first of a result: its main contrasts, those of one kind in one sentence.
+
+    Which they are depends on the statistic and not on what was found: the gap and the asymmetry of a comparison, the core set of
+    shared pixels, all regions of a contrast together, all comparisons of shared pixels together; of others all sentences.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+        Of any statistic.
+    name : str
+        Of the result in the study.
+    """
+    writer = _LEADS.get(str(result.attrs.get("statistic", "")))
+    try:
+        found = list(writer(result, name)) if writer else []
+    except (KeyError, ValueError, IndexError, TypeError):  # of another version of relstats, or another tool's
+        found = []
+    return found or sentences(result, name)
+
+
+def _compare(result: xr.Dataset, name: str) -> Iterator[Sentence]:
+    return comparison(result, ("generalization_gap", "asymmetry"))
+
+
+def _shared(result: xr.Dataset, name: str) -> list[Sentence]:
+    core = result.attrs["core_consensus"]
+    return sentences(result.sel(consensus=[core]), name)
+
+
+def _regions(result: xr.Dataset, name: str) -> Iterator[Sentence]:
+    measure = safe(result.attrs["measure"])
+    what = f"{capital(measure)} of relevance{' (1 is the share of the pixels)' if measure == 'density' else ''}"
+    for contrast in result["contrast"].values:
+        a, b = levels(contrast)
+        cells = [(safe(region), result.sel(contrast=contrast, region=region)) for region in result["region"].values]
+        starts = (
+            f"is higher for {a} than for {b} in",
+            f"is lower for {a} than for {b} in",
+            f"is not known to differ between {a} and {b} in",
+            "could not be compared in",
+        )
+        yield _together(f"{what} ", cells, starts)
+
+
+def _sufficiency(result: xr.Dataset, name: str) -> Iterator[Sentence]:
+    for group, question in itertools.product(result["level"].values, result["question"].values):
+        one = result.sel(level=group, question=question)
+        cells = [(AGAINST.get(str(v), safe(v)), one.sel(against=v)) for v in result["against"].values]
+        kept = str(question) == "sufficiency"
+        begin = "The shared pixels alone give" if kept else "Removing the shared pixels costs"
+        starts = ("more than", "less than", "not decidedly more or less than", "could not be compared with")
+        yield _together(f"{begin} {safe(group)} ", cells, starts)
+
+
+def _together(begin: str, cells: Sequence[tuple[str, xr.Dataset]], starts: tuple[str, str, str, str]) -> Sentence:
+    """Differences in one sentence: those above none, those below, those not decided; each with size, interval and p."""
+    told: list[list[str]] = [[] for _ in starts]
+    for label, one in cells[:_MOST_LISTED]:
+        told[_side(one)].append(f"{label}{_bracket(one)}")
+    parts = [f"{start} {_listed(labels)}" for start, labels in zip(starts, told, strict=True) if labels]
+    left, one = len(cells) - _MOST_LISTED, cells[0][1]
+    more = f"; {left} others are below" if left > 0 else ""
+    kind = "found" if told[_MORE] or told[_LESS] else "open" if told[_OPEN] else "unsaid"
+    adjusted = "adjusted p" if "p_adjusted" in one else "p"
+    key = "" if kind == "unsaid" else f" In brackets: difference, {100 * level(one):g} % interval, {adjusted}."
+    return Sentence(kind, f"{begin}{'; '.join(parts)}{more}.{key}", holds(one))
+
+
+def _side(one: xr.Dataset) -> int:
+    estimate = float(one["estimate"])
+    if np.isnan(estimate):
+        return _UNKNOWN
+    return _OPEN if not decided(one) else _MORE if estimate > 0 else _LESS
+
+
+def _bracket(one: xr.Dataset) -> str:
+    """Size, interval and p; of a known direction the size without its sign, which the words around it say."""
+    estimate = float(one["estimate"])
+    if np.isnan(estimate):
+        return ""
+    sign = -1.0 if _side(one) == _LESS else 1.0
+    low, high = sorted(sign * bound for bound in one["ci"].values.tolist())
+    p = float(one["p_adjusted" if "p_adjusted" in one else "p_value"])
+    return f" ({number(sign * estimate)}, {number(low)} to {number(high)}, {p_text(p)})"
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(labels[:-1]), labels[-1])))
+
+
+_LEADS: dict[str, Callable[[xr.Dataset, str], Iterator[Sentence] | list[Sentence]]] = {
+    "compare": _compare, "shared": _shared, "regions": _regions, "sufficiency": _sufficiency}  # fmt: skip
