@@ -274,10 +274,6 @@ def test_differences_of_maps_are_outlined_where_they_are_significant() -> None:
     (veil,) = [image for image in figure.axes[0].images if image.get_gid() == "veil"]
     np.testing.assert_array_equal(veil.get_array()[..., 3] > 0, p[0].values > 0.05)  # grey where it is not significant
     assert "not known to differ" in " ".join(text.get_text() for text in figure.legends[0].get_texts())
-    assert (
-        not [i for panel in (*panels, figure.axes[1]) for i in panel.images if i.get_gid() == "veil"]
-        or found["p_max_t"].min() <= 0.05
-    )
 
 
 def test_power_is_a_curve_for_each_number_of_images() -> None:

@@ -163,6 +163,30 @@ def test_the_verdict_comes_first_and_has_size_interval_p_and_n(text, page, resul
     assert "significant" not in page.text
 
 
+def test_the_rest_is_folded_and_the_key_figure_follows(text, page):
+    verdict = text[text.index('id="verdict"') : text.index('id="explorer"')]
+    assert re.search(r'<details class="more"><summary>\d+ more findings</summary>', verdict)
+    first = re.sub(r'(?s)<details class="more">.*?</details>', "", verdict)
+    assert 5 <= len(re.findall(r'<li class="(?:found|open)">', first)) <= 20
+    assert "Told first, by a fixed rule" in first
+    assert verdict.index("key-figure") > verdict.rindex('class="more"')
+    assert re.search(r'id="key-figure">\s*<img src="data:image/svg[^>]*>\s*<figcaption>(Networks 1|Effects)', verdict)
+    headings = re.findall(r"<h3 id=[^>]*>(.*?)</h3>", text)
+    assert len(headings) == len(set(headings)) == 6
+
+
+def test_charts_have_room_before_maps():
+    from relstats.report.figures import _LARGE_SVG, Figure, _fitting
+
+    large, small = "data:" + "x" * (2 * _LARGE_SVG), "data:" + "x" * 1000
+    drawn = {
+        "a": [Figure("map", "", large), Figure("map2", "", large)],
+        "b": [Figure("map", "", large), Figure("chart", "", small)],
+    }
+    assert _fitting(drawn, 3000) == {("b", 1)}
+    assert _fitting(drawn, 5 * _LARGE_SVG) == {("b", 1), ("a", 0), ("b", 0)}
+
+
 def test_other_scores_of_one_question_are_told_beside_the_first(page, results):
     one = results["compare_pretrain_transfer_correct"].sel(effect="asymmetry", contrast="imagenet|vggface2")
     assert "The same question with other scores (score correct" in page.text

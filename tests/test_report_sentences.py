@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from importlib.util import find_spec
 
 import numpy as np
@@ -13,9 +14,12 @@ import relstats
 if find_spec("matplotlib") is None or find_spec("jinja2") is None:
     pytest.skip("reports need the extra `report`", allow_module_level=True)
 
+from plot_inputs import result
+
 from relstats.human.pairs import pair_labels
-from relstats.report import questions, sentences
+from relstats.report import leads, questions, sentences
 from relstats.report.facts import Facts, Network, Quality
+from relstats.terminal import number
 
 EFFECTS = ("asymmetry", "source_effect", "target_effect", "generalization_gap", "stability")
 
@@ -173,3 +177,101 @@ def test_commands_of_gaps_quote_the_name_of_the_study():
     commands = [command for question in asked for _, command in question.missing if command]
     assert "relstats compare 'my study.zarr; rm' --axis 'pre train' --measure spearman" in commands
     assert "relstats stability 'my study.zarr; rm'" in commands
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"), [("human_maps", "Agreement with people's maps"), ("behaviour", "Kappa with people's answers")]
+)
+def test_maps_and_choices_of_people_are_told_from_real_results(kind, what):
+    found = result(kind)
+    texts = told(found)
+    for effect, level in itertools.product(found["effect"].values, found["level"].values):
+        one = found.sel(effect=effect, level=level)
+        (text,) = [t for t in texts if f" of {level} is {number(float(one['level_mean']))} (" in t]
+        low, high = one["level_ci"].values
+        assert f"95 % interval {number(low)} to {number(high)}" in text
+    assert any(text.startswith(f"{what} of imagenet is") for text in texts)
+    (difference,) = [t for t in texts if "between imagenet and vggface2" in t or "for imagenet than for vggface2" in t][
+        :1
+    ]
+    estimate = float(found["estimate"].isel(contrast=0, effect=0))
+    assert number(estimate) in difference or number(abs(estimate)) in difference
+    assert sentences.sentences(found, kind)[0].holds.startswith("Holds for")
+
+
+def test_a_small_p_has_no_exponent():
+    text = told(comparison(0.1, p=5.11e-07))[0]
+    assert "p < 0.0001" in text
+    assert "e-0" not in " ".join(told(comparison(0.1, p=5.11e-07)))
+
+
+def shared_or_kept(kind, **attrs):
+    """A result over a share of the pixels."""
+    if kind == "shared":
+        return xr.Dataset(attrs={"statistic": "shared", **attrs})
+    return sufficient().assign_attrs(attrs)
+
+
+def sufficient():
+    cells = ("level", "question", "against")
+    values = np.array([[[-0.2, 0.3, 0.4], [0.1, 0.2, np.nan]]])
+    return xr.Dataset(
+        {"estimate": (cells, values), "p_value": (cells, np.array([[[0.01, 0.01, 0.3], [0.01, 0.3, np.nan]]])),
+         "ci": ((*cells, "bound"), np.stack([values - 0.1, values + 0.1], -1)), "random": ("level", np.array(["images"], object)), "n_networks": ("level", [6])},
+        {"level": np.array(["all"], object), "question": np.array(["sufficiency", "necessity"], object), "against": np.array(["own", "image_swap", "random"], object)},
+        {"statistic": "sufficiency", "level": 0.95},
+    )  # fmt: skip
+
+
+def test_comparisons_of_shared_pixels_are_told_together():
+    kept, removed = leads.leads(sufficient(), "sufficiency")
+    assert kept.text == (
+        "The shared pixels alone give all more than the shared pixels of another image (0.300, 0.200 to 0.400, p = 0.010); less than each "
+        "network's own most relevant pixels (0.200, 0.100 to 0.300, p = 0.010); not decidedly more or less than random pixels (0.400, 0.300 to "
+        "0.500, p = 0.300). In brackets: difference, 95 % interval, p."
+    )
+    assert removed.text.startswith(
+        "Removing the shared pixels costs all more than each network's own most relevant pixels (0.100"
+    )
+    assert "could not be compared with random pixels." in removed.text
+
+
+def test_regions_are_told_in_one_sentence():
+    found = result("regions")
+    (lead, *_) = leads.leads(found, "regions")
+    one = found.isel(contrast=0)
+    for region in one["region"].values:
+        assert f"{region} ({number(abs(float(one['estimate'].sel(region=region))))}" in lead.text.replace("(-", "(")
+
+
+def test_told_first_does_not_depend_on_what_was_found():
+    axes = [("none", "0.1"), ("task", "0.1")]
+    results = {
+        f"z_{axis}": shared_or_kept("sufficiency", axis=axis, score="probability", fraction=0.1, across="['a', 'b']")
+        for axis, _ in axes
+    }
+    results |= {
+        "a_wide": shared_or_kept("sufficiency", axis="none", score="probability", fraction=0.4, across="['a', 'b']")
+    }
+    results |= {
+        "a_other": shared_or_kept("sufficiency", axis="none", score="correct", fraction=0.1, across="['a', 'b']")
+    }
+    results |= {"a_few": shared_or_kept("sufficiency", axis="none", score="probability", fraction=0.1, across="['a']")}
+    found = Facts("n", "s.zarr", "", (), (), {}, frozenset())
+    (question,) = [q for q in questions.questions(found, Quality((), (), ()), results) if q.key == "shared"]
+    assert [answer.result for answer in question.answers if answer.told] == ["z_none"]
+    assert question.n_folded == 30
+    for name in results:
+        results[name]["p_value"] = results[name]["p_value"] * 0
+    (again,) = [q for q in questions.questions(found, Quality((), (), ()), results) if q.key == "shared"]
+    assert [answer.result for answer in again.answers if answer.told] == ["z_none"]
+
+
+def test_five_sentences_of_a_question_at_most_are_told_first():
+    many = [comparison(0.1).assign_attrs(axis=axis) for axis in "abcd"]
+    found = Facts("n", "s.zarr", "", (), (), {}, frozenset())
+    asked = questions.questions(found, Quality((), (), ()), {f"compare_{k}": r for k, r in enumerate(many)})
+    told = [len(answer.told) for answer in asked[0].answers]
+    assert sum(told) == 5
+    assert min(told) == 1
+    assert asked[0].n_folded == 20 - 5

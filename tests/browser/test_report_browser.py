@@ -170,6 +170,9 @@ def test_without_scripts_it_is_a_whole_page(new_browser, page):
     assert "Do maps carry over to other models" in text
     assert plain.text(cell(1, 7)).lstrip("-").startswith(".")
     assert "Choose a cell" not in text
+    assert "Agreement of maps over pretrain" not in plain.text("#verdict")
+    plain.click("details.more summary")
+    assert "Agreement of maps over pretrain" in plain.text("#verdict")
     assert plain.console() == []
 
 
