@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relstats.errors import ImpossibleAnalysis
+from relstats.errors import ImpossibleAnalysis, UsageError
 
 if TYPE_CHECKING:
     from relstats.pipeline import Facts, Step
@@ -128,7 +128,7 @@ def _analysed(context: typer.Context, step: Step, file: Path, out: Path, dry_run
     arguments = step.on(str(out), str(file)) + ["--force"] * pipeline.is_outdated(out, step)
     try:
         seconds = done(context, arguments)
-    except ImpossibleAnalysis as error:
+    except (ImpossibleAnalysis, UsageError) as error:  # usage: what was made by hand with other settings stays
         return Outcome(str(step), "not possible", str(error))
     pipeline.stamp(out, step, " ".join(arguments))
     return Outcome(str(step), "done", seconds=seconds)

@@ -71,6 +71,18 @@ def test_a_second_run_does_nothing(study: Path) -> None:
     assert created(study) == before
 
 
+def test_what_was_made_by_hand_with_other_settings_stays_and_is_said(study: Path) -> None:
+    out = study.parent / "out.zarr"
+    sets = zarr.open_group(str(out))["sufficiency"]
+    sets.attrs.update({"relstats_plan": "by hand"})
+    del sets.attrs["run_inputs"]
+    _, err = run(study, "--steps", "sufficiency", "stability")
+    found = outcomes(err)
+    assert found["transfer --masks shared"] == "not possible"
+    assert "was made with other settings (by hand; now" in err
+    assert found["stability"] == "up to date"
+
+
 def test_dry_run_writes_nothing(study: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.zarr"
     before = created(study)
