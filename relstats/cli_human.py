@@ -113,7 +113,7 @@ def rdm(
     try:
         _print_rdm(result, json)
     finally:  # also where nobody reads on, as in `| head`
-        store.save_result(path, "_".join(["rdm", options["on"], *([layer] if layer else []), measure]), result)
+        store.save_result(path, "_".join(["rdm", options["on"], *_unusual(options), measure]), result)
 
 
 def _rdm_options(on: str, measure: str, ranking: str, layer: str | None, nan: str) -> dict[str, Any]:
@@ -220,8 +220,14 @@ def rsa(
 
 
 def _result_name(options: dict[str, Any], measure: str, by: str, controlled: bool) -> str:
-    told = [options["on"], options["layer"], measure, by if by != "model" else None, "partial" if controlled else None]
-    return "_".join(["rsa", *(part for part in told if part)])
+    made = [options["measure"]] if options["measure"] != "correlation" else []
+    told = [by if by != "model" else None, "partial" if controlled else None]
+    return "_".join(["rsa", options["on"], *_unusual(options), *made, measure, *(part for part in told if part)])
+
+
+def _unusual(options: dict[str, Any]) -> list[str]:
+    """Layer and ranking where they are not the default: results of others are kept apart."""
+    return [part for part in (options["layer"], options["ranking"]) if part not in (None, "positive")]
 
 
 def _corrected(result: Any, method: str) -> Any:

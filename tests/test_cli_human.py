@@ -160,6 +160,9 @@ def test_pixels_and_files_are_held_constant(study, tmp_path):
     assert saved["p_mantel"].isnull().all()
     plain = run("rsa", study, *QUICK, "--measure", "spearman", "--json")
     assert np.abs(saved["estimate"].values - json.loads(plain[1])["variables"]["estimate"]["data"]).max() > 1e-3
+    run("rsa", study, *QUICK, "--measure", "spearman", "--ranking", "signed", "--dissimilarity", "cosine")
+    results = relstats.open_study(study)["results"]
+    assert {"rsa_relevance_spearman", "rsa_relevance_signed_cosine_spearman"} <= set(results.children)
     code, out, err = run("rsa", study, *QUICK, "--control", "images")
     assert (code, out) == (2, "")
     assert "no partial form" in err

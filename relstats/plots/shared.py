@@ -60,13 +60,14 @@ def sizes(result: xr.Dataset) -> Figure:
 def _needed(result: xr.Dataset, k: int) -> str:
     pairs = zip(result["n_needed"].values[k], result["n_networks"].values, strict=True)
     told = [f"{need} of {n}" for need, n in pairs]
-    return told[0] + (f" in each of {len(told)}" if len(set(told)) == 1 else " and more") * (len(told) > 1)
+    others = f" in each of {len(told)} conditions" if len(set(told)) == 1 else ", others in other conditions"
+    return f"{told[0]} networks" + others * (len(told) > 1)
 
 
 def _size_row(result: xr.Dataset, k: int) -> Row:
     one = result.isel(consensus=k)
     low, high = 100 * one["ci"].values
-    label = f"{one['consensus'].item()}: {_needed(result, k)} networks"
+    label = f"{one['consensus'].item()}: {_needed(result, k)}"
     return Row(label, 100 * one["estimate"].item(), low, high, p_text(one["p_adjusted"].item(), "p Holm"))
 
 
@@ -80,7 +81,7 @@ def sizes_alt(result: xr.Dataset) -> str:
             for null, v in zip(result["null"].values, result["expected"].values[k], strict=True)
         )
         told.append(
-            f"{safe(name)} ({_needed(result, k)} networks) {interval(row.estimate, (row.low, row.high))}, expected {chance}, {row.note}"
+            f"{safe(name)} ({_needed(result, k)}) {interval(row.estimate, (row.low, row.high))}, expected {chance}, {row.note}"
         )
     begin = f"Core sets in % of the pixels, among the top {100 * result.attrs['fraction']:g} % of each network, with {percent(result.attrs['level'])} intervals"
     return sentence(begin, told, safe(result.attrs.get("population", "")))
