@@ -11,6 +11,7 @@ import typer
 
 from relstats import (
     __version__,
+    cli_compute,
     cli_demo,
     cli_human,
     cli_humanmaps,
@@ -24,7 +25,6 @@ from relstats import (
     cli_virelay,
 )
 from relstats.errors import RelstatsError, UsageError
-from relstats.extras import require_compute
 
 app = typer.Typer(
     name="relstats", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
@@ -302,116 +302,8 @@ def power(
     note(f"variances from {source}")
 
 
-@app.command()
-def compute(
-    file: Annotated[
-        str,
-        typer.Argument(help="The study file: images, networks, composite.", metavar="STUDY.toml", show_default=False),
-    ],
-    out: Annotated[str, typer.Argument(help="The study to write.", metavar="OUT.zarr", show_default=False)],
-    worker: Annotated[
-        str, typer.Option(help="Of several that write one study: this one and how many, as 3/16.")
-    ] = "1/1",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps. [default: that of the file]")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a study that is there.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Try one batch of each model, say how long all takes, and stop.")
-    ] = False,
-) -> None:
-    """Compute the relevance of every network and image of a study file.
-
-    An interrupted run is resumed by the same command, to the same bytes.
-
-    \b
-    Examples:
-      relstats compute faces.toml faces.zarr --dry-run
-      relstats compute faces.toml faces.zarr --worker 3/16
-    """  # noqa: D301 - the parser knows the character, not its escape
-    from dataclasses import replace
-
-    from relstats.terminal import note, progress
-
-    require_compute()
-    from relstats.compute import features
-    from relstats.compute.export import describe, export, rehearse
-    from relstats.compute.study import read_study
-
-    share = _worker(worker)
-    study = read_study(file)
-    study = replace(study, device=device or study.device)
-    note(describe(study))
-    if study.features:
-        note(features.describe(study))
-    if dry_run:
-        for line in rehearse(study):
-            note(line)
-        return
-    with progress("relevance maps") as advance:
-        export(study, out, worker=share, force=force, progress=advance, say=note)
-    if study.features:
-        with progress("shards of features") as advance:
-            features.export_features(study, out, worker=share, progress=advance, say=note)
-    print(out)
-
-
-@app.command()
-def transfer(
-    file: Annotated[
-        str,
-        typer.Argument(help="The study file: images, networks, fractions.", metavar="STUDY.toml", show_default=False),
-    ],
-    out: Annotated[str, typer.Argument(help="The study with the maps.", metavar="OUT.zarr", show_default=False)],
-    worker: Annotated[
-        str, typer.Option(help="Of several that write one study: this one and how many, as 3/16.")
-    ] = "1/1",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps. [default: that of the file]")] = None,
-    masks: Annotated[
-        str | None, typer.Option(help="A result of relstats shared: score its sets, kept alone and removed, instead.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is there with other settings.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and how long, and stop.")] = False,
-) -> None:
-    """Show every network the images masked by every network's relevance, and write what it says of them.
-
-    Maps may be of any tool. An interrupted run is resumed by the same command, to the same bytes.
-
-    \b
-    Examples:
-      relstats transfer faces.toml faces.zarr --dry-run
-      relstats transfer faces.toml faces.zarr --worker 3/16
-      relstats transfer faces.toml faces.zarr --masks shared
-    """  # noqa: D301 - the parser knows the character, not its escape
-    from dataclasses import replace
-
-    from relstats.terminal import note, progress
-
-    require_compute()
-    from relstats.compute import sufficiency
-    from relstats.compute import transfer as masked
-    from relstats.compute.study import read_study
-
-    share = _worker(worker)
-    study = read_study(file)
-    study = replace(study, device=device or study.device)
-    how: dict[str, Any] = {"name": masks} if masks else {}
-    room: Any = sufficiency if masks else masked
-    run = sufficiency.score_sets if masks else masked.transfer
-    note(room.describe(study, out, **how))
-    if dry_run:
-        return note(room.rehearse(study, out, **how))
-    with progress("masked images") as advance:
-        run(study, out, **how, worker=share, force=force, progress=advance, say=note)
-    print(out)
-
-
-def _worker(text: str) -> tuple[int, int]:
-    """`3/16` as (2, 16): which worker, counted from 0, and how many."""
-    number, _, count = text.partition("/")
-    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise UsageError(f"--worker is {text!r}: give this worker and how many there are, from 1/16 to 16/16")
-    return int(number) - 1, int(count)
-
-
+app.command()(cli_compute.compute)
+app.command()(cli_compute.transfer)
 app.add_typer(cli_maps.regions, name="regions")
 app.add_typer(cli_humanmaps.humanmaps, name="humanmaps")
 app.add_typer(cli_humanmaps.behaviour, name="behaviour")
