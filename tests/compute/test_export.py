@@ -610,7 +610,7 @@ def test_without_torch_one_line_says_what_to_install(small_study, tmp_path, caps
     def without(name, *rest):
         return None if name in ("torch", "torchvision") else find_spec(name, *rest)
 
-    with mock.patch("importlib.util.find_spec", without):
+    with mock.patch("relstats.extras.find_spec", without):
         code, printed, noted = in_process(small_study, tmp_path / "s.zarr", capsys=capsys)
     assert (code, printed) == (2, "")
     assert (
