@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from relstats.compute import gradients, reference, rules
-from relstats.compute.engine import walk
+from relstats.compute import engine as walking
+from relstats.compute import faithful, gradients, reference, rules
 from relstats.compute.graph import NotWalked, Step, trace
 from relstats.compute.precision import exact_float32
 from relstats.compute.prepare import Network, prepare
@@ -142,7 +142,8 @@ def plan(
         `mixed` computes the convolutions of the way back in bfloat16, which moves a map by 4e-3 to 2e-2 of its largest
         value. Not for alpha-beta, whose positive and negative parts cancel, and not in zennit.
     sample : torch.Tensor, shape (image, channel, y, x)
-        One or more images as the network takes them, in its dtype and on its device.
+        One or more images as the network takes them, in its dtype and on its device. On the first and the last one
+        the network's own logits are compared with those that would be explained.
 
     Returns
     -------
@@ -154,7 +155,8 @@ def plan(
     UsageError
         If a name or parameter is unknown, or precision and composite or engine do not go together.
     ImpossibleAnalysis
-        If a module or function of the network has no rule; all are named.
+        If a module or function of the network has no rule (all are named), its outputs are probabilities, or its
+        logits are not reproduced beyond rounding (the first step that differs is named).
     InvalidData
         If a weight is not finite.
 
@@ -172,19 +174,29 @@ def plan(
     _check_options(composite, engine, precision, canonizers)
     _check_module(module)
     frozen = copy.deepcopy(module).eval().requires_grad_(False)
-    sample = sample[:1].expand(2, *sample.shape[1:])
-    common = {
+    sample = sample[[0, -1]]  # two, so that the first axis of a shape is known from others
+    with exact_float32():
+        own = faithful.require_logits(frozen, sample)
+        # Autograd follows what is done in place.
+        reread = "" if composite in gradients.METHODS else faithful.reread(frozen, sample)
+    common: dict[str, Any] = {
         "composite": composite,
         "canonizers": tuple(canonizers),
         "precision": precision,
         "versions": _versions(),
-        "classes": _count(frozen, sample),
+        "classes": own.shape[1],
         "shape": tuple(sample.shape[1:]),
         "dtype": sample.dtype,
         "device": sample.device,
     }
     with exact_float32():
-        return Plan(**common, **_chosen(frozen, composite, given, canonizers, engine, precision, sample))
+        network, fields = _chosen(frozen, composite, given, canonizers, engine, precision, sample)
+        planned = Plan(**common, **fields)
+        explained = _explained(planned, network, frozen, sample)
+        # Logits that are not finite are told by `relevance`, with their image.
+        if own.isfinite().all() and (reread or faithful.differs(explained, own)):
+            raise faithful.refusal(explained, own, reread or _where(module, sample, network))
+    return planned
 
 
 def _check_options(composite: str, engine: str, precision: str, canonizers: Sequence[str]) -> None:
@@ -217,14 +229,28 @@ def _check_module(module: nn.Module) -> None:
             )
 
 
-def _count(frozen: nn.Module, sample: Tensor) -> int:
-    """Return the number of classes, once the network gives one row of logits per image."""
-    with torch.no_grad():
-        logits = frozen(sample)
-    if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(sample):
-        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ImpossibleAnalysis(f"the network returns {shape}: relevance explains logits of shape (images, classes)")
-    return int(logits.shape[1])
+def _explained(planned: Plan, network: Network | None, frozen: nn.Module, sample: Tensor) -> Tensor:
+    """Return the logits that a plan explains, by as little work as each engine allows."""
+    if network is not None:
+        return walking.forward(network, sample)
+    first = torch.zeros((len(sample), 1), dtype=torch.int64, device=sample.device)
+    gradient = partial(gradients.differentiate, frozen, "gradient", {})  # integrated ones take many steps
+    try:
+        return (gradient if planned.engine == "autograd" else planned.explain)(sample, first)[0]
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise ImpossibleAnalysis(
+            f"{planned.engine} cannot go back through the network ({str(error).splitlines()[0]}): mend the step that it "
+            "speaks of. What is changed in place, though its value is needed on the way back, is the usual cause: make "
+            "a new tensor there"
+        ) from error
+
+
+def _where(module: nn.Module, sample: Tensor, network: Network | None) -> str:
+    """Say where a network's own values and the engine's begin to differ."""
+    fresh = copy.deepcopy(module).eval().requires_grad_(False)  # engines change their copy
+    return faithful.first_difference(fresh, sample, () if network is None else walking.each(network, sample))
 
 
 def _versions() -> dict[str, str]:
@@ -240,25 +266,29 @@ def _chosen(
     engine: str,
     precision: str,
     sample: Tensor,
-) -> dict[str, Any]:
-    """Return the fields of a plan that depend on the engine, after choosing it."""
+) -> tuple[Network | None, dict[str, Any]]:
+    """Return what this package's own engine walks, if it does, and the fields of a plan that depend on the engine."""
     if composite in gradients.METHODS:
         values = rules.resolve(composite, given, gradients.METHODS[composite])
         derived = {"engine": "autograd", "why": "", "rules": []}
-        return {"parameters": values, **derived, "explain": partial(gradients.differentiate, frozen, composite, values)}
+        return None, {
+            "parameters": values,
+            **derived,
+            "explain": partial(gradients.differentiate, frozen, composite, values),
+        }
     values = dict(rules.composite(composite, given).parameters) if composite in rules.DEFAULTS else dict(given)
     why = ""
     if engine == "relstats":
         try:
             network = _network(frozen, composite, given, canonizers, precision, sample)
-            walked = {"engine": engine, "why": "", "rules": _table(network), "explain": partial(walk, network)}
-            return {"parameters": values, **walked}
+            walked = {"engine": engine, "why": "", "rules": _table(network), "explain": partial(walking.walk, network)}
+            return network, {"parameters": values, **walked}
         except NotWalked as error:
             why = str(error)
     if precision == "mixed":
         raise UsageError(f"precision 'mixed' needs engine 'relstats'{f', but {why}' if why else ''}. Use 'fp32'")
     explain, table = reference.hooked(frozen, composite, given, canonizers, sample)
-    return {"parameters": values, "engine": "zennit", "why": why, "rules": table, "explain": explain}
+    return None, {"parameters": values, "engine": "zennit", "why": why, "rules": table, "explain": explain}
 
 
 def _network(

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from relstats.compute import attribute, images, models
+from relstats.compute import attribute, faithful, images, models
 from relstats.compute.attribute import Plan
 from relstats.compute.precision import exact_float32
 from relstats.compute.study import Model, Study, true_classes
@@ -36,7 +36,7 @@ def network(study: Study, model: Model, seed: str, device: torch.device, pixels:
     Parameters
     ----------
     pixels : ndarray of uint8, (image, y, x, channel)
-        At least one image, to try it on.
+        At least one image, to try it on: the first and the last one are.
 
     Returns
     -------
@@ -49,8 +49,8 @@ def network(study: Study, model: Model, seed: str, device: torch.device, pixels:
     """
     how, dtype = study.relevance, getattr(torch, study.dtype)
     module = models.build(model, seed, device, dtype)
-    sample = images.to_input(torch.from_numpy(pixels[:1]).to(device), model.preprocessing, dtype)
-    models.require_output(module, model, sample)
+    sample = images.to_input(torch.from_numpy(pixels[[0, -1]]).to(device), model.preprocessing, dtype)
+    models.require_output(module, model, sample[:1])
     parameters = dict(how.parameters)
     if how.composite == "epsilon_gamma_box":  # its bounds are those of the input, which the preprocessing decides
         parameters = {**images.bounds(model.preprocessing), **parameters}
@@ -58,7 +58,7 @@ def network(study: Study, model: Model, seed: str, device: torch.device, pixels:
         plan = attribute.plan(module, how.composite, parameters=parameters, canonizers=how.canonizers, engine=how.engine,
                               precision=how.precision, sample=sample)  # fmt: skip
     except RelstatsError as error:
-        raise type(error)(f"model {model.name!r}, seed {seed!r}: {error}") from error
+        raise type(error)(f"model {model.name!r}, seed {seed!r}: {error}{models.without_transform(module)}") from error
     return Network(model, seed, plan, module if how.explained_class == "predicted" else None)
 
 
@@ -79,8 +79,11 @@ def explain(study: Study, network: Network, pixels: np.ndarray, rows: pd.DataFra
     """
     plan, true = network.plan, true_classes(network.model, rows)
     inputs = images.to_input(torch.from_numpy(pixels).to(plan.device), network.model.preprocessing, plan.dtype)
-    explained = _classes(study.relevance.explained_class, network, inputs, true)
+    own = _own_logits(network, inputs)
+    explained = _classes(study.relevance.explained_class, network, inputs, true) if own is None else own.argmax(dim=1)
     found = attribute.relevance(plan, inputs, explained)
+    if own is not None:
+        _require_same(network, inputs, found.logits, own)
     prediction = _array(found.prediction)
     correct = np.where(true < 0, FILL["uint8"], prediction == true).astype(np.uint8)
     return {
@@ -170,11 +173,25 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 def _classes(rule: str | int, network: Network, inputs: Tensor, true: np.ndarray) -> Tensor:
     if rule == "true":
         return torch.from_numpy(true)
+    index = rule if isinstance(rule, int) else network.model.classes.index(rule)
+    return torch.full((len(inputs),), index, dtype=torch.int64)
+
+
+def _own_logits(network: Network, inputs: Tensor) -> Tensor | None:
+    """What the network itself says, where that is needed to choose the class."""
     if network.module is None:
-        index = rule if isinstance(rule, int) else network.model.classes.index(rule)
-        return torch.full((len(inputs),), index, dtype=torch.int64)
+        return None
     with exact_float32(), torch.no_grad():
-        return network.module(inputs).argmax(dim=1)
+        logits: Tensor = network.module(inputs.clone())  # it may change its input in place
+    return logits
+
+
+def _require_same(network: Network, inputs: Tensor, explained: Tensor, own: Tensor) -> None:
+    """Compare logits of a batch, which are both there: the plan was tried on two images, and others may differ."""
+    if network.module is not None and faithful.differs(explained, own):
+        why = faithful.reread(network.module, inputs) or "It was, on the images on which it was tried"
+        error = faithful.refusal(explained, own, why)
+        raise type(error)(f"model {network.model.name!r}, seed {network.seed!r}: {error}") from None
 
 
 def _array(values: Tensor) -> np.ndarray:

@@ -9,7 +9,8 @@ decide which ReLUs and maxima switch. Several explained classes share the forwar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import torch
@@ -57,6 +58,22 @@ def walk(network: Network, images: Tensor, classes: Tensor) -> tuple[Tensor, Ten
         relevance, absorbed = _backward(network, state, starts(logits, classes))
         maps = torch.stack([one.sum(dim=1, dtype=images.dtype) for one in relevance], dim=1)
         return logits, maps, torch.stack(absorbed, dim=1)
+
+
+def forward(network: Network, images: Tensor) -> Tensor:
+    """Return the logits that `walk` explains, shape (image, class)."""
+    with torch.no_grad():
+        return _forward(network, images.contiguous()).logits
+
+
+def each(network: Network, images: Tensor) -> Iterator[tuple[Step, Tensor]]:
+    """Yield every step with its value, none freed or overwritten: to look for the one that goes wrong."""
+    network, state = replace(network, in_place=frozenset()), State({}, [], {}, images)
+    for place, op in enumerate(network.ops):
+        with torch.no_grad():
+            value = images if op.step.kind == "image" else _value(place, op.step, network, state)
+        state.values[place] = value
+        yield op.step, value
 
 
 def starts(logits: Tensor, classes: Tensor) -> list[Tensor]:

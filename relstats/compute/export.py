@@ -67,6 +67,8 @@ def export(
     if force and worker[1] > 1:
         raise UsageError("force with several workers: each would remove what the others write. Remove the study first")
     device = models.pick_device(study.device)
+    for text in filter(None, map(models.note, study.models)):
+        say(text)
     found = groups.settings(study, device)
     if not force:
         groups.require_same(out, found)
@@ -122,7 +124,7 @@ def _begin(study: Study, out: Path, found: dict[str, Any], device: torch.device,
     is_new = force or not (out / "relevance").exists()
     plans = {}
     for model in study.models if is_new else ():
-        network = batches.network(study, model, next(iter(model.checkpoints)), device, pixels(slice(0, 1)))
+        network = batches.network(study, model, next(iter(model.checkpoints)), device, pixels(slice(0, 2)))
         plans[model.name] = groups.about(network.plan)
         del network
     whole = slice(0, len(study.images.table))

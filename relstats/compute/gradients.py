@@ -58,7 +58,7 @@ def _gradients(module: nn.Module, images: Tensor, classes: Tensor) -> tuple[Tens
     """Return logits and the gradient of each explained logit, shape (image, explained, channel, y, x)."""
     source = images.detach().clone().requires_grad_()
     with torch.enable_grad():
-        logits = module(source)
+        logits = module(source.clone())  # which the network may change in place, unlike a leaf of the graph
         chosen = logits.gather(1, classes).sum(dim=0)
     gradients = [torch.autograd.grad(one, source, retain_graph=True)[0] for one in chosen]
     return logits.detach(), torch.stack(gradients, dim=1)

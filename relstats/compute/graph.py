@@ -66,7 +66,7 @@ class Step:
 
     `kind` is `image` (the input), `conv` or `linear` (by the composite's rule), `relu` and `pass` (relevance passes
     unchanged), `average` and `sum` (by contribution), `cat` (split), or `gradient` (pooling of maxima, padding,
-    reshaping: relevance goes where the value came from).
+    reshaping: relevance goes where the value came from). `node` is the node of the trace that gives the same value.
     """
 
     name: str
@@ -80,6 +80,7 @@ class Step:
     non_negative: bool = False
     folded: str = ""
     owner: str = ""
+    node: str = ""
 
 
 def trace(module: nn.Module, sample: Tensor) -> list[Step]:
@@ -132,7 +133,7 @@ def _symbolic(module: nn.Module, sample: Tensor) -> fx.GraphModule:
         raise NotWalked(f"torch.fx cannot trace it ({reason})") from error
     traced.graph.eliminate_dead_code()
     with torch.no_grad():
-        ShapeProp(traced).propagate(sample)
+        ShapeProp(traced).propagate(sample.clone())  # a function may change its input in place
     return traced
 
 
@@ -220,7 +221,7 @@ def _add(steps: list[Step], node: fx.Node, traced: fx.GraphModule, places: dict[
         _fold(steps, sources[0], node, part)
         return sources[0]
     title = type(part).__name__ if part is not None else _title(node)
-    step = Step(str(node.target) if part else node.name, title, kind, sources, owner=_owner_of(node)[1])
+    step = Step(str(node.target) if part else node.name, title, kind, sources, owner=_owner_of(node)[1], node=node.name)
     steps.extend(_completed(step, part, node, steps))
     return len(steps) - 1
 
@@ -254,7 +255,7 @@ def _completed(step: Step, part: nn.Module | None, node: fx.Node, steps: list[St
         return [replace(step, non_negative=True)]
     if step.kind == "relu6":
         cap = replace(step, kind="pass", sources=(len(steps),), call=lambda x: x.clamp(max=6), non_negative=True)
-        return [replace(step, kind="relu", non_negative=True), cap]
+        return [replace(step, kind="relu", non_negative=True, node=""), cap]
     if step.kind in ("sum", "cat"):
         return [replace(_combined(step, node), non_negative=non_negative)]
     if step.kind == "pass":
@@ -344,4 +345,4 @@ def _fold(steps: list[Step], place: int, node: fx.Node, norm: Any) -> None:
         shift = shift + step.bias.double() * scale
     folded = weight * scale.reshape(-1, *[1] * (weight.dim() - 1))
     dtype = step.weight.dtype
-    steps[place] = replace(step, weight=folded.to(dtype), bias=shift.to(dtype), folded=str(node.target))
+    steps[place] = replace(step, weight=folded.to(dtype), bias=shift.to(dtype), folded=str(node.target), node=node.name)

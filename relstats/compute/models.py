@@ -70,7 +70,7 @@ def require_output(module: nn.Module, model: Model, sample: Tensor) -> None:
     """
     try:
         with torch.no_grad():
-            logits = module(sample)
+            logits = module(sample.clone())  # a network may change its input in place, and the caller uses it again
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, ValueError, TypeError) as error:
@@ -85,6 +85,32 @@ def require_output(module: nn.Module, model: Model, sample: Tensor) -> None:
     if logits.shape[1] != len(model.classes):
         raise InvalidData(f"model {model.name!r} has {logits.shape[1]} outputs but {len(model.classes)} class names "
                           f"({_first(list(model.classes))}): labels would be shifted. Mend classes or the factory's arguments")  # fmt: skip
+
+
+def note(model: Model) -> str:
+    """What a network may be lacking that no checkpoint tells; empty where nothing is.
+
+    torchvision's `pretrained` GoogLeNet and Inception v3 have `transform_input = True`, and so have those fine-tuned from them.
+    """
+    if model.factory not in ("googlenet", "inception_v3") or "transform_input" in model.arguments:
+        return ""
+    return (f"note: model {model.name!r}: {model.factory} is built with transform_input = false, and no checkpoint says which it "
+            f"was trained with. Networks that were fine-tuned from torchvision's pretrained weights have it true: {_SAME_INPUT}. "
+            "Otherwise write transform_input = false in arguments, and this is not said again")  # fmt: skip
+
+
+#: x * 0.229 / 0.5 + (0.485 - 0.5) / 0.5, for a red x = (pixel - 0.485) / 0.229, is (pixel - 0.5) / 0.5.
+_SAME_INPUT = (
+    "it turns pixels normalised by ImageNet's mean and std into those of mean = [0.5], std = [0.5], so give these in "
+    "preprocessing in place of ImageNet's"
+)
+
+
+def without_transform(module: nn.Module) -> str:
+    """How to do without `transform_input` of torchvision's networks, which relevance cannot go through; empty for others."""
+    if getattr(module, "transform_input", False) is not True:
+        return ""
+    return f". The network has transform_input = true: leave that out of arguments; {_SAME_INPUT}"
 
 
 def checkpoint_sha256(path: str | Path) -> str:

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relstats.compute import fills, images, models
+from relstats.compute import faithful, fills, images, models
 from relstats.compute.designs import Design, Part, Target
 from relstats.compute.masks import places, top_count
 from relstats.compute.scoring import scored
 from relstats.compute.study import true_classes
-from relstats.errors import InvalidData
+from relstats.errors import ImpossibleAnalysis, InvalidData
 
 #: From pictures, uint8 (picture, y, x, channel), and (model, seed) to logits (picture, class).
 Score = Callable[[np.ndarray, tuple[str, str]], np.ndarray]
@@ -47,6 +47,8 @@ def viewer(design: Design, target: Target, device: torch.device, score: Score | 
     ------
     InvalidData, UsageError
         The network does not fit its checkpoint, its classes or its images.
+    ImpossibleAnalysis
+        Its outputs are no logits, so that its probabilities would be wrong.
     """
     rows = design.study.images.table.loc[list(design.ids)]
     truth = torch.from_numpy(true_classes(target.model, rows)).to(device)
@@ -54,10 +56,14 @@ def viewer(design: Design, target: Target, device: torch.device, score: Score | 
         return Viewer(target, _called(score, target), truth)
     model, dtype = target.model, getattr(torch, design.study.dtype)
     module = models.build(model, target.seed, device, dtype)
-    models.require_output(
-        module, model, images.to_input(torch.from_numpy(sample[:1]).to(device), model.preprocessing, dtype)
-    )
-    return Viewer(target, lambda pictures: module(images.to_input(pictures, model.preprocessing, dtype)), truth)
+    tried = images.to_input(torch.from_numpy(sample[:2]).to(device), model.preprocessing, dtype)
+    models.require_output(module, model, tried[:1])
+    shown = Viewer(target, lambda pictures: module(images.to_input(pictures, model.preprocessing, dtype)), truth)
+    try:
+        faithful.require_logits(module, tried)
+    except ImpossibleAnalysis as error:
+        raise ImpossibleAnalysis(f"{shown}: {error}") from error
+    return shown
 
 
 def _called(score: Score, target: Target) -> Callable[[Tensor], Tensor]:
