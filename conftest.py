@@ -1,4 +1,5 @@
-"""What the test suite needs to know of the machine: is torch installed, are the real data sets here.
+"""What the test suite needs to know of the machine: is torch installed, are the real data sets
+here.
 
 It lies at the root because the doctests of `relstats/` need it as much as `tests/` does.
 Nothing is left out in silence: the closing lines of a run count what could not be tested.
@@ -26,7 +27,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[REAL_SKIPS] = 0
     folder = os.environ.get("RELSTATS_DATA")
     if folder and not Path(folder).is_dir():
-        raise pytest.UsageError(f"RELSTATS_DATA={folder!r} is not a folder: unset it, or name the data's folder")
+        raise pytest.UsageError(
+            f"RELSTATS_DATA={folder!r} is not a folder: unset it, or name the data's folder"
+        )
 
 
 def untestable(root: Path) -> dict[str, str]:
@@ -52,18 +55,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Count the skips of `real` tests, and fail them where RELSTATS_REQUIRE_REAL=1 (as in CI)."""
     report = yield
     if report.skipped and not hasattr(report, "wasxfail") and item.get_closest_marker("real"):
         item.config.stash[REAL_SKIPS] += 1
         if os.environ.get("RELSTATS_REQUIRE_REAL") == "1":
             report.outcome = "failed"
-            report.longrepr = f"skipped, but RELSTATS_REQUIRE_REAL=1 wants it run: {report.longrepr}"
+            report.longrepr = (
+                f"skipped, but RELSTATS_REQUIRE_REAL=1 wants it run: {report.longrepr}"
+            )
     return report
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
     for path, package in untestable(config.rootpath).items():
         target = "test-compute" if package == "torch" else "test"
         message = f"{path} not tested: {package} is not installed (make {target})"
@@ -75,7 +84,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         )
     skips = config.stash[REAL_SKIPS]
     if skips:
-        reason = "see their own reasons" if os.environ.get("RELSTATS_DATA") else "RELSTATS_DATA is unset"
+        reason = (
+            "see their own reasons" if os.environ.get("RELSTATS_DATA") else "RELSTATS_DATA is unset"
+        )
         terminalreporter.write_line(f"{skips} real-data tests skipped: {reason}", yellow=True)
 
 

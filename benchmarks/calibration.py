@@ -2,9 +2,10 @@
 
     python benchmarks/calibration.py
 
-writes `benchmarks/results/calibration.csv` and `.md`. Scores are drawn by `relstats.stats.planted` and analysed by
-`relstats.stats.inference`, many studies at a time on the axis of fractions: no function there mixes fractions, except
-the mean over them, which is passed in as one more. About 15 minutes on one core; `--quick` takes a minute.
+writes `benchmarks/results/calibration.csv` and `.md`. Scores are drawn by `relstats.stats.planted`
+and analysed by `relstats.stats.inference`, many studies at a time on the axis of fractions: no
+function there mixes fractions, except the mean over them, which is passed in as one more. About 15
+minutes on one core; `--quick` takes a minute.
 """
 
 from __future__ import annotations
@@ -32,13 +33,17 @@ RESAMPLES = 999
 AT_ONCE = 2.5e7  # scores in memory
 SIZES = [(n, images) for images in (50, 500) for n in (3, 5, 10)]
 LARGE = (10, 500)  # not in every scenario
-#: The gap that equals the default margin: 10 % of the mean within levels above the floor (which the gap moves too).
+#: The gap that equals the default margin: 10 % of the mean within levels above the floor (which the
+#: gap moves too).
 AT_MARGIN = 0.1 * (Planted.base - Planted.floor) / 0.95
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is drawn. `cells`: factor on all random effects in each cell; `exchangeable`: labels are irrelevant."""
+    """What is drawn.
+
+    `cells`: factor on all random effects in each cell; `exchangeable`: labels are irrelevant.
+    """
 
     what: str
     planted: Planted
@@ -53,30 +58,61 @@ class Scenario:
 
 #: Variances of LRP maps of networks trained on digits, in units of probability; nothing planted.
 STRICT = Planted(
-    source_effect=0.0, target_effect=0.0, generalization_gap=0.0, sd_image=0.16, sd_source=0.022, sd_target=0.02,
-    sd_pair=0.016, sd_source_image=0.128, sd_target_image=0.08, sd_level_image=0.0, sd_cell_image=0.0,
+    source_effect=0.0,
+    target_effect=0.0,
+    generalization_gap=0.0,
+    sd_image=0.16,
+    sd_source=0.022,
+    sd_target=0.02,
+    sd_pair=0.016,
+    sd_source_image=0.128,
+    sd_target_image=0.08,
+    sd_level_image=0.0,
+    sd_cell_image=0.0,
     sd_residual=0.107,
-)  # fmt: skip
+)
 REAL = replace(STRICT, sd_level_image=0.096, sd_cell_image=0.08)
 UNEQUAL = ((1.0, 2.0), (0.5, 1.5))
 SCENARIOS = {
     "S0": Scenario("labels irrelevant", STRICT, True),
     "S1": Scenario("levels differ from image to image, not on average", REAL),
-    "S2": Scenario("networks vary three times as much", replace(STRICT, sd_source=0.072, sd_target=0.072, sd_pair=0.04), True),
+    "S2": Scenario(
+        "networks vary three times as much",
+        replace(STRICT, sd_source=0.072, sd_target=0.072, sd_pair=0.04),
+        True,
+    ),
     "S3": Scenario("networks of one level vary 3 times as much as the other's", STRICT, spread=3.0),
     "S4": Scenario("network effects heavy-tailed (t, 3 df)", STRICT, True, "t3"),
     "S5": Scenario("network effects skewed (exponential)", STRICT, True, "exponential"),
     "S6": Scenario("15 % of the networks fail", STRICT, True, "collapse"),
-    "S9": Scenario("one level is an easier target; source effect and gap are 0", replace(STRICT, target_effect=0.08)),
-    "S10a": Scenario("cells vary unequally, levels by image, a gap; all else is 0", replace(REAL, generalization_gap=0.08),
-                     spread=2.0, cells=UNEQUAL),
-    "S10b": Scenario("cells vary unequally, levels by image, source effect = target effect; asymmetry and gap are 0",
-                     replace(REAL, source_effect=0.06, target_effect=0.06), spread=2.0, cells=UNEQUAL),
-    "P1": Scenario("planted: source effect .06, target effect .04, gap .08; otherwise S1",
-                   replace(REAL, source_effect=0.06, target_effect=0.04, generalization_gap=0.08)),
-    "P10": Scenario("planted as P1, cells vary unequally as in S10",
-                    replace(REAL, source_effect=0.06, target_effect=0.04, generalization_gap=0.08), spread=2.0, cells=UNEQUAL),
-}  # fmt: skip
+    "S9": Scenario(
+        "one level is an easier target; source effect and gap are 0",
+        replace(STRICT, target_effect=0.08),
+    ),
+    "S10a": Scenario(
+        "cells vary unequally, levels by image, a gap; all else is 0",
+        replace(REAL, generalization_gap=0.08),
+        spread=2.0,
+        cells=UNEQUAL,
+    ),
+    "S10b": Scenario(
+        "cells vary unequally, levels by image, source effect = target effect; asymmetry and gap"
+        " are 0",
+        replace(REAL, source_effect=0.06, target_effect=0.06),
+        spread=2.0,
+        cells=UNEQUAL,
+    ),
+    "P1": Scenario(
+        "planted: source effect .06, target effect .04, gap .08; otherwise S1",
+        replace(REAL, source_effect=0.06, target_effect=0.04, generalization_gap=0.08),
+    ),
+    "P10": Scenario(
+        "planted as P1, cells vary unequally as in S10",
+        replace(REAL, source_effect=0.06, target_effect=0.04, generalization_gap=0.08),
+        spread=2.0,
+        cells=UNEQUAL,
+    ),
+}
 IN_LARGE = ("S0", "S1", "S2", "S10a", "S10b", "P1")
 THREE_LEVELS = ("S0", "S1", "S3")
 NORMALISED = ("S0", "S1")
@@ -88,39 +124,61 @@ SHOWN = ("S0", "S1", "S2", "S10a")  # in the table of today's practice in docs/s
 def design(n: int, n_levels: int) -> contrasts.Contrasts:
     """What `compare` plans for n networks in each level."""
     level = np.repeat([f"level {k}" for k in range(n_levels)], n)
-    networks = pd.DataFrame({"model": level, "seed": np.arange(len(level)).astype(str), "axis": level})
+    networks = pd.DataFrame(
+        {"model": level, "seed": np.arange(len(level)).astype(str), "axis": level}
+    )
     return contrasts.plan(networks, "axis")
 
 
 def studies(
-    scenario: Scenario, level: np.ndarray, n_images: int, n_studies: int, rng: np.random.Generator, n_fractions: int
+    scenario: Scenario,
+    level: np.ndarray,
+    n_images: int,
+    n_studies: int,
+    rng: np.random.Generator,
+    n_fractions: int,
 ) -> np.ndarray:
-    """Scores (source, target, study, fraction, image); where there are several fractions, the last is their mean."""
+    """Scores (source, target, study, fraction, image).
+
+    Where there are several fractions, the last is their mean.
+    """
     p, n = scenario.planted, level.size
     fixed = planted.fixed_effects(level, p) + p.base
     factor = np.array(scenario.cells)[np.minimum(level, 1)[:, np.newaxis], np.minimum(level, 1)]
     out = np.empty((n, n, n_studies, n_fractions + (n_fractions > 1), n_images), np.float32)
     for s in range(n_studies):
         image = planted.image_effects(level, p, n_images, rng)
-        random = networks(scenario, level, n_fractions, rng)[..., np.newaxis] + image[:, :, np.newaxis]
+        random = (
+            networks(scenario, level, n_fractions, rng)[..., np.newaxis] + image[:, :, np.newaxis]
+        )
         random += p.sd_residual * rng.standard_normal((n, n, n_fractions, n_images), np.float32)
-        out[:, :, s, :n_fractions] = factor[..., np.newaxis, np.newaxis] * random + fixed[..., np.newaxis, np.newaxis]
+        out[:, :, s, :n_fractions] = (
+            factor[..., np.newaxis, np.newaxis] * random + fixed[..., np.newaxis, np.newaxis]
+        )
     if n_fractions > 1:
         out[..., -1, :] = out[..., :-1, :].mean(axis=-2)
     return out
 
 
-def networks(scenario: Scenario, level: np.ndarray, n_fractions: int, rng: np.random.Generator) -> np.ndarray:
-    """Random effects of networks and pairs (source, target, fraction): part of them common to all fractions."""
+def networks(
+    scenario: Scenario, level: np.ndarray, n_fractions: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Random effects of networks and pairs (source, target, fraction): part of them common to all
+    fractions.
+    """
     p, spread = scenario.planted, scenario.spread
-    common = planted.network_effects(level, p, rng, distribution=scenario.distribution, spread=spread)[..., np.newaxis]
+    common = planted.network_effects(
+        level, p, rng, distribution=scenario.distribution, spread=spread
+    )[..., np.newaxis]
     if n_fractions == 1:
         return common
     own = [planted.network_effects(level, p, rng, spread=spread) for _ in range(n_fractions)]
     return np.sqrt(SHARED) * common + np.sqrt(1 - SHARED) * np.stack(own, axis=-1)
 
 
-def moments_of(scores: np.ndarray, plan: contrasts.Contrasts) -> tuple[inference.Moments, list[tuple[int, str]]]:
+def moments_of(
+    scores: np.ndarray, plan: contrasts.Contrasts
+) -> tuple[inference.Moments, list[tuple[int, str]]]:
     keys = [key for key in plan.operators if key[1] in plan.effects]
     flat = scores.reshape(*scores.shape[:2], -1, scores.shape[-1])
     return inference.block_moments(flat, [plan.operators[key] for key in keys]), keys
@@ -129,7 +187,10 @@ def moments_of(scores: np.ndarray, plan: contrasts.Contrasts) -> tuple[inference
 def jackknife_p(
     scores: np.ndarray, plan: contrasts.Contrasts, truth: dict[str, float]
 ) -> dict[tuple[str, str], np.ndarray]:
-    """p-values (study,) of each test and effect; of a family, the smallest adjusted one. And whether the interval covers."""
+    """p-values (study,) of each test and effect; of a family, the smallest adjusted one.
+
+    And whether the interval covers.
+    """
     moments, keys = moments_of(scores, plan)
     shape = (len(plan.pairs), *scores.shape[2:4])
     found: dict[tuple[str, str], np.ndarray] = {}
@@ -139,9 +200,18 @@ def jackknife_p(
             if name == effect:
                 result = inference.two_way_jackknife(moments, k)
                 p[c] = result.p_value[:-1].reshape(shape[1:])
-                pooled[c] = inference.two_way_jackknife(moments, k, df="pooled").p_value[:-1].reshape(shape[1:])
-                covered[c] = ((result.lower <= truth[effect]) & (truth[effect] <= result.upper))[:-1].reshape(shape[1:])
-        found["p_value", effect], found["p_value (df pooled)", effect] = p[0, :, -1], pooled[0, :, -1]
+                pooled[c] = (
+                    inference.two_way_jackknife(moments, k, df="pooled")
+                    .p_value[:-1]
+                    .reshape(shape[1:])
+                )
+                covered[c] = ((result.lower <= truth[effect]) & (truth[effect] <= result.upper))[
+                    :-1
+                ].reshape(shape[1:])
+        found["p_value", effect], found["p_value (df pooled)", effect] = (
+            p[0, :, -1],
+            pooled[0, :, -1],
+        )
         found["coverage", effect] = covered[0, :, -1]
         if shape[0] > 1:
             found["p_adjusted", effect] = smallest_holm(p[..., -1].T)
@@ -151,23 +221,32 @@ def jackknife_p(
 
 
 def smallest_holm(p: np.ndarray) -> np.ndarray:
-    """The smallest of each row of p-values after Holm's adjustment is the smallest times their number."""
+    """The smallest of each row of p-values after Holm's adjustment is the smallest times their
+    number.
+    """
     return np.minimum(p.min(axis=1) * p.shape[1], 1.0)
 
 
-def equivalence_p(scores: np.ndarray, plan: contrasts.Contrasts) -> dict[tuple[str, str], np.ndarray]:
+def equivalence_p(
+    scores: np.ndarray, plan: contrasts.Contrasts
+) -> dict[tuple[str, str], np.ndarray]:
     """The gap moved to a margin that is given, where a finding of equivalence is an error.
 
-    A constant added to the cells moves the estimate by the gap that it makes and no variance, so moments are moved.
+    A constant added to the cells moves the estimate by the gap that it makes and no variance, so
+    moments are moved.
     """
     moments, keys = moments_of(scores, plan)
     moved = replace(moments, mean=moments.mean + AT_MARGIN)
     k = keys.index((0, "generalization_gap"))
     p = inference.two_way_jackknife(moved, k, margin=AT_MARGIN).p_equivalence[:-1]
-    return {("p_equivalence, margin given", "generalization_gap"): p.reshape(scores.shape[2:4])[:, -1]}
+    return {
+        ("p_equivalence, margin given", "generalization_gap"): p.reshape(scores.shape[2:4])[:, -1]
+    }
 
 
-def default_margin_p(scores: np.ndarray, plan: contrasts.Contrasts) -> dict[tuple[str, str], np.ndarray]:
+def default_margin_p(
+    scores: np.ndarray, plan: contrasts.Contrasts
+) -> dict[tuple[str, str], np.ndarray]:
     """The same with the default margin, of scores with a gap of just that size."""
     names = ("generalization_gap", contrasts.LESS_SHARE, contrasts.PLUS_SHARE)
     plan = replace(plan, operators={(0, name): plan.operators[0, name] for name in names})
@@ -185,16 +264,25 @@ def swap_p(
     part = plan.groups[0] >= 0
     matrix = scores.mean(axis=-1, dtype=float).reshape(*scores.shape[:2], -1)
     strata = np.zeros(part.sum(), int)
-    labels, exact = swaps.labelings(plan.groups[0][part] == 0, strata, n_resamples=RESAMPLES, rng=rng)
+    labels, exact = swaps.labelings(
+        plan.groups[0][part] == 0, strata, n_resamples=RESAMPLES, rng=rng
+    )
     effects = swaps.swap_effects(matrix[np.ix_(part, part)], labels, strata)
     effects = effects.reshape(len(labels), -1, n_studies, n_fractions)
-    found = {("p_swap", e): p for e, p in zip(inference.EFFECTS, swaps.swap_p(effects[..., -1], exact), strict=True)}
+    found = {
+        ("p_swap", e): p
+        for e, p in zip(inference.EFFECTS, swaps.swap_p(effects[..., -1], exact), strict=True)
+    }
     if n_fractions > 1:
         p_max = swaps.max_t_p(effects[..., :-1].reshape(len(labels), -1, n_fractions - 1))
         p_max = p_max.reshape(-1, n_studies, n_fractions - 1).min(axis=-1)
-        found |= {("p_max_t_by_fraction", e): p for e, p in zip(inference.EFFECTS, p_max, strict=True)}
+        found |= {
+            ("p_max_t_by_fraction", e): p for e, p in zip(inference.EFFECTS, p_max, strict=True)
+        }
     if len(plan.levels) > 2:
-        result = swaps.omnibus(matrix, plan.level, np.zeros(len(part), int), n_resamples=RESAMPLES, rng=rng)
+        result = swaps.omnibus(
+            matrix, plan.level, np.zeros(len(part), int), n_resamples=RESAMPLES, rng=rng
+        )
         tests = zip(
             ("source_effect", "target_effect", "generalization_gap"),
             (result.p_source, result.p_target, result.p_gap),
@@ -205,21 +293,30 @@ def swap_p(
 
 
 def normalised(scores: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Every study on its targets' own scales, with floors and ceilings that vary over networks and images."""
+    """Every study on its targets' own scales, with floors and ceilings that vary over networks and
+    images.
+    """
     n, _, n_studies, n_fractions, n_images = scores.shape
     out = np.empty(scores.shape)
     for s in range(n_studies):
         easy = 0.1 * rng.standard_normal(n_images)
         floor = Planted.floor + 0.02 * rng.standard_normal((n, n_fractions, 1)) + easy
         floor = floor + 0.1 * rng.standard_normal((n, n_fractions, n_images))
-        full = Planted.full + 0.02 * rng.standard_normal((n, 1)) + easy + 0.05 * rng.standard_normal((n, n_images))
+        full = (
+            Planted.full
+            + 0.02 * rng.standard_normal((n, 1))
+            + easy
+            + 0.05 * rng.standard_normal((n, n_images))
+        )
         span = full.mean(axis=-1, keepdims=True) - floor.mean(axis=-1)
         ratio = (scores[:, :, s].mean(axis=-1, dtype=float) - floor.mean(axis=-1)) / span
         out[:, :, s] = inference.normalised_scores(scores[:, :, s], floor, full, ratio, span)
     return out
 
 
-def todays_p(scores: np.ndarray, n: int, rng: np.random.Generator) -> dict[tuple[str, str], np.ndarray]:
+def todays_p(
+    scores: np.ndarray, n: int, rng: np.random.Generator
+) -> dict[tuple[str, str], np.ndarray]:
     """Tests of the asymmetry that treat images, pairs of networks or all scores as independent."""
     mean = scores[..., -1, :].astype(float)
     ab, ba = mean[:n, n:], mean[n:, :n]
@@ -234,7 +331,9 @@ def todays_p(scores: np.ndarray, n: int, rng: np.random.Generator) -> dict[tuple
         "t over pairs of networks": stats.ttest_1samp(pairs.reshape(n * n, -1), 0).pvalue,
         "Welch t over all scores": stats.ttest_ind(*every, equal_var=False, axis=1).pvalue,
         "bootstrap over images": percentile_p(images @ drawn.T),
-        "bootstrap over networks": percentile_p(np.einsum("ra,abs,rb->sr", a, pairs, b, optimize=True)),
+        "bootstrap over networks": percentile_p(
+            np.einsum("ra,abs,rb->sr", a, pairs, b, optimize=True)
+        ),
     }
     return {(name, "asymmetry"): p for name, p in found.items()}
 
@@ -246,20 +345,33 @@ def percentile_p(resampled: np.ndarray) -> np.ndarray:
 
 
 def cell(
-    name: str, n: int, n_images: int, n_studies: int, seed: int, *, n_levels: int = 2, part: str = "all"
+    name: str,
+    n: int,
+    n_images: int,
+    n_studies: int,
+    seed: int,
+    *,
+    n_levels: int = 2,
+    part: str = "all",
 ) -> list[dict[str, object]]:
     """Rejection rates in one design: a row for each test and effect."""
     scenario, plan = SCENARIOS[name], design(n, n_levels)
     if part == "default margin":
-        scenario = replace(scenario, planted=replace(scenario.planted, generalization_gap=AT_MARGIN))
-    rng = np.random.default_rng([seed, list(SCENARIOS).index(name), n, n_images, n_levels, PARTS.index(part)])
+        scenario = replace(
+            scenario, planted=replace(scenario.planted, generalization_gap=AT_MARGIN)
+        )
+    rng = np.random.default_rng(
+        [seed, list(SCENARIOS).index(name), n, n_images, n_levels, PARTS.index(part)]
+    )
     n_fractions = 1 if n_levels > 2 or part == "normalised" else FRACTIONS
     per_study = (n * n_levels) ** 2 * n_images * (n_fractions + 1)
     batch = int(min(n_studies, 250, max(10, AT_ONCE // per_study)))
     hits: Counter[tuple[str, str]] = Counter()
     done = 0
     while done < n_studies:
-        scores = studies(scenario, plan.level, n_images, min(batch, n_studies - done), rng, n_fractions)
+        scores = studies(
+            scenario, plan.level, n_images, min(batch, n_studies - done), rng, n_fractions
+        )
         for key, p in analysed(scores, scenario, plan, n, rng, part).items():
             hits[key] += int(p.sum() if key[0] == "coverage" else (p <= ALPHA + 1e-12).sum())
         done += scores.shape[2]
@@ -278,14 +390,23 @@ def cell(
 
 
 def analysed(
-    scores: np.ndarray, scenario: Scenario, plan: contrasts.Contrasts, n: int, rng: np.random.Generator, part: str
+    scores: np.ndarray,
+    scenario: Scenario,
+    plan: contrasts.Contrasts,
+    n: int,
+    rng: np.random.Generator,
+    part: str,
 ) -> dict[tuple[str, str], np.ndarray]:
     truth = scenario.planted.effects()
     if part == "default margin":
         return default_margin_p(scores, plan)
     if part == "normalised":
         found = jackknife_p(normalised(scores, rng), plan, truth)
-        return {("p_value_normalised", effect): p for (test, effect), p in found.items() if test == "p_value"}
+        return {
+            ("p_value_normalised", effect): p
+            for (test, effect), p in found.items()
+            if test == "p_value"
+        }
     found = jackknife_p(scores, plan, truth) | swap_p(scores, plan, rng)
     if len(plan.levels) == 2:
         found |= todays_p(scores, n, rng)
@@ -295,7 +416,9 @@ def analysed(
 
 
 def kind(test: str, effect: str, scenario: Scenario) -> str:
-    """What a rate means: an error that has to be 5 %, one outside the claim of the test, coverage, or power."""
+    """What a rate means: an error that has to be 5 %, one outside the claim of the test, coverage,
+    or power.
+    """
     if test == "coverage":
         return "coverage"
     if effect not in scenario.nulls():
@@ -308,7 +431,10 @@ def kind(test: str, effect: str, scenario: Scenario) -> str:
 
 
 def plan_of_cells(n_studies: int) -> Iterable[tuple[str, int, int, int, int, str]]:
-    """Scenario, networks, images, studies, levels, part; the small designs first, and twice as often."""
+    """Scenario, networks, images, studies, levels, part.
+
+    The small designs first, and twice as often.
+    """
     for n, n_images in SIZES:
         size = n, n_images, 2 * n_studies if n * n_images <= 250 else n_studies
         for name in SCENARIOS:
@@ -321,15 +447,26 @@ def plan_of_cells(n_studies: int) -> Iterable[tuple[str, int, int, int, int, str
 
 
 def rm_anova_is_t(n_studies: int, seed: int) -> float:
-    """The largest relative difference of F of pingouin's repeated-measures ANOVA over images and the squared t."""
+    """The largest relative difference of F of pingouin's repeated-measures ANOVA over images and
+    the squared t.
+    """
     import pingouin
 
-    scores = studies(SCENARIOS["S1"], design(3, 2).level, 50, n_studies, np.random.default_rng(seed), 1)[..., 0, :]
+    scores = studies(
+        SCENARIOS["S1"], design(3, 2).level, 50, n_studies, np.random.default_rng(seed), 1
+    )[..., 0, :]
     worst = 0.0
     for s in range(n_studies):
-        ab, ba = (part[:, :, s].mean(axis=(0, 1), dtype=float) for part in (scores[:3, 3:], scores[3:, :3]))
+        ab, ba = (
+            part[:, :, s].mean(axis=(0, 1), dtype=float)
+            for part in (scores[:3, 3:], scores[3:, :3])
+        )
         table = pd.DataFrame(
-            {"y": np.r_[ab, ba], "direction": np.repeat(["ab", "ba"], 50), "image": np.tile(np.arange(50), 2)}
+            {
+                "y": np.r_[ab, ba],
+                "direction": np.repeat(["ab", "ba"], 50),
+                "image": np.tile(np.arange(50), 2),
+            }
         )
         f = pingouin.rm_anova(table, dv="y", within="direction", subject="image")["F"].iloc[0]
         worst = max(worst, abs(f / stats.ttest_rel(ab, ba).statistic ** 2 - 1))
@@ -350,9 +487,15 @@ def flagged(rows: pd.DataFrame) -> pd.DataFrame:
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
     """Of each test: its cells, the range of its rates, and how many cells are flagged."""
-    table = rows.groupby("test", sort=False)["rate"].agg(cells="size", lowest="min", median="median", highest="max")
-    table = table.assign(flagged=flagged(rows).groupby("test").size().reindex(table.index, fill_value=0))
-    return table.assign(**{c: table[c].map(percent) for c in ("lowest", "median", "highest")}).reset_index()
+    table = rows.groupby("test", sort=False)["rate"].agg(
+        cells="size", lowest="min", median="median", highest="max"
+    )
+    table = table.assign(
+        flagged=flagged(rows).groupby("test").size().reindex(table.index, fill_value=0)
+    )
+    return table.assign(
+        **{c: table[c].map(percent) for c in ("lowest", "median", "highest")}
+    ).reset_index()
 
 
 def percent(rate: float) -> str:
@@ -360,9 +503,14 @@ def percent(rate: float) -> str:
 
 
 def by_design(rows: pd.DataFrame, *index: str) -> pd.DataFrame:
-    """Rates in percent: a column for each number of networks and images; errors above 5 % + 2 SE are bold."""
+    """Rates in percent: a column for each number of networks and images.
+
+    Errors above 5 % + 2 SE are bold.
+    """
     bold = set(flagged(rows).index)
-    text = [f"**{percent(rate)}**" if i in bold else percent(rate) for i, rate in rows["rate"].items()]
+    text = [
+        f"**{percent(rate)}**" if i in bold else percent(rate) for i, rate in rows["rate"].items()
+    ]
     design = [f"{n} x {images}" for n, images in zip(rows["networks"], rows["images"], strict=True)]
     keys, columns = list(index), list(dict.fromkeys(design))
     table = rows.assign(text=text, design=design)
@@ -388,52 +536,77 @@ def report(rows: pd.DataFrame) -> str:
             se=" or ".join(f"{100 * e:.2f}" for e in standard_error(pd.Series(sizes))),
             resamples=RESAMPLES,
         ),
-        markdown(pd.DataFrame([(k, v.what, "yes" if v.exchangeable else "no") for k, v in SCENARIOS.items()],
-                              columns=["scenario", "what is drawn", "labels exchangeable"])),
-        "\n## Errors, all tests\n\nOver scenarios, designs and effects whose truth is 0.\n\n" + markdown(summary(errors)),
-        f"\n## Flagged: above 5 % + 2 SE\n\n{len(above)} of {len(errors)} cells; about {chance} are expected by chance if "
-        "every error were exactly 5 %.\n\n" + markdown(above.drop(columns=["kind"]).assign(
-            rate=above["rate"].map(percent), excess=above["excess"].map("{:.1f} SE".format))),
-    ]  # fmt: skip
+        markdown(
+            pd.DataFrame(
+                [(k, v.what, "yes" if v.exchangeable else "no") for k, v in SCENARIOS.items()],
+                columns=["scenario", "what is drawn", "labels exchangeable"],
+            )
+        ),
+        "\n## Errors, all tests\n\nOver scenarios, designs and effects whose truth is 0.\n\n"
+        + markdown(summary(errors)),
+        f"\n## Flagged: above 5 % + 2 SE\n\n{len(above)} of {len(errors)} cells; about {chance} are"
+        " expected by chance if every error were exactly 5 %.\n\n"
+        + markdown(
+            above.drop(columns=["kind"]).assign(
+                rate=above["rate"].map(percent), excess=above["excess"].map("{:.1f} SE".format)
+            )
+        ),
+    ]
     for test in errors[errors["levels"] == 2]["test"].unique():
         part = errors[(errors["test"] == test) & (errors["levels"] == 2)]
         parts.append(f"\n## {test}\n\n" + markdown(by_design(part, "effect", "scenario")))
     parts.append(
-        "\n## Three levels\n\n" + markdown(by_design(errors[errors["levels"] == 3], "test", "effect", "scenario"))
+        "\n## Three levels\n\n"
+        + markdown(by_design(errors[errors["levels"] == 3], "test", "effect", "scenario"))
     )
-    for title, which in (("Label swaps outside their null: not errors, a warning", "outside its null"),
-                         ("Today's practice: errors for the asymmetry", "today"),
-                         ("Coverage of 95 % intervals", "coverage"), ("Power", "power")):  # fmt: skip
+    for title, which in (
+        ("Label swaps outside their null: not errors, a warning", "outside its null"),
+        ("Today's practice: errors for the asymmetry", "today"),
+        ("Coverage of 95 % intervals", "coverage"),
+        ("Power", "power"),
+    ):
         part = two[two["kind"] == which]
         if which == "power":
             part = part[
-                part["scenario"].isin(["P1", "P10"]) & part["test"].isin(["p_value", "p_value (df pooled)", "p_swap"])
+                part["scenario"].isin(["P1", "P10"])
+                & part["test"].isin(["p_value", "p_value (df pooled)", "p_swap"])
             ]
         if len(part):
-            parts.append(f"\n## {title}\n\n" + markdown(by_design(part, "test", "effect", "scenario")))
+            parts.append(
+                f"\n## {title}\n\n" + markdown(by_design(part, "test", "effect", "scenario"))
+            )
     return "".join(parts)
 
 
 INTRODUCTION = """# Error rates of `compare`, and of today's practice
 
-Made by `python benchmarks/calibration.py`. Rates in percent at a nominal 5 %, of {sizes} simulated studies a cell:
-Monte-Carlo standard error {se} points at 5 %. Columns are networks per level x images. Bold: above 5 % by more than two
-standard errors. Families: three fractions (`by_fraction`, correlated as one study's are), three levels (`p_adjusted`);
-their rate is that of any error in the family. Label swaps are enumerated up to 20 000 labelings, otherwise {resamples}
-are sampled. 10 networks x 500 images is run in some scenarios only, and never with three levels, normalised, or with the
-default margin of equivalence.
+Made by `python benchmarks/calibration.py`. Rates in percent at a nominal 5 %, of {sizes} simulated
+studies a cell: Monte-Carlo standard error {se} points at 5 %. Columns are networks per level x
+images. Bold: above 5 % by more than two standard errors. Families: three fractions (`by_fraction`,
+correlated as one study's are), three levels (`p_adjusted`); their rate is that of any error in the
+family. Label swaps are enumerated up to 20 000 labelings, otherwise {resamples} are sampled. 10
+networks x 500 images is run in some scenarios only, and never with three levels, normalised, or
+with the default margin of equivalence.
 
 """
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--reps", type=int, default=2000, help="studies a cell, and twice as many in small designs")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
-        "--quick", action="store_true", help="a tenth of the studies, at most 5 networks; writes nothing"
+        "--reps", type=int, default=2000, help="studies a cell, and twice as many in small designs"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a tenth of the studies, at most 5 networks; writes nothing",
     )
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--tables", action="store_true", help="only write the tables anew from the .csv")
+    parser.add_argument(
+        "--tables", action="store_true", help="only write the tables anew from the .csv"
+    )
     options = parser.parse_args()
     rows = pd.read_csv(RESULTS / "calibration.csv") if options.tables else simulated(options)
     text = report(rows)
@@ -441,7 +614,10 @@ def main() -> None:
     if not options.quick:
         rows.to_csv(RESULTS / "calibration.csv", index=False)
         (RESULTS / "calibration.md").write_text(text)
-    print(f"pingouin.rm_anova over images: F is the squared paired t, to {rm_anova_is_t(5, options.seed):.0e} of it")
+    print(
+        "pingouin.rm_anova over images: F is the squared paired t, to"
+        f" {rm_anova_is_t(5, options.seed):.0e} of it"
+    )
 
 
 def simulated(options: argparse.Namespace) -> pd.DataFrame:
@@ -452,7 +628,11 @@ def simulated(options: argparse.Namespace) -> pd.DataFrame:
         n_studies = n_studies // 10 if options.quick else n_studies
         rows += cell(name, n, n_images, n_studies, options.seed, n_levels=n_levels, part=part)
         seconds = time.monotonic() - start
-        print(f"{seconds:5.0f} s  {name} {n_levels} x {n}, {n_images} images", file=sys.stderr, flush=True)
+        print(
+            f"{seconds:5.0f} s  {name} {n_levels} x {n}, {n_images} images",
+            file=sys.stderr,
+            flush=True,
+        )
     return pd.DataFrame(rows)
 
 

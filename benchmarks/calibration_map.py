@@ -2,7 +2,8 @@
 
     python benchmarks/calibration_map.py
 
-writes `benchmarks/results/calibration_map.csv` and `.md`. About 5 minutes on one core; `--quick` takes half a minute.
+writes `benchmarks/results/calibration_map.csv` and `.md`. About 5 minutes on one core; `--quick`
+takes half a minute.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ DESIGNS = {"3": (3, 1), "3 in 2 strata": (3, 2), "4": (4, 1), "5": (5, 1), "8": 
 
 @dataclass(frozen=True)
 class Scenario:
-    """Standard deviation of a network's own field, and of its field on each image; `effect` is in standard deviations of the
+    """Standard deviation of a network's own field, and of its field on each image.
+
+    `effect` is in standard deviations of the
     mean maps of networks, on a disc."""
 
     what: str
@@ -46,10 +49,18 @@ class Scenario:
 SCENARIOS = {
     "F0": Scenario("labels irrelevant; smooth fields"),
     "F1": Scenario("labels irrelevant; rough fields", smooth=1 / 40),
-    "F2": Scenario("labels irrelevant; sizes of networks' fields heavy-tailed (t, 3 df)", distribution="t3", network=0.3),
-    "F3": Scenario("means equal, networks of one level vary 3 times as much", False, spread=3.0, network=0.3),
-    "P1": Scenario("planted: 3 standard deviations on a disc of 8 % of the pixels", False, effect=3.0),
-}  # fmt: skip
+    "F2": Scenario(
+        "labels irrelevant; sizes of networks' fields heavy-tailed (t, 3 df)",
+        distribution="t3",
+        network=0.3,
+    ),
+    "F3": Scenario(
+        "means equal, networks of one level vary 3 times as much", False, spread=3.0, network=0.3
+    ),
+    "P1": Scenario(
+        "planted: 3 standard deviations on a disc of 8 % of the pixels", False, effect=3.0
+    ),
+}
 
 
 def disc() -> np.ndarray:
@@ -59,17 +70,29 @@ def disc() -> np.ndarray:
 
 
 def study(s: Scenario, first: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Maps (network, image, pixel): what all share on an image, the network's own field, and that of both."""
+    """Maps (network, image, pixel): what all share on an image, the network's own field, and that
+    of both.
+    """
     n = len(first)
-    scale = np.where(first, s.spread, 1.0) * draw(s.distribution, (n,), rng) if s.distribution != "normal" else np.where(
-        first, s.spread, 1.0)  # fmt: skip
-    own = s.network * scale[:, np.newaxis] * smooth_fields(n, SIDE, rng, smooth=s.smooth).reshape(n, -1)
+    scale = (
+        np.where(first, s.spread, 1.0) * draw(s.distribution, (n,), rng)
+        if s.distribution != "normal"
+        else np.where(first, s.spread, 1.0)
+    )
+    own = (
+        s.network
+        * scale[:, np.newaxis]
+        * smooth_fields(n, SIDE, rng, smooth=s.smooth).reshape(n, -1)
+    )
     common = smooth_fields(IMAGES, SIDE, rng, smooth=s.smooth).reshape(IMAGES, -1)
     noise = smooth_fields(n * IMAGES, SIDE, rng, smooth=s.smooth).reshape(n, IMAGES, -1)
     sd = np.sqrt(s.network**2 + s.network_image**2 / IMAGES)
     return (
-        own[:, np.newaxis] + common + s.network_image * noise + s.effect * sd * (first[:, np.newaxis] & disc())[:, np.newaxis]
-    )  # fmt: skip
+        own[:, np.newaxis]
+        + common
+        + s.network_image * noise
+        + s.effect * sd * (first[:, np.newaxis] & disc())[:, np.newaxis]
+    )
 
 
 def by_networks(
@@ -93,8 +116,13 @@ def by_networks(
     }
 
 
-def by_images(maps: np.ndarray, first: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """The same where each image's difference of means counts as a case: t and BH; sign flips with the largest |t|."""
+def by_images(
+    maps: np.ndarray, first: np.ndarray, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """The same where each image's difference of means counts as a case: t and BH.
+
+    Sign flips with the largest |t|.
+    """
     differences = (maps[first].mean(axis=0) - maps[~first].mean(axis=0)).astype(float)
     n = len(differences)
     squares = (differences**2).sum(axis=0)
@@ -115,7 +143,9 @@ def cell(name: str, design: str, n_studies: int, seed: int) -> list[dict[str, ob
     found: dict[str, list[np.ndarray]] = {}
     for _ in range(n_studies):
         maps = study(s, first, rng)
-        for test, mask in (by_networks(maps, first, strata, rng) | by_images(maps, first, rng)).items():
+        for test, mask in (
+            by_networks(maps, first, strata, rng) | by_images(maps, first, rng)
+        ).items():
             found.setdefault(test, []).append(mask)
     rows = []
     for test, masks in found.items():
@@ -136,12 +166,17 @@ def by_design(rows: pd.DataFrame) -> pd.DataFrame:
     limit = ALPHA + 2 * np.sqrt(ALPHA * (1 - ALPHA) / rows["studies"])
     bold = (rows["kind"] == "error") & (rows["rate"] > limit)
     table = rows.assign(
-        text=[f"**{100 * r:.1f}**" if b else f"{100 * r:.1f}" for r, b in zip(rows["rate"], bold, strict=True)]
+        text=[
+            f"**{100 * r:.1f}**" if b else f"{100 * r:.1f}"
+            for r, b in zip(rows["rate"], bold, strict=True)
+        ]
     )
     for key in ("test", "scenario"):
         table[key] = pd.Categorical(table[key], table[key].unique(), ordered=True)
     wide = table.set_index(["test", "scenario", "design"])["text"].unstack("design")
-    return wide.reindex(columns=[d for d in DESIGNS if d in wide]).fillna("").reset_index().astype(str)
+    return (
+        wide.reindex(columns=[d for d in DESIGNS if d in wide]).fillna("").reset_index().astype(str)
+    )
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -151,10 +186,11 @@ def markdown(table: pd.DataFrame) -> str:
 
 INTRODUCTION = """# Error rates of `map`
 
-Made by `python benchmarks/calibration_map.py`. Rates in percent, of {studies} simulated studies a cell: fields of {side} x {side}
-pixels, {images} images. Columns are networks per level. An error is any significant pixel, or pixel of a significant cluster,
-where levels do not differ. Bold: an error above 5 % by more than two Monte-Carlo standard errors. Label swaps are enumerated up
-to 2000 labelings, otherwise {resamples} are sampled. Clusters are formed at p < .01.
+Made by `python benchmarks/calibration_map.py`. Rates in percent, of {studies} simulated studies a
+cell: fields of {side} x {side} pixels, {images} images. Columns are networks per level. An error is
+any significant pixel, or pixel of a significant cluster, where levels do not differ. Bold: an error
+above 5 % by more than two Monte-Carlo standard errors. Label swaps are enumerated up to 2000
+labelings, otherwise {resamples} are sampled. Clusters are formed at p < .01.
 
 """
 
@@ -168,9 +204,13 @@ TITLES = {
 
 
 def report(rows: pd.DataFrame) -> str:
-    scenarios = pd.DataFrame([(k, v.what) for k, v in SCENARIOS.items()], columns=["scenario", "what is drawn"])
+    scenarios = pd.DataFrame(
+        [(k, v.what) for k, v in SCENARIOS.items()], columns=["scenario", "what is drawn"]
+    )
     studies = " or ".join(map(str, sorted(rows["studies"].unique())))
-    text = INTRODUCTION.format(studies=studies, side=SIDE, images=IMAGES, resamples=RESAMPLES) + markdown(scenarios)
+    text = INTRODUCTION.format(
+        studies=studies, side=SIDE, images=IMAGES, resamples=RESAMPLES
+    ) + markdown(scenarios)
     for kind, title in TITLES.items():
         some = rows[rows["kind"] == kind]
         text += f"\n## {title}\n\n{markdown(by_design(some))}" if len(some) else ""
@@ -183,11 +223,15 @@ def shown(rows: pd.DataFrame) -> dict[str, str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--studies", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="30 studies a cell, nothing written")
-    parser.add_argument("--tables", action="store_true", help="only write the tables of the .csv anew")
+    parser.add_argument(
+        "--tables", action="store_true", help="only write the tables of the .csv anew"
+    )
     options = parser.parse_args()
     if options.tables:
         rows = pd.read_csv(RESULTS / "calibration_map.csv", dtype={"design": str})
@@ -196,7 +240,9 @@ def main() -> None:
         for name in SCENARIOS:
             for design in DESIGNS:
                 with dask.config.set(scheduler="synchronous"):
-                    made += cell(name, design, 30 if options.quick else options.studies, options.seed)
+                    made += cell(
+                        name, design, 30 if options.quick else options.studies, options.seed
+                    )
             print(name, file=sys.stderr, flush=True)
         rows = pd.DataFrame(made)
     text = report(rows)

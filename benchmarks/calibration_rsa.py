@@ -2,9 +2,10 @@
 
     python benchmarks/calibration_rsa.py [--only CELL ...]
 
-writes `benchmarks/results/calibration_rsa.csv` and `.md`. Images, participants and seeds are drawn anew for each study, and in the
-population nothing is there to be found: models A and B agree equally with people, or (r > 0) not at all. Analysed by
-`relstats.human.evaluation` and `relstats.human.mantel`. Ten minutes on one core.
+writes `benchmarks/results/calibration_rsa.csv` and `.md`. Images, participants and seeds are drawn
+anew for each study, and in the population nothing is there to be found: models A and B agree
+equally with people, or (r > 0) not at all. Analysed by `relstats.human.evaluation` and
+`relstats.human.mantel`. Ten minutes on one core.
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ UNKNOWN = Ceiling(np.nan, np.nan, None, None, None, None)
 
 @dataclass(frozen=True)
 class Cell:
-    """One design. `seeds` 1 is a comparison of two networks; `missing` is the share of pairs that a participant did not judge."""
+    """One design.
+
+    `seeds` 1 is a comparison of two networks; `missing` is the share of pairs that a participant
+    did not judge.
+    """
 
     images: int
     people: int
@@ -50,18 +55,24 @@ CELLS = {
     "A vs B, 40 images": Cell(40, 20),
     "A vs B, 92 images": Cell(92, 16, studies=400),
     "A vs B, ratings of 7 levels, rho-a": Cell(40, 20, measure="rho-a", levels=7, studies=600),
-    "A vs B, ratings of 7 levels, spearman": Cell(20, 10, measure="spearman", levels=7, studies=600),
+    "A vs B, ratings of 7 levels, spearman": Cell(
+        20, 10, measure="spearman", levels=7, studies=600
+    ),
     "A vs B, whitened cosine": Cell(40, 20, measure="cosine_cov", studies=600),
     "A vs B, unbiased CKA": Cell(40, 20, measure="unbiased_cka", studies=600),
     "A vs B, 40 % of pairs missing": Cell(30, 10, missing=0.4, studies=400),
-    "A vs B, 40 % missing, rho-a": Cell(30, 10, measure="rho-a", missing=0.4, levels=7, studies=400),
+    "A vs B, 40 % missing, rho-a": Cell(
+        30, 10, measure="rho-a", missing=0.4, levels=7, studies=400
+    ),
     "A vs B, 5 seeds each": Cell(40, 20, seeds=5, seed_spread=0.5),
-    "A vs B, 5 seeds each, rho-a": Cell(40, 20, seeds=5, measure="rho-a", levels=7, seed_spread=0.5, studies=400),
+    "A vs B, 5 seeds each, rho-a": Cell(
+        40, 20, seeds=5, measure="rho-a", levels=7, seed_spread=0.5, studies=400
+    ),
     "A vs B, 10 seeds each": Cell(40, 20, seeds=10, seed_spread=0.5),
     "r > 0, 20 images": Cell(20, 10, related=False, studies=600),
     "r > 0, 40 images, rho-a": Cell(40, 20, measure="rho-a", levels=7, related=False, studies=600),
     "r > 0, 40 % missing": Cell(20, 8, missing=0.4, related=False, studies=200),
-}  # fmt: skip
+}
 
 
 def distances(rng: np.random.Generator, images: int, *shape: int) -> np.ndarray:
@@ -72,14 +83,19 @@ def distances(rng: np.random.Generator, images: int, *shape: int) -> np.ndarray:
 
 
 def study(cell: Cell, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """RDMs of networks (2 * seeds, pair), the first half of model A, and of people (participant, pair)."""
+    """RDMs of networks (2 * seeds, pair), the first half of model A, and of people (participant,
+    pair).
+    """
     n, shared, own = cell.images, *distances(rng, cell.images, 2)
     of_models = distances(rng, n, 2)
     strength = (1 + cell.seed_spread * rng.uniform(-1, 1, (2, cell.seeds, 1))) * cell.related
     networks = strength * shared + of_models[:, np.newaxis] + 0.5 * distances(rng, n, 2, cell.seeds)
-    # each participant shares more with one model or the other: taste varies over people, and is 0 on average
+    # each participant shares more with one model or the other: taste varies over people, and is 0
+    # on average
     taste = rng.uniform(0, cell.taste, (cell.people, 2)) * cell.related
-    people = (shared if cell.related else own) + taste @ of_models + 0.7 * distances(rng, n, cell.people)
+    people = (
+        (shared if cell.related else own) + taste @ of_models + 0.7 * distances(rng, n, cell.people)
+    )
     people += 0.5 * rng.normal(size=people.shape)
     if cell.levels:
         edges = np.quantile(people, np.linspace(0, 1, cell.levels + 1)[1:-1], axis=1)
@@ -98,9 +114,13 @@ def p_values(cell: Cell, rng: np.random.Generator) -> dict[str, float]:
     weights = half if cell.related else half[:1]
     by_person = weights.sum(axis=0) @ observed
     images = (weights.sum(axis=0) @ draws).mean(axis=-1)
-    found = {"t over participants (today)": float(stats.ttest_1samp(by_person, 0).pvalue),
-             "bootstrap of images alone (today)": float(2 * stats.norm.sf(abs(by_person.mean()) / images.std(ddof=1))),
-             "bootstrap of both, no correction (today)": naive(observed, draws, weights, cell, rng)}  # fmt: skip
+    found = {
+        "t over participants (today)": float(stats.ttest_1samp(by_person, 0).pvalue),
+        "bootstrap of images alone (today)": float(
+            2 * stats.norm.sf(abs(by_person.mean()) / images.std(ddof=1))
+        ),
+        "bootstrap of both, no correction (today)": naive(observed, draws, weights, cell, rng),
+    }
     for name, random in {
         "images, participants": ("images", "participants"),
         "images, participants, seeds": evaluation.FACTORS,
@@ -110,13 +130,29 @@ def p_values(cell: Cell, rng: np.random.Generator) -> dict[str, float]:
             found[f"p_value ({name})"] = evaluation.contrast(data, weights).p_value
     if not cell.related:
         found["p_mantel"] = float(
-            mantel(networks[:1], people, cell.measure, np.ones((1, 1)), n_permutations=PERMUTATIONS, rng=rng).p_value[0]
+            mantel(
+                networks[:1],
+                people,
+                cell.measure,
+                np.ones((1, 1)),
+                n_permutations=PERMUTATIONS,
+                rng=rng,
+            ).p_value[0]
         )
     return found
 
 
-def naive(observed: np.ndarray, draws: np.ndarray, weights: np.ndarray, cell: Cell, rng: np.random.Generator) -> float:
-    """Variance of draws of images and people together, which counts their interaction too often; df of the smaller sample."""
+def naive(
+    observed: np.ndarray,
+    draws: np.ndarray,
+    weights: np.ndarray,
+    cell: Cell,
+    rng: np.random.Generator,
+) -> float:
+    """Variance of draws of images and people together, which counts their interaction too often.
+
+    Df of the smaller sample.
+    """
     people = bootstrap.people_draws(cell.people, len(draws), rng)
     both = ((weights.sum(axis=0) @ draws) * people).mean(axis=-1)
     t = (weights.sum(axis=0) @ observed).mean() / both.std(ddof=1)
@@ -126,7 +162,13 @@ def naive(observed: np.ndarray, draws: np.ndarray, weights: np.ndarray, cell: Ce
 def rates(name: str, seed: int) -> list[dict[str, object]]:
     cell, rng = CELLS[name], np.random.default_rng([seed, *name.encode()])
     found = pd.DataFrame([p_values(cell, rng) for _ in range(cell.studies)])
-    size = {"cell": name, "images": cell.images, "people": cell.people, "seeds": cell.seeds, "measure": cell.measure}
+    size = {
+        "cell": name,
+        "images": cell.images,
+        "people": cell.people,
+        "seeds": cell.seeds,
+        "measure": cell.measure,
+    }
     return [
         {**size, "test": test, "studies": cell.studies, "rate": float((p <= ALPHA + 1e-12).mean())}
         for test, p in found.items()
@@ -135,29 +177,41 @@ def rates(name: str, seed: int) -> list[dict[str, object]]:
 
 def report(rows: pd.DataFrame) -> str:
     rows = rows.assign(error=np.sqrt(ALPHA * (1 - ALPHA) / rows["studies"]))
-    lines = ["| cell | design | test | studies | rate (%) | |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = [
+        "| cell | design | test | studies | rate (%) | |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     for row in rows.itertuples():
         excess = (row.rate - ALPHA) / row.error
         flag = "**above 5 % + 2 SE**" if excess > 2 else ""
         design = f"{row.images} images, {row.people} people, {row.seeds} seed(s), {row.measure}"
-        lines.append(f"| {row.cell} | {design} | {row.test} | {row.studies} | {100 * row.rate:.1f} | {flag} |")
+        lines.append(
+            f"| {row.cell} | {design} | {row.test} | {row.studies} | {100 * row.rate:.1f} |"
+            f" {flag} |"
+        )
     return INTRODUCTION.format(draws=DRAWS, permutations=PERMUTATIONS) + "\n".join(lines) + "\n"
 
 
 INTRODUCTION = """# Error rates of RSA, and of today's practice
 
-Made by `python benchmarks/calibration_rsa.py`. Rates in percent at a nominal 5 %; the Monte-Carlo standard error is 0.5 points with 2000
-studies, .9 with 600, 1.1 with 400, 1.5 with 200. {draws} draws of images, {permutations} permutations. In every study images, people and seeds are
-new; A and B agree equally with people on average ("A vs B"), or the model has nothing to do with them ("r > 0").
-"(today)": a paired t-test over participants takes the images as fixed; a bootstrap over images takes the people as fixed; a bootstrap
-over both without correction counts their interaction too often. "images, participants" takes the seeds as fixed.
+Made by `python benchmarks/calibration_rsa.py`. Rates in percent at a nominal 5 %; the Monte-Carlo
+standard error is 0.5 points with 2000 studies, .9 with 600, 1.1 with 400, 1.5 with 200. {draws}
+draws of images, {permutations} permutations. In every study images, people and seeds are new; A and
+B agree equally with people on average ("A vs B"), or the model has nothing to do with them ("r >
+0"). "(today)": a paired t-test over participants takes the images as fixed; a bootstrap over images
+takes the people as fixed; a bootstrap over both without correction counts their interaction too
+often. "images, participants" takes the seeds as fixed.
 
 """
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", default=list(CELLS), help="cells to run; the others are kept")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", nargs="*", default=list(CELLS), help="cells to run; the others are kept"
+    )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     path = RESULTS / "calibration_rsa.csv"

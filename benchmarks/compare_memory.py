@@ -2,8 +2,9 @@
 
     python benchmarks/compare_memory.py --gigabytes 10
 
-Simulates the study on disk, runs each measure in a process of its own, and deletes the study. Beside it in the same run:
-reading every shard once through zarr (the limit), and the size of the cube (what loading it would take).
+Simulates the study on disk, runs each measure in a process of its own, and deletes the study.
+Beside it in the same run: reading every shard once through zarr (the limit), and the size of the
+cube (what loading it would take).
 """
 
 import argparse
@@ -25,7 +26,9 @@ def simulate(path: Path, images: int) -> float:
     import relstats
 
     start = time.perf_counter()
-    relstats.simulate(path, models="2x2", seeds=5, images=images, size=SIZE, rng=np.random.default_rng(1))
+    relstats.simulate(
+        path, models="2x2", seeds=5, images=images, size=SIZE, rng=np.random.default_rng(1)
+    )
     return time.perf_counter() - start
 
 
@@ -41,7 +44,9 @@ def child(path: str, what: str) -> None:
     if what == "read":
         maps = study["relevance"]["relevance"]
         shards.over_images(
-            maps, shards.networks(study["relevance"].to_dataset()), lambda block, _: block[..., 0, 0].sum()
+            maps,
+            shards.networks(study["relevance"].to_dataset()),
+            lambda block, _: block[..., 0, 0].sum(),
         )
     else:
         relstats.compare(study, axis="pretrain", measure=what, rng=np.random.default_rng(1))
@@ -50,14 +55,21 @@ def child(path: str, what: str) -> None:
 
 
 def peak_gigabytes() -> float:
-    """Of this process alone: ru_maxrss would also count what the process that started it had held."""
-    (line,) = [row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith("VmHWM")]
+    """Of this process alone: ru_maxrss would also count what the process that started it had
+    held.
+    """
+    (line,) = [
+        row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith("VmHWM")
+    ]
     return int(line.split()[1]) * 1024 / 1e9
 
 
 def measure(path: Path, what: str) -> tuple[float, float]:
     done = subprocess.run(
-        [sys.executable, __file__, "--child", str(path), what], capture_output=True, text=True, check=True
+        [sys.executable, __file__, "--child", str(path), what],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     seconds, peak = json.loads(done.stdout)
     return seconds, peak
@@ -94,7 +106,9 @@ def main() -> None:
             shutil.rmtree(folder / f"{images}.zarr")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    head = "| images | cube, GB | what | seconds | MB/s | peak memory, GB |\n|---|---|---|---|---|---|"
+    head = (
+        "| images | cube, GB | what | seconds | MB/s | peak memory, GB |\n|---|---|---|---|---|---|"
+    )
     if arguments.out:
         arguments.out.write_text("\n".join([head, *rows]) + "\n")
 

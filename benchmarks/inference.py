@@ -1,4 +1,5 @@
-"""Label swaps and the two-way jackknife, against loops and against the machine's limit in the same run.
+"""Label swaps and the two-way jackknife, against loops and against the machine's limit in the same
+run.
 
     python benchmarks/inference.py > benchmarks/results/inference.md
 
@@ -26,7 +27,9 @@ BLOCK = 1000  # images in memory at a time
 
 
 def timed[R](task: Callable[..., R], *given: object, times: int = 5) -> tuple[float, R]:
-    """Seconds, the best of several because other programs run on the machine too, and the result."""
+    """Seconds, the best of several because other programs run on the machine too, and the
+    result.
+    """
     best = np.inf
     for _ in range(times):
         start = time.perf_counter()
@@ -57,7 +60,12 @@ def swap_scipy(matrix: np.ndarray, first: np.ndarray, n: int) -> float:
         return np.abs(a.mean(axis=axis) - b.mean(axis=axis))
 
     test = stats.permutation_test(
-        (flow[first], flow[~first]), difference, n_resamples=n, vectorized=True, alternative="greater", rng=1
+        (flow[first], flow[~first]),
+        difference,
+        n_resamples=n,
+        vectorized=True,
+        alternative="greater",
+        rng=1,
     )
     return test.pvalue
 
@@ -68,7 +76,9 @@ def scores_of(block: int, networks: int, dtype: type) -> np.ndarray:
     return scores.astype(dtype)
 
 
-def jackknife(networks: int, images: int, dtype: type, operators: list[inference.Operator]) -> float:
+def jackknife(
+    networks: int, images: int, dtype: type, operators: list[inference.Operator]
+) -> float:
     """Seconds for all blocks and the tests, making the scores not counted."""
     total, moments = 0.0, []
     for block in range(images // BLOCK):
@@ -98,7 +108,11 @@ def jackknife_loop(scores: np.ndarray, groups: np.ndarray) -> float:
     deleted = np.array([contrast(every != m)[0] for m in every])
     for g in (0, 1):
         own = deleted[groups == g]
-        (own.mean(axis=1).var(), (own - own.mean(axis=0)).var(axis=1, ddof=1).sum(), estimate.var(ddof=1))
+        (
+            own.mean(axis=1).var(),
+            (own - own.mean(axis=0)).var(axis=1, ddof=1).sum(),
+            estimate.var(ddof=1),
+        )
     return time.perf_counter() - start
 
 
@@ -112,7 +126,10 @@ def product(rows: int, inner: int, columns: int) -> float:
 def machine() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    model = next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
     versions = ", ".join(f"{package.__name__} {package.__version__}" for package in (np, scipy))
     return f"{os.cpu_count()} cores {model}; Python {platform.python_version()}, {versions}"
 
@@ -126,7 +143,9 @@ def peak_gigabytes() -> float:
 def swap_rows(networks: int, n: int, few: int) -> list[tuple[str, str, str, str]]:
     rng = np.random.default_rng(1)
     matrix, first = rng.random((networks, networks, 1)), np.arange(networks) < networks // 2
-    labels, _ = swaps.labelings(first, np.zeros(networks, int), n_resamples=n - 1, rng=rng, max_exact=1)
+    labels, _ = swaps.labelings(
+        first, np.zeros(networks, int), n_resamples=n - 1, rng=rng, max_exact=1
+    )
     ours, p = timed(swap, matrix, labels)
     loop, expected = timed(swap_loop, matrix[..., 0], labels[:few], times=2)
     loop *= n / few
@@ -137,7 +156,9 @@ def swap_rows(networks: int, n: int, few: int) -> list[tuple[str, str, str, str]
     if abs(p_library - p[0, 0]) > 0.03:
         raise SystemExit(f"scipy's p {p_library} and relstats' {p[0, 0]} disagree")
     limit = product(n, networks, networks)
-    draw, _ = timed(lambda: swaps.labelings(first, np.zeros(networks, int), n_resamples=n, rng=rng, max_exact=1))
+    draw, _ = timed(
+        lambda: swaps.labelings(first, np.zeros(networks, int), n_resamples=n, rng=rng, max_exact=1)
+    )
     what = f"{n:,} swaps, {networks} networks"
     return [
         row(f"{what}: loop over labelings, five effects (a)", loop, loop, limit),
@@ -149,15 +170,23 @@ def swap_rows(networks: int, n: int, few: int) -> list[tuple[str, str, str, str]
 
 def jackknife_rows(networks: int, images: int) -> list[tuple[str, str, str, str]]:
     groups = np.repeat([0, 1], networks // 2)
-    operators = [inference.contrast_operator(groups, inference.effect_weights(e)) for e in inference.EFFECTS]
+    operators = [
+        inference.contrast_operator(groups, inference.effect_weights(e)) for e in inference.EFFECTS
+    ]
     blocks = images // BLOCK
-    loop = min(jackknife_loop(scores_of(0, networks, np.float64), groups) for _ in range(2)) * blocks
+    loop = (
+        min(jackknife_loop(scores_of(0, networks, np.float64), groups) for _ in range(2)) * blocks
+    )
     what = f"jackknife, {networks} networks x {images:,} images"
     rows = [row(f"{what}: loop over deletions, one effect (b)", loop, loop, np.nan)]
     for count, dtype in ((1, np.float16), (1, np.float32), (len(operators), np.float16)):
         limit = product(count * (networks + 1), networks**2, BLOCK) * blocks
         took = jackknife(networks, images, dtype, operators[:count])
-        rows.append(row(f"{what}: relstats, {count} effect(s), {np.dtype(dtype)}", took, count * loop, limit))
+        rows.append(
+            row(
+                f"{what}: relstats, {count} effect(s), {np.dtype(dtype)}", took, count * loop, limit
+            )
+        )
     return rows
 
 
@@ -171,7 +200,9 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--networks", type=int, default=40)
     parser.add_argument("--images", type=int, default=10_000, help=f"a multiple of {BLOCK}")
     parser.add_argument("--swaps", type=int, default=10_000)
@@ -194,8 +225,8 @@ def report(given: argparse.Namespace) -> str:
 
 The matrix product is the one that the method needs, timed alone on data that lie in memory.
 (a) {given.sample} labelings, extrapolated. (b) One block of {BLOCK} images, extrapolated.
-Peak memory {peak_gigabytes():.2f} GB, {before:.2f} GB before the first number; {BLOCK} images are in memory at a
-time, however many there are (all scores in float64 would take {whole:.2f} GB).
+Peak memory {peak_gigabytes():.2f} GB, {before:.2f} GB before the first number; {BLOCK} images are
+in memory at a time, however many there are (all scores in float64 would take {whole:.2f} GB).
 """
 
 

@@ -1,9 +1,10 @@
-"""Kill `relstats compute` at random moments and compare what the resumed study holds with an uninterrupted one.
+"""Kill `relstats compute` at random moments and compare what the resumed study holds with an
+uninterrupted one.
 
     python benchmarks/kill_compute.py > benchmarks/results/kill_compute.md
 
-Every file of the store is compared. SOURCE_DATE_EPOCH fixes the one thing that differs between any two runs, the
-attribute `created` of the root.
+Every file of the store is compared. SOURCE_DATE_EPOCH fixes the one thing that differs between any
+two runs, the attribute `created` of the root.
 """
 
 import argparse
@@ -60,7 +61,9 @@ def write_study(folder: Path) -> Path:
     rng, scope = np.random.default_rng(1), {}
     rows = ["image,path,gender"]
     for k in range(IMAGES):
-        Image.fromarray(rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)).save(folder / f"{k}.png")
+        Image.fromarray(rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)).save(
+            folder / f"{k}.png"
+        )
         rows.append(f"{k:03d},{k}.png,{'fm'[k % 2]}")
     (folder / "images.csv").write_text("\n".join(rows))
     (folder / "kill_networks.py").write_text(NETWORK)
@@ -79,7 +82,9 @@ def compute() -> None:
 
 
 def start(study: Path, out: Path, *options: str) -> BaseProcess:
-    """Start `relstats compute` in a process of its own, forked from one that has imported torch: kills hit the work, not imports."""
+    """Start `relstats compute` in a process of its own, forked from one that has imported torch:
+    kills hit the work, not imports.
+    """
     command = ["relstats", "compute", str(study), str(out), *options]
     with mock.patch.object(sys, "argv", command):
         process = SERVER.Process(target=compute)
@@ -109,10 +114,16 @@ def done(out: Path) -> int:
 
 
 def files(out: Path) -> dict[str, str]:
-    return {str(p.relative_to(out)): hashlib.sha256(p.read_bytes()).hexdigest() for p in out.rglob("*") if p.is_file()}
+    return {
+        str(p.relative_to(out)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in out.rglob("*")
+        if p.is_file()
+    }
 
 
-def kill_one_worker(study: Path, folder: Path, whole: dict[str, str], lasting: float, kills: int) -> None:
+def kill_one_worker(
+    study: Path, folder: Path, whole: dict[str, str], lasting: float, kills: int
+) -> None:
     """Kill, start again, kill again, ... until it is through; then with a new study."""
     rng, met, studies = np.random.default_rng(20), [], 0
     print("| study | killed after (s) | shards complete then |\n| --- | --- | --- |")
@@ -126,12 +137,17 @@ def kill_one_worker(study: Path, folder: Path, whole: dict[str, str], lasting: f
             if not kill(process):
                 break
             met.append(done(out))
-            print(f"| {studies} | {moment:.2f} | {met[-1] if met[-1] >= 0 else 'not begun'} |", flush=True)
+            print(
+                f"| {studies} | {moment:.2f} | {met[-1] if met[-1] >= 0 else 'not begun'} |",
+                flush=True,
+            )
         finish(start(study, out))
         assert files(out) == whole, f"{out} differs from the uninterrupted study"
     begun = sum(0 <= n < len(shards.expected(folder / "whole.zarr", "relevance")) for n in met)
-    print(f"\n{len(met)} kills, {begun} of them in a study begun and not complete; {studies} studies, resumed, "
-          f"all byte-identical to the uninterrupted one ({len(whole)} files).")  # fmt: skip
+    print(
+        f"\n{len(met)} kills, {begun} of them in a study begun and not complete; {studies} studies,"
+        f" resumed, all byte-identical to the uninterrupted one ({len(whole)} files)."
+    )
 
 
 def two_workers(study: Path, folder: Path, whole: dict[str, str]) -> None:
@@ -154,7 +170,8 @@ def one_of_two_killed(study: Path, folder: Path, whole: dict[str, str]) -> None:
     finish(start(study, out, "--worker", "1/2"))
     assert files(out) == whole
     print(
-        f"\nA worker killed at {at} complete shards while another ran (which went on to {left}), then started again: byte-identical."
+        f"\nA worker killed at {at} complete shards while another ran (which went on to {left}),"
+        " then started again: byte-identical."
     )
 
 
@@ -167,13 +184,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         study = write_study(folder)
-        finish(start(study, folder / "first.zarr"))  # which starts the process that the others are forked from
+        finish(
+            start(study, folder / "first.zarr")
+        )  # which starts the process that the others are forked from
         begin = time.monotonic()
         finish(start(study, folder / "whole.zarr"))
         lasting = time.monotonic() - begin
         whole = files(folder / "whole.zarr")
-        print(f"# Kills of `relstats compute`\n\n{SEEDS} networks, {IMAGES} images of {SIZE} x {SIZE}, torch {torch.__version__}, "
-              f"{platform.machine()}, {os.cpu_count()} cores. Uninterrupted: {lasting:.1f} s.\n")  # fmt: skip
+        print(
+            f"# Kills of `relstats compute`\n\n{SEEDS} networks, {IMAGES} images of {SIZE} x"
+            f" {SIZE}, torch {torch.__version__}, {platform.machine()}, {os.cpu_count()} cores."
+            f" Uninterrupted: {lasting:.1f} s.\n"
+        )
         kill_one_worker(study, folder, whole, lasting, kills)
         two_workers(study, folder, whole)
         one_of_two_killed(study, folder, whole)

@@ -1,4 +1,5 @@
-"""Kill `relstats transfer` at random moments and compare what the resumed study holds with an uninterrupted one.
+"""Kill `relstats transfer` at random moments and compare what the resumed study holds with an
+uninterrupted one.
 
     python benchmarks/kill_transfer.py > benchmarks/results/kill_transfer.md
 
@@ -44,10 +45,15 @@ def begun(out: Path) -> bool:
 
 def done(out: Path) -> int:
     """Complete shards."""
-    return sum(len(shards.expected(out, family)) - len(shards.unfinished(out, family)) for family in FAMILIES)
+    return sum(
+        len(shards.expected(out, family)) - len(shards.unfinished(out, family))
+        for family in FAMILIES
+    )
 
 
-def kill_and_resume(study: Path, maps: Path, whole: dict[str, str], lasting: float, kills: int) -> None:
+def kill_and_resume(
+    study: Path, maps: Path, whole: dict[str, str], lasting: float, kills: int
+) -> None:
     rng, met, studies = np.random.default_rng(20), [], 0
     print("| study | killed after (s) | shards complete then |\n| --- | --- | --- |")
     while len(met) < kills:
@@ -60,14 +66,20 @@ def kill_and_resume(study: Path, maps: Path, whole: dict[str, str], lasting: flo
             if not kill(process):
                 break
             met.append(done(out) if begun(out) else -1)
-            print(f"| {studies} | {moment:.2f} | {met[-1] if begun(out) else 'not begun'} |", flush=True)
+            print(
+                f"| {studies} | {moment:.2f} | {met[-1] if begun(out) else 'not begun'} |",
+                flush=True,
+            )
             if len(met) == kills:
                 break
         finish(start(study, out))
         assert files(out) == whole, f"{out} differs from the uninterrupted study"
         shutil.rmtree(out)
-    print(f"\n{len(met)} kills, {sum(n >= 0 for n in met)} of them in scores that were begun; {studies} studies, resumed, "
-          f"all byte-identical to the uninterrupted one ({len(whole)} files).")  # fmt: skip
+    print(
+        f"\n{len(met)} kills, {sum(n >= 0 for n in met)} of them in scores that were begun;"
+        f" {studies} studies, resumed, all byte-identical to the uninterrupted one ({len(whole)}"
+        " files)."
+    )
 
 
 def workers(study: Path, maps: Path, whole: dict[str, str]) -> None:
@@ -85,7 +97,10 @@ def workers(study: Path, maps: Path, whole: dict[str, str]) -> None:
     left = done(out)
     finish(start(study, out, "--worker", "1/2"))
     assert files(out) == whole
-    print(f"\nA worker killed while another ran (which went on to {left} shards), then started again: byte-identical.")
+    print(
+        f"\nA worker killed while another ran (which went on to {left} shards), then started again:"
+        " byte-identical."
+    )
 
 
 def main() -> None:
@@ -93,7 +108,9 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     kills = parser.parse_args().kills
     os.environ["SOURCE_DATE_EPOCH"] = "1700000000"
-    SERVER.set_forkserver_preload(["relstats.cli", "relstats.compute.transfer", "relstats.compute.export"])
+    SERVER.set_forkserver_preload(
+        ["relstats.cli", "relstats.compute.transfer", "relstats.compute.export"]
+    )
     with tempfile.TemporaryDirectory() as name:
         maps = Path(name) / "maps.zarr"
         study = kill_compute.write_study(Path(name))
@@ -103,8 +120,12 @@ def main() -> None:
         begin = time.monotonic()
         finish(start(study, out))
         lasting, whole = time.monotonic() - begin, files(out)
-        print(f"# Kills of `relstats transfer`\n\n3 sources, 3 targets, 3 fractions, {kill_compute.IMAGES} images, torch "
-              f"{torch.__version__}, {platform.machine()}, {os.cpu_count()} cores. Uninterrupted: {lasting:.1f} s.\n", flush=True)  # fmt: skip
+        print(
+            "# Kills of `relstats transfer`\n\n3 sources, 3 targets, 3 fractions,"
+            f" {kill_compute.IMAGES} images, torch {torch.__version__}, {platform.machine()},"
+            f" {os.cpu_count()} cores. Uninterrupted: {lasting:.1f} s.\n",
+            flush=True,
+        )
         kill_and_resume(study, maps, whole, lasting, kills)
         workers(study, maps, whole)
 

@@ -1,11 +1,12 @@
-"""Images per second of forward, forward + input gradient, zennit, captum and relstats: one network, one run.
+"""Images per second of forward, forward + input gradient, zennit, captum and relstats: one network,
+one run.
 
     python benchmarks/lrp.py > benchmarks/results/lrp.md
     python benchmarks/lrp.py --device cuda --batch 64 > benchmarks/results/lrp_gpu.md
 
-All methods take the same batch and threads, one after the other within each round; the best round of each counts,
-because other work on the machine only ever slows a round. captum has no Flat and no alpha2-beta1: its row is A1B0 in
-convolutions and Epsilon in linear layers, the nearest it offers.
+All methods take the same batch and threads, one after the other within each round; the best round
+of each counts, because other work on the machine only ever slows a round. captum has no Flat and no
+alpha2-beta1: its row is A1B0 in convolutions and Epsilon in linear layers, the nearest it offers.
 """
 
 import argparse
@@ -24,7 +25,8 @@ from relstats.compute.precision import exact_float32
 COMPOSITES = ("epsilon_plus_flat", "epsilon_alpha2_beta1_flat")
 #: Multiply-adds x 2 of one image's way through VGG-16 at 224 px: exact counts, per composite.
 GFLOP = {"epsilon_plus_flat": 92.2, "epsilon_alpha2_beta1_flat": 122.8}
-#: TFLOP/s of an H200 in float32; with the way forward in float32 and the way back in bfloat16, as their mean by time.
+#: TFLOP/s of an H200 in float32; with the way forward in float32 and the way back in bfloat16, as
+#: their mean by time.
 H200_FP32, H200_BF16 = 67e3, 790e3
 
 Work = Callable[[], object]
@@ -71,7 +73,9 @@ def methods(network: nn.Module, images: Tensor, classes: Tensor) -> dict[str, Wo
     for composite in COMPOSITES:
         for engine in ("zennit", "relstats"):
             prepared = plan(network, composite, engine=engine, sample=images)
-            rows[f"{engine} {composite}"] = lambda prepared=prepared: relevance(prepared, images, classes)
+            rows[f"{engine} {composite}"] = lambda prepared=prepared: relevance(
+                prepared, images, classes
+            )
             if images.is_cuda:
                 rows[f"{engine} {composite}, TF32"] = lambda p=prepared: loosely(
                     lambda: p.explain(images, classes[:, None])
@@ -102,8 +106,13 @@ def seconds(work: Work, device: torch.device) -> tuple[float, float]:
     return took, torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else float("nan")
 
 
-def measure(rows: dict[str, Work], rounds: int, device: torch.device) -> dict[str, tuple[float, float]]:
-    """Best time and largest peak of each row, over interleaved rounds; the first round only warms up."""
+def measure(
+    rows: dict[str, Work], rounds: int, device: torch.device
+) -> dict[str, tuple[float, float]]:
+    """Best time and largest peak of each row, over interleaved rounds.
+
+    The first round only warms up.
+    """
     best = {name: (float("inf"), 0.0) for name in rows}
     for turn in range(rounds + 1):
         for name, work in rows.items():
@@ -115,7 +124,9 @@ def measure(rows: dict[str, Work], rounds: int, device: torch.device) -> dict[st
 
 
 def floor_share(name: str, rate: float) -> str:
-    """Share of the arithmetic floor of an H200 in percent, for relstats in exact float32 and mixed."""
+    """Share of the arithmetic floor of an H200 in percent, for relstats in exact float32 and
+    mixed.
+    """
     work = next((GFLOP[composite] for composite in COMPOSITES if composite in name), None)
     if work is None or "relstats" not in name or "TF32" in name:
         return ""
@@ -127,13 +138,20 @@ def floor_share(name: str, rate: float) -> str:
 def table(best: dict[str, tuple[float, float]], batch: int, device: torch.device) -> list[str]:
     """The results as lines of markdown."""
     base = best["forward + input gradient"][0]
-    lines = ["| method | images/s | x forward + input gradient | x faster than zennit | peak GB | % of floor |"]
+    lines = [
+        "| method | images/s | x forward + input gradient | x faster than zennit | peak GB | % of"
+        " floor |"
+    ]
     lines.append("|---|---|---|---|---|---|")
     for name, (took, peak) in best.items():
         other = best.get(name.replace("relstats", "zennit").removesuffix(", mixed"))
         faster = f"{other[0] / took:.2f}" if other and name.startswith("relstats") else ""
-        memory, share = (f"{peak:.1f}", floor_share(name, batch / took)) if device.type == "cuda" else ("", "")
-        lines.append(f"| {name} | {batch / took:.2f} | {took / base:.2f} | {faster} | {memory} | {share} |")
+        memory, share = (
+            (f"{peak:.1f}", floor_share(name, batch / took)) if device.type == "cuda" else ("", "")
+        )
+        lines.append(
+            f"| {name} | {batch / took:.2f} | {took / base:.2f} | {faster} | {memory} | {share} |"
+        )
     return lines
 
 
@@ -144,7 +162,10 @@ def machine(device: torch.device) -> str:
     with open("/proc/cpuinfo") as lines:
         names = {line.split(":")[1].strip() for line in lines if line.startswith("model name")}
     name = next(iter(names), platform.processor())
-    return f"{name} ({platform.machine()}), {torch.get_num_threads()} threads, torch {torch.__version__}"
+    return (
+        f"{name} ({platform.machine()}), {torch.get_num_threads()} threads, torch"
+        f" {torch.__version__}"
+    )
 
 
 def main() -> None:

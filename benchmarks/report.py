@@ -21,23 +21,36 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "study.zarr"
         # in a process of its own: a child's peak memory is never told as less than its parent's was
-        made = subprocess.run([sys.executable, __file__, str(path)], check=True, capture_output=True, text=True)
+        made = subprocess.run(
+            [sys.executable, __file__, str(path)], check=True, capture_output=True, text=True
+        )
         images, n_results = json.loads(made.stdout)
         kinds = (("html", []), ("md", []), ("json", []), ("html", ["--images", *images[:24]]))
         rows = [measured(path, Path(folder), *kind) for kind in kinds]
-    print(f"# `relstats report`\n\n{NETWORKS} networks (2 x 2 models of 3 seeds), {IMAGES} images of {SIZE} x {SIZE} pixels, simulated; "
-          f"{n_results} results: `compare` of transfer and of maps over both axes, `stability`, `shared`. Each row is one command in a "
-          f"process of its own, starting Python included. {platform.machine()}, {os.cpu_count()} core(s), Python "
-          f"{platform.python_version()}.\n\n    python benchmarks/report.py > benchmarks/results/report.md\n")  # fmt: skip
-    print("| report | images shown | wall, s | CPU, s | peak memory, MB | file, MB |\n|---|---|---|---|---|---|")
+    print(
+        f"# `relstats report`\n\n{NETWORKS} networks (2 x 2 models of 3 seeds), {IMAGES} images of"
+        f" {SIZE} x {SIZE} pixels, simulated; {n_results} results: `compare` of transfer and of"
+        " maps over both axes, `stability`, `shared`. Each row is one command in a process of its"
+        f" own, starting Python included. {platform.machine()}, {os.cpu_count()} core(s), Python"
+        f" {platform.python_version()}.\n\n    python benchmarks/report.py >"
+        " benchmarks/results/report.md\n"
+    )
+    print(
+        "| report | images shown | wall, s | CPU, s | peak memory, MB | file, MB"
+        " |\n|---|---|---|---|---|---|"
+    )
     print("\n".join(rows))
     print(
-        "\nMost of the time is matplotlib's: figures are drawn one after another. Other work ran on the machine: compare CPU, not wall."
+        "\nMost of the time is matplotlib's: figures are drawn one after another. Other work ran on"
+        " the machine: compare CPU, not wall."
     )
 
 
 def prepare(path: Path) -> None:
-    """A simulated study with pictures of its images and results; ids of its images and the number of results on stdout."""
+    """A simulated study with pictures of its images and results.
+
+    Ids of its images and the number of results on stdout.
+    """
     import numpy as np
     import xarray as xr
 
@@ -49,28 +62,55 @@ def prepare(path: Path) -> None:
     study = store.open_study(path)
     pixels = rng.integers(0, 256, (IMAGES, SIZE, SIZE, 3), dtype=np.uint8)
     labels = study["relevance"]["image"].values
-    store.add_small_group(path, "images", xr.Dataset({"pixels": (("image", "y", "x", "channel"), pixels)}, {"image": labels}), "p", force=True)  # fmt: skip
+    store.add_small_group(
+        path,
+        "images",
+        xr.Dataset({"pixels": (("image", "y", "x", "channel"), pixels)}, {"image": labels}),
+        "p",
+        force=True,
+    )
     for axis in ("pretrain", "task"):
         for measure in ("transfer", "spearman"):
-            result = relstats.compare(study, axis=axis, measure=measure, score="probability", rng=rng)
+            result = relstats.compare(
+                study, axis=axis, measure=measure, score="probability", rng=rng
+            )
             store.save_result(path, f"compare_{axis}_{measure}", result)
     store.save_result(path, "stability_spearman", relstats.stability(study))
     store.save_result(path, "shared", relstats.shared(study, n_resamples=99, rng=rng))
-    print(json.dumps([[str(label) for label in labels.tolist()], len(store.open_study(path)["results"].children)]))
+    print(
+        json.dumps(
+            [
+                [str(label) for label in labels.tolist()],
+                len(store.open_study(path)["results"].children),
+            ]
+        )
+    )
 
 
 def measured(path: Path, folder: Path, format: str, options: list[str]) -> str:
     """One command: a row of the table."""
     out = folder / f"report.{format}"
-    command = [sys.executable, "-m", "relstats.cli", "report", str(path), "-o", str(out), "--force", *options]
+    command = [
+        sys.executable,
+        "-m",
+        "relstats.cli",
+        "report",
+        str(path),
+        "-o",
+        str(out),
+        "--force",
+        *options,
+    ]
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)  # of this child alone
     wall = time.perf_counter() - start
     assert status == 0
     shown = 0 if format != "html" else len(options) - 1 if options else 6
-    return (f"| {format} | {shown} | {wall:.1f} | {usage.ru_utime + usage.ru_stime:.1f} | {usage.ru_maxrss / 1024:.0f} | "
-            f"{out.stat().st_size / 1e6:.2f} |")  # fmt: skip
+    return (
+        f"| {format} | {shown} | {wall:.1f} | {usage.ru_utime + usage.ru_stime:.1f} |"
+        f" {usage.ru_maxrss / 1024:.0f} | {out.stat().st_size / 1e6:.2f} |"
+    )
 
 
 if __name__ == "__main__":

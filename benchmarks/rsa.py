@@ -3,7 +3,8 @@
     pip install rsatoolbox
     OMP_NUM_THREADS=1 python benchmarks/rsa.py > benchmarks/results/rsa.md
 
-Processor time of one thread, so that a busy machine says the same. rsatoolbox's draws are extrapolated from `--their-draws`.
+Processor time of one thread, so that a busy machine says the same. rsatoolbox's draws are
+extrapolated from `--their-draws`.
 """
 
 from __future__ import annotations
@@ -46,7 +47,11 @@ def timed(task: Callable[[], object], times: int = 1) -> float:
 
 
 def peak_gigabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+    return (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        * (1 if sys.platform == "darwin" else 1024)
+        / 1e9
+    )
 
 
 def rdms(images: int, pixels: int) -> str:
@@ -57,7 +62,9 @@ def rdms(images: int, pixels: int) -> str:
     found: list[np.ndarray] = []
     tasks = {
         "relstats": lambda: found.append(dissimilarities(maps).rdm),
-        "rsatoolbox": lambda: found.append(calc_rdm(Dataset(maps), method="correlation").dissimilarities[0]),
+        "rsatoolbox": lambda: found.append(
+            calc_rdm(Dataset(maps), method="correlation").dissimilarities[0]
+        ),
     }
     ours = timed(tasks["relstats"])
     memory = peak_gigabytes() - before
@@ -72,13 +79,15 @@ def rdms(images: int, pixels: int) -> str:
 | rsatoolbox `calc_rdm` | {theirs:.1f} | | |
 | relstats, 1 thread | {ours:.1f} | {theirs / ours:.1f} | {limit / ours:.0%} |
 | relstats, {os.cpu_count()} threads, on the clock | {clock:.1f} | {theirs / clock:.1f} | |
-| limit: one float64 matrix product of the size (SYRK), 1 thread | {limit:.1f} | {theirs / limit:.1f} | |
+| limit: one float64 product of the size (SYRK), 1 thread | {limit:.1f} | {theirs / limit:.1f} | |
 
-Largest difference {difference:.0e}: rsatoolbox multiplies in float32, relstats in float64, so that tiles, threads and the order of images
-change nothing before the tenth digit. On one thread the float64 product alone is {theirs / limit:.1f} times faster than rsatoolbox: that is the limit.
-rsatoolbox's product is an einsum, which takes one thread however many there are: with all threads for both, relstats is {theirs / clock:.1f} times faster.
-Memory beyond the maps ({maps.nbytes / 1e9:.2f} GB): {memory:.2f} GB; the RDM as a square is {images**2 * 8 / 1e9:.2f} GB. Nothing is claimed for Euclidean
-RDMs.
+Largest difference {difference:.0e}: rsatoolbox multiplies in float32, relstats in float64, so that
+tiles, threads and the order of images change nothing before the tenth digit. On one thread the
+float64 product alone is {theirs / limit:.1f} times faster than rsatoolbox: that is the limit.
+rsatoolbox's product is an einsum, which takes one thread however many there are: with all threads
+for both, relstats is {theirs / clock:.1f} times faster. Memory beyond the maps
+({maps.nbytes / 1e9:.2f} GB): {memory:.2f} GB; the RDM as a square is {images**2 * 8 / 1e9:.2f} GB.
+Nothing is claimed for Euclidean RDMs.
 """
 
 
@@ -93,7 +102,9 @@ def dual_bootstrap(measure: str, draws: int, their_draws: int) -> str:
     pairs = IMAGES * (IMAGES - 1) // 2
     truth = rng.random(pairs)
     people, models = truth + rng.random((PEOPLE, pairs)), truth + 2 * rng.random((MODELS, pairs))
-    evaluation.evaluate(models, people, measure, n_resamples=2, rng=rng)  # compiled, or loaded from numba's cache
+    evaluation.evaluate(
+        models, people, measure, n_resamples=2, rng=rng
+    )  # compiled, or loaded from numba's cache
     ours = timed(lambda: evaluation.evaluate(models, people, measure, n_resamples=draws, rng=rng))
     counts, _ = bootstrap.image_draws(IMAGES, draws, rng)
     agreement = timed(lambda: compare_draws(models, people, counts, measure))
@@ -103,10 +114,15 @@ def dual_bootstrap(measure: str, draws: int, their_draws: int) -> str:
     fixed = [ModelFixed(str(k), model) for k, model in enumerate(models)]
     with redirect_stderr(io.StringIO()):
         theirs = (
-            timed(lambda: eval_dual_bootstrap(fixed, RDMs(people), method=measure, N=their_draws)) * draws / their_draws
+            timed(lambda: eval_dual_bootstrap(fixed, RDMs(people), method=measure, N=their_draws))
+            * draws
+            / their_draws
         )
-    return (f"| {measure} | {theirs:.0f} | {ours:.2f} | {theirs / ours:.0f} | {agreement:.2f} | {theirs / agreement:.0f} | "
-            f"{limit / agreement:.0%} | {same_draws(models, people, measure):.0e} |")  # fmt: skip
+    return (
+        f"| {measure} | {theirs:.0f} | {ours:.2f} | {theirs / ours:.0f} | {agreement:.2f} |"
+        f" {theirs / agreement:.0f} | {limit / agreement:.0%} |"
+        f" {same_draws(models, people, measure):.0e} |"
+    )
 
 
 def same_draws(models: np.ndarray, people: np.ndarray, measure: str) -> float:
@@ -114,8 +130,12 @@ def same_draws(models: np.ndarray, people: np.ndarray, measure: str) -> float:
     rng, worst = np.random.default_rng(2), 0.0
     for _ in range(3):
         drawn = rng.integers(0, IMAGES, IMAGES)
-        theirs = compare(*(RDMs(v).subsample_pattern("index", drawn) for v in (models, people)), measure)
-        ours = compare_draws(models, people, np.bincount(drawn, minlength=IMAGES)[np.newaxis], measure)[0]
+        theirs = compare(
+            *(RDMs(v).subsample_pattern("index", drawn) for v in (models, people)), measure
+        )
+        ours = compare_draws(
+            models, people, np.bincount(drawn, minlength=IMAGES)[np.newaxis], measure
+        )[0]
         worst = max(worst, float(np.abs(ours - theirs).max()))
     return worst
 
@@ -127,7 +147,12 @@ def equality() -> str:
         worst = 0.0
         for images in (6, 30, 101):
             a, b = np.round(rng.random((2, 3, images * (images - 1) // 2)), 2)
-            worst = max(worst, float(np.abs(compare_rdms(a, b, measure) - compare(RDMs(a), RDMs(b), measure)).max()))
+            worst = max(
+                worst,
+                float(
+                    np.abs(compare_rdms(a, b, measure) - compare(RDMs(a), RDMs(b), measure)).max()
+                ),
+            )
         rows.append(f"| {measure} | {worst:.0e} |")
     return "\n".join(rows)
 
@@ -135,30 +160,52 @@ def equality() -> str:
 def machine() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return f"1 of {os.cpu_count()} cores {model}; Python {platform.python_version()}, numpy {np.__version__}"
+    model = next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
+    return (
+        f"1 of {os.cpu_count()} cores {model}; Python {platform.python_version()}, numpy"
+        f" {np.__version__}"
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--pixels", type=int, default=224 * 224)
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--their-draws", type=int, default=3)
     given = parser.parse_args()
-    print(f"# RSA, against rsatoolbox 0.3.2\n\nMade by `python benchmarks/rsa.py` on {machine()}. Processor seconds.\n")
-    print(rdms(given.images, given.pixels))
-    print(f"## Dual bootstrap, {IMAGES} images x {PEOPLE} people x {MODELS} models, {given.draws} draws\n")
     print(
-        "| measure | rsatoolbox (s) | relstats (s) | times faster | agreement alone (s) | times faster | share of the limit | difference |"
+        f"# RSA, against rsatoolbox 0.3.2\n\nMade by `python benchmarks/rsa.py` on {machine()}."
+        " Processor seconds.\n"
+    )
+    print(rdms(given.images, given.pixels))
+    print(
+        f"## Dual bootstrap, {IMAGES} images x {PEOPLE} people x {MODELS} models, {given.draws}"
+        " draws\n"
+    )
+    print(
+        "| measure | rsatoolbox (s) | relstats (s) | times faster | agreement alone (s) | times"
+        " faster | share of the limit | difference |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for measure in MEASURES:
         print(dual_bootstrap(measure, given.draws, given.their_draws), flush=True)
-    print(f"\nrsatoolbox: `eval_dual_bootstrap`, extrapolated from {given.their_draws} draws; both compute noise ceilings in draws of images, of "
-          "people and of both. \"Agreement alone\" leaves the ceilings out of ours only. Limit: one matrix product, of the draws' "
-          "weights of pairs with the products of models and people. Difference: of agreement on the same draws.\n")  # fmt: skip
-    print(f"## Comparisons on complete data\n\n| measure | largest difference |\n| --- | --- |\n{equality()}\n")
+    print(
+        f"\nrsatoolbox: `eval_dual_bootstrap`, extrapolated from {given.their_draws} draws; both"
+        ' compute noise ceilings in draws of images, of people and of both. "Agreement alone"'
+        " leaves the ceilings out of ours only. Limit: one matrix product, of the draws' weights"
+        " of pairs with the products of models and people. Difference: of agreement on the same"
+        " draws.\n"
+    )
+    print(
+        "## Comparisons on complete data\n\n| measure | largest difference |\n| --- | ---"
+        f" |\n{equality()}\n"
+    )
     print(f"Peak memory of all of this {peak_gigabytes():.2f} GB.")
 
 

@@ -2,8 +2,9 @@
 
     python benchmarks/shared.py --out benchmarks/results/shared.md
 
-Simulates a study on disk, runs each size in a process of its own, and deletes the study. The loop does the same swaps for a few
-images: it adds the masks, takes the largest z and counts the three sets; its time is extrapolated.
+Simulates a study on disk, runs each size in a process of its own, and deletes the study. The loop
+does the same swaps for a few images: it adds the masks, takes the largest z and counts the three
+sets; its time is extrapolated.
 """
 
 import argparse
@@ -34,16 +35,22 @@ def child(path: str, images: int, n_resamples: int) -> None:
         warm, n_resamples=19, level=0.5, rng=np.random.default_rng(1)
     )  # compiled, or loaded from numba's cache
     start = time.perf_counter()
-    shards.over_images(maps["relevance"], shards.networks(maps), lambda block, _: block[..., 0, 0].sum())
+    shards.over_images(
+        maps["relevance"], shards.networks(maps), lambda block, _: block[..., 0, 0].sum()
+    )
     reading = time.perf_counter() - start
     start = time.perf_counter()
     relstats.shared(maps, n_resamples=n_resamples, rng=np.random.default_rng(1))
     seconds = time.perf_counter() - start
-    (line,) = [row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith("VmHWM")]
+    (line,) = [
+        row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith("VmHWM")
+    ]
     print(json.dumps([seconds, reading, int(line.split()[1]) * 1024 / 1e9]))
 
 
-def loop(masks: np.ndarray, donors: np.ndarray, expected: consensus.Layout) -> tuple[np.ndarray, np.ndarray]:
+def loop(
+    masks: np.ndarray, donors: np.ndarray, expected: consensus.Layout
+) -> tuple[np.ndarray, np.ndarray]:
     """The plain loop, on masks (network, image, pixel)."""
     shape = (len(donors), donors.shape[2])
     z, sets = np.empty(shape), np.empty((*shape, 3), int)
@@ -58,7 +65,9 @@ def loop(masks: np.ndarray, donors: np.ndarray, expected: consensus.Layout) -> t
 
 
 def kernels(images: int = 40, n_resamples: int = 7) -> tuple[float, float]:
-    """Seconds a swap of one image: relstats on one thread, and the loop, on the same masks with the same results."""
+    """Seconds a swap of one image: relstats on one thread, and the loop, on the same masks with the
+    same results.
+    """
     rng = np.random.default_rng(1)
     masks = rng.random((NETWORKS, images, SWAPPED_SIZE**2)) < 0.1
     expected, packed = consensus.layout(masks.mean(axis=1)), bits.pack(masks)
@@ -84,21 +93,38 @@ def report(path: Path, images: list[int], size: int, n_resamples: int) -> str:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         seconds, reading, peak = json.loads(done.stdout)
         rows.append(
-            f"| {n} | {n * NETWORKS * size**2 * 4 / 1e9:.2f} | {seconds:.1f} | {reading:.1f} | {plain * n * (n_resamples + 1) * (size / SWAPPED_SIZE) ** 2:.0f} | {peak:.2f} |"
+            f"| {n} | {n * NETWORKS * size**2 * 4 / 1e9:.2f} | {seconds:.1f} | {reading:.1f} |"
+            f" {plain * n * (n_resamples + 1) * (size / SWAPPED_SIZE) ** 2:.0f} | {peak:.2f} |"
         )
         print(rows[-1], flush=True)
-    return "\n".join([
-        "# Shared pixels: speed and memory", "",
-        f"{NETWORKS} networks, maps of {size} x {size} pixels, {n_resamples} image swaps.", "",
-        "| images | maps, GB | relstats, all of it, s | reading every map once, s | swaps by a plain loop, s (extrapolated) | peak memory, GB |",
-        "|---|---|---|---|---|---|", *rows, "",
-        f"One swap of one image of {SWAPPED_SIZE} x {SWAPPED_SIZE} pixels: {1e6 * ours:.0f} µs by relstats, {1e6 * plain:.0f} µs by the loop ({plain / ours:.0f} times), the same results. "
-        f"Groups of {topmasks.GROUP} images are in memory at a time, as bits, however many there are.", "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "# Shared pixels: speed and memory",
+            "",
+            f"{NETWORKS} networks, maps of {size} x {size} pixels, {n_resamples} image swaps.",
+            "",
+            (
+                "| images | maps, GB | relstats, all of it, s | reading every map once, s | swaps"
+                " by a plain loop, s (extrapolated) | peak memory, GB |"
+            ),
+            "|---|---|---|---|---|---|",
+            *rows,
+            "",
+            (
+                f"One swap of one image of {SWAPPED_SIZE} x {SWAPPED_SIZE} pixels: {1e6 * ours:.0f}"
+                f" µs by relstats, {1e6 * plain:.0f} µs by the loop ({plain / ours:.0f} times), the"
+                f" same results. Groups of {topmasks.GROUP} images are in memory at a time, as"
+                " bits, however many there are."
+            ),
+            "",
+        ]
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, nargs="+", default=[100, 300, 900])
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--n-resamples", type=int, default=999)
@@ -113,7 +139,12 @@ def main() -> None:
     try:
         if not given.study:
             relstats.simulate(
-                path, models="2x2", seeds=SEEDS, images=max(given.images), size=given.size, rng=np.random.default_rng(1)
+                path,
+                models="2x2",
+                seeds=SEEDS,
+                images=max(given.images),
+                size=given.size,
+                rng=np.random.default_rng(1),
             )
         text = report(path, given.images, given.size, given.n_resamples)
     finally:

@@ -1,11 +1,14 @@
-"""Masked images scored per second, against the plain forward pass of the same network on the same machine in one run.
+"""Masked images scored per second, against the plain forward pass of the same network on the same
+machine in one run.
 
-    python benchmarks/transfer.py [--device cuda] [--network vgg16] [--images 64] [--batch 16] > benchmarks/results/transfer.md
+    python benchmarks/transfer.py [--device cuda] [--network vgg16] [--images 64] [--batch 16] >
+    benchmarks/results/transfer.md
 
-Maps are noise, smoothed; the study is made in a temporary folder. Everything that a transfer does is timed but building
-the networks: reading maps, ranking pixels, masking, preprocessing, scoring, writing. The plain forward pass gets
-preprocessed batches of the same size that lie on the device already. The two take turns, and the best of each counts,
-because other programs run on the machine too.
+Maps are noise, smoothed; the study is made in a temporary folder. Everything that a transfer does
+is timed but building the networks: reading maps, ranking pixels, masking, preprocessing, scoring,
+writing. The plain forward pass gets preprocessed batches of the same size that lie on the device
+already. The two take turns, and the best of each counts, because other programs run on the machine
+too.
 """
 
 import argparse
@@ -53,8 +56,12 @@ def write_study(folder: Path, options: argparse.Namespace, fill: str) -> Path:
     rng = np.random.default_rng(1)
     rows = ["image,path,kind"]
     for k in range(options.images):
-        smooth = ndimage.gaussian_filter(rng.standard_normal((options.size, options.size, 3)), (4, 4, 0))
-        Image.fromarray((128 + 40 * smooth / smooth.std()).clip(0, 255).astype(np.uint8)).save(folder / f"{k}.png")
+        smooth = ndimage.gaussian_filter(
+            rng.standard_normal((options.size, options.size, 3)), (4, 4, 0)
+        )
+        Image.fromarray((128 + 40 * smooth / smooth.std()).clip(0, 255).astype(np.uint8)).save(
+            folder / f"{k}.png"
+        )
         rows.append(f"{k},{k}.png,{k % 10}")
     (folder / "images.csv").write_text("\n".join(rows) + "\n")
     import torchvision
@@ -76,7 +83,9 @@ def write_maps(folder: Path, options: argparse.Namespace) -> Path:
     rng = np.random.default_rng(2)
     shape = (1, options.sources, options.images, options.size, options.size)
     values = ndimage.gaussian_filter(rng.standard_normal(shape).astype(np.float32), (0, 0, 0, 3, 3))
-    maps = tables.relevance_dataset(values, models=["a"], images=[str(k) for k in range(options.images)])
+    maps = tables.relevance_dataset(
+        values, models=["a"], images=[str(k) for k in range(options.images)]
+    )
     store.save_study(study(relevance=maps), folder / "maps.zarr")
     return folder / "maps.zarr"
 
@@ -106,7 +115,9 @@ def synchronize(device: torch.device) -> None:
 
 
 def transfer_rate(file: Path, maps: Path, device: torch.device) -> float:
-    """Masked and whole images scored per second by `relstats transfer`, from maps on disk to scores on disk."""
+    """Masked and whole images scored per second by `relstats transfer`, from maps on disk to scores
+    on disk.
+    """
     from relstats.store import open_study
 
     study, counted = read_study(file), [0]
@@ -143,7 +154,14 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--network", default="mobilenet_v2")
     parser.add_argument("--fill", nargs="+", default=["mean", "blur", "linear"])
-    for name, default in {"size": 224, "images": 24, "sources": 2, "fractions": 5, "batch": 16, "rounds": 3}.items():
+    for name, default in {
+        "size": 224,
+        "images": 24,
+        "sources": 2,
+        "fractions": 5,
+        "batch": 16,
+        "rounds": 3,
+    }.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     device = torch.device(options.device)
@@ -152,19 +170,30 @@ def main() -> None:
         if device.type == "cuda"
         else f"{platform.machine()}, {torch.get_num_threads()} thread(s)"
     )
-    print(f"`relstats transfer` on {name}, torch {torch.__version__}, float32: {options.network}, {options.size} px, batch {options.batch}, "
-          f"{options.sources} sources x {options.fractions} fractions x {options.images} images and controls; best of {options.rounds}.\n")  # fmt: skip
-    print("| fill | plain forward, images/s | masked evaluations/s, from disk to disk | share |\n|---|---|---|---|")
+    print(
+        f"`relstats transfer` on {name}, torch {torch.__version__}, float32: {options.network},"
+        f" {options.size} px, batch {options.batch}, {options.sources} sources x"
+        f" {options.fractions} fractions x {options.images} images and controls; best of"
+        f" {options.rounds}.\n"
+    )
+    print(
+        "| fill | plain forward, images/s | masked evaluations/s, from disk to disk | share"
+        " |\n|---|---|---|---|"
+    )
     for fill in options.fill:
         with tempfile.TemporaryDirectory() as folder:
             file = write_study(Path(folder), options, fill)
             maps = write_maps(Path(folder), options)
             count = options.images * options.fractions * 2
             rounds = [
-                (forward_rate(file, device, count), transfer_rate(file, maps, device)) for _ in range(options.rounds)
+                (forward_rate(file, device, count), transfer_rate(file, maps, device))
+                for _ in range(options.rounds)
             ]
             plain, masked = (max(rate) for rate in zip(*rounds, strict=True))
-            print(f"| {fill} | {plain:.1f} | {masked:.1f} | {100 * masked / plain:.0f} % |", flush=True)
+            print(
+                f"| {fill} | {plain:.1f} | {masked:.1f} | {100 * masked / plain:.0f} % |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""How Sphinx builds these pages (`make docs`). What repeats the source is written from it into _made, and cannot grow old."""
+"""How Sphinx builds these pages (`make docs`).
+
+What repeats the source is written from it into _made, and cannot grow old.
+"""
 
 import re
 import shutil
@@ -44,10 +47,16 @@ def commands() -> str:
 
 
 def _helps(command: object, path: list[str]) -> list[str]:
-    answer = CliRunner().invoke(cli.app, [*path, "--help"], prog_name="relstats", terminal_width=88, color=False)
+    answer = CliRunner().invoke(
+        cli.app, [*path, "--help"], prog_name="relstats", terminal_width=88, color=False
+    )
     text = re.sub(r"\x1b\[[0-9;]*m", "", answer.output).strip()
     own = [f"## relstats {' '.join(path)}\n\n```text\n{text}\n```\n"] if path else []
-    return own + [one for name, sub in getattr(command, "commands", {}).items() for one in _helps(sub, [*path, name])]
+    return own + [
+        one
+        for name, sub in getattr(command, "commands", {}).items()
+        for one in _helps(sub, [*path, name])
+    ]
 
 
 def variables() -> str:
@@ -60,7 +69,10 @@ def variables() -> str:
 
 
 def _link_to_copies(app: object, name: str, source: list[str]) -> None:
-    """Links to the measured tables lead to their copies here; in the repository they lead to the tables themselves."""
+    """Links to the measured tables lead to their copies here.
+
+    In the repository they lead to the tables themselves.
+    """
     source[0] = source[0].replace(f"({RESULTS}", "(_made/results/")
 
 

@@ -1,4 +1,6 @@
-"""Folders that appear beside a study whole or not at all: written in a scratch folder, then moved into place."""
+"""Folders that appear beside a study whole or not at all: written in a scratch folder, then moved
+into place.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ def scratch(path: Path) -> Iterator[Path]:
         scratch = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}{_SCRATCH}", dir=path.parent))
     except OSError as error:
         raise UsageError(
-            f"cannot write {str(path)!r}: {error.strerror} ({str(error.filename)!r}). Choose another path"
+            f"cannot write {str(path)!r}: {error.strerror} ({str(error.filename)!r}). Choose"
+            " another path"
         ) from error
     try:
         yield scratch
@@ -35,16 +38,23 @@ def scratch(path: Path) -> Iterator[Path]:
 
 
 def sweep(path: Path) -> None:
-    """Remove what commands that were killed left beside the study, once it is so old that none can still use it."""
+    """Remove what commands that were killed left beside the study, once it is so old that none can
+    still use it.
+    """
     prefix = f".{path.name[:100]}{_SCRATCH}"
     for left in path.parent.iterdir() if path.parent.is_dir() else ():
         with suppress(OSError):  # another command may be sweeping it too
-            if left.name.startswith(prefix) and time.time() - left.lstat().st_mtime > _STALE_SECONDS:
+            if (
+                left.name.startswith(prefix)
+                and time.time() - left.lstat().st_mtime > _STALE_SECONDS
+            ):
                 shutil.rmtree(left, ignore_errors=True)
 
 
 def commit(new: Path, target: Path) -> bool:
-    """Move a folder to its place unless one is there already (another process was faster): True where it was moved."""
+    """Move a folder to its place unless one is there already (another process was faster): True
+    where it was moved.
+    """
     try:
         os.rename(new, target)
     except OSError:
@@ -55,11 +65,16 @@ def commit(new: Path, target: Path) -> bool:
 
 
 def replace(new: Path, target: Path, old: Path) -> None:
-    """Move a folder to its place; what is there goes to `old` (a scratch folder), whoever put it there."""
+    """Move a folder to its place.
+
+    What is there goes to `old` (a scratch folder), whoever put it there.
+    """
     for attempt in range(_ATTEMPTS):
         if target.exists():
             with suppress(FileNotFoundError):  # another process moved it first
                 os.rename(target, old.with_name(f"{old.name}-{attempt}"))
         if commit(new, target):
             return
-    raise UsageError(f"{str(target)!r} is being written by another command. Try again when it has ended")
+    raise UsageError(
+        f"{str(target)!r} is being written by another command. Try again when it has ended"
+    )

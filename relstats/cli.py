@@ -1,4 +1,7 @@
-"""The command line: each command parses, calls one function and prints. Results go to stdout, all else to stderr."""
+"""The command line: each command parses, calls one function and prints.
+
+Results go to stdout, all else to stderr.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +30,12 @@ from relstats import (
 from relstats.errors import RelstatsError, UsageError
 
 app = typer.Typer(
-    name="relstats", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
+    name="relstats",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
     help="Compare relevance maps across networks. Start with: relstats demo",
-)  # fmt: skip
+)
 
 #: Options that take several values, as in `--networks 3 5 10`.
 _SEVERAL = {
@@ -49,7 +55,9 @@ _SEVERAL = {
 
 INTERRUPTED = 130
 
-Study = Annotated[str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)]
+Study = Annotated[
+    str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")]
 Seed = Annotated[int, typer.Option(help="Seed of the random numbers; it is recorded.", min=0)]
 
@@ -61,24 +69,38 @@ def _version(show: bool) -> None:
 
 
 @app.callback()
-def _root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False) -> None:
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
     pass
 
 
 @app.command()
 def simulate(
-    out: Annotated[str, typer.Argument(help="Where to write the study.", metavar="OUT.zarr", show_default=False)],
-    models: Annotated[str, typer.Option(help="Levels of pretrain x task (x architecture).")] = "2x2",
+    out: Annotated[
+        str,
+        typer.Argument(help="Where to write the study.", metavar="OUT.zarr", show_default=False),
+    ],
+    models: Annotated[
+        str, typer.Option(help="Levels of pretrain x task (x architecture).")
+    ] = "2x2",
     seeds: Annotated[
-        list[int] | None, typer.Option(help="Networks a model; several numbers: one for each. [default: 5]")
+        list[int] | None,
+        typer.Option(help="Networks a model; several numbers: one for each. [default: 5]"),
     ] = None,
     images: Annotated[int, typer.Option(min=1)] = 200,
     size: Annotated[int, typer.Option(help="Height and width of a map, in pixels.", min=4)] = 64,
-    fraction: Annotated[list[float] | None, typer.Option(help="Shares of pixels kept. [default: 0.1 0.2 0.4]")] = None,
-    shared: Annotated[float, typer.Option(help="Share of pixels that every network finds relevant.")] = 0.0,
+    fraction: Annotated[
+        list[float] | None, typer.Option(help="Shares of pixels kept. [default: 0.1 0.2 0.4]")
+    ] = None,
+    shared: Annotated[
+        float, typer.Option(help="Share of pixels that every network finds relevant.")
+    ] = 0.0,
     seed: Seed = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace a study that is there.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be written, and stop.")
+    ] = False,
 ) -> None:
     """Write a study with planted effects, to try things out or to plan one.
 
@@ -101,8 +123,18 @@ def simulate(
     if dry_run:
         return
     with progress("writing shards") as advance:
-        run(out, models=models, seeds=per_model, images=images, size=size, fractions=fractions, force=force,
-            planted=Planted(shared_pixels=shared), progress=advance, rng=np.random.default_rng(seed))  # fmt: skip
+        run(
+            out,
+            models=models,
+            seeds=per_model,
+            images=images,
+            size=size,
+            fractions=fractions,
+            force=force,
+            planted=Planted(shared_pixels=shared),
+            progress=advance,
+            rng=np.random.default_rng(seed),
+        )
     print(out)
 
 
@@ -122,15 +154,23 @@ def inspect(path: Study, json: Json = False) -> None:
         print_json(found)
         return
     print_table(found["name"] or path, ("", ""), [(k, v) for k, v in found["facts"].items()])
-    print_table("groups", ("group", "size", "variables", "complete"), [list(g.values()) for g in found["groups"]])
+    print_table(
+        "groups",
+        ("group", "size", "variables", "complete"),
+        [list(g.values()) for g in found["groups"]],
+    )
     if found["axes"]:
-        print_table("axes", ("axis", "level", "networks"), [list(a.values()) for a in found["axes"]])
+        print_table(
+            "axes", ("axis", "level", "networks"), [list(a.values()) for a in found["axes"]]
+        )
 
 
 @app.command()
 def validate(
     path: Study,
-    deep: Annotated[bool, typer.Option("--deep", help="Also read every shard and compare its sha256.")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also read every shard and compare its sha256.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Every problem of a study at once; exit code 3 if there is one.
@@ -157,31 +197,61 @@ def validate(
 @app.command()
 def compare(
     path: Study,
-    axis: Annotated[str, typer.Option(help="Label of the models whose levels are compared.", show_default=False)],
+    axis: Annotated[
+        str, typer.Option(help="Label of the models whose levels are compared.", show_default=False)
+    ],
     measure: Annotated[
-        str, typer.Option(help="transfer, spearman, pearson, cosine, iou, dice, capture; human: with judgments.")
+        str,
+        typer.Option(
+            help="transfer, spearman, pearson, cosine, iou, dice, capture; human: with judgments."
+        ),
     ] = "transfer",
-    score: Annotated[str, typer.Option(help="Of transfer: correct, probability or margin.")] = "correct",
-    fraction: Annotated[list[float] | None, typer.Option(help="Shares of pixels. [default: all]")] = None,
-    within: Annotated[list[str] | None, typer.Option(help="Axes to hold fixed. [default: all others]")] = None,
+    score: Annotated[
+        str, typer.Option(help="Of transfer: correct, probability or margin.")
+    ] = "correct",
+    fraction: Annotated[
+        list[float] | None, typer.Option(help="Shares of pixels. [default: all]")
+    ] = None,
+    within: Annotated[
+        list[str] | None, typer.Option(help="Axes to hold fixed. [default: all others]")
+    ] = None,
     pool: Annotated[list[str] | None, typer.Option(help="Axes to mix.")] = None,
-    ranking: Annotated[str, typer.Option(help="Of pixels: positive, absolute or signed.")] = "positive",
-    normalise: Annotated[str, typer.Option(help="Scores: auto, none, target (floor to ceiling) or chance.")] = "auto",
-    margin: Annotated[float | None, typer.Option(help="Of equivalence. [default: 10 % of within levels]")] = None,
+    ranking: Annotated[
+        str, typer.Option(help="Of pixels: positive, absolute or signed.")
+    ] = "positive",
+    normalise: Annotated[
+        str, typer.Option(help="Scores: auto, none, target (floor to ceiling) or chance.")
+    ] = "auto",
+    margin: Annotated[
+        float | None, typer.Option(help="Of equivalence. [default: 10 % of within levels]")
+    ] = None,
     df: Annotated[str, typer.Option(help="satterthwaite or pooled.")] = "satterthwaite",
     level: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
-    n_resamples: Annotated[int, typer.Option(help="Label swaps where they cannot be enumerated.")] = 9999,
+    n_resamples: Annotated[
+        int, typer.Option(help="Label swaps where they cannot be enumerated.")
+    ] = 9999,
     nan: Annotated[str, typer.Option(help="Images with NaN: raise, or omit (counted).")] = "raise",
-    align: Annotated[str, typer.Option(help="Images of the groups: exact, or inner (recorded).")] = "exact",
-    on: Annotated[str, typer.Option(help="Of human: RDMs of relevance, weighted_images or features.")] = "relevance",
-    layer: Annotated[str | None, typer.Option(help="Of human, on features: which. [default: the only one]")] = None,
-    agreement: Annotated[str, typer.Option(help="Of human: rho-a, spearman, tau-a, corr, cosine, ...")] = "rho-a",
+    align: Annotated[
+        str, typer.Option(help="Images of the groups: exact, or inner (recorded).")
+    ] = "exact",
+    on: Annotated[
+        str, typer.Option(help="Of human: RDMs of relevance, weighted_images or features.")
+    ] = "relevance",
+    layer: Annotated[
+        str | None, typer.Option(help="Of human, on features: which. [default: the only one]")
+    ] = None,
+    agreement: Annotated[
+        str, typer.Option(help="Of human: rho-a, spearman, tau-a, corr, cosine, ...")
+    ] = "rho-a",
     random: Annotated[
-        list[str] | None, typer.Option(help="Of human: what to generalize to. [default: images participants seeds]")
+        list[str] | None,
+        typer.Option(help="Of human: what to generalize to. [default: images participants seeds]"),
     ] = None,
     seed: Seed = 0,
     json: Json = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and stop.")
+    ] = False,
 ) -> None:
     """Test whether maps generalize over an axis, and which direction is better.
 
@@ -200,22 +270,58 @@ def compare(
     from relstats.stats.generalize import describe
 
     if measure == "human":
-        given = {"--score": score != "correct", "--fraction": bool(fraction), "--normalise": normalise != "auto",
-                 "--margin": margin is not None, "--df": df != "satterthwaite"}  # fmt: skip
-        options: dict[str, Any] = {"axis": axis, "within": within, "pool": pool or (), "ranking": ranking, "level": level, "n_resamples": n_resamples,
-                   "nan": nan, "on": on, "layer": layer, "agreement": agreement, "random": random}  # fmt: skip
+        given = {
+            "--score": score != "correct",
+            "--fraction": bool(fraction),
+            "--normalise": normalise != "auto",
+            "--margin": margin is not None,
+            "--df": df != "satterthwaite",
+        }
+        options: dict[str, Any] = {
+            "axis": axis,
+            "within": within,
+            "pool": pool or (),
+            "ranking": ranking,
+            "level": level,
+            "n_resamples": n_resamples,
+            "nan": nan,
+            "on": on,
+            "layer": layer,
+            "agreement": agreement,
+            "random": random,
+        }
         return cli_humanmaps.compare_human(
-            path, align, seed, json, dry_run, [k for k, is_given in given.items() if is_given], options
+            path,
+            align,
+            seed,
+            json,
+            dry_run,
+            [k for k, is_given in given.items() if is_given],
+            options,
         )
     if on != "relevance" or layer or agreement != "rho-a" or random:
-        raise UsageError("--on, --layer, --agreement and --random are of --measure human. Leave them out")
+        raise UsageError(
+            "--on, --layer, --agreement and --random are of --measure human. Leave them out"
+        )
     study = store.open_study(path, align=align)
     options = {"axis": axis, "measure": measure, "within": within, "pool": pool or ()}
     if dry_run:
         return terminal.note(describe(study, fraction=fraction, score=score, **options))
     with terminal.dask_progress(f"{measure} over images"):
-        result = run(study, **options, score=score, fraction=fraction, ranking=ranking, normalise=normalise, margin=margin,
-                     df=df, level=level, n_resamples=n_resamples, nan=nan, rng=np.random.default_rng(seed))  # fmt: skip
+        result = run(
+            study,
+            **options,
+            score=score,
+            fraction=fraction,
+            ranking=ranking,
+            normalise=normalise,
+            margin=margin,
+            df=df,
+            level=level,
+            n_resamples=n_resamples,
+            nan=nan,
+            rng=np.random.default_rng(seed),
+        )
     result.attrs |= {
         "seed": seed,
         "command": " ".join(sys.argv[1:]),
@@ -235,11 +341,20 @@ def _print_comparison(result: Any, json: bool) -> None:
     if json:
         return print_json(result_dict(result))
     rows = [
-        (c, e, number(r["estimate"].item()), f"[{number(r['ci'].values[0])}, {number(r['ci'].values[1])}]",
-         number(r["p_value"].item()), number(r["p_adjusted"].item()), number(r["p_swap"].item()), r["random"].item())
-        for c in result["contrast"].values for e in result["effect"].values
+        (
+            c,
+            e,
+            number(r["estimate"].item()),
+            f"[{number(r['ci'].values[0])}, {number(r['ci'].values[1])}]",
+            number(r["p_value"].item()),
+            number(r["p_adjusted"].item()),
+            number(r["p_swap"].item()),
+            r["random"].item(),
+        )
+        for c in result["contrast"].values
+        for e in result["effect"].values
         for r in [result.sel(contrast=c, effect=e)]
-    ]  # fmt: skip
+    ]
     columns = (
         "contrast",
         "effect",
@@ -252,9 +367,14 @@ def _print_comparison(result: Any, json: bool) -> None:
     )
     print_table(f"{result.attrs['measure']} over {result.attrs['axis']}", columns, rows)
     cells = [
-        (a, *(number(v) for v in result["cell_mean"].sel(source_level=a).values)) for a in result["source_level"].values
+        (a, *(number(v) for v in result["cell_mean"].sel(source_level=a).values))
+        for a in result["source_level"].values
     ]
-    print_table("mean of cells (rows: maps from, columns: tested on)", ("", *result["target_level"].values), cells)
+    print_table(
+        "mean of cells (rows: maps from, columns: tested on)",
+        ("", *result["target_level"].values),
+        cells,
+    )
     note(result.attrs["population"])
     for warning in result.attrs["warnings"]:
         note(f"warning: {warning}")
@@ -264,11 +384,15 @@ def _print_comparison(result: Any, json: bool) -> None:
 def power(
     networks: Annotated[list[int], typer.Option(help="Networks in each level.")],
     images: Annotated[list[int], typer.Option(help="Images.")],
-    effect: Annotated[float | None, typer.Option(help="True asymmetry, in units of the score.")] = None,
+    effect: Annotated[
+        float | None, typer.Option(help="True asymmetry, in units of the score.")
+    ] = None,
     pilot: Annotated[str | None, typer.Option(help="Take the variances from this study.")] = None,
     axis: Annotated[str | None, typer.Option(help="Axis of the pilot study.")] = None,
     score: Annotated[str, typer.Option(help="Score of the pilot study.")] = "probability",
-    target: Annotated[float, typer.Option(help="Power at which an effect counts as detectable.")] = 0.8,
+    target: Annotated[
+        float, typer.Option(help="Power at which an effect counts as detectable.")
+    ] = 0.8,
     level: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
     json: Json = False,
 ) -> None:
@@ -286,19 +410,35 @@ def power(
 
     if (pilot is None) != (axis is None):
         raise UsageError(
-            f"--pilot is {pilot!r} and --axis {axis!r}: a pilot study needs its axis, and an axis its study"
+            f"--pilot is {pilot!r} and --axis {axis!r}: a pilot study needs its axis, and an axis"
+            " its study"
         )
     components = (
-        DIGITS if pilot is None or axis is None else pilot_components(open_study(pilot), axis=axis, score=score)
+        DIGITS
+        if pilot is None or axis is None
+        else pilot_components(open_study(pilot), axis=axis, score=score)
     )
     result = power_table(networks, images, effect, components, power=target, level=level)
     if json:
         return print_json(result_dict(result))
-    rows = [(n, i, number(float(r["power"])), number(float(r["detectable_effect"])))
-            for n in networks for i in images for r in [result.sel(networks=n, images=i)]]  # fmt: skip
-    columns = ("networks a level", "images", f"power for {effect}" if effect else "power", f"detectable at {target:g}")
+    rows = [
+        (n, i, number(float(r["power"])), number(float(r["detectable_effect"])))
+        for n in networks
+        for i in images
+        for r in [result.sel(networks=n, images=i)]
+    ]
+    columns = (
+        "networks a level",
+        "images",
+        f"power for {effect}" if effect else "power",
+        f"detectable at {target:g}",
+    )
     print_table("asymmetry of two levels, two-way jackknife", columns, rows)
-    source = f"pilot {pilot}" if pilot else "LRP maps of small networks on digits: give --pilot for your own"
+    source = (
+        f"pilot {pilot}"
+        if pilot
+        else "LRP maps of small networks on digits: give --pilot for your own"
+    )
     note(f"variances from {source}")
 
 
@@ -351,13 +491,16 @@ def main() -> None:
     except typer.Abort:
         code = INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains again when it closes stdout
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), 1
+        )  # or the interpreter complains again when it closes stdout
         sys.exit(0)
     except RelstatsError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:
         _fail(
-            f"{error.strerror or error}: {error.filename or 'input or output'}. Check the path, its rights and the space left",
+            f"{error.strerror or error}: {error.filename or 'input or output'}. Check the path, its"
+            " rights and the space left",
             1,
         )
     except Exception as error:
@@ -375,7 +518,9 @@ def _interrupted() -> NoReturn:
 
     note("relstats: interrupted. What is written is kept: the same command resumes")
     sys.stdout.flush()
-    os._exit(INTERRUPTED)  # without waiting for the store's threads, which complain of being interrupted
+    os._exit(
+        INTERRUPTED
+    )  # without waiting for the store's threads, which complain of being interrupted
 
 
 def _fail(message: str, code: int) -> NoReturn:

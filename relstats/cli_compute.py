@@ -14,20 +14,34 @@ if TYPE_CHECKING:
     from relstats.compute.study import Study
 
 File = Annotated[
-    str, typer.Argument(help="The study file: images, networks, composite.", metavar="STUDY.toml", show_default=False)
+    str,
+    typer.Argument(
+        help="The study file: images, networks, composite.",
+        metavar="STUDY.toml",
+        show_default=False,
+    ),
 ]
-Worker = Annotated[str, typer.Option(help="Of several that write one study: this one and how many, as 3/16.")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps. [default: that of the file]")]
+Worker = Annotated[
+    str, typer.Option(help="Of several that write one study: this one and how many, as 3/16.")
+]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda, cuda:1 or mps. [default: that of the file]")
+]
 
 
 def compute(
     file: File,
-    out: Annotated[str, typer.Argument(help="The study to write.", metavar="OUT.zarr", show_default=False)],
+    out: Annotated[
+        str, typer.Argument(help="The study to write.", metavar="OUT.zarr", show_default=False)
+    ],
     worker: Worker = "1/1",
     device: Device = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a study that is there.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Try one batch of each model, say how long all takes, and stop.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Try one batch of each model, say how long all takes, and stop."
+        ),
     ] = False,
 ) -> None:
     """Compute the relevance of every network and image of a study file.
@@ -61,16 +75,26 @@ def compute(
 
 def transfer(
     file: File,
-    out: Annotated[str, typer.Argument(help="The study with the maps.", metavar="OUT.zarr", show_default=False)],
+    out: Annotated[
+        str, typer.Argument(help="The study with the maps.", metavar="OUT.zarr", show_default=False)
+    ],
     worker: Worker = "1/1",
     device: Device = None,
     masks: Annotated[
-        str | None, typer.Option(help="A result of relstats shared: score its sets, kept alone and removed, instead.")
+        str | None,
+        typer.Option(
+            help="A result of relstats shared: score its sets, kept alone and removed, instead."
+        ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is there with other settings.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and how long, and stop.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace what is there with other settings.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and how long, and stop.")
+    ] = False,
 ) -> None:
-    """Show every network the images masked by every network's relevance, and write what it says of them.
+    """Show every network the images masked by every network's relevance, and write what it says of
+    them.
 
     Maps may be of any tool. An interrupted run is resumed by the same command, to the same bytes.
 
@@ -110,5 +134,7 @@ def _worker(text: str) -> tuple[int, int]:
     """`3/16` as (2, 16): which worker, counted from 0, and how many."""
     number, _, count = text.partition("/")
     if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise UsageError(f"--worker is {text!r}: give this worker and how many there are, from 1/16 to 16/16")
+        raise UsageError(
+            f"--worker is {text!r}: give this worker and how many there are, from 1/16 to 16/16"
+        )
     return int(number) - 1, int(count)

@@ -1,4 +1,6 @@
-"""The command for a newcomer's first minutes: faces whose truth is known, from networks to report."""
+"""The command for a newcomer's first minutes: faces whose truth is known, from networks to
+report.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +9,30 @@ from typing import Annotated
 
 import typer
 
-_MARKS = {"found": "\N{CHECK MARK}", "found, not certain": "(\N{CHECK MARK})", "missed": "\N{BALLOT X}"}
+_MARKS = {
+    "found": "\N{CHECK MARK}",
+    "found, not certain": "(\N{CHECK MARK})",
+    "missed": "\N{BALLOT X}",
+}
 
 
 def demo(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="Where to write everything.", metavar="FOLDER")] = Path(
-        "relstats-demo"
-    ),
+    folder: Annotated[
+        Path, typer.Argument(help="Where to write everything.", metavar="FOLDER")
+    ] = Path("relstats-demo"),
     networks: Annotated[int, typer.Option(help="Of each pretraining and task.", min=1)] = 3,
     pictures: Annotated[int, typer.Option(help="Of each of ten persons.", min=2)] = 6,
-    seed: Annotated[int, typer.Option(help="Of all that is random: persons, pictures, networks, people.", min=0)] = 1,
+    seed: Annotated[
+        int, typer.Option(help="Of all that is random: persons, pictures, networks, people.", min=0)
+    ] = 1,
 ) -> None:
-    """Train small networks on drawn faces whose identity and gender lie in known pixels, and analyse them.
+    """Train small networks on drawn faces whose identity and gender lie in known pixels, and
+    analyse them.
 
-    Everything that a study needs is written as you would: pictures, checkpoints, study file, masks of facial parts and
-    judgments of simulated people. The real commands do the rest, and the end says what was planted and what was found.
+    Everything that a study needs is written as you would: pictures, checkpoints, study file, masks
+    of facial parts and judgments of simulated people. The real commands do the rest, and the end
+    says what was planted and what was found.
 
     \b
     Example:
@@ -34,9 +44,14 @@ def demo(
     _trained(folder, networks, pictures, seed)
     file, study = str(folder / "faces.toml"), str(folder / "faces.zarr")
     parts = [option for name in _regions() for option in ("--names", name)]
-    commands = [["compute", file, study], ["regions", "add", study, str(folder / "parts"), *parts],
-                ["judgments", "add", study, str(folder / "judgments.csv"), "--kind", "dissimilarity"], ["transfer", file, study],
-                ["compare", study, "--axis", "pretrain", "--score", "probability", "--normalise", "chance"], ["run", file, study]]  # fmt: skip
+    commands = [
+        ["compute", file, study],
+        ["regions", "add", study, str(folder / "parts"), *parts],
+        ["judgments", "add", study, str(folder / "judgments.csv"), "--kind", "dissimilarity"],
+        ["transfer", file, study],
+        ["compare", study, "--axis", "pretrain", "--score", "probability", "--normalise", "chance"],
+        ["run", file, study],
+    ]
     for command in commands:
         done(context, command)
     _print_truth(study)
@@ -64,7 +79,9 @@ def _trained(folder: Path, networks: int, pictures: int, seed: int) -> None:
     note(f"training {4 * networks} networks on drawn faces, into {folder}")
     torch.set_num_threads(min(2, torch.get_num_threads()))
     with progress("batches learnt") as advance:
-        write_demo(folder, sizes=Sizes(networks=networks, pictures=pictures), seed=seed, progress=advance)
+        write_demo(
+            folder, sizes=Sizes(networks=networks, pictures=pictures), seed=seed, progress=advance
+        )
 
 
 def _print_truth(study: str) -> None:
@@ -72,5 +89,8 @@ def _print_truth(study: str) -> None:
     from relstats.store import open_study
     from relstats.terminal import print_table
 
-    rows = [(f"{_MARKS[f.verdict]} {f.verdict}", f.planted, f.found) for f in recovered(open_study(study))]
+    rows = [
+        (f"{_MARKS[f.verdict]} {f.verdict}", f.planted, f.found)
+        for f in recovered(open_study(study))
+    ]
     print_table("what was planted, and what the study found", ("", "planted", "found"), rows)

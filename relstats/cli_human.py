@@ -7,9 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-Study = Annotated[str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)]
+Study = Annotated[
+    str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)
+]
 On = Annotated[str, typer.Option(help="relevance, weighted-images, images or features.")]
-Ranking = Annotated[str, typer.Option(help="Of weighted images: positive, absolute or signed relevance.")]
+Ranking = Annotated[
+    str, typer.Option(help="Of weighted images: positive, absolute or signed relevance.")
+]
 Layer = Annotated[str | None, typer.Option(help="Variable of /features. [default: the only one]")]
 Nan = Annotated[str, typer.Option(help="Images with NaN: raise, or omit (counted).")]
 Seed = Annotated[int, typer.Option(help="Seed of the random numbers; it is recorded.", min=0)]
@@ -17,14 +21,15 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, a
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")]
 
 judgments = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None,
+    no_args_is_help=True,
+    rich_markup_mode=None,
     help="""Judgments of people on the images of a study.
 
 \b
 Examples:
   relstats judgments add study.zarr ratings.csv --kind similarity
   relstats judgments add study.zarr arrangements.json""",
-)  # fmt: skip
+)
 
 
 @judgments.callback()
@@ -36,17 +41,30 @@ def _group() -> None:
 def add(
     path: Study,
     source: Annotated[
-        str, typer.Argument(help=".csv, .npz, .json, a Zarr store, or a folder of .csv or .json.", metavar="FILE")
+        str,
+        typer.Argument(
+            help=".csv, .npz, .json, a Zarr store, or a folder of .csv or .json.", metavar="FILE"
+        ),
     ],
     kind: Annotated[
-        str | None, typer.Option(help="What a large number means: similarity or dissimilarity.", show_default=False)
+        str | None,
+        typer.Option(
+            help="What a large number means: similarity or dissimilarity.", show_default=False
+        ),
     ] = None,
     format: Annotated[
-        str | None, typer.Option(help="ratings, pairs, matrix, triplets or arrangement. [default: as the file shows]")
+        str | None,
+        typer.Option(
+            help="ratings, pairs, matrix, triplets or arrangement. [default: as the file shows]"
+        ),
     ] = None,
-    task: Annotated[str | None, typer.Option(help="Name of the arrangement task, in files with several.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Name of the arrangement task, in files with several.")
+    ] = None,
     align: Annotated[str, typer.Option(help="Images: exact, or inner (recorded).")] = "exact",
-    force: Annotated[bool, typer.Option("--force", help="Replace judgments that are there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace judgments that are there.")
+    ] = False,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -60,16 +78,30 @@ def add(
     from relstats.human.judgments import add_judgments
     from relstats.terminal import note, print_json, print_table
 
-    found = add_judgments(path, source, kind=kind, format=format, task=task, align=align, force=force, dry_run=dry_run)
+    found = add_judgments(
+        path, source, kind=kind, format=format, task=task, align=align, force=force, dry_run=dry_run
+    )
     counts = found["dissimilarity"].notnull().sum("pair").values
-    facts = {**found.attrs, "n_participants": int((counts > 0).sum()), "n_images": _n_images(found),
-             "n_pairs": found.sizes["pair"], "n_judged": {str(p): int(n) for p, n in zip(found["participant"].values, counts, strict=True)}}  # fmt: skip
+    facts = {
+        **found.attrs,
+        "n_participants": int((counts > 0).sum()),
+        "n_images": _n_images(found),
+        "n_pairs": found.sizes["pair"],
+        "n_judged": {
+            str(p): int(n) for p, n in zip(found["participant"].values, counts, strict=True)
+        },
+    }
     if json:
         print_json(facts)
     else:
         judged = f"{counts.min()} to {counts.max()} of {facts['n_pairs']}"
-        rows = [("format", facts["format"] + (" (as the file shows)" if format is None else "")), ("kind", facts["kind"]),
-                ("participants", facts["n_participants"]), ("images", facts["n_images"]), ("pairs of each participant", judged)]  # fmt: skip
+        rows = [
+            ("format", facts["format"] + (" (as the file shows)" if format is None else "")),
+            ("kind", facts["kind"]),
+            ("participants", facts["n_participants"]),
+            ("images", facts["n_images"]),
+            ("pairs of each participant", judged),
+        ]
         print_table("judgments that would be added" if dry_run else "judgments", ("", ""), rows)
     for warning in found.attrs["warnings"]:
         note(f"warning: {warning}")
@@ -82,11 +114,15 @@ def _n_images(found: Any) -> int:
 def rdm(
     path: Study,
     on: On = "relevance",
-    measure: Annotated[str, typer.Option(help="correlation, spearman, cosine or euclidean.")] = "correlation",
+    measure: Annotated[
+        str, typer.Option(help="correlation, spearman, cosine or euclidean.")
+    ] = "correlation",
     ranking: Ranking = "positive",
     layer: Layer = None,
     nan: Nan = "raise",
-    align: Annotated[str, typer.Option(help="Images of the groups: exact, or inner (recorded).")] = "exact",
+    align: Annotated[
+        str, typer.Option(help="Images of the groups: exact, or inner (recorded).")
+    ] = "exact",
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -103,21 +139,37 @@ def rdm(
     from relstats.human import points
     from relstats.human import rdm as run
 
-    study, options = store.open_study(path, align=align), _rdm_options(on, measure, ranking, layer, nan)
+    study, options = (
+        store.open_study(path, align=align),
+        _rdm_options(on, measure, ranking, layer, nan),
+    )
     if dry_run:
         return terminal.note(_plan(study, options))
     with terminal.progress(f"RDMs on {on}") as advance:
         result = run(study, **options, progress=advance)
     result = result.merge(points(result["dissimilarity"]))
-    result.attrs |= {"command": " ".join(sys.argv[1:]), "dropped_images": study.attrs.get("dropped_images", [])}
+    result.attrs |= {
+        "command": " ".join(sys.argv[1:]),
+        "dropped_images": study.attrs.get("dropped_images", []),
+    }
     try:
         _print_rdm(result, json)
     finally:  # also where nobody reads on, as in `| head`
-        store.save_result(path, "_".join(["rdm", options["on"], *_unusual(options), measure]), result)
+        store.save_result(
+            path, "_".join(["rdm", options["on"], *_unusual(options), measure]), result
+        )
 
 
-def _rdm_options(on: str, measure: str, ranking: str, layer: str | None, nan: str) -> dict[str, Any]:
-    return {"on": on.replace("-", "_"), "measure": measure, "ranking": ranking, "layer": layer, "nan": nan}
+def _rdm_options(
+    on: str, measure: str, ranking: str, layer: str | None, nan: str
+) -> dict[str, Any]:
+    return {
+        "on": on.replace("-", "_"),
+        "measure": measure,
+        "ranking": ranking,
+        "layer": layer,
+        "nan": nan,
+    }
 
 
 def _plan(study: Any, options: dict[str, Any]) -> str:
@@ -134,11 +186,24 @@ def _print_rdm(result: Any, json: bool) -> None:
     mean, spread = (getattr(result["dissimilarity"], what)("pair") for what in ("mean", "std"))
     stress = result["stress"]
     if "model" in result.dims:
-        rows = [(m, s, number(mean.sel(model=m, seed=s).item()), number(spread.sel(model=m, seed=s).item()), number(stress.sel(model=m).item()))
-                for m in result["model"].values for s in result["seed"].values if bool(result["available"].sel(model=m, seed=s))]  # fmt: skip
+        rows = [
+            (
+                m,
+                s,
+                number(mean.sel(model=m, seed=s).item()),
+                number(spread.sel(model=m, seed=s).item()),
+                number(stress.sel(model=m).item()),
+            )
+            for m in result["model"].values
+            for s in result["seed"].values
+            if bool(result["available"].sel(model=m, seed=s))
+        ]
     else:
         rows = [("-", "-", number(mean.item()), number(spread.item()), number(stress.item()))]
-    title = f"{result.attrs['measure']} RDMs on {result.attrs['on']}, {int(result.attrs['n_images'])} images"
+    title = (
+        f"{result.attrs['measure']} RDMs on {result.attrs['on']}, {int(result.attrs['n_images'])}"
+        " images"
+    )
     print_table(title, ("model", "seed", "mean dissimilarity", "SD", "stress of the plane"), rows)
     note(result.attrs["population"])
     for warning in [*result.attrs["warnings"], *_points_unknown(result)]:
@@ -146,43 +211,70 @@ def _print_rdm(result: Any, json: bool) -> None:
 
 
 def _points_unknown(result: Any) -> list[str]:
-    reasons = sorted({str(reason) for reason in result["unknown"].values.ravel().tolist() if reason})
+    reasons = sorted(
+        {str(reason) for reason in result["unknown"].values.ravel().tolist() if reason}
+    )
     return [f"no points on a plane: {reason}" for reason in reasons]
 
 
 def rsa(
     path: Study,
     on: On = "relevance",
-    measure: Annotated[str, typer.Option(help="How RDMs are compared: rho-a, spearman, tau-a, corr, cosine, corr_cov, cosine_cov, unbiased_cka.")] = "rho-a",
-    dissimilarity: Annotated[str, typer.Option(help="Of two images: correlation, spearman, cosine or euclidean.")] = "correlation",
-    by: Annotated[str, typer.Option(help="Networks of what are averaged: model, or an axis.")] = "model",
+    measure: Annotated[
+        str,
+        typer.Option(
+            help=(
+                "How RDMs are compared: rho-a, spearman, tau-a, corr, cosine, corr_cov, cosine_cov,"
+                " unbiased_cka."
+            )
+        ),
+    ] = "rho-a",
+    dissimilarity: Annotated[
+        str, typer.Option(help="Of two images: correlation, spearman, cosine or euclidean.")
+    ] = "correlation",
+    by: Annotated[
+        str, typer.Option(help="Networks of what are averaged: model, or an axis.")
+    ] = "model",
     random: Annotated[
         list[str] | None,
-        typer.Option(help="What the claim is to hold for: images, participants, seeds, or nothing. [default: all that can be]"),
+        typer.Option(
+            help=(
+                "What the claim is to hold for: images, participants, seeds, or nothing. [default:"
+                " all that can be]"
+            )
+        ),
     ] = None,
     control: Annotated[
-        list[str] | None, typer.Option(help="RDMs held constant: images (their pixels), or files of dissimilarities.")
+        list[str] | None,
+        typer.Option(
+            help="RDMs held constant: images (their pixels), or files of dissimilarities."
+        ),
     ] = None,
     ranking: Ranking = "positive",
     layer: Layer = None,
-    correct: Annotated[str, typer.Option(help="Of p-values: holm, bh or none. Raw ones are kept.")] = "holm",
+    correct: Annotated[
+        str, typer.Option(help="Of p-values: holm, bh or none. Raw ones are kept.")
+    ] = "holm",
     level: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
     n_resamples: Annotated[int, typer.Option(help="Draws of images and participants.")] = 1000,
     n_permutations: Annotated[int, typer.Option(help="Permutations of image labels.")] = 9999,
     nan: Nan = "raise",
-    align: Annotated[str, typer.Option(help="Images of networks and people: exact, or inner (recorded).")] = "exact",
+    align: Annotated[
+        str, typer.Option(help="Images of networks and people: exact, or inner (recorded).")
+    ] = "exact",
     seed: Seed = 0,
     json: Json = False,
     dry_run: DryRun = False,
-) -> None:  # fmt: skip
-    """How well RDMs of networks agree with people's judgments, and which model's better, with the noise ceiling.
+) -> None:
+    """How well RDMs of networks agree with people's judgments, and which model's better, with the
+    noise ceiling.
 
     The result is printed and saved in the study. Judgments: relstats judgments add.
 
     \b
     Examples:
       relstats rsa study.zarr
-      relstats rsa study.zarr --on features --measure rho-a --random images participants seeds --json
+      relstats rsa study.zarr --on features --random images participants seeds --json
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
@@ -192,27 +284,47 @@ def rsa(
     from relstats.human import rsa as run
     from relstats.human.rsa import check_options
 
-    study, options = store.open_study(path, align=align), _rdm_options(on, dissimilarity, ranking, layer, nan)
+    study, options = (
+        store.open_study(path, align=align),
+        _rdm_options(on, dissimilarity, ranking, layer, nan),
+    )
     factors = None if random is None else [factor for factor in random if factor != "nothing"]
     check_options(measure, factors or (), bool(control), n_resamples, n_permutations)
     if dry_run:
         return terminal.note(
-            f"{_plan(study, options)}; compared with people by {measure}, {n_resamples} draws, {n_permutations} permutations"
+            f"{_plan(study, options)}; compared with people by {measure}, {n_resamples} draws,"
+            f" {n_permutations} permutations"
         )
     with terminal.progress(f"RDMs on {on}") as advance:
         rdms = make(study, **options, progress=advance)
     with terminal.progress("draws and permutations") as advance:
-        result = run(rdms, study, measure=measure, by=by, random=factors, control=controls(study, control or ()), align=align,
-                     n_resamples=n_resamples, n_permutations=n_permutations, level=level, progress=advance,
-                     rng=np.random.default_rng(seed))  # fmt: skip
+        result = run(
+            rdms,
+            study,
+            measure=measure,
+            by=by,
+            random=factors,
+            control=controls(study, control or ()),
+            align=align,
+            n_resamples=n_resamples,
+            n_permutations=n_permutations,
+            level=level,
+            progress=advance,
+            rng=np.random.default_rng(seed),
+        )
     result = _corrected(result, correct)
     people = points(study["human"].to_dataset()["dissimilarity"]).rename(
         points="human_points", stress="human_stress", unknown="human_unknown"
     )
     result = result.merge(people, compat="no_conflicts")
-    result.attrs |= {**{f"rdm_{k}": v for k, v in options.items() if v is not None}, "seed": seed, "control": list(control or ()),
-                     "command": " ".join(sys.argv[1:]), "dropped_images": study.attrs.get("dropped_images", []),
-                     "warnings": [*rdms.attrs["warnings"], *result.attrs["warnings"]]}  # fmt: skip
+    result.attrs |= {
+        **{f"rdm_{k}": v for k, v in options.items() if v is not None},
+        "seed": seed,
+        "control": list(control or ()),
+        "command": " ".join(sys.argv[1:]),
+        "dropped_images": study.attrs.get("dropped_images", []),
+        "warnings": [*rdms.attrs["warnings"], *result.attrs["warnings"]],
+    }
     try:
         _print_rsa(result, json)
     finally:  # also where nobody reads on, as in `| head`
@@ -222,12 +334,16 @@ def rsa(
 def _result_name(options: dict[str, Any], measure: str, by: str, controlled: bool) -> str:
     made = [options["measure"]] if options["measure"] != "correlation" else []
     told = [by if by != "model" else None, "partial" if controlled else None]
-    return "_".join(["rsa", options["on"], *_unusual(options), *made, measure, *(part for part in told if part)])
+    return "_".join(
+        ["rsa", options["on"], *_unusual(options), *made, measure, *(part for part in told if part)]
+    )
 
 
 def _unusual(options: dict[str, Any]) -> list[str]:
     """Layer and ranking where they are not the default: results of others are kept apart."""
-    return [part for part in (options["layer"], options["ranking"]) if part not in (None, "positive")]
+    return [
+        part for part in (options["layer"], options["ranking"]) if part not in (None, "positive")
+    ]
 
 
 def _corrected(result: Any, method: str) -> Any:
@@ -239,7 +355,9 @@ def _corrected(result: Any, method: str) -> Any:
         raise UsageError(f"--correct {method!r}; it is one of holm, bh, none")
     for name in ("p_value", "p_mantel", "ceiling_difference_p_value", "difference_p_value"):
         if name in result and method != "none":
-            result = correct(result, name, "max-t" if name == "p_mantel" and method == "holm" else method)
+            result = correct(
+                result, name, "max-t" if name == "p_mantel" and method == "holm" else method
+            )
     return result
 
 
@@ -254,8 +372,17 @@ def _print_rsa(result: Any, json: bool) -> None:
     chance = ("p_mantel", *(["p_mantel_adjusted"] if holm else []))
     each = [(name, result.sel({dim: name})) for name in result[dim].values]
     bounds = [number(v) for v in result["noise_ceiling"].values]
-    rows = [(name, int(one["n_networks"]), *_test(one, ""), *(number(one[p].item()) for p in chance), *bounds, one["random"].item())
-            for name, one in each]  # fmt: skip
+    rows = [
+        (
+            name,
+            int(one["n_networks"]),
+            *_test(one, ""),
+            *(number(one[p].item()) for p in chance),
+            *bounds,
+            one["random"].item(),
+        )
+        for name, one in each
+    ]
     columns = (
         by,
         "networks",
@@ -270,13 +397,26 @@ def _print_rsa(result: Any, json: bool) -> None:
         "random",
     )
     n = f"{int(result['n_images'])} images, {int(result['n_participants'])} participants"
-    print_table(f"{attrs['measure']} of RDMs on {attrs['rdm_on']} with people's ({n})", columns, rows)
+    print_table(
+        f"{attrs['measure']} of RDMs on {attrs['rdm_on']} with people's ({n})", columns, rows
+    )
     rows = [(name, *_test(one, "ceiling_difference")) for name, one in each]
-    print_table("agreement less the lower bound of the noise ceiling", (by, "difference", interval, "p", *holm), rows)
+    print_table(
+        "agreement less the lower bound of the noise ceiling",
+        (by, "difference", interval, "p", *holm),
+        rows,
+    )
     if "contrast" in result.dims:
-        rows = [(c, *_test(one, "difference"), one["difference_random"].item())
-                for c in result["contrast"].values for one in [result.sel(contrast=c)]]  # fmt: skip
-        print_table(f"differences between {by}s", ("contrast", "difference", interval, "p", *holm, "random"), rows)
+        rows = [
+            (c, *_test(one, "difference"), one["difference_random"].item())
+            for c in result["contrast"].values
+            for one in [result.sel(contrast=c)]
+        ]
+        print_table(
+            f"differences between {by}s",
+            ("contrast", "difference", interval, "p", *holm, "random"),
+            rows,
+        )
     note(attrs["population"])
     for warning in attrs["warnings"]:
         note(f"warning: {warning}")
@@ -296,5 +436,9 @@ def _test(one: Any, prefix: str) -> list[str]:
     begin = f"{prefix}_" if prefix else ""
     low, high = (number(bound) for bound in one[f"{begin}ci"].values)
     adjusted = f"{begin}p_value_adjusted"
-    found = [number(one[prefix or "estimate"].item()), f"[{low}, {high}]", number(one[f"{begin}p_value"].item())]
+    found = [
+        number(one[prefix or "estimate"].item()),
+        f"[{low}, {high}]",
+        number(one[f"{begin}p_value"].item()),
+    ]
     return found + ([number(one[adjusted].item())] if adjusted in one else [])

@@ -11,9 +11,14 @@ from relstats.cli_maps import MeasureUnlessNamed
 from relstats.errors import UsageError
 
 FACTORS = ("images", "participants", "seeds")
-Study = Annotated[str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)]
+Study = Annotated[
+    str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)
+]
 Axis = Annotated[str | None, typer.Option(help="Label of the models whose levels are compared.")]
-Random = Annotated[list[str] | None, typer.Option(help="What to generalize to. [default: images participants seeds]")]
+Random = Annotated[
+    list[str] | None,
+    typer.Option(help="What to generalize to. [default: images participants seeds]"),
+]
 Within = Annotated[list[str] | None, typer.Option(help="Axes to hold fixed. [default: all others]")]
 Pool = Annotated[list[str] | None, typer.Option(help="Axes to mix.")]
 Level = Annotated[float, typer.Option(help="Confidence level.")]
@@ -22,9 +27,18 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, a
 
 
 def compare_human(
-    path: str, align: str, seed: int, json: bool, dry_run: bool, idle: list[str], options: dict[str, Any]
+    path: str,
+    align: str,
+    seed: int,
+    json: bool,
+    dry_run: bool,
+    idle: list[str],
+    options: dict[str, Any],
 ) -> None:
-    """`relstats compare --measure human`; `idle` are options that were given and mean nothing here."""
+    """`relstats compare --measure human`.
+
+    `idle` are options that were given and mean nothing here.
+    """
     import numpy as np
 
     from relstats import store, terminal
@@ -32,13 +46,17 @@ def compare_human(
     from relstats.human.levels import compare_human as run
 
     if idle:
-        raise UsageError(f"--measure human compares RDMs with judgments, and has no {', '.join(idle)}. Leave it out")
+        raise UsageError(
+            f"--measure human compares RDMs with judgments, and has no {', '.join(idle)}. Leave"
+            " it out"
+        )
     study = store.open_study(path)
     options["random"] = options["random"] or FACTORS
     check_options(*(options[key] for key in ("on", "agreement", "random", "level", "n_resamples")))
     if dry_run:
         return terminal.note(
-            f"agreement of networks ({options['on']}) with people over {options['axis']}, {options['agreement']}"
+            f"agreement of networks ({options['on']}) with people over {options['axis']},"
+            f" {options['agreement']}"
         )
     result = run(study, **options, align=align, rng=np.random.default_rng(seed))
     result.attrs |= {"seed": seed, "command": " ".join(sys.argv[1:])}
@@ -58,7 +76,12 @@ def result_name(options: dict[str, Any]) -> str:
     """
     usual = {"on": "relevance", "layer": None, "agreement": "rho-a"}
     return "_".join(
-        ["compare", options["axis"], "human", *(options[key] for key in usual if options[key] != usual[key])]
+        [
+            "compare",
+            options["axis"],
+            "human",
+            *(options[key] for key in usual if options[key] != usual[key]),
+        ]
     )
 
 
@@ -68,12 +91,23 @@ def _print_levels(result: Any, json: bool) -> None:
     if json:
         return print_json(result_dict(result))
     interval = f"{100 * result.attrs['level']:g} % interval"
-    rows = [(c, e, number(r["estimate"].item()), _interval(r["ci"]), *(number(r[p].item()) for p in ("p_value", "p_adjusted", "p_swap")),
-             r["random"].item())
-            for c in result["contrast"].values for e in result["effect"].values for r in [result.sel(contrast=c, effect=e)]]  # fmt: skip
+    rows = [
+        (
+            c,
+            e,
+            number(r["estimate"].item()),
+            _interval(r["ci"]),
+            *(number(r[p].item()) for p in ("p_value", "p_adjusted", "p_swap")),
+            r["random"].item(),
+        )
+        for c in result["contrast"].values
+        for e in result["effect"].values
+        for r in [result.sel(contrast=c, effect=e)]
+    ]
     columns = ("contrast", "effect", "estimate", interval, "p", "p Holm", "p swap", "random")
     print_table(
-        f"agreement with people ({result.attrs['agreement']}, on {result.attrs['on']}) over {result.attrs['axis']}",
+        f"agreement with people ({result.attrs['agreement']}, on {result.attrs['on']}) over"
+        f" {result.attrs['axis']}",
         columns,
         rows,
     )
@@ -82,7 +116,11 @@ def _print_levels(result: Any, json: bool) -> None:
         for v in result["level"].values
         for one in [result.sel(level=v)]
     ]
-    print_table(f"noise ceiling {_interval(result['noise_ceiling'])}", (result.attrs["axis"], "mean", interval), means)
+    print_table(
+        f"noise ceiling {_interval(result['noise_ceiling'])}",
+        (result.attrs["axis"], "mean", interval),
+        means,
+    )
     _print_notes(result)
 
 
@@ -101,33 +139,45 @@ def _interval(bounds: Any) -> str:
 
 
 humanmaps = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None,
-    help="""People's own maps: what they looked at, marked or needed to see, and whether networks find the same relevant.
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="""People's own maps: what they looked at, marked or needed to see, and whether networks
+find the same relevant.
 
 \b
 Examples:
   relstats humanmaps add study.zarr fixations.csv --bandwidth 25
   relstats humanmaps compare study.zarr --axis pretrain""",
-)  # fmt: skip
+)
 
 
 @humanmaps.command()
 def add(
     path: Study,
     source: Annotated[
-        str, typer.Argument(help="maps.npz, maps.zarr, a folder of .png or .npy, or fixations.csv.", metavar="FILE")
+        str,
+        typer.Argument(
+            help="maps.npz, maps.zarr, a folder of .png or .npy, or fixations.csv.", metavar="FILE"
+        ),
     ],
     bandwidth: Annotated[
-        float | None, typer.Option(help="Of fixations: standard deviation of the Gaussian, in pixels.")
+        float | None,
+        typer.Option(help="Of fixations: standard deviation of the Gaussian, in pixels."),
     ] = None,
     fixation_size: Annotated[
         str | None,
         typer.Option(
-            help="Size of the images that were looked at: 600, or 600x800 (height x width). [default: the maps']"
+            help=(
+                "Size of the images that were looked at: 600, or 600x800 (height x width)."
+                " [default: the maps']"
+            )
         ),
     ] = None,
     resize: Annotated[
-        bool, typer.Option("--resize", help="Bring maps of another size to that of the study's, by area.")
+        bool,
+        typer.Option(
+            "--resize", help="Bring maps of another size to that of the study's, by area."
+        ),
     ] = False,
     align: Annotated[str, typer.Option(help="Images: exact, or inner (counted).")] = "exact",
     force: Annotated[bool, typer.Option("--force", help="Replace maps that are there.")] = False,
@@ -144,12 +194,21 @@ def add(
     from relstats.terminal import note, print_json, print_table, result_dict
 
     found = add_human_maps(
-        path, source, bandwidth=bandwidth, fixation_size=_size(fixation_size), resize=resize, align=align, force=force
+        path,
+        source,
+        bandwidth=bandwidth,
+        fixation_size=_size(fixation_size),
+        resize=resize,
+        align=align,
+        force=force,
     )
     if json:
         return print_json(result_dict(found))
     n = int(found["n_images"])
-    rows = [(p, int(k), n - int(k)) for p, k in zip(found["participant"].values, found["n_maps"].values, strict=True)]
+    rows = [
+        (p, int(k), n - int(k))
+        for p, k in zip(found["participant"].values, found["n_maps"].values, strict=True)
+    ]
     print_table(f"maps of people, of {n} image(s)", ("participant", "maps", "none"), rows)
     for what in ("n_images_dropped", "n_images_without_maps", "n_fixations_outside"):
         if found.attrs.get(what):
@@ -162,7 +221,9 @@ def _size(text: str | None) -> tuple[int, int] | None:
         return None
     parts = text.lower().split("x")
     if len(parts) > 2 or not all(part.strip().isdecimal() and int(part) for part in parts):
-        raise UsageError(f"--fixation-size {text!r} is no size in pixels: give 600, or height x width as 600x800")
+        raise UsageError(
+            f"--fixation-size {text!r} is no size in pixels: give 600, or height x width as 600x800"
+        )
     return int(parts[0]), int(parts[-1])
 
 
@@ -170,21 +231,30 @@ def _size(text: str | None) -> tuple[int, int] | None:
 def compare(
     path: Study,
     axis: Axis = None,
-    measure: Annotated[str, typer.Option(help="spearman, or overlap of the top pixels.")] = "spearman",
+    measure: Annotated[
+        str, typer.Option(help="spearman, or overlap of the top pixels.")
+    ] = "spearman",
     fraction: Annotated[float, typer.Option(help="Of overlap: share of pixels on top.")] = 0.1,
-    ranking: Annotated[str, typer.Option(help="What of relevance counts: positive, absolute or signed.")] = "positive",
+    ranking: Annotated[
+        str, typer.Option(help="What of relevance counts: positive, absolute or signed.")
+    ] = "positive",
     random: Random = None,
     within: Within = None,
     pool: Pool = None,
     level: Level = 0.95,
-    n_splits: Annotated[int, typer.Option(help="Splits of people into halves, for the ceiling.")] = 20,
-    n_resamples: Annotated[int, typer.Option(help="Label swaps where they cannot be enumerated.")] = 9999,
+    n_splits: Annotated[
+        int, typer.Option(help="Splits of people into halves, for the ceiling.")
+    ] = 20,
+    n_resamples: Annotated[
+        int, typer.Option(help="Label swaps where they cannot be enumerated.")
+    ] = 9999,
     nan: Annotated[str, typer.Option(help="Images with NaN: raise, or omit (counted).")] = "raise",
     align: Annotated[str, typer.Option(help="Images: exact, or inner (counted).")] = "exact",
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Do networks find relevant what people do, beyond what any image would give, and at which level of an axis more.
+    """Do networks find relevant what people do, beyond what any image would give, and at which
+    level of an axis more.
 
     \b
     Examples:
@@ -197,14 +267,32 @@ def compare(
     from relstats.human.map_levels import compare_human_maps as run
 
     study = store.open_study(path)
-    result = run(study, axis=axis, measure=measure, fraction=fraction, ranking=ranking, random=random or FACTORS, within=within, pool=pool or (),
-                 level=level, n_splits=n_splits, n_resamples=n_resamples, nan=nan, align=align, rng=np.random.default_rng(seed))  # fmt: skip
+    result = run(
+        study,
+        axis=axis,
+        measure=measure,
+        fraction=fraction,
+        ranking=ranking,
+        random=random or FACTORS,
+        within=within,
+        pool=pool or (),
+        level=level,
+        n_splits=n_splits,
+        n_resamples=n_resamples,
+        nan=nan,
+        align=align,
+        rng=np.random.default_rng(seed),
+    )
     result.attrs |= {"seed": seed, "command": " ".join(sys.argv[1:])}
     try:
-        _print_crossed(result, json, f"maps of networks and people ({measure})", _ceiling_note(result))
+        _print_crossed(
+            result, json, f"maps of networks and people ({measure})", _ceiling_note(result)
+        )
     finally:  # also where nobody reads on, as in `| head`
         share = f"_{100 * fraction:g}" if measure == "overlap" else ""
-        store.save_result(path, f"human_maps_{result.attrs['axis']}_{measure}{share}_{ranking}", result)
+        store.save_result(
+            path, f"human_maps_{result.attrs['axis']}_{measure}{share}_{ranking}", result
+        )
 
 
 def _ceiling_note(result: Any) -> str:
@@ -215,7 +303,9 @@ def _ceiling_note(result: Any) -> str:
         if result.attrs["measure"] == "spearman"
         else ""
     )
-    return f"people among themselves: {number(result['split_half'].item())} between halves{corrected}"
+    return (
+        f"people among themselves: {number(result['split_half'].item())} between halves{corrected}"
+    )
 
 
 def _print_crossed(result: Any, json: bool, title: str, line: str) -> None:
@@ -225,16 +315,38 @@ def _print_crossed(result: Any, json: bool, title: str, line: str) -> None:
     if json:
         return print_json(result_dict(result))
     interval = f"{100 * result.attrs['level']:g} % interval"
-    cells = [(v, e, result["level_mean"].sel(level=v, effect=e), result["level_ci"].sel(level=v, effect=e), result["level_p_value"].sel(level=v, effect=e),
-              result["level_random"].sel(level=v, effect=e)) for v in result["level"].values for e in result["effect"].values]  # fmt: skip
+    cells = [
+        (
+            v,
+            e,
+            result["level_mean"].sel(level=v, effect=e),
+            result["level_ci"].sel(level=v, effect=e),
+            result["level_p_value"].sel(level=v, effect=e),
+            result["level_random"].sel(level=v, effect=e),
+        )
+        for v in result["level"].values
+        for e in result["effect"].values
+    ]
     rows = [
-        (v, e, number(mean.item()), _interval(ci), number(p.item()), kinds.item()) for v, e, mean, ci, p, kinds in cells
+        (v, e, number(mean.item()), _interval(ci), number(p.item()), kinds.item())
+        for v, e, mean, ci, p, kinds in cells
     ]
     print_table(title, (result.attrs["axis"], "effect", "mean", interval, "p", "random"), rows)
     if "contrast" in result.dims:
         ps = ("p_value", "p_adjusted", "p_swap")
-        rows = [(c, e, number(one["estimate"].item()), _interval(one["ci"]), *(number(one[p].item()) for p in ps), one["random"].item())
-                for c in result["contrast"].values for e in result["effect"].values for one in [result.sel(contrast=c, effect=e)]]  # fmt: skip
+        rows = [
+            (
+                c,
+                e,
+                number(one["estimate"].item()),
+                _interval(one["ci"]),
+                *(number(one[p].item()) for p in ps),
+                one["random"].item(),
+            )
+            for c in result["contrast"].values
+            for e in result["effect"].values
+            for one in [result.sel(contrast=c, effect=e)]
+        ]
         columns = ("contrast", "effect", "difference", interval, "p", "p Holm", "p swap", "random")
         print_table(f"difference over {result.attrs['axis']}", columns, rows)
     note(line)
@@ -242,20 +354,25 @@ def _print_crossed(result: Any, json: bool, title: str, line: str) -> None:
 
 
 behaviour = typer.Typer(
-    cls=MeasureUnlessNamed, no_args_is_help=True, rich_markup_mode=None,
-    help="""Do networks err on the images on which people err: Cohen's kappa of errors, or of choices.
+    cls=MeasureUnlessNamed,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="""Do networks err on the images on which people err: Cohen's kappa of errors, or of
+choices.
 
 \b
 Examples:
   relstats behaviour add study.zarr choices.csv
   relstats behaviour study.zarr --label gender --axis pretrain""",
-)  # fmt: skip
+)
 
 
 @behaviour.command("add")
 def add_choices(
     path: Study,
-    source: Annotated[str, typer.Argument(help="Table: participant, image, choice.", metavar="FILE.csv")],
+    source: Annotated[
+        str, typer.Argument(help="Table: participant, image, choice.", metavar="FILE.csv")
+    ],
     align: Annotated[str, typer.Option(help="Images: exact, or inner (counted).")] = "exact",
     force: Annotated[bool, typer.Option("--force", help="Replace choices that are there.")] = False,
     json: Json = False,
@@ -272,7 +389,10 @@ def add_choices(
     found = run(path, source, align=align, force=force)
     if json:
         return print_json(result_dict(found))
-    rows = [(p, int(n)) for p, n in zip(found["participant"].values, found["n_choices"].values, strict=True)]
+    rows = [
+        (p, int(n))
+        for p, n in zip(found["participant"].values, found["n_choices"].values, strict=True)
+    ]
     print_table(
         f"choices of {int(found['n_classes'])} class(es) for {int(found['n_images'])} image(s)",
         ("participant", "choices"),
@@ -286,12 +406,16 @@ def add_choices(
 @behaviour.command()
 def measure(
     path: Study,
-    of: Annotated[str, typer.Option(help="errors (right or wrong), or choices (which class).")] = "errors",
+    of: Annotated[
+        str, typer.Option(help="errors (right or wrong), or choices (which class).")
+    ] = "errors",
     label: Annotated[
-        str | None, typer.Option(help="Label of the images that is the right choice. [default: the networks']")
+        str | None,
+        typer.Option(help="Label of the images that is the right choice. [default: the networks']"),
     ] = None,
     classes: Annotated[
-        list[str] | None, typer.Option(help="Names of the networks' outputs, in order. [default: the study file's]")
+        list[str] | None,
+        typer.Option(help="Names of the networks' outputs, in order. [default: the study file's]"),
     ] = None,
     models: Annotated[
         list[str] | None, typer.Option(help="Which models. [default: those trained for the label]")
@@ -301,7 +425,9 @@ def measure(
     within: Within = None,
     pool: Pool = None,
     level: Level = 0.95,
-    n_resamples: Annotated[int, typer.Option(help="Label swaps where they cannot be enumerated.")] = 9999,
+    n_resamples: Annotated[
+        int, typer.Option(help="Label swaps where they cannot be enumerated.")
+    ] = 9999,
     align: Annotated[str, typer.Option(help="Images: exact, or inner (counted).")] = "exact",
     seed: Seed = 0,
     json: Json = False,
@@ -319,19 +445,40 @@ def measure(
     from relstats.human.behaviour import behaviour as run
 
     study = store.open_study(path)
-    result = run(study, of=of, label=label, classes=classes or None, models=models or None, axis=axis, random=random or FACTORS, within=within,
-                 pool=pool or (), level=level, n_resamples=n_resamples, align=align, rng=np.random.default_rng(seed))  # fmt: skip
+    result = run(
+        study,
+        of=of,
+        label=label,
+        classes=classes or None,
+        models=models or None,
+        axis=axis,
+        random=random or FACTORS,
+        within=within,
+        pool=pool or (),
+        level=level,
+        n_resamples=n_resamples,
+        align=align,
+        rng=np.random.default_rng(seed),
+    )
     result.attrs |= {"seed": seed, "command": " ".join(sys.argv[1:])}
     try:
-        _print_crossed(result, json, f"Cohen's kappa of {of}, networks with people", _people_note(result))
+        _print_crossed(
+            result, json, f"Cohen's kappa of {of}, networks with people", _people_note(result)
+        )
     finally:  # also where nobody reads on, as in `| head`
-        store.save_result(path, f"behaviour_{result.attrs['label']}_{result.attrs['axis']}_{of}", result)
+        store.save_result(
+            path, f"behaviour_{result.attrs['label']}_{result.attrs['axis']}_{of}", result
+        )
 
 
 def _people_note(result: Any) -> str:
     from relstats.terminal import number
 
     networks = ", ".join(
-        f"{v} {number(k)}" for v, k in zip(result["level"].values, result["networks_kappa"].values, strict=True)
+        f"{v} {number(k)}"
+        for v, k in zip(result["level"].values, result["networks_kappa"].values, strict=True)
     )
-    return f"kappa among people: {number(result['people_kappa'].item())} {_interval(result['people_ci'])}; among networks: {networks}"
+    return (
+        f"kappa among people: {number(result['people_kappa'].item())}"
+        f" {_interval(result['people_ci'])}; among networks: {networks}"
+    )

@@ -1,4 +1,6 @@
-"""The command about maps of differences: where two levels of an axis differ, over all pixels at once."""
+"""The command about maps of differences: where two levels of an axis differ, over all pixels at
+once.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +10,42 @@ from typing import Annotated, Any
 
 import typer
 
-Study = Annotated[str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)]
+Study = Annotated[
+    str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)
+]
 
 
 def map(
     path: Study,
-    axis: Annotated[str, typer.Option(help="Label of the models whose levels are compared.", show_default=False)],
-    ranking: Annotated[str, typer.Option(help="What counts as relevance: signed, positive or absolute.")] = "signed",
-    within: Annotated[list[str] | None, typer.Option(help="Axes to hold fixed. [default: all others]")] = None,
+    axis: Annotated[
+        str, typer.Option(help="Label of the models whose levels are compared.", show_default=False)
+    ],
+    ranking: Annotated[
+        str, typer.Option(help="What counts as relevance: signed, positive or absolute.")
+    ] = "signed",
+    within: Annotated[
+        list[str] | None, typer.Option(help="Axes to hold fixed. [default: all others]")
+    ] = None,
     pool: Annotated[list[str] | None, typer.Option(help="Axes to mix.")] = None,
     correction: Annotated[
-        list[str] | None, typer.Option(help="Over pixels: max-t, tfce, cluster or bh. [default: all four]")
+        list[str] | None,
+        typer.Option(help="Over pixels: max-t, tfce, cluster or bh. [default: all four]"),
     ] = None,
     forming_p: Annotated[float, typer.Option(help="p below which pixels form clusters.")] = 0.01,
     level: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
-    n_resamples: Annotated[int, typer.Option(help="Label swaps where they cannot be enumerated.")] = 9999,
+    n_resamples: Annotated[
+        int, typer.Option(help="Label swaps where they cannot be enumerated.")
+    ] = 9999,
     nan: Annotated[str, typer.Option(help="Images with NaN: raise, or omit (counted).")] = "raise",
-    seed: Annotated[int, typer.Option(help="Seed of the random numbers; it is recorded.", min=0)] = 0,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout (without the maps).")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and how long, and stop.")] = False,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the random numbers; it is recorded.", min=0)
+    ] = 0,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on stdout (without the maps).")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and how long, and stop.")
+    ] = False,
 ) -> None:
     """At which pixels do the networks of two levels differ, with control over all pixels at once.
 
@@ -46,9 +65,17 @@ def map(
 
     study = store.open_study(path)
     options: dict[str, Any] = {
-        "axis": axis, "ranking": ranking, "within": within, "pool": pool or (), "correction": correction or CORRECTIONS,
-        "forming_p": forming_p, "level": level, "n_resamples": n_resamples, "nan": nan, "rng": np.random.default_rng(seed),
-    }  # fmt: skip
+        "axis": axis,
+        "ranking": ranking,
+        "within": within,
+        "pool": pool or (),
+        "correction": correction or CORRECTIONS,
+        "forming_p": forming_p,
+        "level": level,
+        "n_resamples": n_resamples,
+        "nan": nan,
+        "rng": np.random.default_rng(seed),
+    }
     if dry_run:
         return terminal.note(describe(study, **options))
     with terminal.dask_progress("maps and label swaps"):
@@ -67,15 +94,38 @@ def _print_maps(result: Any, json: bool) -> None:
         return print_json(result_dict(result.drop_dims(["y", "x"])))
     percent = f"{100 * (1 - result.attrs['level']):g} %"
     rows = [_row(result.sel(contrast=c)) for c in result["contrast"].values]
-    columns = ("contrast", "networks", "smallest p by swap", "largest |t|", "at (y, x)", "largest difference", "at (y, x)", "pixels by max-T", "pixels by BH",
-               "clusters by mass", "their area", "area by TFCE")  # fmt: skip
-    print_table(
-        f"differences over {result.attrs['axis']}, at {percent}; pixels of a map: {_pixels(result)}", columns, rows
+    columns = (
+        "contrast",
+        "networks",
+        "smallest p by swap",
+        "largest |t|",
+        "at (y, x)",
+        "largest difference",
+        "at (y, x)",
+        "pixels by max-T",
+        "pixels by BH",
+        "clusters by mass",
+        "their area",
+        "area by TFCE",
     )
-    rows = [(c, *_cluster(one)) for c in result["contrast"].values
-            for one in [result.sel(contrast=c).isel(cluster=slice(0, 1))] if one["cluster_mass"].notnull().any()]  # fmt: skip
+    print_table(
+        f"differences over {result.attrs['axis']}, at {percent}; pixels of a map:"
+        f" {_pixels(result)}",
+        columns,
+        rows,
+    )
+    rows = [
+        (c, *_cluster(one))
+        for c in result["contrast"].values
+        for one in [result.sel(contrast=c).isel(cluster=slice(0, 1))]
+        if one["cluster_mass"].notnull().any()
+    ]
     if rows:
-        print_table("largest cluster", ("contrast", "more in", "pixels", "mass", "peak (y, x)", "p cluster"), rows)
+        print_table(
+            "largest cluster",
+            ("contrast", "more in", "pixels", "mass", "peak (y, x)", "p cluster"),
+            rows,
+        )
     wanted = result.attrs["correction"]
     if {"cluster", "tfce"} & set(wanted):
         note("clusters and TFCE: levels differ somewhere in the cluster, not at each of its pixels")
@@ -93,9 +143,16 @@ def _row(one: Any) -> tuple[object, ...]:
     from relstats.terminal import number
 
     counts = ("n_pixels_max_t", "n_pixels_bh", "n_clusters", "area_clusters", "area_tfce")
-    return (one["contrast"].item(), one["n_networks"].item(), number(one["min_p_swap"].item()),
-            number(abs(one["peak_statistic"].item())), _place(one, "peak"),
-            number(one["largest_estimate"].item()), _place(one, "largest"), *(_count(one[name].item()) for name in counts))  # fmt: skip
+    return (
+        one["contrast"].item(),
+        one["n_networks"].item(),
+        number(one["min_p_swap"].item()),
+        number(abs(one["peak_statistic"].item())),
+        _place(one, "peak"),
+        number(one["largest_estimate"].item()),
+        _place(one, "largest"),
+        *(_count(one[name].item()) for name in counts),
+    )
 
 
 def _cluster(one: Any) -> tuple[object, ...]:
@@ -105,8 +162,13 @@ def _cluster(one: Any) -> tuple[object, ...]:
     pairs = itertools.permutations(one["level"].values, 2)  # a level may hold the mark between them
     first, second = next(pair for pair in pairs if "|".join(pair) == one["contrast"].item())
     more = first if one["cluster_sign"].item() > 0 else second
-    return (more, _count(one["cluster_size"].item()), number(one["cluster_mass"].item()), _place(one, "cluster_peak"),
-            number(one["p_cluster"].item()))  # fmt: skip
+    return (
+        more,
+        _count(one["cluster_size"].item()),
+        number(one["cluster_mass"].item()),
+        _place(one, "cluster_peak"),
+        number(one["p_cluster"].item()),
+    )
 
 
 def _place(one: Any, name: str) -> str:

@@ -1,4 +1,6 @@
-"""Commands about the maps themselves: which regions carry the relevance, and do the maps of a model agree."""
+"""Commands about the maps themselves: which regions carry the relevance, and do the maps of a model
+agree.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,14 @@ from typer.core import TyperGroup
 
 from relstats.errors import UsageError
 
-Study = Annotated[str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)]
+Study = Annotated[
+    str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)
+]
 Axis = Annotated[str | None, typer.Option(help="Label of the models whose levels are compared.")]
 Measure = Annotated[str, typer.Option(help="density (1 = chance), mass, rank or pointing.")]
-Ranking = Annotated[str, typer.Option(help="What counts as relevance: positive, absolute or signed.")]
+Ranking = Annotated[
+    str, typer.Option(help="What counts as relevance: positive, absolute or signed.")
+]
 Within = Annotated[list[str] | None, typer.Option(help="Axes to hold fixed. [default: all others]")]
 Pool = Annotated[list[str] | None, typer.Option(help="Axes to mix.")]
 Degrees = Annotated[str, typer.Option("--df", help="satterthwaite or pooled.")]
@@ -36,31 +42,52 @@ class MeasureUnlessNamed(TyperGroup):
 
 
 regions = typer.Typer(
-    cls=MeasureUnlessNamed, no_args_is_help=True, rich_markup_mode=None,
+    cls=MeasureUnlessNamed,
+    no_args_is_help=True,
+    rich_markup_mode=None,
     help="""Which regions carry the relevance, and do the levels of an axis differ in that.
 
 \b
 Examples:
   relstats regions add study.zarr landmarks.csv --landmark-size 160
   relstats regions study.zarr --axis pretrain""",
-)  # fmt: skip
+)
 
 
 @regions.command()
 def add(
     path: Study,
     source: Annotated[
-        str, typer.Argument(help="landmarks.csv, masks.npz, labels.png or .npy, or a folder of ID.png.", metavar="FILE")
+        str,
+        typer.Argument(
+            help="landmarks.csv, masks.npz, labels.png or .npy, or a folder of ID.png.",
+            metavar="FILE",
+        ),
     ],
     landmark_size: Annotated[
         str | None,
-        typer.Option(help="Size of the images on which landmarks were found: 160, or 120x160 (height x width)."),
+        typer.Option(
+            help=(
+                "Size of the images on which landmarks were found: 160, or 120x160 (height x"
+                " width)."
+            )
+        ),
     ] = None,
-    dilation: Annotated[float, typer.Option(help="Of landmarks' hulls, in inter-ocular distances.")] = 0.1,
-    overlap: Annotated[str, typer.Option(help="Pixels in several parts: to the nearest, or keep in all.")] = "nearest",
-    names: Annotated[list[str] | None, typer.Option(help="Regions of the labels 1, 2, ... of label images.")] = None,
-    image_column: Annotated[str, typer.Option(help="Column of the landmarks that names the image.")] = "image",
-    match: Annotated[str, typer.Option(help="Label of the images that these names equal, such as path.")] = "image",
+    dilation: Annotated[
+        float, typer.Option(help="Of landmarks' hulls, in inter-ocular distances.")
+    ] = 0.1,
+    overlap: Annotated[
+        str, typer.Option(help="Pixels in several parts: to the nearest, or keep in all.")
+    ] = "nearest",
+    names: Annotated[
+        list[str] | None, typer.Option(help="Regions of the labels 1, 2, ... of label images.")
+    ] = None,
+    image_column: Annotated[
+        str, typer.Option(help="Column of the landmarks that names the image.")
+    ] = "image",
+    match: Annotated[
+        str, typer.Option(help="Label of the images that these names equal, such as path.")
+    ] = "image",
     align: Annotated[str, typer.Option(help="Images: exact, or inner (counted).")] = "exact",
     force: Annotated[bool, typer.Option("--force", help="Replace regions that are there.")] = False,
     json: Json = False,
@@ -75,17 +102,37 @@ def add(
     from relstats.masks import add_regions
     from relstats.terminal import note, number, print_json, print_table, result_dict
 
-    found = add_regions(path, source, landmark_size=_size(landmark_size), dilation=dilation, overlap=overlap, names=names or (),
-                        image_column=image_column, match=match, align=align, force=force)  # fmt: skip
+    found = add_regions(
+        path,
+        source,
+        landmark_size=_size(landmark_size),
+        dilation=dilation,
+        overlap=overlap,
+        names=names or (),
+        image_column=image_column,
+        match=match,
+        align=align,
+        force=force,
+    )
     if json:
         return print_json(result_dict(found))
-    rows = [(r, number(100 * float(found["area"].sel(region=r))), int(found["n_empty"].sel(region=r)))
-            for r in found["region"].values]  # fmt: skip
-    print_table(f"regions of {int(found['n_images'])} image(s)", ("region", "% of pixels", "empty on"), rows)
-    note(f"overlap: {100 * float(found['overlapping']):.2g} % of an image's pixels at most are in several regions")
+    rows = [
+        (r, number(100 * float(found["area"].sel(region=r))), int(found["n_empty"].sel(region=r)))
+        for r in found["region"].values
+    ]
+    print_table(
+        f"regions of {int(found['n_images'])} image(s)", ("region", "% of pixels", "empty on"), rows
+    )
+    note(
+        f"overlap: {100 * float(found['overlapping']):.2g} % of an image's pixels at most are in"
+        " several regions"
+    )
     if found.attrs.get("landmark_size_stated") == "False":
-        note(f"warning: landmarks are taken to be in pixels of the maps ({found.attrs['landmark_size']}); if they were found on images "
-             f"of another size, give it: --landmark-size, with --force")  # fmt: skip
+        note(
+            "warning: landmarks are taken to be in pixels of the maps"
+            f" ({found.attrs['landmark_size']}); if they were found on images of another size, give"
+            " it: --landmark-size, with --force"
+        )
     for what in ("n_images_dropped", "n_images_without_masks"):
         if found.attrs.get(what):
             note(f"warning: {found.attrs[what]} {what.removeprefix('n_').replace('_', ' ')}")
@@ -97,7 +144,9 @@ def _size(text: str | None) -> tuple[int, int] | None:
         return None
     parts = text.lower().split("x")
     if len(parts) > 2 or not all(part.strip().isdecimal() and int(part) for part in parts):
-        raise UsageError(f"--landmark-size {text!r} is no size in pixels: give 160, or height x width as 120x160")
+        raise UsageError(
+            f"--landmark-size {text!r} is no size in pixels: give 160, or height x width as 120x160"
+        )
     return int(parts[0]), int(parts[-1])
 
 
@@ -117,7 +166,8 @@ def measure(
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Relevance of each region, and its difference between the levels of an axis (without --axis: of each model).
+    """Relevance of each region, and its difference between the levels of an axis (without --axis:
+    of each model).
 
     \b
     Examples:
@@ -133,11 +183,24 @@ def measure(
     study = store.open_study(path)
     if dry_run:
         return terminal.note(
-            describe(study, axis=axis, measure=measure, ranking=ranking, within=within, pool=pool or ())
+            describe(
+                study, axis=axis, measure=measure, ranking=ranking, within=within, pool=pool or ()
+            )
         )
     with terminal.dask_progress(f"{measure} over images"):
-        result = run(study, axis=axis, measure=measure, ranking=ranking, within=within, pool=pool or (), df=df, level=level,
-                     n_resamples=n_resamples, nan=nan, rng=np.random.default_rng(seed))  # fmt: skip
+        result = run(
+            study,
+            axis=axis,
+            measure=measure,
+            ranking=ranking,
+            within=within,
+            pool=pool or (),
+            df=df,
+            level=level,
+            n_resamples=n_resamples,
+            nan=nan,
+            rng=np.random.default_rng(seed),
+        )
     result.attrs |= {"seed": seed, "command": " ".join(sys.argv[1:])}
     try:
         _print_regions(result, json)
@@ -151,17 +214,45 @@ def _print_regions(result: Any, json: bool) -> None:
     if json:
         return print_json(result_dict(result))
     interval = f"{100 * result.attrs['level']:g} % interval"
-    rows = [(v, r, number(one["level_mean"].item()), _interval(one["level_ci"]), number(100 * one["area"].item()))
-            for v in result["level"].values for r in result["region"].values
-            for one in [result.sel(level=v, region=r)]]  # fmt: skip
+    rows = [
+        (
+            v,
+            r,
+            number(one["level_mean"].item()),
+            _interval(one["level_ci"]),
+            number(100 * one["area"].item()),
+        )
+        for v in result["level"].values
+        for r in result["region"].values
+        for one in [result.sel(level=v, region=r)]
+    ]
     title = f"{result.attrs['measure']} of {result.attrs['ranking']} relevance"
     print_table(title, (result.attrs["axis"], "region", "mean", interval, "% of pixels"), rows)
     if "contrast" in result.dims:
-        rows = [(c, r, number(one["estimate"].item()), _interval(one["ci"]), *(number(one[p].item()) for p in
-                 ("p_value", "p_adjusted", "p_swap", "p_max_t")), one["random"].item())
-                for c in result["contrast"].values for r in result["region"].values
-                for one in [result.sel(contrast=c, region=r)]]  # fmt: skip
-        columns = ("contrast", "region", "difference", interval, "p", "p Holm", "p swap", "p max-T", "random")
+        rows = [
+            (
+                c,
+                r,
+                number(one["estimate"].item()),
+                _interval(one["ci"]),
+                *(number(one[p].item()) for p in ("p_value", "p_adjusted", "p_swap", "p_max_t")),
+                one["random"].item(),
+            )
+            for c in result["contrast"].values
+            for r in result["region"].values
+            for one in [result.sel(contrast=c, region=r)]
+        ]
+        columns = (
+            "contrast",
+            "region",
+            "difference",
+            interval,
+            "p",
+            "p Holm",
+            "p swap",
+            "p max-T",
+            "random",
+        )
         print_table(f"difference over {result.attrs['axis']}", columns, rows)
     note(result.attrs["population"])
     for warning in result.attrs["warnings"]:
@@ -177,10 +268,15 @@ def _interval(bounds: Any) -> str:
 def stability(
     path: Study,
     measure: Annotated[str, typer.Option(help="spearman, pearson or cosine.")] = "spearman",
-    baseline: Annotated[str | None, typer.Option(help="Model whose networks have random weights.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Model whose networks have random weights.")
+    ] = None,
     reliability: Annotated[float, typer.Option(help="Wanted of the mean map of a model.")] = 0.9,
     strategies: Annotated[
-        str | None, typer.Option(metavar="AXIS", help="Also cluster all maps, and compare the clusters over this axis.")
+        str | None,
+        typer.Option(
+            metavar="AXIS", help="Also cluster all maps, and compare the clusters over this axis."
+        ),
     ] = None,
     pool: Annotated[list[str] | None, typer.Option(help="Axes to mix in --strategies.")] = None,
     level: Level = 0.95,
@@ -195,7 +291,7 @@ def stability(
     \b
     Examples:
       relstats stability study.zarr
-      relstats stability study.zarr --measure pearson --baseline vgg16-random --strategies pretrain --json
+      relstats stability study.zarr --measure pearson --strategies pretrain --json
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
@@ -207,15 +303,25 @@ def stability(
     if dry_run:
         return terminal.note(describe(study, measure=measure))
     with terminal.dask_progress(f"{measure} over images"):
-        found = run(study, measure=measure, baseline=baseline, reliability=reliability, level=level, nan=nan)
+        found = run(
+            study, measure=measure, baseline=baseline, reliability=reliability, level=level, nan=nan
+        )
     results = [found.assign_attrs(recorded)]
-    store.save_result(path, f"stability_{measure}", results[0])  # it is there, whatever comes of the strategies
+    store.save_result(
+        path, f"stability_{measure}", results[0]
+    )  # it is there, whatever comes of the strategies
     if strategies:
         from relstats.stats.strategies import strategies as cluster
 
         with terminal.dask_progress("strategies"):
-            found = cluster(study, axis=strategies, pool=pool or (), n_resamples=n_resamples, nan=nan,
-                            rng=np.random.default_rng(seed))  # fmt: skip
+            found = cluster(
+                study,
+                axis=strategies,
+                pool=pool or (),
+                n_resamples=n_resamples,
+                nan=nan,
+                rng=np.random.default_rng(seed),
+            )
         results.append(found.assign_attrs(recorded))
         store.save_result(path, f"strategies_{strategies}", results[1])
     _print_stability(results, json)
@@ -229,18 +335,46 @@ def _print_stability(results: list[Any], json: bool) -> None:
         return print_json(result_dict(results[0]) | more)
     first, interval = results[0], f"{100 * results[0].attrs['level']:g} % interval"
     names = ["swapped"] + ["baseline"] * ("above_baseline" in first)
-    rows = [(m, int(one["n_networks"]), number(one["estimate"].item()), _interval(one["ci"]),
-             *(cell for n in names for cell in (number(one[f"above_{n}"].item()), _interval(one[f"above_{n}_ci"]),
-                                                number(one[f"p_{n}_adjusted"].item()))),
-             number(one["reliability"].item()), _count(one["seeds_needed"].item()),
-             " to ".join(map(_count, one["seeds_needed_ci"].values)), one["random"].item())
-            for m in first["model"].values for one in [first.sel(model=m)]]  # fmt: skip
+    rows = [
+        (
+            m,
+            int(one["n_networks"]),
+            number(one["estimate"].item()),
+            _interval(one["ci"]),
+            *(
+                cell
+                for n in names
+                for cell in (
+                    number(one[f"above_{n}"].item()),
+                    _interval(one[f"above_{n}_ci"]),
+                    number(one[f"p_{n}_adjusted"].item()),
+                )
+            ),
+            number(one["reliability"].item()),
+            _count(one["seeds_needed"].item()),
+            " to ".join(map(_count, one["seeds_needed_ci"].values)),
+            one["random"].item(),
+        )
+        for m in first["model"].values
+        for one in [first.sel(model=m)]
+    ]
     above = [c for n in names for c in (f"above {n}", interval, "p Holm")]
-    columns = ("model", "networks", "agreement", interval, *above, "reliability", f"seeds for {first.attrs['reliability_wanted']:g}",
-               interval, "random")  # fmt: skip
+    columns = (
+        "model",
+        "networks",
+        "agreement",
+        interval,
+        *above,
+        "reliability",
+        f"seeds for {first.attrs['reliability_wanted']:g}",
+        interval,
+        "random",
+    )
     print_table(f"agreement of maps ({first.attrs['measure']}) within models", columns, rows)
     for one in results[1:]:
-        rows = [(v, *(number(s) for s in one["share"].sel(level=v).values)) for v in one["level"].values]
+        rows = [
+            (v, *(number(s) for s in one["share"].sel(level=v).values)) for v in one["level"].values
+        ]
         print_table(
             f"share of maps in each cluster; p = {number(one['p_value'].item())}",
             (one.attrs["axis"], *one["cluster"].values),

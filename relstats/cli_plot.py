@@ -11,16 +11,23 @@ from relstats.errors import UsageError
 
 
 def plot(
-    path: Annotated[str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)],
+    path: Annotated[
+        str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)
+    ],
     result: Annotated[
-        str | None, typer.Argument(help="A result of it, or data for the data themselves.", show_default=False)
+        str | None,
+        typer.Argument(help="A result of it, or data for the data themselves.", show_default=False),
     ] = None,
-    out: Annotated[str, typer.Option("-o", "--out", help="Folder for the files.", metavar="FOLDER")] = "figures",
+    out: Annotated[
+        str, typer.Option("-o", "--out", help="Folder for the files.", metavar="FOLDER")
+    ] = "figures",
     format: Annotated[str, typer.Option(help="svg, png or pdf.")] = "svg",
     dpi: Annotated[int, typer.Option(help="Of PNG.", min=20, max=1200)] = 300,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
 ) -> None:
-    """Draw all figures of a result, one file each; each one's text for readers who do not see it lies beside it.
+    """Draw all figures of a result, one file each.
+
+    Each one's text for readers who do not see it lies beside it.
 
     \b
     Examples:
@@ -31,7 +38,11 @@ def plot(
     from relstats import plots, store
     from relstats.terminal import note
 
-    write = {"svg": plots.to_svg, "png": lambda figure: plots.to_png(figure, dpi), "pdf": plots.to_pdf}.get(format)
+    write = {
+        "svg": plots.to_svg,
+        "png": lambda figure: plots.to_png(figure, dpi),
+        "pdf": plots.to_pdf,
+    }.get(format)
     if write is None:
         raise UsageError(f"--format is {format!r}; it is one of svg, png, pdf")
     study = store.open_study(path)
@@ -54,7 +65,8 @@ def plot(
     there = [str(file) for file in files if file.exists()]
     if there and not force:
         raise UsageError(
-            f"{there[0]} is there already, and {len(there) - 1} more. Choose another folder, or use --force"
+            f"{there[0]} is there already, and {len(there) - 1} more. Choose another folder, or use"
+            " --force"
         )
     Path(out).mkdir(parents=True, exist_ok=True)
     for drawing, file in zip(found, files, strict=True):

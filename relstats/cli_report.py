@@ -8,19 +8,27 @@ import typer
 
 from relstats.errors import UsageError
 
-Study = Annotated[str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)]
+Study = Annotated[
+    str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)
+]
 
 
 def report(
     path: Study,
     out: Annotated[
-        str | None, typer.Option("-o", "--out", help="The file to write. [default: report.html, .md or .json]")
+        str | None,
+        typer.Option("-o", "--out", help="The file to write. [default: report.html, .md or .json]"),
     ] = None,
-    format: Annotated[str | None, typer.Option(help="html, md or json. [default: that of --out, else html]")] = None,
-    images: Annotated[list[str] | None, typer.Option(help="Ids of the images whose maps are shown.")] = None,
+    format: Annotated[
+        str | None, typer.Option(help="html, md or json. [default: that of --out, else html]")
+    ] = None,
+    images: Annotated[
+        list[str] | None, typer.Option(help="Ids of the images whose maps are shown.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
-    """Write what a study's results say: verdict, figures, numbers, methods and provenance, in one file.
+    """Write what a study's results say: verdict, figures, numbers, methods and provenance, in one
+    file.
 
     Nothing is computed again. The page needs no network: open it with a double click, or send it.
 
@@ -39,7 +47,14 @@ def report(
     known = out.rsplit(".", 1)[-1].lower() if out and "." in out else "html"
     chosen = format or (known if known in FORMATS else "html")
     with progress("figures of results") as advance:
-        written = write(path, out or f"report.{chosen}", format=chosen, images=images, force=force, progress=advance)
+        written = write(
+            path,
+            out or f"report.{chosen}",
+            format=chosen,
+            images=images,
+            force=force,
+            progress=advance,
+        )
     print(written)
 
 
@@ -49,4 +64,7 @@ def _require_report() -> None:
 
     missing = [name for name in ("matplotlib", "jinja2") if find_spec(name) is None]
     if missing:
-        raise UsageError(f"{', '.join(missing)} not installed, which the report needs: pip install 'relstats[report]'")
+        raise UsageError(
+            f"{', '.join(missing)} not installed, which the report needs: pip install"
+            " 'relstats[report]'"
+        )

@@ -1,4 +1,6 @@
-"""The command that goes all the way: relevance, transfer, every analysis that the study supports, and its report."""
+"""The command that goes all the way: relevance, transfer, every analysis that the study supports,
+and its report.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,26 @@ if TYPE_CHECKING:
     from relstats.pipeline import Facts, Step
 
 #: What `--steps` takes, in the order in which they are done.
-STEPS = ("compute", "transfer", "compare", "shared", "sufficiency", "stability", "map", "regions", "rsa", "report")
+STEPS = (
+    "compute",
+    "transfer",
+    "compare",
+    "shared",
+    "sufficiency",
+    "stability",
+    "map",
+    "regions",
+    "rsa",
+    "report",
+)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a step: done, up to date, not possible, to do; why, where it was not; and how long it took."""
+    """What became of a step: done, up to date, not possible, to do; why, where it was not.
+
+    And how long it took.
+    """
 
     step: str
     what: str
@@ -35,19 +51,32 @@ def run(
     context: typer.Context,
     file: Annotated[
         Path,
-        typer.Argument(help="The study file: images, networks, composite.", metavar="STUDY.toml", show_default=False),
+        typer.Argument(
+            help="The study file: images, networks, composite.",
+            metavar="STUDY.toml",
+            show_default=False,
+        ),
     ],
-    out: Annotated[Path, typer.Argument(help="The study to write.", metavar="OUT.zarr", show_default=False)],
-    steps: Annotated[list[str] | None, typer.Option(help=f"Only these: {', '.join(STEPS)}. [default: all]")] = None,
-    report: Annotated[
-        Path | None, typer.Option(help="The report to write; an earlier one is replaced. [default: OUT.html]")
+    out: Annotated[
+        Path, typer.Argument(help="The study to write.", metavar="OUT.zarr", show_default=False)
+    ],
+    steps: Annotated[
+        list[str] | None, typer.Option(help=f"Only these: {', '.join(STEPS)}. [default: all]")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="The report to write; an earlier one is replaced. [default: OUT.html]"),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and stop.")
+    ] = False,
 ) -> None:
-    """Compute relevance and transfer, do every analysis that the study supports, and write the report.
+    """Compute relevance and transfer, do every analysis that the study supports, and write the
+    report.
 
-    What is there and up to date is left alone; an interrupted run is resumed by the same command. Analyses that these data
-    do not allow are listed with the reason. For regions and people, add masks and judgments to the study and run again.
+    What is there and up to date is left alone; an interrupted run is resumed by the same command.
+    Analyses that these data do not allow are listed with the reason. For regions and people, add
+    masks and judgments to the study and run again.
 
     \b
     Examples:
@@ -66,7 +95,10 @@ def run(
     for outcome in _outcomes(context, file, out, page, steps or (), dry_run):
         outcomes.append(outcome)
         note(f"[{outcome.what}] {outcome.step}{': ' * bool(outcome.why)}{outcome.why}")
-    rows = [(o.step, o.what, f"{o.seconds:.1f}" if o.what == "done" else "-", o.why or "-") for o in outcomes]
+    rows = [
+        (o.step, o.what, f"{o.seconds:.1f}" if o.what == "done" else "-", o.why or "-")
+        for o in outcomes
+    ]
     print_table(f"run of {out}", ("step", "", "seconds", "why not"), rows)
     if any(o.step == "report" and o.what in ("done", "up to date") for o in outcomes):
         print(page)
@@ -75,7 +107,10 @@ def run(
 def _outcomes(
     context: typer.Context, file: Path, out: Path, page: Path, wanted: Sequence[str], dry_run: bool
 ) -> Iterator[Outcome]:
-    """Each step as it is done. What is planned comes from the study, which the first steps write."""
+    """Each step as it is done.
+
+    What is planned comes from the study, which the first steps write.
+    """
     from relstats import pipeline, store
 
     facts = _facts_of_file(file)
@@ -128,7 +163,10 @@ def _analysed(context: typer.Context, step: Step, file: Path, out: Path, dry_run
     arguments = step.on(str(out), str(file)) + ["--force"] * pipeline.is_outdated(out, step)
     try:
         seconds = done(context, arguments)
-    except (ImpossibleAnalysis, UsageError) as error:  # usage: what was made by hand with other settings stays
+    except (
+        ImpossibleAnalysis,
+        UsageError,
+    ) as error:  # usage: what was made by hand with other settings stays
         return Outcome(str(step), "not possible", str(error))
     pipeline.stamp(out, step, " ".join(arguments))
     return Outcome(str(step), "done", seconds=seconds)
@@ -139,12 +177,18 @@ def _reported(context: typer.Context, out: Path, page: Path, dry_run: bool) -> O
 
     missing = [name for name in ("matplotlib", "jinja2") if find_spec(name) is None]
     if missing:
-        return Outcome("report", "not possible", f"{', '.join(missing)} not installed: pip install 'relstats[report]'")
+        return Outcome(
+            "report",
+            "not possible",
+            f"{', '.join(missing)} not installed: pip install 'relstats[report]'",
+        )
     if pipeline.is_newer(page, out):
         return Outcome("report", "up to date")
     if dry_run:
         return Outcome("report", "to do")
-    return Outcome("report", "done", seconds=done(context, ["report", str(out), "--out", str(page), "--force"]))
+    return Outcome(
+        "report", "done", seconds=done(context, ["report", str(out), "--out", str(page), "--force"])
+    )
 
 
 def done(context: typer.Context, arguments: list[str]) -> float:
@@ -155,7 +199,9 @@ def done(context: typer.Context, arguments: list[str]) -> float:
     start, typed = time.monotonic(), sys.argv
     sys.argv = [typed[0], *arguments]  # what commands record as theirs
     try:
-        context.find_root().command.main(args=arguments, prog_name="relstats", standalone_mode=False)
+        context.find_root().command.main(
+            args=arguments, prog_name="relstats", standalone_mode=False
+        )
     finally:
         sys.argv = typed
     return time.monotonic() - start

@@ -7,23 +7,33 @@ from typing import Annotated, Any
 
 import typer
 
-Study = Annotated[str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)]
+Study = Annotated[
+    str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)
+]
 
 
 def sufficiency(
     path: Study,
     masks: Annotated[
-        str | None, typer.Option(help="The result whose shared sets were scored. [default: whichever it is]")
+        str | None,
+        typer.Option(help="The result whose shared sets were scored. [default: whichever it is]"),
     ] = None,
     score: Annotated[str, typer.Option(help="probability, correct or margin.")] = "probability",
-    axis: Annotated[str | None, typer.Option(help="Label of the models: at each of its levels.")] = None,
+    axis: Annotated[
+        str | None, typer.Option(help="Label of the models: at each of its levels.")
+    ] = None,
     normalise: Annotated[str, typer.Option(help="Scores: auto, none or chance.")] = "auto",
     level: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
     nan: Annotated[str, typer.Option(help="Images with NaN: raise, or omit (counted).")] = "raise",
-    align: Annotated[str, typer.Option(help="Images of the groups: exact, or inner (recorded).")] = "exact",
-    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")] = False,
+    align: Annotated[
+        str, typer.Option(help="Images of the groups: exact, or inner (recorded).")
+    ] = "exact",
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")
+    ] = False,
 ) -> None:
-    """Test whether shared pixels are sufficient and necessary, against other pixels of the same area.
+    """Test whether shared pixels are sufficient and necessary, against other pixels of the same
+    area.
 
     Needs relstats transfer --masks. The result is printed and saved in the study.
 
@@ -37,12 +47,21 @@ def sufficiency(
 
     study = store.open_study(path, align=align)
     with terminal.dask_progress("sufficiency"):
-        result = run(study, masks=masks, score=score, axis=axis, normalise=normalise, level=level, nan=nan)
-    result.attrs |= {"command": " ".join(sys.argv[1:]), "dropped_images": study.attrs.get("dropped_images", [])}
+        result = run(
+            study, masks=masks, score=score, axis=axis, normalise=normalise, level=level, nan=nan
+        )
+    result.attrs |= {
+        "command": " ".join(sys.argv[1:]),
+        "dropped_images": study.attrs.get("dropped_images", []),
+    }
     try:
         _print(result, json)
     finally:  # also where nobody reads on, as in `| head`
-        told = [result.attrs["masks"], *([score] * (score != "probability")), *([axis] if axis else [])]
+        told = [
+            result.attrs["masks"],
+            *([score] * (score != "probability")),
+            *([axis] if axis else []),
+        ]
         store.save_result(path, "_".join(["sufficiency", *told]), result)
 
 
@@ -54,13 +73,29 @@ def _print(result: Any, json: bool) -> None:
     interval = f"{100 * result.attrs['level']:g} % interval"
     area = f"{number(100 * float(result['area']))} % of the pixels"
     columns = ("level", "pixels", "kept", interval, "loss when removed", interval)
-    print_table(f"{result.attrs['score']} with {area}, and without them", columns, _score_rows(result))
-    rows = [(level, question, against, number(one["estimate"].item()), _range(one["ci"]), number(one["p_value"].item()),
-             number(one["p_adjusted"].item()), one["random"].item())
-            for level in result["level"].values for question in result["question"].values for against in result["against"].values
-            for one in [result.sel(level=level, question=question, against=against)]]  # fmt: skip
+    print_table(
+        f"{result.attrs['score']} with {area}, and without them", columns, _score_rows(result)
+    )
+    rows = [
+        (
+            level,
+            question,
+            against,
+            number(one["estimate"].item()),
+            _range(one["ci"]),
+            number(one["p_value"].item()),
+            number(one["p_adjusted"].item()),
+            one["random"].item(),
+        )
+        for level in result["level"].values
+        for question in result["question"].values
+        for against in result["against"].values
+        for one in [result.sel(level=level, question=question, against=against)]
+    ]
     tests = ("level", "shared set", "less", "difference", interval, "p", "p Holm", "random")
-    print_table("sufficiency (score kept) and necessity (loss when removed) of the shared set", tests, rows)
+    print_table(
+        "sufficiency (score kept) and necessity (loss when removed) of the shared set", tests, rows
+    )
     note(result.attrs["population"])
     for warning in result.attrs["warnings"]:
         note(f"warning: {warning}")
@@ -73,10 +108,27 @@ def _score_rows(result: Any) -> list[tuple[object, ...]]:
     for level in result["level"].values:
         one = result.sel(level=level)
         kept = one.sel(operation="keep")
-        rows += [(level, choice, number(kept["score_mean"].sel(choice=choice).item()), _range(kept["score_ci"].sel(choice=choice)),
-                  number(one["loss_mean"].sel(choice=choice).item()), _range(one["loss_ci"].sel(choice=choice)))
-                 for choice in result["choice"].values]  # fmt: skip
-        rows.append((level, "whole image", number(one["whole_mean"].item()), _range(one["whole_ci"]), "", ""))
+        rows += [
+            (
+                level,
+                choice,
+                number(kept["score_mean"].sel(choice=choice).item()),
+                _range(kept["score_ci"].sel(choice=choice)),
+                number(one["loss_mean"].sel(choice=choice).item()),
+                _range(one["loss_ci"].sel(choice=choice)),
+            )
+            for choice in result["choice"].values
+        ]
+        rows.append(
+            (
+                level,
+                "whole image",
+                number(one["whole_mean"].item()),
+                _range(one["whole_ci"]),
+                "",
+                "",
+            )
+        )
     return rows
 
 

@@ -11,20 +11,26 @@ import typer
 from relstats.errors import UsageError
 
 virelay = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Exchange maps with ViRelAy: HDF5 attribution files."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Exchange maps with ViRelAy: HDF5 attribution files.",
 )
 
 
 @virelay.callback()
 def _root() -> None:
     if find_spec("h5py") is None:
-        raise UsageError("h5py not installed, which HDF5 files need: pip install 'relstats[compute]'")
+        raise UsageError(
+            "h5py not installed, which HDF5 files need: pip install 'relstats[compute]'"
+        )
 
 
 @virelay.command()
 def export(
     path: Annotated[str, typer.Argument(help="The study.", metavar="STUDY", show_default=False)],
-    out: Annotated[str, typer.Argument(help="The file to write.", metavar="OUT.h5", show_default=False)],
+    out: Annotated[
+        str, typer.Argument(help="The file to write.", metavar="OUT.h5", show_default=False)
+    ],
     model: Annotated[str, typer.Option(help="Model of the network.", show_default=False)],
     seed: Annotated[str, typer.Option(help="Its training run.", show_default=False)],
 ) -> None:
@@ -44,9 +50,14 @@ def export(
 @virelay.command("import")
 def import_(
     files: Annotated[
-        list[str], typer.Argument(help="Of each network.", metavar="MODEL:SEED=FILE.h5...", show_default=False)
+        list[str],
+        typer.Argument(
+            help="Of each network.", metavar="MODEL:SEED=FILE.h5...", show_default=False
+        ),
     ],
-    out: Annotated[str, typer.Argument(help="The study to write.", metavar="OUT.zarr", show_default=False)],
+    out: Annotated[
+        str, typer.Argument(help="The study to write.", metavar="OUT.zarr", show_default=False)
+    ],
     images: Annotated[
         str | None, typer.Option(help="Text file: the id of each image, one a line, index 0 first.")
     ] = None,
@@ -79,9 +90,12 @@ def _networks(files: list[str]) -> dict[tuple[str, str], str]:
         model, _, seed = name.rpartition(":")
         if not (model and seed and file):
             raise UsageError(
-                f"{text!r} does not say whose maps it holds: give MODEL:SEED=FILE.h5, as gender:0={Path(text).name}"
+                f"{text!r} does not say whose maps it holds: give MODEL:SEED=FILE.h5, as"
+                f" gender:0={Path(text).name}"
             )
         if (model, seed) in found:
-            raise UsageError(f"model {model!r}, seed {seed!r} is given twice: each network has one file")
+            raise UsageError(
+                f"model {model!r}, seed {seed!r} is given twice: each network has one file"
+            )
         found[model, seed] = file
     return found

@@ -9,7 +9,8 @@ class RelstatsError(Exception):
     Parameters
     ----------
     message : str
-        The whole message. The command line prints it on one line of stderr and exits with `exit_code`.
+        The whole message. The command line prints it on one line of stderr and exits with
+        `exit_code`.
 
     Examples
     --------

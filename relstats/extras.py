@@ -13,4 +13,7 @@ def require_compute() -> None:
     """Raise `UsageError` unless networks can be run here."""
     missing = [name for name in _COMPUTE if find_spec(name) is None]
     if missing:
-        raise UsageError(f"{', '.join(missing)} not installed, which computing needs: pip install 'relstats[compute]'")
+        raise UsageError(
+            f"{', '.join(missing)} not installed, which computing needs: pip install"
+            " 'relstats[compute]'"
+        )

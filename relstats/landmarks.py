@@ -1,7 +1,9 @@
-"""From 68 facial landmarks to masks of facial parts: hulls of points, dilated by a share of the inter-ocular distance.
+"""From 68 facial landmarks to masks of facial parts: hulls of points, dilated by a share of the
+inter-ocular distance.
 
-Plain arrays. Points are in the order of iBUG's 300-W annotations (Sagonas et al. 2013, doi:10.1109/ICCVW.2013.59), counted
-from 0, as dlib and most detectors give them. A coordinate is the place of a pixel's centre: the first pixel is at 0.
+Plain arrays. Points are in the order of iBUG's 300-W annotations (Sagonas et al. 2013,
+doi:10.1109/ICCVW.2013.59), counted from 0, as dlib and most detectors give them. A coordinate is
+the place of a pixel's centre: the first pixel is at 0.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ import numpy as np
 
 from relstats.errors import InvalidData, UsageError
 
-#: Points of each part, in the order in which parts take a pixel that is inside several; a part may have several hulls.
+#: Points of each part, in the order in which parts take a pixel that is inside several; a part may
+#: have several hulls.
 PARTS: dict[str, tuple[range, ...]] = {
     "eyes": (range(36, 42), range(42, 48)),
     "brows": (range(17, 22), range(22, 27)),
@@ -25,7 +28,8 @@ OVERLAPS = ("nearest", "keep")
 
 
 def inter_ocular(points: np.ndarray) -> np.ndarray:
-    """Distance between the outer corners of the eyes: (..., 68, 2) to (...), in pixels of the landmarks.
+    """Distance between the outer corners of the eyes: (..., 68, 2) to (...), in pixels of the
+    landmarks.
 
     Examples
     --------
@@ -55,19 +59,21 @@ def landmark_masks(
     size : (int, int)
         Height and width of the masks.
     landmark_size : (int, int), optional
-        Height and width, in pixels, of the images on which the landmarks were found, which show what the masks shall show.
-        Default: `size`. Distances are measured on that grid.
+        Height and width, in pixels, of the images on which the landmarks were found, which show
+        what the masks shall show. Default: `size`. Distances are measured on that grid.
     dilation : float
-        How far a region reaches beyond the hull of its points, as a share of the inter-ocular distance; at least 0.
+        How far a region reaches beyond the hull of its points, as a share of the inter-ocular
+        distance; at least 0.
     overlap : {"nearest", "keep"}
-        A pixel within several parts belongs to the one whose hull is nearest (to the first of `REGIONS` where it is inside
-        several), or to all of them.
+        A pixel within several parts belongs to the one whose hull is nearest (to the first of
+        `REGIONS` where it is inside several), or to all of them.
 
     Returns
     -------
     ndarray of bool, (region, image, y, x)
-        In the order of `REGIONS`. "skin" is the hull of all points less the parts; it is not dilated, as points of the jaw lie
-        on the outline. No landmark lies above the brows, so the forehead is not in it. A region outside the image is empty.
+        In the order of `REGIONS`. "skin" is the hull of all points less the parts; it is not
+        dilated, as points of the jaw lie on the outline. No landmark lies above the brows, so the
+        forehead is not in it. A region outside the image is empty.
 
     Raises
     ------
@@ -85,12 +91,18 @@ def landmark_masks(
     landmark_size = size if landmark_size is None else landmark_size
     _check(points, landmark_size, dilation, overlap)
     # centres of the masks' pixels, as places on the landmarks' grid
-    y, x = ((np.arange(n) + 0.5) * (own / n) - 0.5 for n, own in zip(size, landmark_size, strict=True))
+    y, x = (
+        (np.arange(n) + 0.5) * (own / n) - 0.5 for n, own in zip(size, landmark_size, strict=True)
+    )
     masks = np.zeros((len(REGIONS), len(points), *size), bool)
     for i, own in enumerate(points.astype(np.float64)):
         reach = dilation * float(inter_ocular(own))
-        distance = np.stack([np.min([hull_distance(own[list(hull)], y, x, reach) for hull in hulls], axis=0)
-                             for hulls in PARTS.values()])  # fmt: skip
+        distance = np.stack(
+            [
+                np.min([hull_distance(own[list(hull)], y, x, reach) for hull in hulls], axis=0)
+                for hulls in PARTS.values()
+            ]
+        )
         parts = distance <= reach
         if overlap == "nearest":
             parts &= np.arange(len(parts))[:, np.newaxis, np.newaxis] == distance.argmin(axis=0)
@@ -99,26 +111,37 @@ def landmark_masks(
     return masks
 
 
-def _check(points: np.ndarray, landmark_size: tuple[int, int], dilation: float, overlap: str) -> None:
+def _check(
+    points: np.ndarray, landmark_size: tuple[int, int], dilation: float, overlap: str
+) -> None:
     if not (np.isfinite(dilation) and dilation >= 0):
-        raise UsageError(f"dilation is {dilation}; it is a share of the inter-ocular distance, at least 0, such as 0.1")
+        raise UsageError(
+            f"dilation is {dilation}; it is a share of the inter-ocular distance, at least 0, such"
+            " as 0.1"
+        )
     if overlap not in OVERLAPS:
         raise UsageError(f"overlap is {overlap!r}; it is one of {', '.join(OVERLAPS)}")
     if min(landmark_size) < 1:
-        raise UsageError(f"landmark_size is {landmark_size}; give height and width in pixels, at least 1")
+        raise UsageError(
+            f"landmark_size is {landmark_size}; give height and width in pixels, at least 1"
+        )
     if points.ndim != 3 or points.shape[1:] != (N_POINTS, 2):
         raise InvalidData(
-            f"landmarks have shape {points.shape}, not (image, {N_POINTS}, 2): parts are named by iBUG's {N_POINTS} points"
+            f"landmarks have shape {points.shape}, not (image, {N_POINTS}, 2): parts are named by"
+            f" iBUG's {N_POINTS} points"
         )
     wrong = np.flatnonzero(~np.isfinite(points).all(axis=(1, 2)))
     if len(wrong):
         raise InvalidData(
-            f"landmarks of {len(wrong)} image(s) are NaN or infinite (first: image {wrong[0]}). Leave them out"
+            f"landmarks of {len(wrong)} image(s) are NaN or infinite (first: image {wrong[0]})."
+            " Leave them out"
         )
     flat = np.flatnonzero(inter_ocular(points) == 0)
     if len(flat):
-        raise InvalidData(f"landmarks of {len(flat)} image(s) have both eyes in one place (first: image {flat[0]}), so that "
-                          f"nothing can be scaled by their distance. Leave them out")  # fmt: skip
+        raise InvalidData(
+            f"landmarks of {len(flat)} image(s) have both eyes in one place (first: image"
+            f" {flat[0]}), so that nothing can be scaled by their distance. Leave them out"
+        )
 
 
 def hull_distance(points: np.ndarray, y: np.ndarray, x: np.ndarray, reach: float) -> np.ndarray:
@@ -139,12 +162,19 @@ def hull_distance(points: np.ndarray, y: np.ndarray, x: np.ndarray, reach: float
 
     Examples
     --------
-    >>> hull_distance(np.array([[0, 0], [2, 0], [0, 2], [2, 2]]), np.array([1.0]), np.array([1.0, 3.0, 5.0]), np.inf)
+    >>> hull_distance(
+    ...     np.array([[0, 0], [2, 0], [0, 2], [2, 2]]),
+    ...     np.array([1.0]),
+    ...     np.array([1.0, 3.0, 5.0]),
+    ...     np.inf,
+    ... )
     array([[0., 1., 3.]])
     """
     hull = convex_hull(points)
-    near_x, near_y = ((grid >= low - reach) & (grid <= high + reach)
-                      for grid, low, high in zip((x, y), hull.min(axis=0), hull.max(axis=0), strict=True))  # fmt: skip
+    near_x, near_y = (
+        (grid >= low - reach) & (grid <= high + reach)
+        for grid, low, high in zip((x, y), hull.min(axis=0), hull.max(axis=0), strict=True)
+    )
     distance = np.full((len(y), len(x)), np.inf)
     beside, inside = np.inf, len(hull) > 2
     for corner, following in zip(hull, np.roll(hull, -1, axis=0), strict=True):
@@ -161,7 +191,8 @@ def hull_distance(points: np.ndarray, y: np.ndarray, x: np.ndarray, reach: float
 def convex_hull(points: np.ndarray) -> np.ndarray:
     """Corners of the convex hull of points in the plane, one way round: (point, 2) to (corner, 2).
 
-    Two corners where all points lie on a line, one where they are in one place (Andrew's monotone chain).
+    Two corners where all points lie on a line, one where they are in one place (Andrew's monotone
+    chain).
 
     Examples
     --------

@@ -1,4 +1,7 @@
-"""Masks of a result as files: a PNG and an NPZ for each image, and an index. No file is named by a label alone."""
+"""Masks of a result as files: a PNG and an NPZ for each image, and an index.
+
+No file is named by a label alone.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,8 @@ def png(mask: np.ndarray) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     parts = ((b"IHDR", header), (b"IDAT", zlib.compress(raw.tobytes(), 9)), (b"IEND", b""))
     chunks = (
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
     )
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
@@ -54,20 +58,24 @@ def require_new(folder: str | Path) -> None:
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(
-            f"{str(folder)!r} is there already: masks of two results would mix. Choose another folder, or empty it"
+            f"{str(folder)!r} is there already: masks of two results would mix. Choose another"
+            " folder, or empty it"
         )
 
 
 def write_masks(result: xr.Dataset, folder: str | Path) -> None:
-    """Write the masks of `relstats.shared`, one image at a time; the folder is there whole or not at all.
+    """Write the masks of `relstats.shared`, one image at a time.
+
+    The folder is there whole or not at all.
 
     Parameters
     ----------
     result : Dataset
-        With `core`, `beyond_chance` and `count` on (image, y, x); best as saved in the study, or maps are read again.
+        With `core`, `beyond_chance` and `count` on (image, y, x); best as saved in the study, or
+        maps are read again.
     folder : str or Path
-        New, or empty. `index.csv` names the files of each image and its label; `00000_label.png` is `core`, white on black;
-        `00000_label.npz` holds all three arrays.
+        New, or empty. `index.csv` names the files of each image and its label; `00000_label.png` is
+        `core`, white on black; `00000_label.npz` holds all three arrays.
 
     Raises
     ------
@@ -88,14 +96,17 @@ def write_masks(result: xr.Dataset, folder: str | Path) -> None:
     require_new(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".relstats-", dir=folder.parent, ignore_cleanup_errors=True) as scratch:
+        with tempfile.TemporaryDirectory(
+            prefix=".relstats-", dir=folder.parent, ignore_cleanup_errors=True
+        ) as scratch:
             new = Path(scratch) / "masks"
             new.mkdir()
             _write_all(result, new)
             os.replace(new, folder)
     except OSError as error:
         raise UsageError(
-            f"cannot write masks to {str(folder)!r}: {error.strerror or error}. Choose another folder"
+            f"cannot write masks to {str(folder)!r}: {error.strerror or error}. Choose another"
+            " folder"
         ) from error
 
 
@@ -112,7 +123,9 @@ def _write_all(result: xr.Dataset, folder: Path) -> None:
                 values = {variable: part[variable].values[k] for variable in _MAPS}
                 np.savez_compressed(folder / f"{name}.npz", **values)
                 (folder / f"{name}.png").write_bytes(png(values["core"]))
-                table.writerow((_harmless(label), f"{name}.png", f"{name}.npz", int(values["core"].sum())))
+                table.writerow(
+                    (_harmless(label), f"{name}.png", f"{name}.npz", int(values["core"].sum()))
+                )
 
 
 def _harmless(label: str) -> str:

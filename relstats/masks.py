@@ -1,6 +1,8 @@
-"""Masks of image regions into a study: from facial landmarks, label images or boolean masks, for each image or one for all.
+"""Masks of image regions into a study: from facial landmarks, label images or boolean masks, for
+each image or one for all.
 
-Images are matched by label, never by position, and no mask is resized. Masks are made and written block by block.
+Images are matched by label, never by position, and no mask is resized. Masks are made and written
+block by block.
 """
 
 from __future__ import annotations
@@ -43,12 +45,14 @@ def add_regions(
     path : str or Path
         A study with `/relevance`; masks have the size of its maps.
     source : str or Path
-        `.csv`: 68 landmarks of each image, columns `image`, `x0`, `y0`, ... `x67`, `y67`, in iBUG's order (see
-        `relstats.landmarks.landmark_masks`). `.npz`: an array for each region, (y, x) or (image, y, x), and then the ids of
-        the images as `image`; bool, or numbers 0 and 1, or whole numbers 0 and 255. `.png` or `.npy`: one label image for
-        all, 0 where there is no region. A folder: label images `ID.png`.
+        `.csv`: 68 landmarks of each image, columns `image`, `x0`, `y0`, ... `x67`, `y67`, in iBUG's
+        order (see `relstats.landmarks.landmark_masks`). `.npz`: an array for each region, (y, x) or
+        (image, y, x), and then the ids of the images as `image`; bool, or numbers 0 and 1, or whole
+        numbers 0 and 255. `.png` or `.npy`: one label image for all, 0 where there is no region. A
+        folder: label images `ID.png`.
     landmark_size : (int, int), optional
-        Height and width of the images on which landmarks were found. Default: those of the study's maps.
+        Height and width of the images on which landmarks were found. Default: those of the study's
+        maps.
     dilation, overlap
         Of landmarks, see `relstats.landmarks.landmark_masks`.
     names : sequence of str
@@ -56,31 +60,40 @@ def add_regions(
     image_column : str
         Column of the landmarks that names the image.
     match : str
-        Label of the images of the study that these names equal: "image", their id, or a label in `/images`, such as "path".
+        Label of the images of the study that these names equal: "image", their id, or a label in
+        `/images`, such as "path".
     align : {"exact", "inner"}
-        "inner" leaves out masks of images that the study does not have; images without masks get empty ones. Both are
-        counted in the attributes.
+        "inner" leaves out masks of images that the study does not have; images without masks get
+        empty ones. Both are counted in the attributes.
     force : bool
         Replace regions that are there.
 
     Returns
     -------
     xarray.Dataset
-        On `region`: `area` (mean share of the pixels) and `n_empty` (images on which it has none); `n_images`;
-        `overlapping` (largest share of pixels of an image that are in several regions).
+        On `region`: `area` (mean share of the pixels) and `n_empty` (images on which it has none);
+        `n_images`; `overlapping` (largest share of pixels of an image that are in several regions).
 
     Raises
     ------
     UsageError
         No such file, an unknown option, or other regions are there.
     InvalidData
-        Masks of another size, values that are no masks, unknown labels, or images that do not match.
+        Masks of another size, values that are no masks, unknown labels, or images that do not
+        match.
 
     Examples
     --------
     >>> import tempfile, relstats
     >>> folder = tempfile.mkdtemp()
-    >>> _ = relstats.simulate(folder + "/s.zarr", models="2x1", seeds=3, images=4, size=8, rng=np.random.default_rng(1))
+    >>> _ = relstats.simulate(
+    ...     folder + "/s.zarr",
+    ...     models="2x1",
+    ...     seeds=3,
+    ...     images=4,
+    ...     size=8,
+    ...     rng=np.random.default_rng(1),
+    ... )
     >>> np.savez(folder + "/masks.npz", left=np.arange(8) < np.full((8, 1), 4))
     >>> add_regions(folder + "/s.zarr", folder + "/masks.npz")["area"].item()
     0.5
@@ -88,7 +101,8 @@ def add_regions(
     study = store.open_study(path)
     if "relevance" not in study.children:
         raise UsageError(
-            f"{path} has no /relevance, so there are no maps whose regions could be looked at. Add maps first"
+            f"{path} has no /relevance, so there are no maps whose regions could be looked at. Add"
+            " maps first"
         )
     if align not in ("exact", "inner"):
         raise UsageError(f"align is {align!r}; it is exact or inner")
@@ -100,7 +114,8 @@ def add_regions(
     dataset = _dataset(found, size, ids, _wanted(study, maps, match), f"{source.name}", align)
     options = {k: v for k, v in dataset.attrs.items() if k != "n_images_dropped"}
     plan = (
-        f"regions {list(found.regions)} with {options}, of images {hashlib.sha256(repr(ids).encode()).hexdigest()[:16]}"
+        f"regions {list(found.regions)} with {options}, of images"
+        f" {hashlib.sha256(repr(ids).encode()).hexdigest()[:16]}"
     )
     store.add_small_group(path, "regions", dataset, plan, force=force)
     return describe_regions(store.open_study(path)["regions"].to_dataset())
@@ -144,11 +159,15 @@ def regions_dataset(
         or (images is not None and values.shape[1] != len(images))
     ):
         ids = "" if images is None else f" and {len(images)} ids of images"
-        raise InvalidData(f"masks have shape {values.shape}, which does not fit dims ({', '.join(dims)}) with {len(regions)} "
-                          f"names of regions{ids}. Pass one mask for each")  # fmt: skip
+        raise InvalidData(
+            f"masks have shape {values.shape}, which does not fit dims ({', '.join(dims)}) with"
+            f" {len(regions)} names of regions{ids}. Pass one mask for each"
+        )
     mask_files.require_names(regions)
     labels = {"region": list(regions)} | ({} if images is None else {"image": list(images)})
-    dataset = xr.Dataset({"mask": (dims, values)}, {k: np.array(v, object) for k, v in labels.items()}, attrs)
+    dataset = xr.Dataset(
+        {"mask": (dims, values)}, {k: np.array(v, object) for k, v in labels.items()}, attrs
+    )
     problems = schema.check_group(dataset, "regions")
     if problems:
         raise InvalidData("; ".join(str(problem) for problem in problems))
@@ -156,22 +175,36 @@ def regions_dataset(
 
 
 def describe_regions(dataset: xr.Dataset) -> xr.Dataset:
-    """Mean area and number of empty masks of each region, and how much they overlap; as `add_regions` returns it."""
+    """Mean area and number of empty masks of each region, and how much they overlap.
+
+    As `add_regions` returns it.
+    """
     mask = dataset["mask"]
-    mask = (mask if "image" in mask.dims else mask.expand_dims("image")).transpose("region", "image", "y", "x")
+    mask = (mask if "image" in mask.dims else mask.expand_dims("image")).transpose(
+        "region", "image", "y", "x"
+    )
     parts = shards.over_images(mask, [(r,) for r in range(mask.sizes["region"])], _tally)
     area, empty, most = (list(part) for part in zip(*parts, strict=True))
     n_images = mask.sizes["image"]
     return xr.Dataset(
-        {"area": ("region", np.sum(area, axis=0) / n_images), "n_empty": ("region", np.sum(empty, axis=0)),
-         "n_images": ((), n_images), "overlapping": ((), max(most))},
-        {"region": dataset["region"].values}, dataset.attrs,
-    )  # fmt: skip
+        {
+            "area": ("region", np.sum(area, axis=0) / n_images),
+            "n_empty": ("region", np.sum(empty, axis=0)),
+            "n_images": ((), n_images),
+            "overlapping": ((), max(most)),
+        },
+        {"region": dataset["region"].values},
+        dataset.attrs,
+    )
 
 
 def _tally(block: np.ndarray, _: slice) -> tuple[np.ndarray, np.ndarray, float]:
     area = block.mean(axis=(2, 3))
-    return area.sum(axis=1), (area == 0).sum(axis=1), float((block.sum(axis=0) > 1).mean(axis=(1, 2)).max())
+    return (
+        area.sum(axis=1),
+        (area == 0).sum(axis=1),
+        float((block.sum(axis=0) > 1).mean(axis=(1, 2)).max()),
+    )
 
 
 def _wanted(study: xr.DataTree, maps: xr.Dataset, match: str) -> list[str]:
@@ -181,9 +214,12 @@ def _wanted(study: xr.DataTree, maps: xr.Dataset, match: str) -> list[str]:
         return ids
     labels = study["images"].to_dataset() if "images" in study.children else xr.Dataset()
     if match not in labels.coords or labels[match].dims != ("image",):
-        has = ", ".join(str(c) for c in labels.coords if labels[c].dims == ("image",) and c != "image")
+        has = ", ".join(
+            str(c) for c in labels.coords if labels[c].dims == ("image",) and c != "image"
+        )
         raise UsageError(
-            f"--match {match!r}: the images of this study have no such label; they have {has or 'only ids'}"
+            f"--match {match!r}: the images of this study have no such label; they have"
+            f" {has or 'only ids'}"
         )
     of = dict(zip(map(str, labels["image"].values), map(str, labels[match].values), strict=True))
     return [of[label] for label in ids]
@@ -201,25 +237,38 @@ def _dataset(
     step = max(1, _BLOCK // (len(source.regions) * size[0] * size[1]))
     blocks = [places[k : k + step] for k in range(0, len(places), step)]
     make = dask.delayed(partial(_or_empty, source), pure=False)
-    lazy = [da.from_delayed(make(block), (len(source.regions), len(block), *size), bool) for block in blocks]
-    attrs = source.attrs | {"n_images_without_masks": int((places < 0).sum()),
-                            "n_images_dropped": len(set(source.names) - set(wanted))}  # fmt: skip
+    lazy = [
+        da.from_delayed(make(block), (len(source.regions), len(block), *size), bool)
+        for block in blocks
+    ]
+    attrs = source.attrs | {
+        "n_images_without_masks": int((places < 0).sum()),
+        "n_images_dropped": len(set(source.names) - set(wanted)),
+    }
     index["image"] = np.array(ids, object)
-    return xr.Dataset({"mask": (("region", "image", "y", "x"), da.concatenate(lazy, axis=1))}, index, attrs)
+    return xr.Dataset(
+        {"mask": (("region", "image", "y", "x"), da.concatenate(lazy, axis=1))}, index, attrs
+    )
 
 
 def _places(names: Sequence[str], wanted: Sequence[str], where: str, align: str) -> np.ndarray:
-    """Where each image's masks are in the file; -1 where it has none, which is an error unless inner."""
+    """Where each image's masks are in the file.
+
+    -1 where it has none, which is an error unless inner.
+    """
     for what, labels in ((where, names), ("the study", wanted)):
         if len(set(labels)) < len(labels):
             twice = sorted({label for label in labels if list(labels).count(label) > 1})
             raise InvalidData(
-                f"{what} names {len(twice)} image(s) twice (e.g. {twice[:3]}): whose masks are they? Make names unique"
+                f"{what} names {len(twice)} image(s) twice (e.g. {twice[:3]}): whose masks are"
+                " they? Make names unique"
             )
     problems = schema.disagreement(set(names), set(wanted), where, "the study")
     if problems and (align == "exact" or not set(names) & set(wanted)):
-        raise InvalidData(f"{problems[0]} (--align inner). Where the file names images by another label than their id, name that "
-                          f"label: --match")  # fmt: skip
+        raise InvalidData(
+            f"{problems[0]} (--align inner). Where the file names images by another label than"
+            " their id, name that label: --match"
+        )
     place = {name: k for k, name in enumerate(names)}
     return np.array([place.get(name, -1) for name in wanted])
 

@@ -12,13 +12,17 @@ from relstats import schema, shards, store
 
 
 def problems(path: str | Path, *, deep: bool = False) -> list[schema.Problem]:
-    """Every problem of a study: layout, labels, what is not written yet; with `deep`, every damaged shard.
+    """Every problem of a study: layout, labels, what is not written yet.
+
+    With `deep`, every damaged shard.
 
     Examples
     --------
     >>> import tempfile, relstats
     >>> path = tempfile.mkdtemp() + "/study.zarr"
-    >>> _ = relstats.simulate(path, models="2x1", seeds=3, images=4, size=8, rng=np.random.default_rng(1))
+    >>> _ = relstats.simulate(
+    ...     path, models="2x1", seeds=3, images=4, size=8, rng=np.random.default_rng(1)
+    ... )
     >>> problems(path, deep=True)
     []
     """
@@ -36,32 +40,59 @@ def summary(path: str | Path) -> dict[str, Any]:
     --------
     >>> import tempfile, relstats
     >>> path = tempfile.mkdtemp() + "/study.zarr"
-    >>> _ = relstats.simulate(path, models="2x1", seeds=3, images=4, size=8, rng=np.random.default_rng(1))
+    >>> _ = relstats.simulate(
+    ...     path, models="2x1", seeds=3, images=4, size=8, rng=np.random.default_rng(1)
+    ... )
     >>> summary(path)["facts"]["networks"]
     6
     """
     study = store.open_unchecked(path)
     datasets = {
-        str(name): node.to_dataset() for name, node in study.children.items() if name not in ("manifest", "results")
+        str(name): node.to_dataset()
+        for name, node in study.children.items()
+        if name not in ("manifest", "results")
     }
     base = datasets.get("relevance", datasets.get("transfer", xr.Dataset()))
     prefix = "" if "relevance" in datasets else "source_"
     cells = (
-        shards.networks(base, tuple(f"{prefix}{d}" for d in schema.NETWORK)) if f"{prefix}model" in base.sizes else []
+        shards.networks(base, tuple(f"{prefix}{d}" for d in schema.NETWORK))
+        if f"{prefix}model" in base.sizes
+        else []
     )
-    results = sorted(str(name) for name in study["results"].children) if "results" in study.children else []
-    facts = {"created": study.attrs.get("created", "unknown"), "relstats": study.attrs.get("relstats_version", "unknown"),
-             "models": base.sizes.get(f"{prefix}model", 0), "networks": len(cells), "images": base.sizes.get("image", 0),
-             "size on disk": _size(Path(path)), "results": ", ".join(results) or "none"}  # fmt: skip
-    return {"name": str(study.attrs.get("name", "")), "facts": facts, "results": results, "axes": _axes(base, prefix, cells),
-            "groups": [_group(study, name, dataset) for name, dataset in datasets.items()]}  # fmt: skip
+    results = (
+        sorted(str(name) for name in study["results"].children)
+        if "results" in study.children
+        else []
+    )
+    facts = {
+        "created": study.attrs.get("created", "unknown"),
+        "relstats": study.attrs.get("relstats_version", "unknown"),
+        "models": base.sizes.get(f"{prefix}model", 0),
+        "networks": len(cells),
+        "images": base.sizes.get("image", 0),
+        "size on disk": _size(Path(path)),
+        "results": ", ".join(results) or "none",
+    }
+    return {
+        "name": str(study.attrs.get("name", "")),
+        "facts": facts,
+        "results": results,
+        "axes": _axes(base, prefix, cells),
+        "groups": [_group(study, name, dataset) for name, dataset in datasets.items()],
+    }
 
 
 def _axes(dataset: xr.Dataset, prefix: str, cells: list[tuple[int, ...]]) -> list[dict[str, Any]]:
     rows = []
     for axis, levels in schema.axes(dataset, prefix).items():
         for level in sorted(set(levels)):
-            rows.append({"axis": axis, "level": level, "networks": sum(levels[m] == level for m, _ in cells)})
+            rows.append(
+                {
+                    "axis": axis,
+                    "level": level,
+                    "networks": sum(levels[m] == level for m, _ in cells),
+                }
+            )
     return rows
 
 

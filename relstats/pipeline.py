@@ -1,4 +1,6 @@
-"""Which analyses a study supports, in which order, and why the others cannot be done; and what is up to date.
+"""Which analyses a study supports, in which order, and why the others cannot be done.
+
+And what is up to date.
 
 Nothing is computed here: a step is a command line of relstats.
 """
@@ -90,14 +92,20 @@ def facts_of_study(study: xr.DataTree, *, more: Iterable[str] = ()) -> Facts:
     Examples
     --------
     >>> import numpy as np, relstats
-    >>> study = relstats.simulate(models="2x1", seeds=3, images=4, size=8, rng=np.random.default_rng(1))
+    >>> study = relstats.simulate(
+    ...     models="2x1", seeds=3, images=4, size=8, rng=np.random.default_rng(1)
+    ... )
     >>> facts_of_study(study).axes, facts_of_study(study).networks
     (('pretrain',), (3, 3))
     """
     maps = study["relevance"].to_dataset() if "relevance" in study.children else xr.Dataset()
     cells = shards.networks(maps, schema.NETWORK) if maps.sizes else []
     counts = tuple(sum(m == model for m, _ in cells) for model in range(maps.sizes.get("model", 0)))
-    levels = {axis: tuple(dict.fromkeys(found)) for axis, found in schema.axes(maps).items()} if maps.sizes else {}
+    levels = (
+        {axis: tuple(dict.fromkeys(found)) for axis, found in schema.axes(maps).items()}
+        if maps.sizes
+        else {}
+    )
     return Facts(levels, counts, frozenset(study.children) | frozenset(more))
 
 
@@ -117,7 +125,9 @@ def is_complete(path: Path, command: str) -> bool:
     """Whether all shards that `compute` or `transfer` writes are there."""
     group = {"compute": "relevance"}.get(command, command)
     families = [name for name, info in schema.FAMILIES.items() if info.group == group]
-    return (path / group).exists() and not any(shards.unfinished(path, family) for family in families)
+    return (path / group).exists() and not any(
+        shards.unfinished(path, family) for family in families
+    )
 
 
 def plan(facts: Facts) -> tuple[Step, ...]:
@@ -129,7 +139,8 @@ def plan(facts: Facts) -> tuple[Step, ...]:
     >>> for step in plan(facts)[:3]:
     ...     print(step, "-", step.why_not or "can be done")
     compare --axis pretrain --measure spearman - can be done
-    compare --axis pretrain --score probability - it needs masked images' scores, /transfer. Add [transfer] to the study file
+    compare --axis pretrain --score probability - it needs masked images' scores, /transfer. Add
+    [transfer] to the study file
     shared - can be done
     """
     return tuple((*_comparisons(facts), *_maps(facts), *_regions(facts), *_people(facts)))
@@ -137,24 +148,42 @@ def plan(facts: Facts) -> tuple[Step, ...]:
 
 def _comparisons(facts: Facts) -> Iterator[Step]:
     if not facts.axes:
-        yield Step(("compare", _STUDY), why_not="it compares levels of an axis, and no axis of these models has two. Give the models "
-                                                "of the study file axes that differ")  # fmt: skip
+        yield Step(
+            ("compare", _STUDY),
+            why_not=(
+                "it compares levels of an axis, and no axis of these models has two. Give the"
+                " models of the study file axes that differ"
+            ),
+        )
     for axis in facts.axes:
         on_axis = "compare", _STUDY, "--axis", axis
         yield Step((*on_axis, "--measure", "spearman"), ("relevance",))
-        yield _needing(facts, "transfer", (*on_axis, "--score", "probability"), ("transfer",), _NO_SCORES)  # fmt: skip
+        yield _needing(
+            facts, "transfer", (*on_axis, "--score", "probability"), ("transfer",), _NO_SCORES
+        )
 
 
 def _maps(facts: Facts) -> Iterator[Step]:
     yield Step(("shared", _STUDY), ("relevance",))
     why = "" if "transfer" in facts.groups else _NO_SCORES
     yield Step(
-        ("transfer", _FILE, _STUDY, "--masks", "shared"), ("relevance", "transfer"), why, "shared", "sufficiency"
+        ("transfer", _FILE, _STUDY, "--masks", "shared"),
+        ("relevance", "transfer"),
+        why,
+        "shared",
+        "sufficiency",
     )
     yield Step(("sufficiency", _STUDY), ("sufficiency",), why, "shared")
     alone = max(facts.networks, default=0) < 2
-    yield Step(("stability", _STUDY), ("relevance",),
-               "it compares networks of one model, and no model has two. Train each from several seeds" if alone else "")  # fmt: skip
+    yield Step(
+        ("stability", _STUDY),
+        ("relevance",),
+        (
+            "it compares networks of one model, and no model has two. Train each from several seeds"
+            if alone
+            else ""
+        ),
+    )
     for axis in facts.axes:
         yield Step(("map", _STUDY, "--axis", axis), ("relevance",))
 
@@ -163,23 +192,35 @@ def _regions(facts: Facts) -> Iterator[Step]:
     why = "it needs masks of regions, /regions. Add them with relstats regions add, then run again"
     axes: list[tuple[str, ...]] = [("--axis", axis) for axis in facts.axes]
     for options in axes or [()]:
-        yield _needing(facts, "regions", ("regions", _STUDY, *options), ("relevance", "regions"), why)
-
-
-def _people(facts: Facts) -> Iterator[Step]:
-    why = "it needs people's judgments, /human. Add them with relstats judgments add, then run again"
-    yield _needing(facts, "human", ("rsa", _STUDY), ("relevance", "human"), why)
-    for axis in facts.axes:
         yield _needing(
-            facts, "human", ("compare", _STUDY, "--axis", axis, "--measure", "human"), ("relevance", "human"), why
+            facts, "regions", ("regions", _STUDY, *options), ("relevance", "regions"), why
         )
 
 
-def _needing(facts: Facts, group: str, arguments: Sequence[str], reads: Sequence[str], why: str) -> Step:
+def _people(facts: Facts) -> Iterator[Step]:
+    why = (
+        "it needs people's judgments, /human. Add them with relstats judgments add, then run again"
+    )
+    yield _needing(facts, "human", ("rsa", _STUDY), ("relevance", "human"), why)
+    for axis in facts.axes:
+        yield _needing(
+            facts,
+            "human",
+            ("compare", _STUDY, "--axis", axis, "--measure", "human"),
+            ("relevance", "human"),
+            why,
+        )
+
+
+def _needing(
+    facts: Facts, group: str, arguments: Sequence[str], reads: Sequence[str], why: str
+) -> Step:
     return Step(tuple(arguments), tuple(reads), "" if group in facts.groups else why)
 
 
-def chosen(steps: Sequence[Step], commands: Sequence[str], known: Sequence[str]) -> tuple[Step, ...]:
+def chosen(
+    steps: Sequence[Step], commands: Sequence[str], known: Sequence[str]
+) -> tuple[Step, ...]:
     """Steps of some commands; all where none is named.
 
     Raises
@@ -189,7 +230,12 @@ def chosen(steps: Sequence[Step], commands: Sequence[str], known: Sequence[str])
 
     Examples
     --------
-    >>> [str(step) for step in chosen((Step(("shared", "STUDY")), Step(("stability", "STUDY"))), ["shared"], ["shared"])]
+    >>> [
+    ...     str(step)
+    ...     for step in chosen(
+    ...         (Step(("shared", "STUDY")), Step(("stability", "STUDY"))), ["shared"], ["shared"]
+    ...     )
+    ... ]
     ['shared']
     """
     unknown = [command for command in commands if command not in known]
@@ -199,19 +245,27 @@ def chosen(steps: Sequence[Step], commands: Sequence[str], known: Sequence[str])
 
 
 def digest(path: Path, step: Step) -> str:
-    """What the outcome of a step depends on: version, options and the groups that it reads, with all labels and values.
+    """What the outcome of a step depends on: version, options and the groups that it reads, with
+    all labels and values.
 
     Streamed values come in through the manifest, which holds the sha256 of every shard.
     """
     found = hashlib.sha256(json.dumps([__version__, step.arguments]).encode())
     for group in step.reads:
         streamed = {v.name for v in schema.VARIABLES if v.group == group and v.family}
-        families = [path / "manifest" / name for name, info in schema.FAMILIES.items() if info.group == group]
+        families = [
+            path / "manifest" / name
+            for name, info in schema.FAMILIES.items()
+            if info.group == group
+        ]
         for folder in (path / group, *families):
             for file in sorted(p for p in folder.rglob("*") if p.is_file()):
                 inner = file.relative_to(folder).parts
                 if folder in families or inner[0] not in streamed or file.name == "zarr.json":
-                    found.update("/".join((folder.name, *inner)).encode() + hashlib.sha256(file.read_bytes()).digest())
+                    found.update(
+                        "/".join((folder.name, *inner)).encode()
+                        + hashlib.sha256(file.read_bytes()).digest()
+                    )
     return found.hexdigest()
 
 
@@ -256,5 +310,7 @@ def is_newer(report: Path, path: Path) -> bool:
     """Whether a report was written after every result and group of a study."""
     if not report.is_file():
         return False
-    times = [p.stat().st_mtime for p in (*path.glob("*/zarr.json"), *path.glob("results/*/zarr.json"))]
+    times = [
+        p.stat().st_mtime for p in (*path.glob("*/zarr.json"), *path.glob("results/*/zarr.json"))
+    ]
     return report.stat().st_mtime > max(times, default=0.0)

@@ -1,8 +1,9 @@
 """Shards: how large arrays are written, known to be complete, checked and read.
 
-A shard is one cell (a network, or a source and a target) times one block of images. It is written whole or not at all,
-by one writer; then its sha256 is put into `/manifest`. What `/manifest` does not name is not there, whatever the store
-returns, so that an interrupted study is never mistaken for a study with zeros.
+A shard is one cell (a network, or a source and a target) times one block of images. It is written
+whole or not at all, by one writer; then its sha256 is put into `/manifest`. What `/manifest` does
+not name is not there, whatever the store returns, so that an interrupted study is never mistaken
+for a study with zeros.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from relstats import schema
 from relstats.errors import InvalidData, UsageError
 
-#: Values in memory at once while a statistic streams over the images; constant, so that results do not depend on the machine.
+#: Values in memory at once while a statistic streams over the images; constant, so that results do
+#: not depend on the machine.
 BLOCK_VALUES = 2**24
 #: Lossless; the checksum makes a flipped bit an error, which Blosc alone does not.
 _COMPRESSORS = (BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle", typesize=4), Crc32cCodec())
@@ -84,8 +86,11 @@ def networks(dataset: xr.Dataset, dims: Sequence[str] = schema.NETWORK) -> list[
     return [tuple(int(k) for k in cell) for cell in np.argwhere(available(dataset, dims))]
 
 
-def create_family(group: zarr.Group, sizes: Mapping[str, int], family: str, names: Sequence[str], plan: str) -> None:
-    """Empty arrays for the variables of a family, and the manifest that will say which of their shards are complete.
+def create_family(
+    group: zarr.Group, sizes: Mapping[str, int], family: str, names: Sequence[str], plan: str
+) -> None:
+    """Empty arrays for the variables of a family, and the manifest that will say which of their
+    shards are complete.
 
     Parameters
     ----------
@@ -101,18 +106,30 @@ def create_family(group: zarr.Group, sizes: Mapping[str, int], family: str, name
     info = schema.FAMILIES[family]
     specs = schema.family_variables(family, names)
     for spec in specs:
-        _create_array(group[info.group], spec, {d: sizes[d] for d in spec.dims}, info.images_per_shard)
+        _create_array(
+            group[info.group], spec, {d: sizes[d] for d in spec.dims}, info.images_per_shard
+        )
     blocks = -(-sizes["image"] // info.images_per_shard)
     shape = (*(sizes[d] for d in info.outer), blocks, _DIGEST_BYTES)
     group.require_group("manifest").create_array(
-        family, shape=shape, chunks=(*(1,) * (len(info.outer) + 1), _DIGEST_BYTES), dtype="uint8", fill_value=0,
-        dimension_names=(*info.outer, f"{family}_{schema.IMAGE_BLOCK}", schema.DIGEST_BYTE), overwrite=True,
-        attributes={"plan": plan, "variables": sorted(v.name for v in specs),
-                    "about": "sha256 of each complete shard; zero where it is not complete"},
-    )  # fmt: skip
+        family,
+        shape=shape,
+        chunks=(*(1,) * (len(info.outer) + 1), _DIGEST_BYTES),
+        dtype="uint8",
+        fill_value=0,
+        dimension_names=(*info.outer, f"{family}_{schema.IMAGE_BLOCK}", schema.DIGEST_BYTE),
+        overwrite=True,
+        attributes={
+            "plan": plan,
+            "variables": sorted(v.name for v in specs),
+            "about": "sha256 of each complete shard; zero where it is not complete",
+        },
+    )
 
 
-def _create_array(group: zarr.Group, spec: schema.Variable, sizes: dict[str, int], images_per_shard: int) -> None:
+def _create_array(
+    group: zarr.Group, spec: schema.Variable, sizes: dict[str, int], images_per_shard: int
+) -> None:
     outer = (*schema.FAMILIES[str(spec.family)].outer, "image")
     whole = {d: 1 if d in outer else n for d, n in sizes.items()}
     is_map = "y" in spec.dims or math.prod(whole.values()) > _LARGE
@@ -121,15 +138,24 @@ def _create_array(group: zarr.Group, spec: schema.Variable, sizes: dict[str, int
     if spec.dtype in ("uint8", "int32"):
         attributes["_FillValue"] = int(schema.FILL[spec.dtype])
     group.create_array(
-        spec.name, shape=tuple(sizes.values()), dtype=spec.dtype, fill_value=schema.FILL[spec.dtype],
+        spec.name,
+        shape=tuple(sizes.values()),
+        dtype=spec.dtype,
+        fill_value=schema.FILL[spec.dtype],
         chunks=tuple((whole if is_map else shard)[d] for d in spec.dims),
         shards=tuple(shard[d] for d in spec.dims) if is_map else None,
-        compressors=_COMPRESSORS, dimension_names=spec.dims, attributes=attributes, config={"write_empty_chunks": True},
-    )  # fmt: skip
+        compressors=_COMPRESSORS,
+        dimension_names=spec.dims,
+        attributes=attributes,
+        config={"write_empty_chunks": True},
+    )
 
 
 def expected(path: str | Path, family: str) -> list[Shard]:
-    """All shards that a complete study has of a family, in order; empty where nothing of it was begun."""
+    """All shards that a complete study has of a family, in order.
+
+    Empty where nothing of it was begun.
+    """
     store = zarr.open_group(str(path), mode="r", use_consolidated=False)
     if f"manifest/{family}" not in store:
         return []
@@ -137,7 +163,11 @@ def expected(path: str | Path, family: str) -> list[Shard]:
     with xr.open_zarr(str(path), group=info.group, consolidated=False, chunks=None) as dataset:
         exists = available(dataset, info.outer)
     blocks = range(store[f"manifest/{family}"].shape[-2])
-    return [Shard(family, tuple(int(k) for k in cell), block) for cell in np.argwhere(exists) for block in blocks]
+    return [
+        Shard(family, tuple(int(k) for k in cell), block)
+        for cell in np.argwhere(exists)
+        for block in blocks
+    ]
 
 
 def unfinished(path: str | Path, family: str) -> list[Shard]:
@@ -147,14 +177,18 @@ def unfinished(path: str | Path, family: str) -> list[Shard]:
     --------
     >>> import tempfile, relstats
     >>> path = tempfile.mkdtemp() + "/study.zarr"
-    >>> _ = relstats.simulate(path, models="2x1", seeds=3, images=4, size=8, rng=np.random.default_rng(1))
+    >>> _ = relstats.simulate(
+    ...     path, models="2x1", seeds=3, images=4, size=8, rng=np.random.default_rng(1)
+    ... )
     >>> unfinished(path, "relevance")
     []
     """
     shards = expected(path, family)
     if not shards:
         return []
-    done = completed(zarr.open_group(str(path), mode="r", use_consolidated=False)[f"manifest/{family}"], family)
+    done = completed(
+        zarr.open_group(str(path), mode="r", use_consolidated=False)[f"manifest/{family}"], family
+    )
     return [shard for shard in shards if not done[(*shard.cell, shard.block)]]
 
 
@@ -169,12 +203,16 @@ def completed(manifest: zarr.Array | xr.DataArray, family: str) -> np.ndarray:
     try:
         return np.asarray(manifest[:]).any(axis=-1)
     except Exception as error:  # of a codec or of the file system
-        raise InvalidData(f"/manifest/{family} is damaged ({str(error).splitlines()[0]}): what is complete is not known. "
-                          f"Restore it from a copy, or write the study again with --force") from error  # fmt: skip
+        raise InvalidData(
+            f"/manifest/{family} is damaged ({str(error).splitlines()[0]}): what is complete is not"
+            " known. Restore it from a copy, or write the study again with --force"
+        ) from error
 
 
 def write_shard(path: str | Path, shard: Shard, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write one shard of each variable of a family, then its sha256. No reader takes half of it for data.
+    """Write one shard of each variable of a family, then its sha256.
+
+    No reader takes half of it for data.
 
     Parameters
     ----------
@@ -183,7 +221,8 @@ def write_shard(path: str | Path, shard: Shard, arrays: Mapping[str, np.ndarray]
     shard : Shard
         Where: from `unfinished`.
     arrays : mapping of str to ndarray
-        Every variable of the family, of the shape of the shard: (image, y, x), (fraction, image) or (image,).
+        Every variable of the family, of the shape of the shard: (image, y, x), (fraction, image) or
+        (image,).
 
     Raises
     ------
@@ -195,33 +234,44 @@ def write_shard(path: str | Path, shard: Shard, arrays: Mapping[str, np.ndarray]
     store = zarr.open_group(str(path), mode="r+", use_consolidated=False)
     group, manifest = store[schema.FAMILIES[shard.family].group], store[f"manifest/{shard.family}"]
     if manifest.attrs["variables"] != sorted(arrays):
-        raise InvalidData(f"{path}: a shard of {shard.family!r} holds {manifest.attrs['variables']}, "
-                          f"got {sorted(arrays)}. Pass exactly those")  # fmt: skip
-    values = {name: np.ascontiguousarray(array, dtype=group[name].dtype) for name, array in arrays.items()}
+        raise InvalidData(
+            f"{path}: a shard of {shard.family!r} holds {manifest.attrs['variables']}, "
+            f"got {sorted(arrays)}. Pass exactly those"
+        )
+    values = {
+        name: np.ascontiguousarray(array, dtype=group[name].dtype) for name, array in arrays.items()
+    }
     digest = np.frombuffer(_digest(values), np.uint8)
     there = manifest[(*shard.cell, shard.block)]
     if np.array_equal(there, digest):
         return
     if there.any():
-        raise UsageError(f"{path}: {describe(group, shard)} is there with other data. Choose another path, or force")
+        raise UsageError(
+            f"{path}: {describe(group, shard)} is there with other data. Choose another path, or"
+            " force"
+        )
     for name, array in values.items():
         region, shape = _region(group[name], shard)
         if array.shape != shape:
             raise InvalidData(
-                f"{path}: {name} of {shard} has shape {array.shape}, not {shape}. Pass one shard at a time"
+                f"{path}: {name} of {shard} has shape {array.shape}, not {shape}. Pass one shard at"
+                " a time"
             )
         _write_region(group[name], region, array)
     manifest[(*shard.cell, shard.block)] = digest
 
 
 def _write_region(array: zarr.Array, region: tuple[int | slice, ...], values: np.ndarray) -> None:
-    # opening an array forgets this: a chunk of fill values alone (no class is known) would not be there, and be refused
+    # opening an array forgets this: a chunk of fill values alone (no class is known) would not be
+    # there, and be refused
     array = array.with_config({"write_empty_chunks": True})
     for _ in range(_ATTEMPTS):
         try:
             array[region] = values
             return
-        except FileNotFoundError:  # another process that writes the same study ended and swept the temporary file
+        except (
+            FileNotFoundError
+        ):  # another process that writes the same study ended and swept the temporary file
             continue
     array[region] = values
 
@@ -230,7 +280,9 @@ def _region(array: zarr.Array, shard: Shard) -> tuple[tuple[int | slice, ...], t
     inner = array.metadata.dimension_names[len(shard.cell) :]
     slices = [shard.images if dim == "image" else slice(None) for dim in inner]
     sizes = array.shape[len(shard.cell) :]
-    return (*shard.cell, *slices), tuple(len(range(*s.indices(n))) for s, n in zip(slices, sizes, strict=True))
+    return (*shard.cell, *slices), tuple(
+        len(range(*s.indices(n))) for s, n in zip(slices, sizes, strict=True)
+    )
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -241,13 +293,17 @@ def _digest(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def sweep(path: str | Path) -> None:
-    """Remove the temporary files that killed writers left, once nothing is being written any more."""
+    """Remove the temporary files that killed writers left, once nothing is being written any
+    more.
+    """
     for leftover in Path(path).rglob("*.partial"):
         leftover.unlink(missing_ok=True)
 
 
 def verify(path: str | Path) -> list[schema.Problem]:
-    """Read every shard that should be complete and compare it with its sha256; name each that differs.
+    """Read every shard that should be complete and compare it with its sha256.
+
+    Name each that differs.
 
     Returns
     -------
@@ -261,16 +317,32 @@ def verify(path: str | Path) -> list[schema.Problem]:
             done = np.argwhere(completed(store[f"manifest/{family}"], family))
             if not done.size:  # begun, and nothing written
                 continue
-            group, names = schema.FAMILIES[family].group, store[f"manifest/{family}"].attrs["variables"]
+            group, names = (
+                schema.FAMILIES[family].group,
+                store[f"manifest/{family}"].attrs["variables"],
+            )
             gone = [name for name in names if f"{group}/{name}" not in store]
-            problems += [schema.Problem(f"/{group}/{name}", f"the metadata of {len(done)} complete shards are gone",
-                                        "Restore its zarr.json from a copy, or compute it again", len(done)) for name in gone]  # fmt: skip
+            problems += [
+                schema.Problem(
+                    f"/{group}/{name}",
+                    f"the metadata of {len(done)} complete shards are gone",
+                    "Restore its zarr.json from a copy, or compute it again",
+                    len(done),
+                )
+                for name in gone
+            ]
             if gone:
                 continue
-            with zarr.config.set({"array.read_missing_chunks": False}):  # read when an array is opened
+            with zarr.config.set(
+                {"array.read_missing_chunks": False}
+            ):  # read when an array is opened
                 arrays = {name: store[f"{group}/{name}"] for name in names}
             check_one = partial(_verify_shard, store, family, arrays)
-            problems += [p for p in dask.compute(*(dask.delayed(check_one)(index) for index in done)) if p is not None]
+            problems += [
+                p
+                for p in dask.compute(*(dask.delayed(check_one)(index) for index in done))
+                if p is not None
+            ]
     return problems
 
 
@@ -287,18 +359,26 @@ def _verify_shard(
             return _damaged(group, shard, name, str(error).splitlines()[0])
     if _digest(values) == manifest[(*shard.cell, shard.block)].tobytes():
         return None
-    return _damaged(group, shard, ", ".join(values), "the data are not those that were written (sha256 differs)")
+    return _damaged(
+        group, shard, ", ".join(values), "the data are not those that were written (sha256 differs)"
+    )
 
 
 def _damaged(group: zarr.Group, shard: Shard, name: str, reason: str) -> schema.Problem:
-    return schema.Problem(f"/{group.basename}/{name}", f"{describe(group, shard)}: {reason}",
-                          "Restore this shard from a copy, or compute it again")  # fmt: skip
+    return schema.Problem(
+        f"/{group.basename}/{name}",
+        f"{describe(group, shard)}: {reason}",
+        "Restore this shard from a copy, or compute it again",
+    )
 
 
 def describe(group: zarr.Group | xr.Dataset, shard: Shard) -> str:
     """A shard in words: its labels and its images."""
     outer = schema.FAMILIES[shard.family].outer
-    labels = [f"{dim} {str(np.asarray(group[dim])[k])!r}" for dim, k in zip(outer, shard.cell, strict=True)]
+    labels = [
+        f"{dim} {str(np.asarray(group[dim])[k])!r}"
+        for dim, k in zip(outer, shard.cell, strict=True)
+    ]
     stop = min(shard.images.stop, np.asarray(group["image"]).size)
     return f"{', '.join(labels)}, images {shard.images.start} to {stop - 1}"
 
@@ -326,21 +406,27 @@ def read_block(array: xr.DataArray, cells: Sequence[tuple[int, ...]], images: sl
     for k, cell in enumerate(cells):
         try:
             out[k] = part[cell].values
-        except (
-            Exception
-        ) as error:  # any error of a codec or a file system: the reader needs the cell, not the traceback
-            labels = [f"{dim} {str(array[dim].values[c])!r}" for dim, c in zip(outer, cell, strict=True)]
+        except Exception as error:
+            # Any error of a codec or a file system: the reader needs the cell, not the traceback.
+            labels = [
+                f"{dim} {str(array[dim].values[c])!r}" for dim, c in zip(outer, cell, strict=True)
+            ]
             reason = str(error).splitlines()[0]
-            raise InvalidData(f"{array.name}: {', '.join(labels)}, images {images.start} to {images.stop - 1} cannot be "
-                              f"read ({reason}). Restore the shard or compute it again; `relstats validate --deep` lists all"
-                              ) from error  # fmt: skip
+            raise InvalidData(
+                f"{array.name}: {', '.join(labels)}, images {images.start} to {images.stop - 1}"
+                f" cannot be read ({reason}). Restore the shard or compute it again; `relstats"
+                " validate --deep` lists all"
+            ) from error
     return out
 
 
 def over_images[Reduced](
-    array: xr.DataArray, cells: Sequence[tuple[int, ...]], function: Callable[[np.ndarray, slice], Reduced]
+    array: xr.DataArray,
+    cells: Sequence[tuple[int, ...]],
+    function: Callable[[np.ndarray, slice], Reduced],
 ) -> list[Reduced]:
-    """Apply a function to blocks of images and return the small results in order, on whatever dask scheduler is active.
+    """Apply a function to blocks of images and return the small results in order, on whatever dask
+    scheduler is active.
 
     Parameters
     ----------
@@ -354,7 +440,8 @@ def over_images[Reduced](
     Returns
     -------
     list
-        One result a block. The blocks do not depend on the number of workers, so neither do the results.
+        One result a block. The blocks do not depend on the number of workers, so neither do the
+        results.
     """
     n_images = array.sizes["image"]
     cell_values = math.prod(array.shape[len(cells[0]) :]) // n_images

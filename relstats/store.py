@@ -1,4 +1,6 @@
-"""The only opener and writer of studies: open, begin, add, save, and results written atomically beside the data."""
+"""The only opener and writer of studies: open, begin, add, save, and results written atomically
+beside the data.
+"""
 
 from __future__ import annotations
 
@@ -37,13 +39,14 @@ def open_study(path: str | Path, *, align: str = "exact") -> xr.DataTree:
     path : str or Path
         A Zarr v3 store.
     align : {"exact", "inner"}
-        "inner" keeps the images that all groups have and records in the attribute `dropped_images` what it left out.
+        "inner" keeps the images that all groups have and records in the attribute `dropped_images`
+        what it left out.
 
     Returns
     -------
     xarray.DataTree
-        Groups `/images`, `/relevance`, `/transfer`, `/features`, `/human`, `/human_maps`, `/behaviour`, `/regions`, `/manifest`,
-        `/results`: those that are there.
+        Groups `/images`, `/relevance`, `/transfer`, `/features`, `/human`, `/human_maps`,
+        `/behaviour`, `/regions`, `/manifest`, `/results`: those that are there.
 
     Raises
     ------
@@ -56,7 +59,9 @@ def open_study(path: str | Path, *, align: str = "exact") -> xr.DataTree:
     --------
     >>> import tempfile, relstats
     >>> path = tempfile.mkdtemp() + "/study.zarr"
-    >>> _ = relstats.simulate(path, models="2x1", seeds=3, images=4, size=8, rng=np.random.default_rng(1))
+    >>> _ = relstats.simulate(
+    ...     path, models="2x1", seeds=3, images=4, size=8, rng=np.random.default_rng(1)
+    ... )
     >>> open_study(path)["relevance"].sizes["image"]
     4
     """
@@ -78,22 +83,33 @@ def open_unchecked(path: str | Path) -> xr.DataTree:
     # set while opening, or zarr returns fill values for shards that are not there
     try:
         with zarr.config.set({"array.read_missing_chunks": False}), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ZarrUserWarning)  # files of others; what a study lacks is told by the check
+            warnings.simplefilter(
+                "ignore", ZarrUserWarning
+            )  # files of others; what a study lacks is told by the check
             study = xr.open_datatree(path, engine="zarr", consolidated=False, chunks=None)
-        if "manifest" in study.children:  # here a missing chunk is the message: this shard is not complete
-            study["manifest"] = xr.DataTree(xr.open_zarr(path, group="manifest", consolidated=False, chunks=None))
+        if (
+            "manifest" in study.children
+        ):  # here a missing chunk is the message: this shard is not complete
+            study["manifest"] = xr.DataTree(
+                xr.open_zarr(path, group="manifest", consolidated=False, chunks=None)
+            )
         for group in schema.GROUPS:
             if group in study.children and group != "results":
                 _load_labels(study[group].to_dataset())
-    except Exception as error:  # of a codec, of JSON, of the file system: the reader needs the path, not the traceback
+    except Exception as error:
+        # Of a codec, of JSON, of the file system: the reader needs the path, not the traceback.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InvalidData(f"{path} is damaged: its metadata or labels cannot be read ({reason}). Restore it from a copy, or "
-                          f"write it again with --force") from error  # fmt: skip
+        raise InvalidData(
+            f"{path} is damaged: its metadata or labels cannot be read ({reason}). Restore it from"
+            " a copy, or write it again with --force"
+        ) from error
     return study
 
 
 def _load_labels(group: xr.Dataset) -> None:
-    """What says which cell is which is small: it is read at once, so that damage is found at the door."""
+    """What says which cell is which is small: it is read at once, so that damage is found at the
+    door.
+    """
     for name, variable in group.variables.items():
         if name in group.coords or str(name).endswith("available"):
             variable.load()
@@ -103,12 +119,20 @@ def require_study(path: str | Path) -> None:
     """Raise a clear error unless `path` is a Zarr v3 group that this version can read."""
     path = Path(path)
     if not path.exists():
-        near = difflib.get_close_matches(path.name, os.listdir(path.parent) if path.parent.is_dir() else [])
-        hint = f" Did you mean {' or '.join(repr(str(path.parent / n)) for n in near)}?" if near else ""
+        near = difflib.get_close_matches(
+            path.name, os.listdir(path.parent) if path.parent.is_dir() else []
+        )
+        hint = (
+            f" Did you mean {' or '.join(repr(str(path.parent / n)) for n in near)}?"
+            if near
+            else ""
+        )
         raise UsageError(f"no such study: {str(path)!r}.{hint}")
     if (path / ".zgroup").exists() or (path / ".zmetadata").exists():
-        raise InvalidData(f"{path} is a Zarr v2 store; studies are Zarr v3. Convert it with "
-                          f"xarray.open_datatree({str(path)!r}, engine='zarr') and relstats.save_study")  # fmt: skip
+        raise InvalidData(
+            f"{path} is a Zarr v2 store; studies are Zarr v3. Convert it with "
+            f"xarray.open_datatree({str(path)!r}, engine='zarr') and relstats.save_study"
+        )
     if not path.is_dir() or not (path / "zarr.json").exists():
         raise UsageError(f"{str(path)!r} is not a study (a Zarr v3 store, a folder with zarr.json)")
     try:
@@ -116,11 +140,15 @@ def require_study(path: str | Path) -> None:
             "relstats_schema", schema.SCHEMA_VERSION
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidData(f"{path / 'zarr.json'} is damaged ({error}): the study cannot be opened. Restore this file from a "
-                          f"copy, or remove the study yourself and write it again") from error  # fmt: skip
+        raise InvalidData(
+            f"{path / 'zarr.json'} is damaged ({error}): the study cannot be opened. Restore this"
+            " file from a copy, or remove the study yourself and write it again"
+        ) from error
     if isinstance(version, int) and version > schema.SCHEMA_VERSION:
-        raise InvalidData(f"{path} has study layout version {version}; this relstats ({_version('relstats')}) reads up to "
-                          f"{schema.SCHEMA_VERSION}. Upgrade relstats")  # fmt: skip
+        raise InvalidData(
+            f"{path} has study layout version {version}; this relstats ({_version('relstats')})"
+            f" reads up to {schema.SCHEMA_VERSION}. Upgrade relstats"
+        )
 
 
 def _inner(study: xr.DataTree) -> xr.DataTree:
@@ -152,32 +180,61 @@ def require_complete(study: xr.DataTree, group: str) -> None:
 
 
 def incomplete(study: xr.DataTree, group: str) -> list[schema.Problem]:
-    """Cells of a group that its manifest says are not written yet (none where the study has no manifest)."""
+    """Cells of a group that its manifest says are not written yet (none where the study has no
+    manifest).
+    """
     problems = []
     for family, info in schema.FAMILIES.items():
-        if info.group != group or "manifest" not in study.children or family not in study["manifest"]:
+        if (
+            info.group != group
+            or "manifest" not in study.children
+            or family not in study["manifest"]
+        ):
             continue
         if group not in study.children:
-            problems.append(schema.Problem(f"/{group}", f"{family!r} was begun, and nothing of it is written",
-                                           "Run the command that writes it again: it resumes"))  # fmt: skip
+            problems.append(
+                schema.Problem(
+                    f"/{group}",
+                    f"{family!r} was begun, and nothing of it is written",
+                    "Run the command that writes it again: it resumes",
+                )
+            )
             continue
         dataset = study[group].to_dataset()
         manifest = study["manifest"].to_dataset()[family]
         done = shards.completed(manifest, family)
         gone = [name for name in manifest.attrs.get("variables", ()) if name not in dataset]
-        problems += [schema.Problem(f"/{group}/{name}", "its metadata are gone, though it was written",
-                                    "Restore its zarr.json from a copy, or write the study again with --force") for name in gone]  # fmt: skip
+        problems += [
+            schema.Problem(
+                f"/{group}/{name}",
+                "its metadata are gone, though it was written",
+                "Restore its zarr.json from a copy, or write the study again with --force",
+            )
+            for name in gone
+        ]
         lacking = np.argwhere(shards.available(dataset, info.outer)[..., np.newaxis] & ~done)
         if lacking.size:
-            cells = [shards.Shard(family, tuple(int(k) for k in index[:-1]), int(index[-1])) for index in lacking]
+            cells = [
+                shards.Shard(family, tuple(int(k) for k in index[:-1]), int(index[-1]))
+                for index in lacking
+            ]
             first = tuple(shards.describe(dataset, cell) for cell in cells[:3])
-            problems.append(schema.Problem(f"/{group}", f"{len(cells)} of {done.size} shards of {family!r} are not written",
-                                           "Run the command that writes it again: it resumes", len(cells), first))  # fmt: skip
+            problems.append(
+                schema.Problem(
+                    f"/{group}",
+                    f"{len(cells)} of {done.size} shards of {family!r} are not written",
+                    "Run the command that writes it again: it resumes",
+                    len(cells),
+                    first,
+                )
+            )
     return problems
 
 
 def begin_study(path: str | Path, attrs: Mapping[str, object], *, force: bool = False) -> None:
-    """Create an empty study, whole or not at all. An existing one is left alone, or replaced with `force`.
+    """Create an empty study, whole or not at all.
+
+    An existing one is left alone, or replaced with `force`.
 
     Raises
     ------
@@ -192,8 +249,14 @@ def begin_study(path: str | Path, attrs: Mapping[str, object], *, force: bool = 
         _remove_study(path)
     with atomic.scratch(path) as scratch:
         root = zarr.open_group(str(scratch / "new"), mode="w", zarr_format=3)
-        root.attrs.update({"relstats_schema": schema.SCHEMA_VERSION, "relstats_version": _version("relstats"),
-                           "created": _now(), **attrs})  # fmt: skip
+        root.attrs.update(
+            {
+                "relstats_schema": schema.SCHEMA_VERSION,
+                "relstats_version": _version("relstats"),
+                "created": _now(),
+                **attrs,
+            }
+        )
         atomic.commit(scratch / "new", path)
 
 
@@ -205,7 +268,8 @@ def add_group(
     plan: str,
     **sizes: int,
 ) -> bool:
-    """Add a group to a study: small variables at once, the streamed ones empty, to be filled shard by shard.
+    """Add a group to a study: small variables at once, the streamed ones empty, to be filled shard
+    by shard.
 
     Parameters
     ----------
@@ -237,21 +301,31 @@ def add_group(
         _require_same_plan(path, group, plan)
         return False
     with atomic.scratch(path) as scratch:
-        small = dataset.drop_vars([name for names in streamed.values() for name in names], errors="ignore")
+        small = dataset.drop_vars(
+            [name for names in streamed.values() for name in names], errors="ignore"
+        )
         _write(small, scratch / "new", group)
         new = zarr.open_group(str(scratch / "new"), mode="r+", use_consolidated=False)
         new[group].attrs["relstats_plan"] = plan
         for family, names in streamed.items():
-            shards.create_family(new, {**{str(d): n for d, n in dataset.sizes.items()}, **sizes}, family, names, plan)
+            shards.create_family(
+                new, {**{str(d): n for d, n in dataset.sizes.items()}, **sizes}, family, names, plan
+            )
             _require_group(path, "manifest", scratch)
-            _put_manifest(scratch / "new" / "manifest" / family, path / "manifest" / family, scratch, plan)
+            _put_manifest(
+                scratch / "new" / "manifest" / family, path / "manifest" / family, scratch, plan
+            )
         added = atomic.commit(scratch / "new" / group, path / group)
     _require_same_plan(path, group, plan)
     return added
 
 
-def add_small_group(path: str | Path, group: str, dataset: xr.Dataset, plan: str, *, force: bool = False) -> None:
-    """Add a group that is written at once, whole or not at all; lazy arrays are made block by block.
+def add_small_group(
+    path: str | Path, group: str, dataset: xr.Dataset, plan: str, *, force: bool = False
+) -> None:
+    """Add a group that is written at once, whole or not at all.
+
+    Lazy arrays are made block by block.
 
     Parameters
     ----------
@@ -282,7 +356,9 @@ def add_small_group(path: str | Path, group: str, dataset: xr.Dataset, plan: str
 
 
 def _put_manifest(new: Path, target: Path, scratch: Path, plan: str) -> None:
-    """One with the same plan is from another process, which may be writing shards already: it stays."""
+    """One with the same plan is from another process, which may be writing shards already: it
+    stays.
+    """
     if not atomic.commit(new, target) and _attributes(target).get("plan") != plan:
         atomic.replace(new, target, scratch / f"old-{target.name}")
 
@@ -293,15 +369,19 @@ def _require_group(path: Path, name: str, scratch: Path) -> None:
 
 
 def _attributes(node: Path) -> dict[str, object]:
-    attributes: dict[str, object] = json.loads((node / "zarr.json").read_text()).get("attributes", {})
+    attributes: dict[str, object] = json.loads((node / "zarr.json").read_text()).get(
+        "attributes", {}
+    )
     return attributes
 
 
 def _require_same_plan(path: Path, group: str, plan: str) -> None:
     there = _attributes(path / group).get("relstats_plan")
     if there != plan:
-        raise UsageError(f"{path} exists and its /{group} was written with other settings ({there!r}, now {plan!r}). "
-                         f"Choose another path, or replace it with --force")  # fmt: skip
+        raise UsageError(
+            f"{path} exists and its /{group} was written with other settings ({there!r}, now"
+            f" {plan!r}). Choose another path, or replace it with --force"
+        )
 
 
 def save_study(study: xr.DataTree, path: str | Path, *, force: bool = False) -> None:
@@ -310,7 +390,8 @@ def save_study(study: xr.DataTree, path: str | Path, *, force: bool = False) -> 
     Parameters
     ----------
     study : xarray.DataTree
-        From `relstats.study`, or opened from elsewhere. Arrays may be lazy: one shard is in memory at a time.
+        From `relstats.study`, or opened from elsewhere. Arrays may be lazy: one shard is in memory
+        at a time.
     path : str or Path
         Where to. An existing complete study is not overwritten without `force`.
 
@@ -324,17 +405,23 @@ def save_study(study: xr.DataTree, path: str | Path, *, force: bool = False) -> 
     Examples
     --------
     >>> import tempfile, relstats
-    >>> study = relstats.simulate(models="2x1", seeds=3, images=4, size=8, rng=np.random.default_rng(1))
+    >>> study = relstats.simulate(
+    ...     models="2x1", seeds=3, images=4, size=8, rng=np.random.default_rng(1)
+    ... )
     >>> save_study(study, tempfile.mkdtemp() + "/copy.zarr")
     """
     problems = schema.check(study)
     if problems:
-        raise InvalidData(f"{len(problems)} problem(s) with this study:" + "".join(f"\n  {p}" for p in problems))
+        raise InvalidData(
+            f"{len(problems)} problem(s) with this study:" + "".join(f"\n  {p}" for p in problems)
+        )
     path = Path(path)
     if force and path.exists():
         return _save_over(study, path)
     groups = {
-        g: study[g].to_dataset() for g in schema.GROUPS if g in study.children and g not in ("manifest", "results")
+        g: study[g].to_dataset()
+        for g in schema.GROUPS
+        if g in study.children and g not in ("manifest", "results")
     }
     for group, dataset in groups.items():  # all of them before anything is written
         if (path / group / "zarr.json").exists():
@@ -355,18 +442,32 @@ def _save_over(study: xr.DataTree, path: Path) -> None:
 
 def _streamed(dataset: xr.Dataset, group: str) -> dict[str, list[str]]:
     """The variables of each family that a group has."""
-    there = schema.layers(dataset) if group == "features" else [str(name) for name in dataset.variables]
-    names = {family: [v.name for v in schema.family_variables(family, there)] for family, info in schema.FAMILIES.items() if info.group == group}  # fmt: skip
+    there = (
+        schema.layers(dataset) if group == "features" else [str(name) for name in dataset.variables]
+    )
+    names = {
+        family: [v.name for v in schema.family_variables(family, there)]
+        for family, info in schema.FAMILIES.items()
+        if info.group == group
+    }
     return {family: found for family, found in names.items() if found}
 
 
 def _save_group(dataset: xr.Dataset, path: str | Path, group: str) -> None:
     streamed = _streamed(dataset, group)
     plan = _plan_of(dataset, streamed)
-    add_group(path, group, dataset.drop_attrs(deep=False).assign_attrs(_lasting(dataset.attrs)), streamed, plan)
+    add_group(
+        path,
+        group,
+        dataset.drop_attrs(deep=False).assign_attrs(_lasting(dataset.attrs)),
+        streamed,
+        plan,
+    )
     for family, names in streamed.items():
         for shard in shards.expected(path, family):
-            shards.write_shard(path, shard, {name: _shard_values(dataset[name], shard, name) for name in names})
+            shards.write_shard(
+                path, shard, {name: _shard_values(dataset[name], shard, name) for name in names}
+            )
 
 
 def _lasting(attrs: Mapping[str, object]) -> dict[str, object]:
@@ -374,9 +475,13 @@ def _lasting(attrs: Mapping[str, object]) -> dict[str, object]:
 
 
 def _plan_of(dataset: xr.Dataset, streamed: Mapping[str, Sequence[str]]) -> str:
-    """Labels, sizes and small variables, as a digest: a resumed save must have the same, or maps get the labels of others."""
+    """Labels, sizes and small variables, as a digest: a resumed save must have the same, or maps
+    get the labels of others.
+    """
     large = [name for names in streamed.values() for name in names]
-    digest = hashlib.sha256(json.dumps([streamed, _lasting(dataset.attrs)], default=str, sort_keys=True).encode())
+    digest = hashlib.sha256(
+        json.dumps([streamed, _lasting(dataset.attrs)], default=str, sort_keys=True).encode()
+    )
     for name in sorted(map(str, dataset.variables)):
         array = dataset[name]
         dims = {str(d): array.sizes[d] for d in sorted(array.dims, key=str)}
@@ -384,7 +489,9 @@ def _plan_of(dataset: xr.Dataset, streamed: Mapping[str, Sequence[str]]) -> str:
         if name not in large:
             values = array.transpose(*dims).values
             digest.update(
-                json.dumps(values.tolist(), default=str).encode() if values.dtype.kind in "OUT" else values.tobytes()
+                json.dumps(values.tolist(), default=str).encode()
+                if values.dtype.kind in "OUT"
+                else values.tobytes()
             )
     return f"saved from arrays, labels {digest.hexdigest()[:16]}"
 
@@ -400,26 +507,37 @@ def _shard_values(array: xr.DataArray, shard: shards.Shard, name: str) -> np.nda
     with np.errstate(over="ignore"):  # an overflow is an infinite value, and told below
         stored = values.astype(spec.dtype)
     if np.isinf(stored).any():
-        raise InvalidData(f"{where} holds {int(np.isinf(stored).sum())} infinite value(s), of dtype {values.dtype} stored as "
-                          f"{spec.dtype} (largest {np.finfo(spec.dtype).max:g}; float16 overflows at 65504). "
-                          f"Compute it in float32 and rescale it")  # fmt: skip
+        raise InvalidData(
+            f"{where} holds {int(np.isinf(stored).sum())} infinite value(s), of dtype"
+            f" {values.dtype} stored as {spec.dtype} (largest {np.finfo(spec.dtype).max:g}; float16"
+            " overflows at 65504). Compute it in float32 and rescale it"
+        )
     return stored
 
 
 def _check_values(values: np.ndarray, spec: schema.Variable, where: str) -> None:
     low, high = spec.low, spec.high
-    if low is not None and high is not None and values.size and (values.min() < low or values.max() > high):
+    if (
+        low is not None
+        and high is not None
+        and values.size
+        and (values.min() < low or values.max() > high)
+    ):
         raise InvalidData(
-            f"{where} lies in [{values.min():g}, {values.max():g}], not in [{low:g}, {high:g}]. Give it in that unit"
+            f"{where} lies in [{values.min():g}, {values.max():g}], not in [{low:g}, {high:g}]."
+            " Give it in that unit"
         )
     cut = values[values != np.trunc(values)] if spec.dtype in ("uint8", "int32") else values[:0]
     if cut.size:
-        raise InvalidData(f"{where} holds {cut.size} number(s) that are not whole (e.g. {cut[0]:g}); {spec.dtype} would cut them. "
-                          f"Give whole numbers")  # fmt: skip
+        raise InvalidData(
+            f"{where} holds {cut.size} number(s) that are not whole (e.g. {cut[0]:g}); {spec.dtype}"
+            " would cut them. Give whole numbers"
+        )
 
 
 def save_result(path: str | Path, name: str, result: xr.Dataset) -> None:
-    """Write one result into `/results/<name>` of a study, replacing an earlier one, whole or not at all.
+    """Write one result into `/results/<name>` of a study, replacing an earlier one, whole or not at
+    all.
 
     A name that could not be a folder everywhere is replaced by its letters and a hash of it.
     """
@@ -433,7 +551,9 @@ def save_result(path: str | Path, name: str, result: xr.Dataset) -> None:
 
 def _slug(name: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:80]
-    return plain if plain == name != "" else f"{plain}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return (
+        plain if plain == name != "" else f"{plain}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    )
 
 
 def provenance(command: str | None = None) -> dict[str, str]:
@@ -464,10 +584,19 @@ def _now() -> str:
 
 def _write(dataset: xr.Dataset, path: Path, group: str | None) -> None:
     storable = _storable(dataset)
-    encoding: dict[Hashable, dict[str, object]] = {n: {"compressors": _SMALL_COMPRESSORS} for n in storable.variables}
+    encoding: dict[Hashable, dict[str, object]] = {
+        n: {"compressors": _SMALL_COMPRESSORS} for n in storable.variables
+    }
     # write_empty_chunks: or an array of fill values is not there, and reading it back is refused
-    storable.to_zarr(path, group=group, mode="w", zarr_format=3, consolidated=False, encoding=encoding,
-                     write_empty_chunks=True)  # fmt: skip
+    storable.to_zarr(
+        path,
+        group=group,
+        mode="w",
+        zarr_format=3,
+        consolidated=False,
+        encoding=encoding,
+        write_empty_chunks=True,
+    )
 
 
 def _storable(dataset: xr.Dataset) -> xr.Dataset:
@@ -488,13 +617,22 @@ def _remove_study(path: Path) -> None:
 def _require_removable(path: Path) -> None:
     """Whoever gives --force wants to lose a study, and nothing else."""
     if not path.is_dir() or not (path / "zarr.json").exists():
-        raise UsageError(f"{str(path)!r} is not a study; --force only replaces studies. Remove it yourself")
-    foreign = sorted(e.name for e in path.iterdir() if e.name != "zarr.json" and not (e / "zarr.json").exists())
+        raise UsageError(
+            f"{str(path)!r} is not a study; --force only replaces studies. Remove it yourself"
+        )
+    foreign = sorted(
+        e.name for e in path.iterdir() if e.name != "zarr.json" and not (e / "zarr.json").exists()
+    )
     if foreign:
-        raise UsageError(f"{str(path)!r} holds things that are not of a study ({', '.join(map(repr, foreign[:3]))}); --force "
-                         f"only replaces studies. Remove it yourself")  # fmt: skip
+        raise UsageError(
+            f"{str(path)!r} holds things that are not of a study"
+            f" ({', '.join(map(repr, foreign[:3]))}); --force only replaces studies. Remove it"
+            " yourself"
+        )
     with suppress(ValueError, AttributeError):
         if "relstats_schema" in _attributes(path):
             return
-    raise UsageError(f"{str(path)!r} is a Zarr store but not a study (no relstats_schema); --force only replaces studies. "
-                     f"Remove it yourself")  # fmt: skip
+    raise UsageError(
+        f"{str(path)!r} is a Zarr store but not a study (no relstats_schema); --force only replaces"
+        " studies. Remove it yourself"
+    )

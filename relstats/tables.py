@@ -28,13 +28,15 @@ def relevance_dataset(
     Parameters
     ----------
     relevance : ndarray or DataArray, (model, seed, image, y, x)
-        Signed relevance summed over channels; any real dtype, any scale; NaN only where a network does not exist. A DataArray
-        may have its dims in any order; one with coordinates is aligned by label, never by position.
+        Signed relevance summed over channels; any real dtype, any scale; NaN only where a network
+        does not exist. A DataArray may have its dims in any order; one with coordinates is aligned
+        by label, never by position.
     models : DataFrame or sequence of str
-        Ids of the models (column or index `model`, or the index) and one column for each axis (`pretrain`, `task`, ...).
+        Ids of the models (column or index `model`, or the index) and one column for each axis
+        (`pretrain`, `task`, ...).
     images : DataFrame or sequence of str
-        Ids of the images (column or index `image`, or the index), as text. Their labels (`identity`, ...) are kept by
-        `study(images=...)`.
+        Ids of the images (column or index `image`, or the index), as text. Their labels
+        (`identity`, ...) are kept by `study(images=...)`.
     seeds : sequence of str, optional
         Ids of the training runs. Default: "0", "1", ...
     available : ndarray or DataArray of bool, (model, seed), optional
@@ -82,14 +84,16 @@ def transfer_dataset(
     available: np.ndarray | xr.DataArray | None = None,
     attrs: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
-    """The `/transfer` group from arrays of scores: every network both as the source of masks and as their target.
+    """The `/transfer` group from arrays of scores: every network both as the source of masks and as
+    their target.
 
     Parameters
     ----------
     scores : mapping of str to ndarray or DataArray
-        `correct`, `probability` or `margin`, (source_model, source_seed, target_model, target_seed, fraction, image);
-        `unmasked_*` (target_model, target_seed, image) and `random_*` (target_model, target_seed, fraction, image). A
-        DataArray may have its dims in any order; one with coordinates is aligned by label, never by position.
+        `correct`, `probability` or `margin`, (source_model, source_seed, target_model, target_seed,
+        fraction, image); `unmasked_*` (target_model, target_seed, image) and `random_*`
+        (target_model, target_seed, fraction, image). A DataArray may have its dims in any order;
+        one with coordinates is aligned by label, never by position.
     models, images, seeds, available, attrs
         As in `relevance_dataset`.
     fractions : sequence of float
@@ -107,7 +111,9 @@ def transfer_dataset(
     Examples
     --------
     >>> scores = {"probability": np.full((2, 3, 2, 3, 1, 4), 0.5)}
-    >>> transfer_dataset(scores, models=["a", "b"], images=list("wxyz"), fractions=[0.1]).sizes["target_seed"]
+    >>> transfer_dataset(scores, models=["a", "b"], images=list("wxyz"), fractions=[0.1]).sizes[
+    ...     "target_seed"
+    ... ]
     3
     """
     model_table, image_table = _table(models, "model"), _table(images, "image")
@@ -115,7 +121,10 @@ def transfer_dataset(
     unknown = sorted(set(scores) - set(known))
     if unknown or not scores:
         raise InvalidData(f"scores {unknown or 'are empty'}: give any of {sorted(known)}")
-    arrays = {n: v if isinstance(v, xr.DataArray) else _by_position(np.asarray(v), known[n]) for n, v in scores.items()}
+    arrays = {
+        n: v if isinstance(v, xr.DataArray) else _by_position(np.asarray(v), known[n])
+        for n, v in scores.items()
+    }
     ids = {
         "model": list(model_table.index),
         "seed": _seeds(seeds, next(iter(arrays.values())), "target_seed"),
@@ -125,7 +134,9 @@ def transfer_dataset(
     }
     labels |= {"image": list(image_table.index)}
     shares = [float(f) for f in fractions]
-    dataset = xr.Dataset({n: _bare(_with_fractions(_labelled(a, labels, n), shares, n)) for n, a in arrays.items()})
+    dataset = xr.Dataset(
+        {n: _bare(_with_fractions(_labelled(a, labels, n), shares, n)) for n, a in arrays.items()}
+    )
     dataset = dataset.assign_coords(fraction=shares).assign_attrs(attrs or {})
     for side in ("source", "target"):
         dataset = dataset.assign_coords(
@@ -176,7 +187,9 @@ def study(
     if images is not None:
         table = _table(images, "image")
         index = {"image": np.array(list(table.index), dtype=object)}
-        datasets["images"] = xr.Dataset(coords={**index, **{str(c): ("image", _text(table[c], c)) for c in table}})
+        datasets["images"] = xr.Dataset(
+            coords={**index, **{str(c): ("image", _text(table[c], c)) for c in table}}
+        )
     attrs = {"relstats_schema": schema.SCHEMA_VERSION, "name": name, **store.provenance()}
     tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs=attrs), **datasets})
     problems = schema.check(tree)
@@ -191,32 +204,44 @@ def _table(table: pd.DataFrame | Sequence[str], name: str) -> pd.DataFrame:
         table = pd.DataFrame(index=pd.Index(list(table), dtype=object))
     elif name in table:
         table = table.set_index(name)
-    unusable = [column for column in table.columns if not re.fullmatch(r"[^\W\d][\w-]{0,79}", str(column))]
+    unusable = [
+        column for column in table.columns if not re.fullmatch(r"[^\W\d][\w-]{0,79}", str(column))
+    ]
     if unusable:
         raise InvalidData(
-            f"column(s) {unusable!r} of the table of {name}s become names in the store: use letters, digits, '_' and '-', "
-            f"at most 80, a letter first"
+            f"column(s) {unusable!r} of the table of {name}s become names in the store: use"
+            " letters, digits, '_' and '-', at most 80, a letter first"
         )
     wrong = [label for label in table.index if not isinstance(label, str)]
     if wrong:
-        raise InvalidData(f"{name} ids must be text, got {wrong[:3]!r} ({len(wrong)} of {len(table)}): "
-                          f"read the table with dtype=str, keep_default_na=False; '007' is not 7")  # fmt: skip
+        raise InvalidData(
+            f"{name} ids must be text, got {wrong[:3]!r} ({len(wrong)} of {len(table)}): "
+            "read the table with dtype=str, keep_default_na=False; '007' is not 7"
+        )
     return table
 
 
 def _text(column: pd.Series, name: object) -> np.ndarray:
     wrong = [v for v in column if not isinstance(v, str)]
     if wrong:
-        raise InvalidData(f"labels of column {name!r} must be text, got {wrong[:3]!r}: convert them with .astype(str)")
+        raise InvalidData(
+            f"labels of column {name!r} must be text, got {wrong[:3]!r}: convert them with"
+            " .astype(str)"
+        )
     return np.array(list(column), dtype=object)
 
 
 def _by_position(values: np.ndarray, dims: tuple[str, ...]) -> xr.DataArray:
     if values.ndim == len(dims):
         return xr.DataArray(values, dims=dims)
-    hint = ". Sum relevance over channels first: .sum(axis)" if values.ndim == len(dims) + 1 and "y" in dims else ""
+    hint = (
+        ". Sum relevance over channels first: .sum(axis)"
+        if values.ndim == len(dims) + 1 and "y" in dims
+        else ""
+    )
     raise InvalidData(
-        f"array of shape {values.shape} has {values.ndim} dims; {len(dims)} are expected: ({', '.join(dims)}){hint}"
+        f"array of shape {values.shape} has {values.ndim} dims; {len(dims)} are expected:"
+        f" ({', '.join(dims)}){hint}"
     )
 
 
@@ -232,8 +257,10 @@ def _seeds(seeds: Sequence[str] | None, array: xr.DataArray, dim: str) -> list[s
 def _require_text(ids: list[str], name: str) -> list[str]:
     wrong = [label for label in ids if not isinstance(label, str)]
     if wrong:
-        raise InvalidData(f"{name} ids must be text, got {wrong[:3]!r} ({len(wrong)} of {len(ids)}): "
-                          f"convert them with .astype(str); '007' is not 7")  # fmt: skip
+        raise InvalidData(
+            f"{name} ids must be text, got {wrong[:3]!r} ({len(wrong)} of {len(ids)}): "
+            "convert them with .astype(str); '007' is not 7"
+        )
     return ids
 
 
@@ -245,8 +272,10 @@ def _labelled(array: xr.DataArray, labels: Mapping[str, list[str]], name: str) -
         if dim in array.coords:
             array = _in_order(array, dim, ids, name)
         elif array.sizes[dim] != len(ids):
-            raise InvalidData(f"{name} has {array.sizes[dim]} entries on {dim}, but {len(ids)} labels are given. "
-                              f"Give one label for each")  # fmt: skip
+            raise InvalidData(
+                f"{name} has {array.sizes[dim]} entries on {dim}, but {len(ids)} labels are given. "
+                "Give one label for each"
+            )
         array = array.assign_coords({dim: np.array(ids, dtype=object)})
     return array
 
@@ -255,8 +284,10 @@ def _in_order(array: xr.DataArray, dim: str, ids: list[str], name: str) -> xr.Da
     has = _require_text(array[dim].values.tolist(), f"{name}: {dim}")
     if len(set(has)) < len(has):
         twice = [label for label, count in Counter(has).items() if count > 1]
-        raise InvalidData(f"{name} has {len(twice)} duplicate id(s) on {dim} (e.g. {twice[:3]!r}). Make ids unique, or average "
-                          f"them yourself: .groupby({dim!r}).mean()")  # fmt: skip
+        raise InvalidData(
+            f"{name} has {len(twice)} duplicate id(s) on {dim} (e.g. {twice[:3]!r}). Make ids"
+            f" unique, or average them yourself: .groupby({dim!r}).mean()"
+        )
     problems = schema.disagreement(set(has), set(ids), name, f"the table of {dim}s")
     if problems:
         raise InvalidData(str(problems[0]).replace("image labels", f"{dim} labels"))
@@ -270,28 +301,42 @@ def _with_fractions(array: xr.DataArray, fractions: list[float], name: str) -> x
     if "fraction" in array.coords:
         has = array["fraction"].values.tolist()
         if sorted(has) != sorted(fractions):
-            raise InvalidData(f"{name} has fractions {has}, but {fractions} are given. Give those of the array")
+            raise InvalidData(
+                f"{name} has fractions {has}, but {fractions} are given. Give those of the array"
+            )
         return array.isel(fraction=[has.index(f) for f in fractions])
     if array.sizes["fraction"] != len(fractions):
-        raise InvalidData(f"{name} has {array.sizes['fraction']} entries on fraction, but {len(fractions)} fractions are given. "
-                          f"Give one share of the pixels for each")  # fmt: skip
+        raise InvalidData(
+            f"{name} has {array.sizes['fraction']} entries on fraction, but {len(fractions)}"
+            " fractions are given. Give one share of the pixels for each"
+        )
     return array
 
 
 def _bare(array: xr.DataArray) -> xr.DataArray:
     """Without coordinates that are no labels of a dim: axes and labels come from the tables."""
-    return array.drop_vars([name for name in array.coords if name not in array.dims or name == "fraction"])
+    return array.drop_vars(
+        [name for name in array.coords if name not in array.dims or name == "fraction"]
+    )
 
 
-def _available(available: np.ndarray | xr.DataArray, models: list[str], seeds: list[str]) -> xr.DataArray:
+def _available(
+    available: np.ndarray | xr.DataArray, models: list[str], seeds: list[str]
+) -> xr.DataArray:
     if not isinstance(available, xr.DataArray):
         available = np.asarray(available)
         if available.shape != (len(models), len(seeds)):
-            raise InvalidData(f"available has shape {available.shape}, not (model, seed) = {(len(models), len(seeds))}")
+            raise InvalidData(
+                f"available has shape {available.shape}, not (model, seed) ="
+                f" {(len(models), len(seeds))}"
+            )
         available = xr.DataArray(available, dims=schema.NETWORK)
     if available.dtype.kind not in "buif" or not np.isin(available.values, (0, 1)).all():
-        raise InvalidData(f"available is of dtype {available.dtype} and holds more than True and False (e.g. "
-                          f"{available.values.ravel()[:3].tolist()}): text or NaN would be taken for True. Give bool")  # fmt: skip
+        raise InvalidData(
+            f"available is of dtype {available.dtype} and holds more than True and False (e.g."
+            f" {available.values.ravel()[:3].tolist()}): text or NaN would be taken for True. Give"
+            " bool"
+        )
     return (
         _bare(_labelled(available, {"model": models, "seed": seeds}, "available"))
         .transpose(*schema.NETWORK)

@@ -1,4 +1,7 @@
-"""How things are shown in a terminal: tables, JSON, progress; labels never act as markup or control codes."""
+"""How things are shown in a terminal: tables, JSON, progress.
+
+Labels never act as markup or control codes.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ def safe(text: object) -> str:
     >>> safe(chr(27) + "[31mred")
     '\\x1b[31mred'
     """
-    return "".join(c if unicodedata.category(c)[0] != "C" else c.encode("unicode_escape").decode() for c in str(text))
+    return "".join(
+        c if unicodedata.category(c)[0] != "C" else c.encode("unicode_escape").decode()
+        for c in str(text)
+    )
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -53,10 +59,15 @@ def print_json(value: object) -> None:
 
 def result_dict(result: xr.Dataset) -> dict[str, Any]:
     """A result as plain lists: `attrs`, `coords`, `variables` with their dims."""
-    describe = {name: {"dims": list(v.dims), "data": v.values} for name, v in result.variables.items()}
+    describe = {
+        name: {"dims": list(v.dims), "data": v.values} for name, v in result.variables.items()
+    }
     coords = {str(k): v for k, v in describe.items() if k in result.coords}
-    return {"attrs": dict(result.attrs), "coords": coords,
-            "variables": {str(k): v for k, v in describe.items() if k not in result.coords}}  # fmt: skip
+    return {
+        "attrs": dict(result.attrs),
+        "coords": coords,
+        "variables": {str(k): v for k, v in describe.items() if k not in result.coords},
+    }
 
 
 def plain(value: Any) -> Any:
@@ -98,7 +109,8 @@ def note(message: object) -> None:
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Progress on stderr: a bar with rate and time left on a terminal, a line now and then otherwise.
+    """Progress on stderr: a bar with rate and time left on a terminal, a line now and then
+    otherwise.
 
     Yields
     ------
@@ -109,16 +121,33 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
         yield _lines(what)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     rate = TextColumn("{task.fields[rate]}")
-    columns = (TextColumn(safe(what), markup=False), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
+    columns = (
+        TextColumn(safe(what), markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        rate,
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
         task = bar.add_task(what, total=None, rate="")
         start = time.monotonic()
 
         def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, rate=f"{done / max(1e-9, time.monotonic() - start):.1f}/s")
+            bar.update(
+                task,
+                completed=done,
+                total=total,
+                rate=f"{done / max(1e-9, time.monotonic() - start):.1f}/s",
+            )
 
         yield advance
 
@@ -143,7 +172,9 @@ def dask_progress(what: str) -> Iterator[None]:
     with progress(what) as advance:
         counted = {"done": 0}
 
-        def step(_key: object, _value: object, _dsk: object, state: dict[str, Any], _worker: object) -> None:
+        def step(
+            _key: object, _value: object, _dsk: object, state: dict[str, Any], _worker: object
+        ) -> None:
             counted["done"] += 1
             left = sum(len(state[k]) for k in ("waiting", "ready", "running"))
             advance(counted["done"], counted["done"] + left)

@@ -1,6 +1,8 @@
-"""The rule of masks: how many pixels a share of them is, and which of equally relevant ones come first.
+"""The rule of masks: how many pixels a share of them is, and which of equally relevant ones come
+first.
 
-What computes scores and what analyses them both take it from here, so that a mask is the same on both sides.
+What computes scores and what analyses them both take it from here, so that a mask is the same on
+both sides.
 """
 
 from __future__ import annotations
@@ -12,12 +14,14 @@ import numpy as np
 
 from relstats.errors import UsageError
 
-#: What makes a pixel relevant: its relevance above 0, its absolute relevance, or its relevance whatever its sign.
+#: What makes a pixel relevant: its relevance above 0, its absolute relevance, or its relevance
+#: whatever its sign.
 RANKINGS = ("positive", "absolute", "signed")
 
 
 def top_count(fraction: float, pixels: int) -> int:
-    """Count the pixels of a mask: `fraction * pixels` as one would on paper, halves rounded up, at least 1.
+    """Count the pixels of a mask: `fraction * pixels` as one would on paper, halves rounded up, at
+    least 1.
 
     Parameters
     ----------
@@ -42,7 +46,8 @@ def top_count(fraction: float, pixels: int) -> int:
     """
     if not 0 < fraction <= 1:
         raise UsageError(
-            f"fraction={fraction}: a mask keeps a share of the pixels, so it lies in (0, 1]; give 0.05 for the top 5 %"
+            f"fraction={fraction}: a mask keeps a share of the pixels, so it lies in (0, 1]; give"
+            " 0.05 for the top 5 %"
         )
     share = Decimal(str(fraction)) * pixels
     return max(1, int(share.to_integral_value(ROUND_HALF_UP)))
@@ -50,7 +55,8 @@ def top_count(fraction: float, pixels: int) -> int:
 
 @lru_cache(maxsize=16)
 def tie_order(pixels: int) -> np.ndarray:
-    """Order the pixels in a fixed, scrambled way: ties at the threshold of a mask have no spatial bias.
+    """Order the pixels in a fixed, scrambled way: ties at the threshold of a mask have no spatial
+    bias.
 
     Parameters
     ----------
@@ -60,13 +66,14 @@ def tie_order(pixels: int) -> np.ndarray:
     Returns
     -------
     numpy.ndarray, (pixel,), int64, read-only
-        A permutation: each pixel's place in the order. Of tied pixels, those with the lowest places are kept.
+        A permutation: each pixel's place in the order. Of tied pixels, those with the lowest places
+        are kept.
 
     Notes
     -----
-    The place of pixel p is the rank of the p-th number of splitmix64 seeded with 0 (Steele, Lea & Flood 2014,
-    Fast splittable pseudorandom number generators): it depends on p and on the number of pixels alone, and is
-    the same on every machine.
+    The place of pixel p is the rank of the p-th number of splitmix64 seeded with 0 (Steele, Lea &
+    Flood 2014, Fast splittable pseudorandom number generators): it depends on p and on the number
+    of pixels alone, and is the same on every machine.
 
     Examples
     --------

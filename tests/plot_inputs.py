@@ -28,20 +28,31 @@ def simulated(**options):
 
 @functools.cache
 def study():
-    """Two models of three networks, with masks of two regions, pixels and judgments of five people."""
+    """Two models of three networks, with masks of two regions, pixels and judgments of five
+    people.
+    """
     made = simulated()
     labels = made["relevance"]["image"].values
     masks = relstats.regions_dataset(np.arange(16) < np.full((1, 16, 1), 4), ["left"])
     pixels = rng().integers(0, 256, (12, 16, 16, 3)).astype(np.uint8)
     images = xr.Dataset({"pixels": (("image", "y", "x", "channel"), pixels)}, {"image": labels})
-    people = xr.Dataset({"dissimilarity": (("participant", "pair"), rng().random((5, 66)).astype(np.float32))},
-                        {"participant": list("abcde"), **pair_labels(labels)})  # fmt: skip
-    return made.assign(regions=xr.DataTree(masks), images=xr.DataTree(images), human=xr.DataTree(people))
+    people = xr.Dataset(
+        {"dissimilarity": (("participant", "pair"), rng().random((5, 66)).astype(np.float32))},
+        {"participant": list("abcde"), **pair_labels(labels)},
+    )
+    return made.assign(
+        regions=xr.DataTree(masks), images=xr.DataTree(images), human=xr.DataTree(people)
+    )
 
 
 def compared(**options):
     return relstats.compare(
-        options.pop("study", study()), axis="pretrain", score="probability", n_resamples=99, rng=rng(), **options
+        options.pop("study", study()),
+        axis="pretrain",
+        score="probability",
+        n_resamples=99,
+        rng=rng(),
+        **options,
     )
 
 
@@ -49,25 +60,39 @@ def against_people():
     rdms = rdm(study())
     found = rsa(rdms, study(), measure="corr", n_resamples=50, n_permutations=99, rng=rng())
     people = points(study()["human"].to_dataset()["dissimilarity"])
-    return found.merge(people.rename(points="human_points", stress="human_stress", unknown="human_unknown"))
+    return found.merge(
+        people.rename(points="human_points", stress="human_stress", unknown="human_unknown")
+    )
 
 
 def chosen():
     made, draws = simulated(images=30, size=8), rng()
     ids = made["relevance"]["image"].values
-    maps = made["relevance"].to_dataset().assign(correct=(("model", "seed", "image"), draws.integers(0, 2, (2, 3, 30))))
-    choices = xr.Dataset({"choice": (("participant", "image"), draws.choice(["f", "m"], (4, 30)).astype(object))},
-                         {"participant": list("abcd"), "image": ids})  # fmt: skip
-    truth = xr.Dataset(coords={"image": ids, "sex": ("image", draws.choice(["f", "m"], 30).astype(object))})
-    made = made.assign(relevance=xr.DataTree(maps), behaviour=xr.DataTree(choices), images=xr.DataTree(truth))
+    maps = (
+        made["relevance"]
+        .to_dataset()
+        .assign(correct=(("model", "seed", "image"), draws.integers(0, 2, (2, 3, 30))))
+    )
+    choices = xr.Dataset(
+        {"choice": (("participant", "image"), draws.choice(["f", "m"], (4, 30)).astype(object))},
+        {"participant": list("abcd"), "image": ids},
+    )
+    truth = xr.Dataset(
+        coords={"image": ids, "sex": ("image", draws.choice(["f", "m"], 30).astype(object))}
+    )
+    made = made.assign(
+        relevance=xr.DataTree(maps), behaviour=xr.DataTree(choices), images=xr.DataTree(truth)
+    )
     return behaviour(made, label="sex", axis="pretrain", rng=draws)
 
 
 def looked_at():
     made, draws = simulated(), rng()
     maps = np.abs(made["relevance"]["relevance"].values[0]) + draws.random((3, 12, 16, 16))
-    people = xr.Dataset({"map": (("participant", "image", "y", "x"), maps)},
-                        {"participant": list("abc"), "image": made["relevance"]["image"].values})  # fmt: skip
+    people = xr.Dataset(
+        {"map": (("participant", "image", "y", "x"), maps)},
+        {"participant": list("abc"), "image": made["relevance"]["image"].values},
+    )
     return compare_human_maps(
         made.assign(human_maps=xr.DataTree(people)), axis="pretrain", ranking="absolute", rng=draws
     )
@@ -76,11 +101,22 @@ def looked_at():
 def masked():
     scores = 0.5 + 0.2 * rng().random((2, 3, 2, 4, 10))
     group = xr.Dataset(
-        {"probability": ((*schema.NETWORK, "operation", "choice", "image"), scores), "area": ("image", np.full(10, 0.1)),
-         "unmasked_probability": ((*schema.NETWORK, "image"), 0.9 + 0.1 * rng().random((2, 3, 10)))},
-        coords={"model": ["a", "b"], "seed": ["0", "1", "2"], "image": [f"{k}" for k in range(10)],
-                "operation": list(schema.OPERATIONS), "choice": list(schema.CHOICES)},
-    )  # fmt: skip
+        {
+            "probability": ((*schema.NETWORK, "operation", "choice", "image"), scores),
+            "area": ("image", np.full(10, 0.1)),
+            "unmasked_probability": (
+                (*schema.NETWORK, "image"),
+                0.9 + 0.1 * rng().random((2, 3, 10)),
+            ),
+        },
+        coords={
+            "model": ["a", "b"],
+            "seed": ["0", "1", "2"],
+            "image": [f"{k}" for k in range(10)],
+            "operation": list(schema.OPERATIONS),
+            "choice": list(schema.CHOICES),
+        },
+    )
     return sufficiency(group)
 
 
@@ -98,8 +134,12 @@ MAKERS = {
     "shared": lambda: relstats.shared(study(), n_resamples=19, rng=rng()),
     "regions": lambda: relstats.regions(study(), axis="pretrain", n_resamples=99, rng=rng()),
     "masses": lambda: relstats.regions(study(), measure="mass", rng=rng()),
-    "strategies": lambda: relstats.strategies(simulated(images=30), axis="pretrain", n_resamples=99, rng=rng()),
-    "map": lambda: relstats.difference_maps(simulated(seeds=5), axis="pretrain", n_resamples=99, rng=rng()),
+    "strategies": lambda: relstats.strategies(
+        simulated(images=30), axis="pretrain", n_resamples=99, rng=rng()
+    ),
+    "map": lambda: relstats.difference_maps(
+        simulated(seeds=5), axis="pretrain", n_resamples=99, rng=rng()
+    ),
     "sufficiency": masked,
     "behaviour": chosen,
     "human_maps": looked_at,

@@ -1,4 +1,6 @@
-"""All-pairs agreement of maps against scipy pair by pair, against slow loops over pixels, and by hand."""
+"""All-pairs agreement of maps against scipy pair by pair, against slow loops over pixels, and by
+hand.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -28,9 +30,15 @@ def rng():
 
 
 def relevance(rng, networks=5, images=3, pixels=500, zeros=0.6):
-    """Maps like those of LRP, with a common part: exact zeros, a heavy upper tail, each on its own scale."""
-    field = 0.7 * rng.standard_normal((1, images, pixels)) + rng.standard_normal((networks, images, pixels))
-    values = np.sign(field + 1) * np.exp(1.5 * field) * 10.0 ** rng.uniform(-6, 3, (networks, images, 1))
+    """Maps like those of LRP, with a common part: exact zeros, a heavy upper tail, each on its own
+    scale.
+    """
+    field = 0.7 * rng.standard_normal((1, images, pixels)) + rng.standard_normal(
+        (networks, images, pixels)
+    )
+    values = (
+        np.sign(field + 1) * np.exp(1.5 * field) * 10.0 ** rng.uniform(-6, 3, (networks, images, 1))
+    )
     values[rng.random(values.shape) < zeros] = 0
     return values.astype(np.float32)
 
@@ -42,12 +50,18 @@ def levels(rng):
 def pairs(maps):
     """Positions and double-precision maps of all pairs, both directions and the diagonal."""
     for source, target, image in np.ndindex(len(maps), len(maps), maps.shape[1]):
-        yield (source, target, image), maps[source, image].astype(float), maps[target, image].astype(float)
+        yield (
+            (source, target, image),
+            maps[source, image].astype(float),
+            maps[target, image].astype(float),
+        )
 
 
 unhurried = settings(deadline=None)  # an example may have to wait for a kernel to be compiled
 small = st.sampled_from([0.0, 0.0, 0.5, 1.0, -1.0, 3.0, -2.5])
-tied_maps = hnp.arrays(np.float64, st.tuples(st.integers(2, 4), st.integers(1, 2), st.integers(2, 70)), elements=small)
+tied_maps = hnp.arrays(
+    np.float64, st.tuples(st.integers(2, 4), st.integers(1, 2), st.integers(2, 70)), elements=small
+)
 
 
 # Against references
@@ -67,14 +81,18 @@ def test_linear_measures_are_those_of_scipy(make, measure, reference, rng):
     result = agreement(maps, measure)
     assert result.shape == (5, 5, 1, 3)
     for (source, target, image), one, other in pairs(maps):
-        assert result[source, target, 0, image] == pytest.approx(reference(one, other), rel=1e-11, abs=1e-13)
+        assert result[source, target, 0, image] == pytest.approx(
+            reference(one, other), rel=1e-11, abs=1e-13
+        )
 
 
 def test_spearman_of_full_size_maps_is_that_of_scipy(rng):
     maps = relevance(rng, networks=3, images=1, pixels=224 * 224)
     result = agreement(maps, "spearman")
     for (source, target, _), one, other in pairs(maps):
-        assert result[source, target, 0, 0] == pytest.approx(stats.spearmanr(one, other).statistic, rel=1e-12)
+        assert result[source, target, 0, 0] == pytest.approx(
+            stats.spearmanr(one, other).statistic, rel=1e-12
+        )
 
 
 def test_spearman_has_no_rounding_before_the_last_division(rng):
@@ -97,10 +115,17 @@ def test_mask_measures_are_those_of_scipy_and_of_the_definition(make, ranking, r
     for (source, target, image), _, other in pairs(maps):
         for fraction in range(len(FRACTIONS)):
             one_mask, other_mask = masks[fraction, source, image], masks[fraction, target, image]
-            captured = sum(r for r, top in zip(other, one_mask, strict=True) if top and r > 0) / other[other > 0].sum()
+            captured = (
+                sum(r for r, top in zip(other, one_mask, strict=True) if top and r > 0)
+                / other[other > 0].sum()
+            )
             where = (source, target, fraction, image)
-            assert found["iou"][where] == pytest.approx(1 - distance.jaccard(one_mask, other_mask), rel=1e-13)
-            assert found["dice"][where] == pytest.approx(1 - distance.dice(one_mask, other_mask), rel=1e-13)
+            assert found["iou"][where] == pytest.approx(
+                1 - distance.jaccard(one_mask, other_mask), rel=1e-13
+            )
+            assert found["dice"][where] == pytest.approx(
+                1 - distance.dice(one_mask, other_mask), rel=1e-13
+            )
             assert found["capture"][where] == pytest.approx(captured, rel=1e-12)
 
 
@@ -108,16 +133,21 @@ def test_mask_measures_are_those_of_scipy_and_of_the_definition(make, ranking, r
 def test_packed_counts_are_those_of_a_matrix_product(pixels, rng):
     masks = rng.random((3, 6, pixels)) < 0.4
     counts = module._shared_pixels(module._packed(masks))
-    np.testing.assert_array_equal(counts, masks.astype(float) @ masks.astype(float).swapaxes(-1, -2))
+    np.testing.assert_array_equal(
+        counts, masks.astype(float) @ masks.astype(float).swapaxes(-1, -2)
+    )
 
 
 def test_agreement_by_hand():
     maps = np.array([[[4, 3, 0, 0, -5, 0, 0, 0]], [[0, 8, 2, 6, 0, 0, 0, 0]]], np.float32)
     found = several(maps, MEASURES, fractions=[0.125, 0.25, 0.5])
-    # Midranks 8 7 4 4 1 4 4 4 and 3 8 6 7 3 3 3 3, less 4.5; the products of their deviations add up to 9.
+    # Midranks 8 7 4 4 1 4 4 4 and 3 8 6 7 3 3 3 3, less 4.5; the products of their deviations add
+    # up to 9.
     assert found["spearman"][0, 1, 0, 0] == pytest.approx(9 / np.sqrt(32 * 32))
     assert found["cosine"][0, 1, 0, 0] == pytest.approx(24 / np.sqrt(50 * 104))
-    np.testing.assert_allclose(found["iou"][0, 1, :, 0], [0, 1 / 3, 1 / 4])  # the first map has but 2 relevant pixels
+    np.testing.assert_allclose(
+        found["iou"][0, 1, :, 0], [0, 1 / 3, 1 / 4]
+    )  # the first map has but 2 relevant pixels
     np.testing.assert_allclose(found["dice"][0, 1, :, 0], [0, 1 / 2, 2 / 5])
     np.testing.assert_allclose(found["capture"][0, 1, :, 0], [0, 1 / 2, 1 / 2])  # of 8 + 2 + 6
     np.testing.assert_allclose(found["capture"][1, 0, :, 0], [3 / 7, 3 / 7, 3 / 7])  # of 4 + 3
@@ -126,7 +156,10 @@ def test_agreement_by_hand():
 
 def test_the_ranking_chooses_the_pixels():
     maps = np.array([[[1, -4, 2, 0]], [[1, -9, 0, 0]]], np.float32)
-    iou = {ranking: agreement(maps, "iou", fractions=[0.25], ranking=ranking)[0, 1, 0, 0] for ranking in RANKINGS}
+    iou = {
+        ranking: agreement(maps, "iou", fractions=[0.25], ranking=ranking)[0, 1, 0, 0]
+        for ranking in RANKINGS
+    }
     assert iou == {"positive": 0, "absolute": 1, "signed": 0}
     assert (
         agreement(maps, "capture", fractions=[0.25], ranking="absolute")[0, 0, 0, 0] == 0
@@ -182,7 +215,9 @@ def test_capture_grows_with_the_fraction_and_own_pixels_capture_most(maps):
 
 def test_all_positive_pixels_capture_everything(rng):
     maps = np.abs(relevance(rng))
-    np.testing.assert_allclose(agreement(maps, "capture", fractions=[1])[range(5), range(5)], 1, rtol=1e-14)
+    np.testing.assert_allclose(
+        agreement(maps, "capture", fractions=[1])[range(5), range(5)], 1, rtol=1e-14
+    )
 
 
 def test_rounding_never_leads_beyond_1(rng):
@@ -214,7 +249,9 @@ def test_blocks_of_images_on_threads_give_the_same_bits(rng):
     with ThreadPoolExecutor(4) as pool:
         blocks = list(pool.map(lambda block: several(block, MEASURES), np.split(maps, 6, axis=1)))
     for measure in MEASURES:
-        np.testing.assert_array_equal(np.concatenate([block[measure] for block in blocks], axis=-1), whole[measure])
+        np.testing.assert_array_equal(
+            np.concatenate([block[measure] for block in blocks], axis=-1), whole[measure]
+        )
 
 
 def test_monotone_changes_leave_ranks_and_masks_alone(rng):
@@ -275,7 +312,9 @@ def degenerate(rng):
         ("capture", {1, 3, 4}, {1, 3, 4}),
     ],
 )
-def test_maps_without_an_answer_are_nan_and_touch_no_other(measure, rows, columns, dtype, degenerate):
+def test_maps_without_an_answer_are_nan_and_touch_no_other(
+    measure, rows, columns, dtype, degenerate
+):
     result = agreement(degenerate.astype(dtype), measure)
     assert undefined(result) == (rows, columns)
     defined = sorted(set(range(7)) - rows)
@@ -284,7 +323,9 @@ def test_maps_without_an_answer_are_nan_and_touch_no_other(measure, rows, column
 
 
 def test_capture_of_negative_maps_is_directed(degenerate):
-    """By absolute value the negative map chooses pixels, but it has no positive relevance to be captured."""
+    """By absolute value the negative map chooses pixels, but it has no positive relevance to be
+    captured.
+    """
     assert undefined(agreement(degenerate, "capture", ranking="absolute")) == ({1, 3}, {1, 3, 4})
     assert undefined(agreement(degenerate, "iou", ranking="absolute")) == ({1, 3}, {1, 3})
     assert undefined(agreement(degenerate, "iou", ranking="signed")) == ({1, 3}, {1, 3})
@@ -321,9 +362,14 @@ def test_other_dtypes_give_the_same_numbers(dtype, rng):
 
 def test_several_measures_share_their_masks(rng, monkeypatch):
     maps, calls = relevance(rng), []
-    alone = {measure: agreement(maps, measure, fractions=FRACTIONS, ranking="absolute") for measure in MEASURES}
+    alone = {
+        measure: agreement(maps, measure, fractions=FRACTIONS, ranking="absolute")
+        for measure in MEASURES
+    }
     monkeypatch.setattr(
-        module, "top_fractions", lambda *given: calls.append(given) or maps_module.top_fractions(*given)
+        module,
+        "top_fractions",
+        lambda *given: calls.append(given) or maps_module.top_fractions(*given),
     )
     together = several(maps, (*MEASURES, "iou"), fractions=FRACTIONS, ranking="absolute")
     assert len(calls) == maps.shape[1]
@@ -342,7 +388,8 @@ def test_maps_are_left_alone(rng):
 @pytest.mark.parametrize("shape", [(4, 9), (2, 3, 4, 9), (0, 1, 9), (2, 0, 9), (2, 1, 0)])
 def test_maps_have_three_axes(shape):
     with pytest.raises(
-        InvalidData, match=r"maps of shape \(.*\): .*\(network, image, pixel\), none of them empty; stack"
+        InvalidData,
+        match=r"maps of shape \(.*\): .*\(network, image, pixel\), none of them empty; stack",
     ):
         agreement(np.zeros(shape), "spearman")
 
@@ -350,7 +397,9 @@ def test_maps_have_three_axes(shape):
 def test_measures_have_names():
     with pytest.raises(
         UsageError,
-        match=r"measure 'kendall', 'ssim': use one of spearman, pearson, cosine, iou, dice, capture",
+        match=(
+            r"measure 'kendall', 'ssim': use one of spearman, pearson, cosine, iou, dice, capture"
+        ),
     ):
         several(np.ones((2, 1, 3)), ("iou", "kendall", "ssim"))
     with pytest.raises(UsageError, match=r"measure missing: use one of"):

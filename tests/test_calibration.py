@@ -1,4 +1,6 @@
-"""Error rates over simulated studies: a short run of the benchmark, and that the benchmark does what `compare` does."""
+"""Error rates over simulated studies: a short run of the benchmark, and that the benchmark does
+what `compare` does.
+"""
 
 import importlib.util
 import sys
@@ -13,7 +15,9 @@ from relstats.stats import inference, swaps
 
 ROOT = Path(__file__).parents[1]
 SCRIPT, TEXT = ROOT / "benchmarks/calibration.py", ROOT / "docs/statistics.md"
-pytestmark = pytest.mark.skipif(not SCRIPT.exists(), reason="the source package ships no benchmarks")
+pytestmark = pytest.mark.skipif(
+    not SCRIPT.exists(), reason="the source package ships no benchmarks"
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +47,9 @@ def most(n, p=0.05):
     return stats.binom.ppf(0.9999, n, p) / n
 
 
-@pytest.mark.parametrize(("name", "n", "n_images"), [("S0", 5, 50), ("S1", 3, 500), ("S6", 3, 50), ("S10a", 5, 50)])
+@pytest.mark.parametrize(
+    ("name", "n", "n_images"), [("S0", 5, 50), ("S1", 3, 500), ("S6", 3, 50), ("S10a", 5, 50)]
+)
 def test_no_error_rate_is_above_its_level(run, name, n, n_images):
     rows = run(name, n, n_images, 300)
     errors = rows[rows["kind"] == "error"]
@@ -85,37 +91,59 @@ def test_families_of_three_levels(run):
 @pytest.mark.parametrize("n_levels", [2, 3])
 def test_many_studies_at_once_are_each_analysed_as_one(calibration, n_levels):
     plan = calibration.design(3, n_levels)
-    scores = calibration.studies(calibration.SCENARIOS["S1"], plan.level, 40, 3, np.random.default_rng(1), 3)
+    scores = calibration.studies(
+        calibration.SCENARIOS["S1"], plan.level, 40, 3, np.random.default_rng(1), 3
+    )
     found = calibration.jackknife_p(scores, plan, dict.fromkeys(inference.EFFECTS, 0.0))
     swapped = calibration.swap_p(scores, plan, np.random.default_rng(1))
     for s, effect in [(0, "asymmetry"), (1, "source_effect"), (2, "generalization_gap")]:
         e, part = inference.EFFECTS.index(effect), plan.groups[0] >= 0
-        moments = inference.block_moments(scores[:, :, s, :-1].astype(float), [plan.operators[0, effect]])
+        moments = inference.block_moments(
+            scores[:, :, s, :-1].astype(float), [plan.operators[0, effect]]
+        )
         alone = inference.two_way_jackknife(moments, 0)
-        np.testing.assert_allclose(found["p_value", effect][s], alone.p_value[-1], rtol=1e-4)  # scores are float32
+        np.testing.assert_allclose(
+            found["p_value", effect][s], alone.p_value[-1], rtol=1e-4
+        )  # scores are float32
         adjusted = inference.holm(alone.p_value[:-1])
-        np.testing.assert_allclose(found["p_adjusted_by_fraction", effect][s], adjusted.min(), rtol=1e-6)
-        labels, exact = swaps.labelings(np.arange(6) < 3, np.zeros(6, int), n_resamples=1, rng=np.random.default_rng(1))
+        np.testing.assert_allclose(
+            found["p_adjusted_by_fraction", effect][s], adjusted.min(), rtol=1e-6
+        )
+        labels, exact = swaps.labelings(
+            np.arange(6) < 3, np.zeros(6, int), n_resamples=1, rng=np.random.default_rng(1)
+        )
         effects = swaps.swap_effects(moments.matrix[np.ix_(part, part)], labels, np.zeros(6, int))
         assert swapped["p_swap", effect][s] == swaps.swap_p(effects, exact)[e, -1]
-        assert swapped["p_max_t_by_fraction", effect][s] == swaps.max_t_p(effects[..., :-1])[e].min()
+        assert (
+            swapped["p_max_t_by_fraction", effect][s] == swaps.max_t_p(effects[..., :-1])[e].min()
+        )
 
 
 def test_moving_the_gap_is_planting_it(calibration):
     plan, rng = calibration.design(3, 2), np.random.default_rng(1)
-    scores = calibration.studies(calibration.SCENARIOS["S1"], plan.level, 40, 2, rng, 1).astype(float)
+    scores = calibration.studies(calibration.SCENARIOS["S1"], plan.level, 40, 2, rng, 1).astype(
+        float
+    )
     half = calibration.AT_MARGIN / 2
-    gap = np.where(plan.level[:, np.newaxis] == plan.level, half, -half)[:, :, np.newaxis, np.newaxis, np.newaxis]
+    gap = np.where(plan.level[:, np.newaxis] == plan.level, half, -half)[
+        :, :, np.newaxis, np.newaxis, np.newaxis
+    ]
     moments, keys = calibration.moments_of(scores + gap, plan)
     k = keys.index((0, "generalization_gap"))
-    planted = inference.two_way_jackknife(moments, k, margin=calibration.AT_MARGIN).p_equivalence[:-1]
-    moved = calibration.equivalence_p(scores, plan)["p_equivalence, margin given", "generalization_gap"]
+    planted = inference.two_way_jackknife(moments, k, margin=calibration.AT_MARGIN).p_equivalence[
+        :-1
+    ]
+    moved = calibration.equivalence_p(scores, plan)[
+        "p_equivalence, margin given", "generalization_gap"
+    ]
     np.testing.assert_allclose(moved, planted, rtol=1e-9)
 
 
 def test_equivalence_at_the_default_margin_is_an_error_and_is_rare(run):
     rows = run("S5", 10, 50, 200, part="default margin")
-    assert rows[["test", "kind"]].to_numpy().tolist() == [["p_equivalence, default margin", "error"]]
+    assert rows[["test", "kind"]].to_numpy().tolist() == [
+        ["p_equivalence, default margin", "error"]
+    ]
     assert rows["rate"].item() <= most(200)
 
 
@@ -126,7 +154,9 @@ def test_the_gap_planted_at_the_margin_is_the_margin(calibration):
 
 def test_smallest_of_holm(calibration):
     p = np.random.default_rng(1).random((20, 3)) ** 2
-    np.testing.assert_allclose(calibration.smallest_holm(p), [inference.holm(row).min() for row in p])
+    np.testing.assert_allclose(
+        calibration.smallest_holm(p), [inference.holm(row).min() for row in p]
+    )
 
 
 @pytest.mark.filterwarnings("ignore:The inplace keyword")  # pingouin under pandas 3.1
@@ -138,7 +168,9 @@ def test_repeated_measures_anova_over_images_is_the_paired_t(calibration):
 def test_rates_far_above_their_level_are_flagged_and_bold(calibration):
     rows = pd.DataFrame(calibration.cell("S0", 3, 50, 20, 1))
     rows["rate"] = np.where((rows["test"] == "p_value") & (rows["effect"] == "stability"), 0.5, 0.0)
-    assert calibration.flagged(rows)[["test", "effect"]].to_numpy().tolist() == [["p_value", "stability"]]
+    assert calibration.flagged(rows)[["test", "effect"]].to_numpy().tolist() == [
+        ["p_value", "stability"]
+    ]
     text = calibration.report(rows)
     assert "| stability | S0 | **50.0** |" in text
     assert "| asymmetry | S0 | 0.0 |" in text

@@ -1,4 +1,6 @@
-"""Error rates of maps of differences: a short run of the benchmark, that it does what `difference_maps` does, and its tables."""
+"""Error rates of maps of differences: a short run of the benchmark, that it does what
+`difference_maps` does, and its tables.
+"""
 
 import importlib.util
 import sys
@@ -13,7 +15,9 @@ import relstats
 
 ROOT = Path(__file__).parents[1]
 SCRIPT, TEXT = ROOT / "benchmarks/calibration_map.py", ROOT / "docs/statistics.md"
-pytestmark = pytest.mark.skipif(not SCRIPT.exists(), reason="the source package ships no benchmarks")
+pytestmark = pytest.mark.skipif(
+    not SCRIPT.exists(), reason="the source package ships no benchmarks"
+)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +64,9 @@ def test_the_benchmark_does_what_the_function_does(calibration):
     ours = calibration.by_networks(maps, first, np.zeros(10, int), rng)
     models = pd.DataFrame({"model": ["a", "b"], "pretrain": ["a", "b"]})
     shape = (2, 5, calibration.IMAGES, calibration.SIDE, calibration.SIDE)
-    study = relstats.relevance_dataset(maps.reshape(shape), models=models, images=[str(k) for k in range(shape[2])])
+    study = relstats.relevance_dataset(
+        maps.reshape(shape), models=models, images=[str(k) for k in range(shape[2])]
+    )
     result = relstats.difference_maps(study, axis="pretrain", rng=rng).isel(contrast=0)
     for test, name in (("max-T", "p_max_t"), ("TFCE", "p_tfce"), ("BH, Welch t", "p_bh")):
         assert ours[test].any()

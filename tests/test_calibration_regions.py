@@ -1,4 +1,6 @@
-"""Error rates of regions and stability: a short run of the benchmark, and that the text shows what it found."""
+"""Error rates of regions and stability: a short run of the benchmark, and that the text shows what
+it found.
+"""
 
 import importlib.util
 import sys
@@ -11,7 +13,9 @@ from scipy import stats
 
 ROOT = Path(__file__).parents[1]
 SCRIPT, TEXT = ROOT / "benchmarks/calibration_regions.py", ROOT / "docs/statistics.md"
-pytestmark = pytest.mark.skipif(not SCRIPT.exists(), reason="the source package ships no benchmarks")
+pytestmark = pytest.mark.skipif(
+    not SCRIPT.exists(), reason="the source package ships no benchmarks"
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +47,16 @@ def test_no_family_of_regions_is_wrong_too_often_but_images_as_units_are(calibra
 
 
 def test_regions_of_a_simulated_image_add_up_to_one(calibration):
-    scores = calibration.region_scores(calibration.REGION_SCENARIOS["P1"], 3, 4, 2, np.random.default_rng(1))
-    np.testing.assert_allclose(scores.sum(axis=2), 1, rtol=1e-5)
-    many = calibration.region_scores(calibration.REGION_SCENARIOS["P1"], 40, 200, 4, np.random.default_rng(1)).mean(
-        axis=(1, 3)
+    scores = calibration.region_scores(
+        calibration.REGION_SCENARIOS["P1"], 3, 4, 2, np.random.default_rng(1)
     )
-    np.testing.assert_allclose((many[:40] - many[40:]).mean(axis=0), [0.06, *[-0.012] * 5], atol=0.012)
+    np.testing.assert_allclose(scores.sum(axis=2), 1, rtol=1e-5)
+    many = calibration.region_scores(
+        calibration.REGION_SCENARIOS["P1"], 40, 200, 4, np.random.default_rng(1)
+    ).mean(axis=(1, 3))
+    np.testing.assert_allclose(
+        (many[:40] - many[40:]).mean(axis=0), [0.06, *[-0.012] * 5], atol=0.012
+    )
 
 
 def test_intervals_of_stability_cover(calibration):
@@ -65,10 +73,16 @@ def test_a_study_of_maps_is_what_stability_computes(calibration):
     plain, above = calibration.map_study(s, 4, 12, layout, np.random.default_rng(3))
     rng = np.random.default_rng(3)
     maps = calibration.maps_of(s, calibration.quality(4, rng), 12, layout, rng)
-    group = relstats.relevance_dataset(maps.reshape(1, 4, 12, 8, 8), models=["m"], images=[f"i{k}" for k in range(12)])
+    group = relstats.relevance_dataset(
+        maps.reshape(1, 4, 12, 8, 8), models=["m"], images=[f"i{k}" for k in range(12)]
+    )
     found = relstats.stability(group).isel(model=0)
-    np.testing.assert_allclose(found["ci"], np.clip([plain.lower[-1], plain.upper[-1]], -1, 1), rtol=1e-9)
-    np.testing.assert_allclose(found["above_swapped_ci"], [above.lower[-1], above.upper[-1]], rtol=1e-9)
+    np.testing.assert_allclose(
+        found["ci"], np.clip([plain.lower[-1], plain.upper[-1]], -1, 1), rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        found["above_swapped_ci"], [above.lower[-1], above.upper[-1]], rtol=1e-9
+    )
     np.testing.assert_allclose(found["p_swapped"], above.p_value[-1], rtol=1e-9)
 
 

@@ -1,4 +1,6 @@
-"""Error rates of shared pixels: a short run of the benchmark, and that the benchmark does what `shared` does."""
+"""Error rates of shared pixels: a short run of the benchmark, and that the benchmark does what
+`shared` does.
+"""
 
 import importlib.util
 import sys
@@ -13,7 +15,9 @@ import relstats
 
 ROOT = Path(__file__).parents[1]
 SCRIPT, TEXT = ROOT / "benchmarks/calibration_shared.py", ROOT / "docs/statistics.md"
-pytestmark = pytest.mark.skipif(not SCRIPT.exists(), reason="the source package ships no benchmarks")
+pytestmark = pytest.mark.skipif(
+    not SCRIPT.exists(), reason="the source package ships no benchmarks"
+)
 
 
 @pytest.fixture(scope="module")
@@ -57,32 +61,47 @@ def test_what_is_shared_is_found(calibration):
 
 def test_the_benchmark_does_what_the_function_does(calibration):
     sizes = np.array([2, 3])
-    fields = calibration.fields(calibration.SCENARIOS["shared"], sizes, 12, np.random.default_rng(1))
+    fields = calibration.fields(
+        calibration.SCENARIOS["shared"], sizes, 12, np.random.default_rng(1)
+    )
     maps = np.zeros((2, 3, 12, 24, 24), np.float32)
     maps[0, :2], maps[1] = fields[:2].reshape(2, 12, 24, 24), fields[2:].reshape(3, 12, 24, 24)
     available = np.array([[True, True, False], [True, True, True]])
     models = pd.DataFrame({"model": ["a", "b"], "task": ["g", "i"]})
-    group = relstats.relevance_dataset(maps, models=models, images=[f"{k:02}" for k in range(12)], available=available)
+    group = relstats.relevance_dataset(
+        maps, models=models, images=[f"{k:02}" for k in range(12)], available=available
+    )
     result = relstats.shared(
-        group, across=["task"], ranking="signed", n_resamples=calibration.RESAMPLES, rng=np.random.default_rng(5)
+        group,
+        across=["task"],
+        ranking="signed",
+        n_resamples=calibration.RESAMPLES,
+        rng=np.random.default_rng(5),
     )
     masks = calibration.top_fraction(fields.astype(np.float32), calibration.FRACTION, "signed")
     entropy = int(np.random.default_rng(5).integers(2**63))
     alone = calibration.p_values(masks, sizes, np.random.default_rng([entropy, 0]))
     majority = result.sel(consensus="majority")
     for name, values in {
-        "p_max_z": result["p_max_z"][:1], "p_max_z_family": result["p_max_z_family"], "p_max_z_bh": result["p_max_z_bh"],
-        "p_core (majority)": majority["p_core"][:1], "p_core_family (majority)": majority["p_core_family"],
-        "p_value (majority)": [majority["p_value"]], "p_adjusted": result["p_adjusted"], "p_network": result["p_network"][-1:],
+        "p_max_z": result["p_max_z"][:1],
+        "p_max_z_family": result["p_max_z_family"],
+        "p_max_z_bh": result["p_max_z_bh"],
+        "p_core (majority)": majority["p_core"][:1],
+        "p_core_family (majority)": majority["p_core_family"],
+        "p_value (majority)": [majority["p_value"]],
+        "p_adjusted": result["p_adjusted"],
+        "p_network": result["p_network"][-1:],
         "p_every_condition (majority)": [majority["p_every_condition"]],
-    }.items():  # fmt: skip
+    }.items():
         np.testing.assert_array_equal(alone[name], values, err_msg=name)
 
 
 def test_tables_in_the_text_are_those_of_the_results(calibration):
     rows = pd.read_csv(calibration.RESULTS / "calibration_shared.csv")
     text = TEXT.read_text()
-    assert len(rows[["scenario", "networks", "images"]].drop_duplicates()) == len(calibration.designs())
+    assert len(rows[["scenario", "networks", "images"]].drop_duplicates()) == len(
+        calibration.designs()
+    )
     assert rows["studies"].min() >= 400
     for kind in (calibration.ERROR, calibration.TODAY):
         assert calibration.markdown(calibration.summary(rows[rows["kind"] == kind])) in text

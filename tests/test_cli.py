@@ -1,4 +1,6 @@
-"""The command line as a new user meets it: what is printed where, exit codes, and that nothing is lost."""
+"""The command line as a new user meets it: what is printed where, exit codes, and that nothing is
+lost.
+"""
 
 import contextlib
 import json
@@ -28,7 +30,13 @@ def run_cold(*arguments, cwd=None, env=None, stdin=None):
     """In a process of its own, for what only shows there."""
     command = [sys.executable, "-W", "error", "-m", "relstats.cli", *map(str, arguments)]
     done = subprocess.run(
-        command, capture_output=True, text=True, cwd=cwd, env={**os.environ, **(env or {})}, timeout=120, stdin=stdin
+        command,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        timeout=120,
+        stdin=stdin,
     )
     return done.returncode, done.stdout, done.stderr
 
@@ -61,7 +69,10 @@ def test_help_says_what_and_shows_an_example(command):
 
 
 def test_help_imports_nothing_heavy():
-    check = "import sys, relstats.cli; print([m for m in ('numpy', 'xarray', 'zarr', 'numba', 'torch') if m in sys.modules])"
+    check = (
+        "import sys, relstats.cli; print([m for m in ('numpy', 'xarray', 'zarr', 'numba', 'torch')"
+        " if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
@@ -85,7 +96,9 @@ def test_simulate_leaves_another_study_alone_unless_forced(tmp_path):
     assert "other settings" in err
     assert "--force" in err
     assert run("simulate", path, *SMALL, "--seed", 7, "--force")[0] == 0
-    assert run("simulate", path, *SMALL, "--seed", 7)[0] == 0  # the same again: resumed, nothing to do
+    assert (
+        run("simulate", path, *SMALL, "--seed", 7)[0] == 0
+    )  # the same again: resumed, nothing to do
 
 
 def test_dry_run_writes_nothing(tmp_path, study):
@@ -100,9 +113,14 @@ def test_dry_run_writes_nothing(tmp_path, study):
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["shared", "--across", "pretrain"], r"top 10 % of \d+ networks' maps .* in 2 condition\(s\); 999 swaps"),
-     (["stability"], r"spearman of \d+ networks' maps on \d+ images, \d+ pairs within")],
-)  # fmt: skip
+    [
+        (
+            ["shared", "--across", "pretrain"],
+            r"top 10 % of \d+ networks' maps .* in 2 condition\(s\); 999 swaps",
+        ),
+        (["stability"], r"spearman of \d+ networks' maps on \d+ images, \d+ pairs within"),
+    ],
+)
 def test_dry_run_of_a_statistic_computes_nothing(study, arguments, said):
     before = sorted(study.rglob("*"))
     code, out, err = run(arguments[0], study, *arguments[1:], "--dry-run")
@@ -115,7 +133,11 @@ def test_inspect_counts_what_is_there(study):
     code, out, _ = run("inspect", study, "--json")
     found = json.loads(out)
     assert code == 0
-    assert (found["facts"]["models"], found["facts"]["networks"], found["facts"]["images"]) == (2, 6, 6)
+    assert (found["facts"]["models"], found["facts"]["networks"], found["facts"]["images"]) == (
+        2,
+        6,
+        6,
+    )
     assert {"axis": "pretrain", "level": "imagenet", "networks": 3} in found["axes"]
     assert [g["complete"] for g in found["groups"]] == ["yes"] * len(found["groups"])
     table = run("inspect", study)[1]
@@ -140,20 +162,29 @@ def test_validate_says_valid_or_names_every_problem(study, tmp_path):
     where = " ".join(p["where"] + p["what"] for p in found["problems"])
     assert len(found["problems"]) == 2
     assert "model 'imagenet-gender', seed '1', images 0 to 5" in where
-    assert "source_model 'vggface2-gender', source_seed '2', target_model 'imagenet-gender', target_seed '0'" in where
+    assert (
+        "source_model 'vggface2-gender', source_seed '2', target_model 'imagenet-gender',"
+        " target_seed '0'" in where
+    )
 
 
 def test_compare_prints_a_table_and_saves_the_same_numbers(study):
-    code, out, err = run("compare", study, "--axis", "pretrain", "--score", "probability", "--seed", 3)
+    code, out, err = run(
+        "compare", study, "--axis", "pretrain", "--score", "probability", "--seed", 3
+    )
     assert code == 0
     assert re.search(r"imagenet\|vggface2 +source_effect", out)
     assert "inference over" in err
-    code, text, err = run("compare", study, "--axis", "pretrain", "--score", "probability", "--seed", 3, "--json")
+    code, text, err = run(
+        "compare", study, "--axis", "pretrain", "--score", "probability", "--seed", 3, "--json"
+    )
     printed = json.loads(text)
     saved = store.open_study(study)["results"]["compare_pretrain_transfer_probability"].to_dataset()
     assert code == 0
     assert err == ""
-    np.testing.assert_array_equal(printed["variables"]["estimate"]["data"], saved["estimate"].values)
+    np.testing.assert_array_equal(
+        printed["variables"]["estimate"]["data"], saved["estimate"].values
+    )
     expected = relstats.compare(
         store.open_study(study), axis="pretrain", score="probability", rng=np.random.default_rng(3)
     )
@@ -163,7 +194,11 @@ def test_compare_prints_a_table_and_saves_the_same_numbers(study):
 
 
 def test_json_has_null_for_nan(tmp_path):
-    path = labelled(tmp_path / "one.zarr", ["x", "y"], maps=np.random.default_rng(1).standard_normal((2, 1, 4, 6, 6)))
+    path = labelled(
+        tmp_path / "one.zarr",
+        ["x", "y"],
+        maps=np.random.default_rng(1).standard_normal((2, 1, 4, 6, 6)),
+    )
     code, out, _ = run("compare", path, "--axis", "pretrain", "--measure", "spearman", "--json")
     printed = json.loads(out)
     assert code == 0
@@ -174,10 +209,30 @@ def test_json_has_null_for_nan(tmp_path):
 
 def test_options_take_several_values(study):
     assert cli._spread(["power", "--networks", "3", "5", "--images=9", "--json"]) == [
-        "power", "--networks", "3", "--networks", "5", "--images=9", "--json"]  # fmt: skip
-    assert cli._spread(["compare", "--within", "task", "s.zarr"]) == ["compare", "--within", "task", "s.zarr"]
-    assert cli._spread(["simulate", "o.zarr", "--images", "3", "4"]) == ["simulate", "o.zarr", "--images", "3", "4"]
-    code, out, _ = run("power", "--networks", 3, 5, 10, "--images", 100, 1000, "--effect", 0.05, "--json")
+        "power",
+        "--networks",
+        "3",
+        "--networks",
+        "5",
+        "--images=9",
+        "--json",
+    ]
+    assert cli._spread(["compare", "--within", "task", "s.zarr"]) == [
+        "compare",
+        "--within",
+        "task",
+        "s.zarr",
+    ]
+    assert cli._spread(["simulate", "o.zarr", "--images", "3", "4"]) == [
+        "simulate",
+        "o.zarr",
+        "--images",
+        "3",
+        "4",
+    ]
+    code, out, _ = run(
+        "power", "--networks", 3, 5, 10, "--images", 100, 1000, "--effect", 0.05, "--json"
+    )
     table = json.loads(out)
     assert code == 0
     assert table["coords"]["networks"]["data"] == [3, 5, 10]
@@ -187,7 +242,9 @@ def test_options_take_several_values(study):
 
 
 def test_power_from_a_pilot(study):
-    code, out, err = run("power", "--networks", 5, "--images", 100, "--pilot", study, "--axis", "pretrain", "--json")
+    code, out, err = run(
+        "power", "--networks", 5, "--images", 100, "--pilot", study, "--axis", "pretrain", "--json"
+    )
     assert code == 0
     assert 0 < json.loads(out)["variables"]["detectable_effect"]["data"][0][0] < 1
     assert f"pilot {study}" not in out
@@ -203,10 +260,18 @@ def test_power_from_a_pilot(study):
         (("validate", "file.txt"), 2, "is not a study"),
         (("compare", "{study}", "--axis", "pretran"), 2, "Did you mean 'pretrain'?"),
         (("compare", "{study}", "--axis", "task"), 4, "has one level, 'gender'"),
-        (("compare", "{study}", "--axis", "pretrain", "--measure", "magic"), 2, "measure is 'magic'"),
+        (
+            ("compare", "{study}", "--axis", "pretrain", "--measure", "magic"),
+            2,
+            "measure is 'magic'",
+        ),
         (("compare", "{study}", "--axis", "pretrain", "--fraction", "0.3"), 2, "was not measured"),
         (("compare", "{study}", "--axis", "pretrain", "--score", "speed"), 2, "score is 'speed'"),
-        (("compare", "{study}", "--axis", "pretrain", "--normalise", "chance"), 4, "number of classes"),
+        (
+            ("compare", "{study}", "--axis", "pretrain", "--normalise", "chance"),
+            4,
+            "number of classes",
+        ),
         (("compare", "{study}", "--axis", "pretrain", "--level", "95"), 2, "level is 95"),
         (("compare", "{study}", "--axis", "pretrain", "--n-resamples", "0"), 2, "n_resamples is 0"),
         (("compare", "{study}"), 2, "--axis"),
@@ -217,8 +282,10 @@ def test_power_from_a_pilot(study):
         (("power", "--networks", "1", "--images", "10"), 2, "1 networks"),
         (("frobnicate",), 2, "frobnicate"),
     ],
-)  # fmt: skip
-def test_known_errors_are_one_line_and_an_exit_code(arguments, code, message, study, tmp_path, monkeypatch):
+)
+def test_known_errors_are_one_line_and_an_exit_code(
+    arguments, code, message, study, tmp_path, monkeypatch
+):
     (tmp_path / "file.txt").write_text("not a study")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "thesis.tex").write_text("precious")
@@ -258,7 +325,9 @@ def test_labels_are_shown_literally(label, tmp_path):
     assert "\x1b" not in out + err
     assert "\u202e" not in out + err
     assert shown in run("inspect", path)[1]
-    assert json.loads(run("compare", path, "--axis", "pretrain", "--measure", "cosine", "--json")[1])["coords"]["source_level"]["data"] == sorted([label, "plain"])  # fmt: skip
+    assert json.loads(
+        run("compare", path, "--axis", "pretrain", "--measure", "cosine", "--json")[1]
+    )["coords"]["source_level"]["data"] == sorted([label, "plain"])
 
 
 def test_an_axis_cannot_leave_the_study(tmp_path):
@@ -270,13 +339,20 @@ def test_an_axis_cannot_leave_the_study(tmp_path):
     models = pd.DataFrame({"model": ["a", "b"], "my-axis": ["x", "y"]})
     group = relstats.relevance_dataset(maps, models=models, images=list("wxyz"))
     store.save_study(relstats.study(relevance=group), tmp_path / "in" / "s.zarr")
-    assert run("compare", tmp_path / "in" / "s.zarr", "--axis", "my-axis", "--measure", "spearman")[0] == 0
+    assert (
+        run("compare", tmp_path / "in" / "s.zarr", "--axis", "my-axis", "--measure", "spearman")[0]
+        == 0
+    )
     assert [p.name for p in tmp_path.rglob("compare_*")] == ["compare_my-axis_spearman"]
 
 
 def test_plain_text_where_it_is_not_a_terminal(study):
     out = run_cold(
-        "compare", study, "--axis", "pretrain", env={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+        "compare",
+        study,
+        "--axis",
+        "pretrain",
+        env={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
     )
     assert out[0] == 0, out[2]
     assert out[1].isascii()
@@ -284,15 +360,30 @@ def test_plain_text_where_it_is_not_a_terminal(study):
 
 def test_broken_pipe_is_silent(study):
     command = f"{sys.executable} -m relstats.cli inspect {study} --json | head -c 1"
-    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True)
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "{", "")
 
 
 def test_interrupt_exits_130_and_the_same_command_resumes(tmp_path):
     path = tmp_path / "s.zarr"
-    arguments = ("simulate", str(path), "--models", "2x1", "--seeds", "8", "--images", "150", "--size", "8")
+    arguments = (
+        "simulate",
+        str(path),
+        "--models",
+        "2x1",
+        "--seeds",
+        "8",
+        "--images",
+        "150",
+        "--size",
+        "8",
+    )
     command = [sys.executable, "-m", "relstats.cli", *arguments]
-    listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore Ctrl-C
+    listening = partial(
+        signal.signal, signal.SIGINT, signal.SIG_DFL
+    )  # a shell's background jobs ignore Ctrl-C
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listening)
     for _ in range(600):
         time.sleep(0.02)

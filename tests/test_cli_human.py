@@ -32,17 +32,28 @@ def ratings(study, path):
     """Four people who see what the networks see, with noise."""
     rdm = relstats.rdm(relstats.open_study(study))["dissimilarity"].mean(["model", "seed"])
     rng = np.random.default_rng(3)
-    lines = [f"{s:03d},{i},{j},{7 - 4 * v + rng.normal() / 9:.3f}" for s in range(4) for i, j, v in
-             zip(rdm["image_i"].values, rdm["image_j"].values, rdm.values, strict=True)]  # fmt: skip
+    lines = [
+        f"{s:03d},{i},{j},{7 - 4 * v + rng.normal() / 9:.3f}"
+        for s in range(4)
+        for i, j, v in zip(rdm["image_i"].values, rdm["image_j"].values, rdm.values, strict=True)
+    ]
     path.write_text("\n".join(["participant,image_i,image_j,rating", *lines]))
 
 
 def test_judgments_are_added_once_and_told(study, tmp_path):
     path = tmp_path / "r.csv"
     ratings(study, path)
-    code, out, err = run("judgments", "add", study, path, "--kind", "similarity", "--json", "--dry-run")
+    code, out, err = run(
+        "judgments", "add", study, path, "--kind", "similarity", "--json", "--dry-run"
+    )
     facts = json.loads(out)
-    assert (code, facts["format"], facts["n_participants"], facts["n_images"], facts["n_pairs"]) == (
+    assert (
+        code,
+        facts["format"],
+        facts["n_participants"],
+        facts["n_images"],
+        facts["n_pairs"],
+    ) == (
         0,
         "ratings",
         4,
@@ -51,25 +62,34 @@ def test_judgments_are_added_once_and_told(study, tmp_path):
     )
     assert facts["n_judged"] == {f"00{s}": 66 for s in range(4)}
     path.write_text(path.read_text().replace("rating", "similarity"))
-    code, out, err = run("judgments", "add", study, path, "--kind", "dissimilarity", "--force", "--dry-run")
+    code, out, err = run(
+        "judgments", "add", study, path, "--kind", "dissimilarity", "--force", "--dry-run"
+    )
     assert code == 0
     assert "ratings (as the file shows)" in out
     assert "judgments that would be added" in out
-    assert "warning: implausible: the column is called 'similarity', and read as dissimilarity" in err
+    assert (
+        "warning: implausible: the column is called 'similarity', and read as dissimilarity" in err
+    )
     assert relstats.open_study(study)["human"].attrs["kind"] == "similarity"
     code, out, err = run("judgments", "add", study, path)
     assert (code, out) == (2, "")
     assert "--kind similarity or --kind dissimilarity" in err
-    assert run("judgments", "add", study, path, "--kind", "similarity", "--format", "matrix")[0] == 3
+    assert (
+        run("judgments", "add", study, path, "--kind", "similarity", "--format", "matrix")[0] == 3
+    )
     for command in ((), ("add",)):
         assert run("judgments", *command, "--help")[0] == 0
 
 
-@pytest.mark.parametrize(("options", "name"), [
-    ((), "rdm_relevance_correlation"),
-    (("--on", "weighted-images", "--measure", "spearman"), "rdm_weighted_images_spearman"),
-    (("--on", "images", "--measure", "euclidean"), "rdm_images_euclidean"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ((), "rdm_relevance_correlation"),
+        (("--on", "weighted-images", "--measure", "spearman"), "rdm_weighted_images_spearman"),
+        (("--on", "images", "--measure", "euclidean"), "rdm_images_euclidean"),
+    ],
+)
 def test_rdms(options, name, study):
     code, out, _ = run("rdm", study, *options, "--json")
     assert code == 0
@@ -97,11 +117,25 @@ def test_rsa_prints_what_it_saves(study):
     saved = relstats.open_study(study)["results/rsa_relevance_rho-a"].to_dataset()
     rdms = relstats.rdm(relstats.open_study(study))
     expected = relstats.rsa(
-        rdms, relstats.open_study(study), n_resamples=50, n_permutations=49, rng=np.random.default_rng(4)
+        rdms,
+        relstats.open_study(study),
+        n_resamples=50,
+        n_permutations=49,
+        rng=np.random.default_rng(4),
     )
-    for name in ("estimate", "ci", "p_value", "p_mantel", "noise_ceiling", "difference", "difference_p_value"):
+    for name in (
+        "estimate",
+        "ci",
+        "p_value",
+        "p_mantel",
+        "noise_ceiling",
+        "difference",
+        "difference_p_value",
+    ):
         np.testing.assert_array_equal(saved[name], expected[name])
-        assert np.array(shown["variables"][name]["data"], float) == pytest.approx(expected[name].values, nan_ok=True)
+        assert np.array(shown["variables"][name]["data"], float) == pytest.approx(
+            expected[name].values, nan_ok=True
+        )
     np.testing.assert_array_equal(saved["p_mantel_adjusted"], expected["p_mantel_max"])
     assert saved["p_value_adjusted"].attrs["correction"] == "holm"
     assert saved["human_points"].sizes == {"image": 12, "dimension": 2}
@@ -112,14 +146,25 @@ def test_rsa_prints_what_it_saves(study):
     assert f"{lower:.3f}" in out
     assert f"{upper:.3f}" in out
     assert "images, participants, seeds" in out
-    assert "inference over images, participants, seeds (12 images, 4 participants, 6 networks)" in err
+    assert (
+        "inference over images, participants, seeds (12 images, 4 participants, 6 networks)" in err
+    )
     assert "12 images: below 20 all tests are conservative" in err
     assert "3 networks of a model: their variance is poorly known below 5" in err
 
 
 def test_what_is_random_is_said(study):
     code, out, err = run(
-        "rsa", study, *QUICK, "--random", "images", "participants", "--by", "pretrain", "--correct", "none"
+        "rsa",
+        study,
+        *QUICK,
+        "--random",
+        "images",
+        "participants",
+        "--by",
+        "pretrain",
+        "--correct",
+        "none",
     )
     assert code == 0, err
     assert "images, participants; these networks" in out
@@ -136,10 +181,15 @@ def test_what_is_random_is_said(study):
 def test_random_seeds_of_one_network_are_refused(study, tmp_path):
     tree = relstats.open_study(study)
     one = xr.DataTree.from_dict(
-        {"relevance": tree["relevance"].to_dataset().isel(seed=[0]).load(), "human": tree["human"].to_dataset().load()}
+        {
+            "relevance": tree["relevance"].to_dataset().isel(seed=[0]).load(),
+            "human": tree["human"].to_dataset().load(),
+        }
     )
     relstats.save_study(one, tmp_path / "one.zarr")
-    code, out, err = run("rsa", tmp_path / "one.zarr", *QUICK, "--random", "images", "participants", "seeds")
+    code, out, err = run(
+        "rsa", tmp_path / "one.zarr", *QUICK, "--random", "images", "participants", "seeds"
+    )
     assert (code, out) == (4, "")
     assert "Say 'these networks'" in err
     code, out, err = run("rsa", tmp_path / "one.zarr", *QUICK)
@@ -149,8 +199,13 @@ def test_random_seeds_of_one_network_are_refused(study, tmp_path):
 
 
 def test_pixels_and_files_are_held_constant(study, tmp_path):
-    rdm = relstats.rdm(relstats.open_study(study), on="images", measure="euclidean")["dissimilarity"]
-    lines = [f"{i},{j},{v}" for i, j, v in zip(rdm["image_i"].values, rdm["image_j"].values, rdm.values, strict=True)]
+    rdm = relstats.rdm(relstats.open_study(study), on="images", measure="euclidean")[
+        "dissimilarity"
+    ]
+    lines = [
+        f"{i},{j},{v}"
+        for i, j, v in zip(rdm["image_i"].values, rdm["image_j"].values, rdm.values, strict=True)
+    ]
     path = tmp_path / "luminance.csv"
     path.write_text("\n".join(["image_i,image_j,luminance", *lines]))
     code, out, err = run("rsa", study, *QUICK, "--measure", "spearman", "--control", "images", path)
@@ -159,10 +214,27 @@ def test_pixels_and_files_are_held_constant(study, tmp_path):
     assert saved.attrs["controls"] == 2
     assert saved["p_mantel"].isnull().all()
     plain = run("rsa", study, *QUICK, "--measure", "spearman", "--json")
-    assert np.abs(saved["estimate"].values - json.loads(plain[1])["variables"]["estimate"]["data"]).max() > 1e-3
-    run("rsa", study, *QUICK, "--measure", "spearman", "--ranking", "signed", "--dissimilarity", "cosine")
+    assert (
+        np.abs(
+            saved["estimate"].values - json.loads(plain[1])["variables"]["estimate"]["data"]
+        ).max()
+        > 1e-3
+    )
+    run(
+        "rsa",
+        study,
+        *QUICK,
+        "--measure",
+        "spearman",
+        "--ranking",
+        "signed",
+        "--dissimilarity",
+        "cosine",
+    )
     results = relstats.open_study(study)["results"]
-    assert {"rsa_relevance_spearman", "rsa_relevance_signed_cosine_spearman"} <= set(results.children)
+    assert {"rsa_relevance_spearman", "rsa_relevance_signed_cosine_spearman"} <= set(
+        results.children
+    )
     code, out, err = run("rsa", study, *QUICK, "--control", "images")
     assert (code, out) == (2, "")
     assert "no partial form" in err
@@ -172,7 +244,9 @@ def test_pixels_and_files_are_held_constant(study, tmp_path):
 
 def test_dry_runs_say_what_and_write_nothing(study):
     before = store.open_study(study)["results"].children.keys()
-    code, out, err = run("rdm", study, "--on", "weighted-images", "--measure", "cosine", "--dry-run")
+    code, out, err = run(
+        "rdm", study, "--on", "weighted-images", "--measure", "cosine", "--dry-run"
+    )
     assert (code, out) == (0, "")
     assert "6 network(s), 12 images (66 pairs) of 192 values" in err
     code, out, err = run("rsa", study, "--measure", "tau-a", "--dry-run")
@@ -181,15 +255,18 @@ def test_dry_runs_say_what_and_write_nothing(study):
     assert store.open_study(study)["results"].children.keys() == before
 
 
-@pytest.mark.parametrize(("command", "code", "says"), [
-    (("rdm", "--on", "maps"), 2, "on is 'maps'"),
-    (("rdm", "--measure", "rho-a"), 2, "measure is 'rho-a'"),
-    (("rdm", "--on", "features"), 2, "no /features"),
-    (("rsa", "--measure", "kendall"), 2, "measure is 'kendall'"),
-    (("rsa", "--by", "age"), 2, "by is 'age'"),
-    (("rsa", "--correct", "sidak"), 2, "--correct 'sidak'"),
-    (("rsa", "--level", 2), 2, "level is 2"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("command", "code", "says"),
+    [
+        (("rdm", "--on", "maps"), 2, "on is 'maps'"),
+        (("rdm", "--measure", "rho-a"), 2, "measure is 'rho-a'"),
+        (("rdm", "--on", "features"), 2, "no /features"),
+        (("rsa", "--measure", "kendall"), 2, "measure is 'kendall'"),
+        (("rsa", "--by", "age"), 2, "by is 'age'"),
+        (("rsa", "--correct", "sidak"), 2, "--correct 'sidak'"),
+        (("rsa", "--level", 2), 2, "level is 2"),
+    ],
+)
 def test_wrong_calls(command, code, says, study):
     found, out, err = run(command[0], study, *command[1:])
     assert (found, out) == (code, "")
@@ -197,7 +274,9 @@ def test_wrong_calls(command, code, says, study):
 
 
 def test_a_study_without_judgments_says_how_to_add_them(tmp_path):
-    relstats.simulate(tmp_path / "s.zarr", models="2x1", seeds=2, images=5, size=8, rng=np.random.default_rng(1))
+    relstats.simulate(
+        tmp_path / "s.zarr", models="2x1", seeds=2, images=5, size=8, rng=np.random.default_rng(1)
+    )
     code, out, err = run("rsa", tmp_path / "s.zarr")
     assert (code, out) == (2, "")
     assert "relstats judgments add" in err
@@ -218,10 +297,19 @@ def test_images_whose_map_is_empty_are_left_out_of_both_sides(study, tmp_path):
 def test_from_python_without_a_study():
     rng = np.random.default_rng(1)
     ids = np.array([f"i{k:02d}" for k in range(8)], object)
-    features = xr.DataArray(rng.normal(size=(8, 20)), dims=("image", "feature"), coords={"image": ids})
+    features = xr.DataArray(
+        rng.normal(size=(8, 20)), dims=("image", "feature"), coords={"image": ids}
+    )
     rdm = relstats.human.rdm(features)
-    people = rdm["dissimilarity"].expand_dims(participant=np.array(["a", "b", "c"], object)) + rng.random((3, 28)) / 2
+    people = (
+        rdm["dissimilarity"].expand_dims(participant=np.array(["a", "b", "c"], object))
+        + rng.random((3, 28)) / 2
+    )
     result = relstats.human.rsa(rdm, people, n_resamples=50, n_permutations=49, rng=rng)
     assert result["estimate"] > 0.5
-    assert relstats.human.compare_rdms(rdm["dissimilarity"].values, people.values, "corr").shape == (1, 3)
-    assert relstats.correct(result, "p_mantel", "max-t")["p_mantel_adjusted"] == result["p_mantel_max"]
+    assert relstats.human.compare_rdms(
+        rdm["dissimilarity"].values, people.values, "corr"
+    ).shape == (1, 3)
+    assert (
+        relstats.correct(result, "p_mantel", "max-t")["p_mantel_adjusted"] == result["p_mantel_max"]
+    )

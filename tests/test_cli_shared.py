@@ -20,7 +20,9 @@ from relstats.errors import UsageError
 def study(tmp_path_factory):
     path = tmp_path_factory.mktemp("shared") / "study.zarr"
     plan = relstats.Planted(shared_pixels=0.06, image=0, level=0)
-    relstats.simulate(path, models="2x2", seeds=2, images=12, size=16, planted=plan, rng=np.random.default_rng(1))
+    relstats.simulate(
+        path, models="2x2", seeds=2, images=12, size=16, planted=plan, rng=np.random.default_rng(1)
+    )
     return path
 
 
@@ -31,7 +33,9 @@ def decode(data):
     while at < len(data):
         (length,) = struct.unpack(">I", data[at : at + 4])
         kind, body = data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
-        assert struct.unpack(">I", data[at + 8 + length : at + 12 + length]) == (zlib.crc32(kind + body),)
+        assert struct.unpack(">I", data[at + 8 + length : at + 12 + length]) == (
+            zlib.crc32(kind + body),
+        )
         chunks.append((kind, body))
         at += 12 + length
     assert [kind for kind, _ in chunks] == [b"IHDR", b"IDAT", b"IEND"]
@@ -62,7 +66,17 @@ def result(labels):
 
 
 def test_no_label_is_a_path_and_each_has_its_files(tmp_path):
-    labels = ["../../etc/passwd", "CON", "=cmd()", "x" * 300, "\u202eabc", "a\nb", "é", "a/b", "a_b"]
+    labels = [
+        "../../etc/passwd",
+        "CON",
+        "=cmd()",
+        "x" * 300,
+        "\u202eabc",
+        "a\nb",
+        "é",
+        "a/b",
+        "a_b",
+    ]
     given = result(labels)
     mask_folder.write_masks(given, tmp_path / "masks")
     with (tmp_path / "masks" / "index.csv").open(newline="", encoding="utf-8") as file:
@@ -71,7 +85,10 @@ def test_no_label_is_a_path_and_each_has_its_files(tmp_path):
     names = {row[kind] for row in rows for kind in ("png", "npz")}
     assert len(names) == 18
     assert {p.name for p in (tmp_path / "masks").iterdir()} == names | {"index.csv"}
-    assert all(name.isascii() and "/" not in name and len(name) < 60 and name[:5].isdecimal() for name in names)
+    assert all(
+        name.isascii() and "/" not in name and len(name) < 60 and name[:5].isdecimal()
+        for name in names
+    )
     assert [p.name for p in tmp_path.iterdir()] == ["masks"]
     for k, row in enumerate(rows):
         core = given["core"].values[k]
@@ -112,12 +129,24 @@ def test_the_issue_s_commands(study, tmp_path):
     assert code == 0, err
     lines = [line.split() for line in out.splitlines()]
     assert "core sets: among the top 10 % of pixels (positive)" in out
-    assert [line[0] for line in lines if line and line[0] in ("all", "most", "majority")] == ["all", "most", "majority"]
+    assert [line[0] for line in lines if line and line[0] in ("all", "most", "majority")] == [
+        "all",
+        "most",
+        "majority",
+    ]
     assert "on 12 of 12 images, each tested alone; on 12, all images tested together" in err
     assert "8 of 8 networks agree with the others beyond chance" in err
     assert "smallest p that this design can reach: 0.010" in err
     code, out, err = run(
-        "shared", study, "--across", "pretrain", "task", "--export", tmp_path / "masks", "--n-resamples", 99
+        "shared",
+        study,
+        "--across",
+        "pretrain",
+        "task",
+        "--export",
+        tmp_path / "masks",
+        "--n-resamples",
+        99,
     )
     assert code == 0, err
     assert "p every condition" in out
@@ -129,7 +158,11 @@ def test_the_issue_s_commands(study, tmp_path):
     files = sorted((tmp_path / "masks").glob("*.png"))
     np.testing.assert_array_equal([decode(f.read_bytes()) for f in files], core)
     attrs = saved["shared_pretrain_task"].attrs
-    assert (attrs["seed"], list(attrs["across"]), attrs["statistic"]) == (0, ["pretrain", "task"], "shared")
+    assert (attrs["seed"], list(attrs["across"]), attrs["statistic"]) == (
+        0,
+        ["pretrain", "task"],
+        "shared",
+    )
 
 
 def test_a_result_has_the_name_that_is_asked_for(study):
@@ -147,8 +180,12 @@ def test_json_is_one_object_without_maps(study):
 
 
 def test_the_seed_decides(study):
-    first, again, other = (run("shared", study, "--json", "--n-resamples", 19, "--seed", seed)[1] for seed in (3, 3, 4))
-    values = [json.loads(text)["variables"]["core_size_swapped"]["data"] for text in (first, again, other)]
+    first, again, other = (
+        run("shared", study, "--json", "--n-resamples", 19, "--seed", seed)[1] for seed in (3, 3, 4)
+    )
+    values = [
+        json.loads(text)["variables"]["core_size_swapped"]["data"] for text in (first, again, other)
+    ]
     assert values[0] == values[1] != values[2]
 
 
@@ -178,7 +215,10 @@ def test_an_export_folder_is_looked_at_before_anything_is_computed(study, tmp_pa
 
 def test_one_image_and_one_network_exit_with_4(tmp_path):
     maps = np.random.default_rng(1).random((1, 3, 1, 4, 4))
-    for name, part, images in (("image", maps, ["a"]), ("network", maps.transpose(0, 2, 1, 3, 4), ["a", "b", "c"])):
+    for name, part, images in (
+        ("image", maps, ["a"]),
+        ("network", maps.transpose(0, 2, 1, 3, 4), ["a", "b", "c"]),
+    ):
         group = relstats.relevance_dataset(part, models=["m"], images=images)
         store.save_study(relstats.study(relevance=group, name=name), tmp_path / f"{name}.zarr")
         code, out, err = run("shared", tmp_path / f"{name}.zarr")

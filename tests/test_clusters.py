@@ -19,7 +19,10 @@ def by_scipy(field, threshold):
     found = []
     for sign in (1, -1):
         labels, n = ndimage.label(sign * np.nan_to_num(field) > threshold)
-        found += [(frozenset(np.flatnonzero(labels == k)), np.abs(field[labels == k]).sum()) for k in range(1, n + 1)]
+        found += [
+            (frozenset(np.flatnonzero(labels == k)), np.abs(field[labels == k]).sum())
+            for k in range(1, n + 1)
+        ]
     return sorted(found, key=lambda one: -one[1])
 
 
@@ -43,7 +46,9 @@ def test_clusters_are_those_of_scipy(seed, threshold):
     labels, mass = clusters.label_clusters(field, threshold)
     expected = by_scipy(field, threshold)
     np.testing.assert_allclose(mass, [m for _, m in expected], rtol=1e-6)
-    assert [frozenset(np.flatnonzero(labels == k + 1)) for k in range(len(mass))] == [pixels for pixels, _ in expected]
+    assert [frozenset(np.flatnonzero(labels == k + 1)) for k in range(len(mass))] == [
+        pixels for pixels, _ in expected
+    ]
     assert labels.max(initial=0) == len(mass)
 
 
@@ -63,7 +68,9 @@ def test_enhancement_by_hand():
     # a ridge of 2 at 1, with a peak to 3, and a valley below: 3 pixels up to 1, 1 from there to 3
     field = np.array([[1.0, 3.0, 1.0, 0.0, -2.0]])
     low, high = np.sqrt(3) / 3, (27 - 1) / 3
-    np.testing.assert_allclose(clusters.enhance(field), [[low, low + high, low, 0.0, 8 / 3]], rtol=1e-12)
+    np.testing.assert_allclose(
+        clusters.enhance(field), [[low, low + high, low, 0.0, 8 / 3]], rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -76,7 +83,10 @@ def test_enhancement_is_the_limit_of_steps(seed):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(-3, 3), min_size=20, max_size=20), st.sampled_from([(4, 5), (5, 4), (1, 20), (20, 1)]))
+@given(
+    st.lists(st.integers(-3, 3), min_size=20, max_size=20),
+    st.sampled_from([(4, 5), (5, 4), (1, 20), (20, 1)]),
+)
 def test_ties_plateaus_and_edges(values, shape):
     field = np.array(values, np.float32).reshape(shape)
     exact = np.zeros(shape)
@@ -104,13 +114,17 @@ def test_largest_is_that_of_the_maps():
 
 def test_scale():
     field = smooth()
-    np.testing.assert_allclose(clusters.enhance(4 * field), 64 * clusters.enhance(field), rtol=1e-12)
+    np.testing.assert_allclose(
+        clusters.enhance(4 * field), 64 * clusters.enhance(field), rtol=1e-12
+    )
 
 
 def test_stepped_enhancement_of_mne():
     mne = pytest.importorskip("mne.stats.cluster_level")
     field = smooth(seed=3)
     adjacency = None
-    _, sums = mne._find_clusters(field, threshold=dict(start=0, step=0.005), tail=0, adjacency=adjacency)
+    _, sums = mne._find_clusters(
+        field, threshold=dict(start=0, step=0.005), tail=0, adjacency=adjacency
+    )
     expected = clusters.enhance(field)
     np.testing.assert_allclose(np.reshape(sums, field.shape), expected, atol=0.02 * expected.max())

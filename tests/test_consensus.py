@@ -22,7 +22,9 @@ def draw(sizes, pixels, images=6, rate=0.4, seed=0):
 
 
 def slow_core(masks, sizes, wanted):
-    """Pixels that `wanted` networks of each condition have, of masks (network, pixel): network by network."""
+    """Pixels that `wanted` networks of each condition have, of masks (network, pixel): network by
+    network.
+    """
     core = []
     for pixel in range(masks.shape[1]):
         start, fine = 0, True
@@ -66,7 +68,9 @@ def test_statistics_of_swaps_are_those_of_the_definition(sizes, pixels):
     largest, pixels_shared = consensus.swap_statistics(bits.pack(masks), donors, sizes, expected)
     for swap, image in itertools.product(range(5), range(masks.shape[1])):
         shown = np.array([masks[m, donors[swap, m, image]] for m in range(len(masks))])
-        z = (shown.sum(axis=0) - rates.sum(axis=0)) / (np.sqrt((rates * (1 - rates)).sum(axis=0)) + 0.25)
+        z = (shown.sum(axis=0) - rates.sum(axis=0)) / (
+            np.sqrt((rates * (1 - rates)).sum(axis=0)) + 0.25
+        )
         np.testing.assert_allclose(largest[swap, image], z.max(), rtol=1e-12)
         for level, wanted in enumerate(consensus.needed(sizes)):
             assert pixels_shared[swap, image, level] == slow_core(shown, sizes, wanted).sum()
@@ -74,9 +78,13 @@ def test_statistics_of_swaps_are_those_of_the_definition(sizes, pixels):
 
 @pytest.mark.parametrize("networks", [2, 3, 5, 7, 15])
 def test_the_largest_z_of_many_swaps_is_that_of_all_pixels(networks):
-    """Common pixels, rare ones, and some that every network always has: also where no pixel is as large as usual."""
+    """Common pixels, rare ones, and some that every network always has: also where no pixel is as
+    large as usual.
+    """
     rng = np.random.default_rng(networks)
-    masks = rng.random((networks, 12, 150)) < np.concatenate([rng.random(100) ** 3, np.repeat([1.0, 0.0], 25)])
+    masks = rng.random((networks, 12, 150)) < np.concatenate(
+        [rng.random(100) ** 3, np.repeat([1.0, 0.0], 25)]
+    )
     donors = consensus.swaps(600, networks, 12, rng)
     expected = consensus.layout(masks.mean(axis=1))
     largest, _ = consensus.swap_statistics(bits.pack(masks), donors, np.array([networks]), expected)
@@ -89,7 +97,9 @@ def test_the_largest_z_is_found_where_all_z_are_negative():
     expected = consensus.Layout(
         np.repeat([1.0, 2.0], (64, 36)), np.repeat([4.0, 1.0, 100.0], (64, 35, 1))
     )  # the last pixel: -0.02
-    largest, _ = consensus.swap_statistics(bits.pack(masks), np.zeros((1, 2, 1), np.int16), np.array([2]), expected)
+    largest, _ = consensus.swap_statistics(
+        bits.pack(masks), np.zeros((1, 2, 1), np.int16), np.array([2]), expected
+    )
     assert largest.item() == (-expected.mean / expected.spread).max() < 0
 
 
@@ -119,13 +129,18 @@ def test_agreement_is_the_mean_share_of_others_on_a_masks_pixels(sizes, pixels):
 
 
 def test_agreement_is_exact_where_float32_would_not_be(monkeypatch):
-    sizes, pixels = np.array([13, 11, 7]), 6500  # weights of 924 / 12, 924 / 11 and 924 / 7: sums beyond 2**24
+    sizes, pixels = (
+        np.array([13, 11, 7]),
+        6500,
+    )  # weights of 924 / 12, 924 / 11 and 924 / 7: sums beyond 2**24
     masks = np.ones((31, 1, pixels), bool)
     masks[30, 0, 0] = False
     found = consensus.agreement_with_others(bits.pack(masks), sizes, pixels)
     assert found[0, 0, 0] == (3 * 924 * pixels - 924 // 7) / (3 * 924 * pixels)
     monkeypatch.setattr(consensus, "_PIXELS", 1000)
-    np.testing.assert_array_equal(consensus.agreement_with_others(bits.pack(masks), sizes, pixels), found)
+    np.testing.assert_array_equal(
+        consensus.agreement_with_others(bits.pack(masks), sizes, pixels), found
+    )
 
 
 @pytest.mark.parametrize(("sizes", "pixels"), DESIGNS)
@@ -148,8 +163,13 @@ def test_overlap_of_a_condition_that_sees_another_image():
     found = consensus.condition_overlap(bits.pack(masks), sizes)
     parts = np.split(masks, np.cumsum(sizes)[:-1])
     for level, c, donor, image in itertools.product(range(3), range(3), range(2), range(4)):
-        shown = np.concatenate([part[:, donor if k == c else image] for k, part in enumerate(parts)])
-        assert found[level, c, donor, image] == slow_core(shown, sizes, consensus.needed(sizes)[level]).sum()
+        shown = np.concatenate(
+            [part[:, donor if k == c else image] for k, part in enumerate(parts)]
+        )
+        assert (
+            found[level, c, donor, image]
+            == slow_core(shown, sizes, consensus.needed(sizes)[level]).sum()
+        )
 
 
 def test_chance_of_independent_networks_is_binomial():
@@ -160,14 +180,17 @@ def test_chance_of_independent_networks_is_binomial():
 
 
 @pytest.mark.parametrize(
-    ("k", "n", "lower"), [(3, 3, 0.445), (5, 5, 0.586), (4, 5, 0.388), (10, 10, 0.749), (20, 20, 0.860)]
+    ("k", "n", "lower"),
+    [(3, 3, 0.445), (5, 5, 0.586), (4, 5, 0.388), (10, 10, 0.749), (20, 20, 0.860)],
 )
 def test_prevalence_is_that_of_ince_et_al(k, n, lower):
     assert round(consensus.prevalence(k, n)[1], 3) == pytest.approx(lower, abs=1e-3)
 
 
 def test_prevalence_bound_holds_its_share_of_the_posterior():
-    """Numerically: posterior of the share g, uniform before, where a network is significant with probability .05 + .95 g."""
+    """Numerically: posterior of the share g, uniform before, where a network is significant with
+    probability .05 + .95 g.
+    """
     share = np.linspace(0, 1, 200001)
     posterior = (0.05 + 0.95 * share) ** 7 * (0.95 - 0.95 * share) ** 3
     below = np.cumsum(posterior) / posterior.sum()
@@ -181,15 +204,29 @@ def test_prevalence_bound_holds_its_share_of_the_posterior():
 @given(st.randoms(use_true_random=False), st.integers(2, 9), st.integers(1, 150))
 def test_order_of_networks_and_of_images_does_not_matter(random, networks, pixels):
     masks = draw([networks], pixels, seed=random.randrange(100))
-    rows, images = np.array(random.sample(range(networks), networks)), np.array(random.sample(range(6), 6))
-    sizes, donors = np.array([networks]), np.broadcast_to(np.arange(6, dtype=np.int16), (1, networks, 6))
-    one = consensus.swap_statistics(bits.pack(masks), donors, sizes, consensus.layout(masks.mean(axis=1)))
+    rows, images = (
+        np.array(random.sample(range(networks), networks)),
+        np.array(random.sample(range(6), 6)),
+    )
+    sizes, donors = (
+        np.array([networks]),
+        np.broadcast_to(np.arange(6, dtype=np.int16), (1, networks, 6)),
+    )
+    one = consensus.swap_statistics(
+        bits.pack(masks), donors, sizes, consensus.layout(masks.mean(axis=1))
+    )
     moved = masks[rows][:, images]
-    two = consensus.swap_statistics(bits.pack(moved), donors, sizes, consensus.layout(moved.mean(axis=1)))
+    two = consensus.swap_statistics(
+        bits.pack(moved), donors, sizes, consensus.layout(moved.mean(axis=1))
+    )
     np.testing.assert_allclose(two[0], one[0][:, images], rtol=1e-12)
     np.testing.assert_array_equal(two[1], one[1][:, images])
-    first = consensus.agreement_with_others(bits.pack(masks | (masks.sum(axis=-1, keepdims=True) == 0)), sizes, pixels)
-    again = consensus.agreement_with_others(bits.pack(moved | (moved.sum(axis=-1, keepdims=True) == 0)), sizes, pixels)
+    first = consensus.agreement_with_others(
+        bits.pack(masks | (masks.sum(axis=-1, keepdims=True) == 0)), sizes, pixels
+    )
+    again = consensus.agreement_with_others(
+        bits.pack(moved | (moved.sum(axis=-1, keepdims=True) == 0)), sizes, pixels
+    )
     np.testing.assert_array_equal(again, first[rows][:, images][:, :, images])
 
 
@@ -199,7 +236,9 @@ def test_the_number_of_workers_changes_no_bit(workers):
     packed, donors = bits.pack(masks), consensus.swaps(99, 7, 40, np.random.default_rng(1))
 
     def all_of_it():
-        z, pixels = consensus.swap_statistics(packed, donors, sizes, consensus.layout(masks.mean(axis=1)))
+        z, pixels = consensus.swap_statistics(
+            packed, donors, sizes, consensus.layout(masks.mean(axis=1))
+        )
         return (
             z,
             pixels,

@@ -15,7 +15,11 @@ from relstats.stats.contrasts import plan, require_one_scale
 def table(*rows):
     """Networks from (pretrain, task, number of seeds)."""
     return pd.DataFrame(
-        [{"model": f"{p}-{t}", "seed": str(k), "pretrain": p, "task": t} for p, t, n in rows for k in range(n)]
+        [
+            {"model": f"{p}-{t}", "seed": str(k), "pretrain": p, "task": t}
+            for p, t, n in rows
+            for k in range(n)
+        ]
     )
 
 
@@ -33,7 +37,9 @@ def test_strata_are_every_other_axis_that_varies() -> None:
     )
     assert found.groups.tolist() == [[3, 3, 3, 2, 2, 2, 0, 0, 0, 1, 1, 1]]
     assert found.warnings == ()
-    assert plan(FULL.assign(model_zoo="one"), "pretrain").within == ("task",)  # an axis that does not vary
+    assert plan(FULL.assign(model_zoo="one"), "pretrain").within == (
+        "task",
+    )  # an axis that does not vary
 
 
 def test_two_contrasts_never_have_one_name() -> None:
@@ -48,11 +54,15 @@ def test_pooled_and_chosen_axes() -> None:
         found = plan(FULL, "pretrain", **options)
         assert (found.within, found.pooled) == ((), ("task",))
         assert set(found.groups.ravel()) == {0, 1}
-        assert found.warnings == ("networks that differ on task are mixed: an effect may be one of task",)
+        assert found.warnings == (
+            "networks that differ on task are mixed: an effect may be one of task",
+        )
 
 
 def test_strata_whose_names_read_alike_stay_apart() -> None:
-    rows = [("m", "0", level, "a b", "c") for level in "xy"] + [("n", "0", level, "a", "b c") for level in "xy"]
+    rows = [("m", "0", level, "a b", "c") for level in "xy"] + [
+        ("n", "0", level, "a", "b c") for level in "xy"
+    ]
     networks = pd.DataFrame(rows, columns=["model", "seed", "axis", "one", "two"])
     found = plan(networks, "axis")
     assert len(np.unique(found.groups)) == 4
@@ -98,16 +108,23 @@ def test_effects_that_need_pairs_within_a_level() -> None:
     found = plan(table(("i", "g", 1), ("v", "g", 3)), "pretrain")
     assert {key[1] for key in found.operators if key[0] == 0} == {"asymmetry"}
     lacking = [w for w in found.warnings if "cannot be estimated" in w]
-    assert lacking[0] == "source_effect cannot be estimated for i|v: it needs two networks in each level and stratum"
+    assert (
+        lacking[0]
+        == "source_effect cannot be estimated for i|v: it needs two networks in each level and"
+        " stratum"
+    )
     assert len(lacking) == 4
-    assert any("i|v: unbalanced (1 to 3 networks a level) with fewer than 4" in w for w in found.warnings)
+    assert any(
+        "i|v: unbalanced (1 to 3 networks a level) with fewer than 4" in w for w in found.warnings
+    )
 
 
 def test_one_scale() -> None:
     found = plan(FULL, "pretrain")
     by_task = np.where(FULL["task"] == "g", 2, 102)
     with pytest.raises(
-        ImpossibleAnalysis, match=r"i\|v: the networks tell 2 and 102 classes apart.*or choose one stratum"
+        ImpossibleAnalysis,
+        match=r"i\|v: the networks tell 2 and 102 classes apart.*or choose one stratum",
     ):
         require_one_scale(found, by_task)
     require_one_scale(found, np.full(12, 2))
@@ -116,18 +133,24 @@ def test_one_scale() -> None:
 
 def test_refusals() -> None:
     with pytest.raises(
-        UsageError, match=r"--axis 'tasks': models have no such label; they have pretrain, task. Did you mean 'task'?"
+        UsageError,
+        match=(
+            r"--axis 'tasks': models have no such label; they have pretrain, task. Did you mean"
+            r" 'task'?"
+        ),
     ):
         plan(FULL, "tasks")
     with pytest.raises(UsageError, match="models have no such label; they have none"):
         plan(FULL[["model", "seed"]], "task")
     with pytest.raises(
-        ImpossibleAnalysis, match=r"axis 'task' has one level, 'g': comparing needs two. Axes with more: none"
+        ImpossibleAnalysis,
+        match=r"axis 'task' has one level, 'g': comparing needs two. Axes with more: none",
     ):
         plan(table(("i", "g", 3)), "task")
     confounded = table(("i", "g", 3), ("v", "id", 3))
     with pytest.raises(
-        ImpossibleAnalysis, match=r"axis 'task' is confounded with 'pretrain': at no level of it.*--pool pretrain"
+        ImpossibleAnalysis,
+        match=r"axis 'task' is confounded with 'pretrain': at no level of it.*--pool pretrain",
     ):
         plan(confounded, "task")
 
@@ -135,8 +158,14 @@ def test_refusals() -> None:
 def test_an_axis_is_compared_or_held_fixed_or_mixed() -> None:
     networks = table(("i", "g", 3), ("v", "g", 3), ("i", "id", 3), ("v", "id", 3))
     for options, message in (
-        ({"within": ["pretrain"]}, r"--within 'pretrain': its levels are compared, so they cannot be held fixed"),
-        ({"pool": ["pretrain"]}, r"--pool 'pretrain': its levels are compared, so they cannot be mixed"),
+        (
+            {"within": ["pretrain"]},
+            r"--within 'pretrain': its levels are compared, so they cannot be held fixed",
+        ),
+        (
+            {"pool": ["pretrain"]},
+            r"--pool 'pretrain': its levels are compared, so they cannot be mixed",
+        ),
         ({"within": ["task"], "pool": ["task"]}, r"'task' is both in --within and in --pool"),
     ):
         with pytest.raises(UsageError, match=message):

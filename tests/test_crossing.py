@@ -1,4 +1,6 @@
-"""The benchmark of the crossing: its inference is that of the package, and with two strata that of a slow bootstrap."""
+"""The benchmark of the crossing: its inference is that of the package, and with two strata that of
+a slow bootstrap.
+"""
 
 import importlib.util
 import sys
@@ -11,7 +13,9 @@ from relstats.human import bootstrap
 from relstats.human.bootstrap import infer, mean_parts
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks/crossing.py"
-pytestmark = pytest.mark.skipif(not SCRIPT.exists(), reason="the source package ships no benchmarks")
+pytestmark = pytest.mark.skipif(
+    not SCRIPT.exists(), reason="the source package ships no benchmarks"
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +35,9 @@ def test_one_stratum_is_what_the_package_does(crossing):
     parts = mean_parts(observed, draws, contrast, True, False)
     sizes = {"images": 12, "participants": 6}
     expected = infer(float((observed[0] - observed[1]).mean()), parts, sizes, 0.95)
-    found = crossing.crossed(observed[0] - observed[1], {("images",): draws[:, 0] - draws[:, 1]}, sizes)
+    found = crossing.crossed(
+        observed[0] - observed[1], {("images",): draws[:, 0] - draws[:, 1]}, sizes
+    )
     for name in ("estimate", "standard_error", "df", "p_value", "lower", "upper"):
         assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-10)
 
@@ -40,11 +46,23 @@ def test_two_strata_recover_the_variance_of_a_known_sum(crossing):
     """A mean over two strata and people, of independent effects of each: its variance is known."""
     rng = np.random.default_rng(2)
     few, rest, people = rng.normal(size=30), rng.normal(size=40), rng.normal(size=25)
-    counts = {"few": bootstrap.image_draws(30, 4000, rng)[0] / 30, "rest": bootstrap.image_draws(40, 4000, rng)[0] / 40}
+    counts = {
+        "few": bootstrap.image_draws(30, 4000, rng)[0] / 30,
+        "rest": bootstrap.image_draws(40, 4000, rng)[0] / 40,
+    }
     mean = {"few": counts["few"] @ few, "rest": counts["rest"] @ rest}
-    draws = {names: sum(mean[k] if k in names else {"few": few, "rest": rest}[k].mean() for k in mean)[:, None] + people
-             for names in (("few",), ("rest",), ("few", "rest"))}  # fmt: skip
-    found = crossing.crossed(few.mean() + rest.mean() + people, draws, {"few": 30, "rest": 40, "participants": 25})
+    draws = {
+        names: (
+            sum(mean[k] if k in names else {"few": few, "rest": rest}[k].mean() for k in mean)[
+                :, None
+            ]
+            + people
+        )
+        for names in (("few",), ("rest",), ("few", "rest"))
+    }
+    found = crossing.crossed(
+        few.mean() + rest.mean() + people, draws, {"few": 30, "rest": 40, "participants": 25}
+    )
     exact = few.var(ddof=1) / 30 + rest.var(ddof=1) / 40 + people.var(ddof=1) / 25
     assert found.standard_error**2 == pytest.approx(exact, rel=0.06)  # of 4000 draws
 

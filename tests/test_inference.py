@@ -1,4 +1,6 @@
-"""The networks x images jackknife, label swaps, node scores: against their definitions and other packages."""
+"""The networks x images jackknife, label swaps, node scores: against their definitions and other
+packages.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,14 @@ from relstats.stats.inference import (
 from relstats.stats.swaps import labelings, omnibus, smallest_p, swap_effects, swap_p
 
 FLOATS = [f.name for f in fields(inference.Jackknife) if not f.name.endswith("random")]
-KENNY = [[0, 4, 5, 6, 7, 5], [2, 0, 1, 3, 2, 4], [5, 4, 0, 3, 2, 6], [4, 5, 4, 0, 2, 5], [1, 4, 4, 3, 0, 3],
-         [5, 7, 5, 3, 9, 0]]  # fmt: skip
+KENNY = [
+    [0, 4, 5, 6, 7, 5],
+    [2, 0, 1, 3, 2, 4],
+    [5, 4, 0, 3, 2, 6],
+    [4, 5, 4, 0, 2, 5],
+    [1, 4, 4, 3, 0, 3],
+    [5, 7, 5, 3, 9, 0],
+]
 
 
 def jackknife(scores, groups, weights, **options):
@@ -53,14 +61,20 @@ def slow_contrast(scores, groups, weights, without=None):
     for a, b in itertools.product(range(len(weights)), repeat=2):
         if weights[a][b] == 0:
             continue
-        pairs = [(m, k) for m in range(len(groups)) for k in range(len(groups))
-                 if m != k and without not in (m, k) and groups[m] == a and groups[k] == b]  # fmt: skip
+        pairs = [
+            (m, k)
+            for m in range(len(groups))
+            for k in range(len(groups))
+            if m != k and without not in (m, k) and groups[m] == a and groups[k] == b
+        ]
         total = total + weights[a][b] * sum(scores[m, k] for m, k in pairs) / len(pairs)
     return total
 
 
 def slow_jackknife(scores, groups, weights, level=0.95, margin=0.3):
-    """Section "two-way jackknife" by its definition: one fraction, scores (source, target, image)."""
+    """Section "two-way jackknife" by its definition: one fraction, scores (source, target,
+    image).
+    """
     n_images = scores.shape[-1]
     c = slow_contrast(scores, groups, weights)
     v_images = np.var(c, ddof=1) / n_images
@@ -73,20 +87,33 @@ def slow_jackknife(scores, groups, weights, level=0.95, margin=0.3):
         v_networks += v_group
         inverse += v_group**2 / (n - 1)
         spare += n - 1
-        v_both += (n - 1) / n * sum(np.var(z[j] - z.mean(axis=0), ddof=1) for j in range(n)) / n_images
+        v_both += (
+            (n - 1) / n * sum(np.var(z[j] - z.mean(axis=0), ddof=1) for j in range(n)) / n_images
+        )
     v = max(v_networks + v_images - v_both, v_networks, v_images)
     df = v**2 / (inverse + v_images**2 / (n_images - 1))
     df_pooled = v**2 / (v_networks**2 / spare + v_images**2 / (n_images - 1))
     error = np.sqrt(v)
     t = stats.t(df)
     reach = t.ppf(1 - (1 - level) / 2) * error
-    lower_test, upper_test = 1 - t.cdf((c.mean() + margin) / error), t.cdf((c.mean() - margin) / error)
+    lower_test, upper_test = (
+        1 - t.cdf((c.mean() + margin) / error),
+        t.cdf((c.mean() - margin) / error),
+    )
     return {
-        "estimate": c.mean(), "variance": v, "standard_error": error, "statistic": c.mean() / error, "df": df,
+        "estimate": c.mean(),
+        "variance": v,
+        "standard_error": error,
+        "statistic": c.mean() / error,
+        "df": df,
         "p_value": 2 * (1 - t.cdf(abs(c.mean() / error))),
-        "lower": c.mean() - reach, "upper": c.mean() + reach, "p_equivalence": max(lower_test, upper_test),
-        "variance_networks": v_networks, "variance_images": v_images, "variance_interaction": v_both,
-    }, df_pooled  # fmt: skip
+        "lower": c.mean() - reach,
+        "upper": c.mean() + reach,
+        "p_equivalence": max(lower_test, upper_test),
+        "variance_networks": v_networks,
+        "variance_images": v_images,
+        "variance_interaction": v_both,
+    }, df_pooled
 
 
 # ---------------------------------------------------------------- operators
@@ -122,13 +149,17 @@ def test_the_effects_by_hand():
 @settings(max_examples=20, deadline=None)
 def test_asymmetry_is_source_effect_minus_target_effect_exactly(sizes):
     groups = np.repeat([0, 1], sizes)
-    asymmetry, source, target = (contrast_operator(groups, effect_weights(e)).estimate for e in EFFECTS[:3])
+    asymmetry, source, target = (
+        contrast_operator(groups, effect_weights(e)).estimate for e in EFFECTS[:3]
+    )
     np.testing.assert_array_equal(asymmetry, source - target)
 
 
 def test_a_cell_that_a_deletion_empties_leaves_nan_and_one_that_is_empty_stops():
     operator = contrast_operator(np.array([0, 0, 1, 1, 1]), effect_weights("source_effect"))
-    np.testing.assert_array_equal(np.isnan(operator.deleted).all(axis=(1, 2)), [True, True, False, False, False])
+    np.testing.assert_array_equal(
+        np.isnan(operator.deleted).all(axis=(1, 2)), [True, True, False, False, False]
+    )
     assert not np.isnan(operator.deleted[2:]).any()
     message = r"sources in group 0 \(1 networks\) and targets in group 0 \(1\) holds no pair"
     with pytest.raises(ImpossibleAnalysis, match=message):
@@ -149,7 +180,9 @@ def test_the_jackknife_is_its_definition(effect, scale):
     scores = random_scores(rng, (7, 7, 2, 9), groups)
     scores[:, :, 1] = scores[:, :, 1] * scale + scores[:, :, 1].mean(axis=-1, keepdims=True)
     operator = contrast_operator(groups, effect_weights(effect))
-    moments = block_moments(scores, [contrast_operator(groups, effect_weights("stability")), operator])
+    moments = block_moments(
+        scores, [contrast_operator(groups, effect_weights("stability")), operator]
+    )
     found = two_way_jackknife(moments, 1, margin=0.3)
     pooled = two_way_jackknife(moments, 1, df="pooled")
     assert found.networks_random
@@ -157,17 +190,23 @@ def test_the_jackknife_is_its_definition(effect, scale):
     for f, values in enumerate([scores[:, :, 0], scores[:, :, 1], scores.mean(axis=2)]):
         expected, df_pooled = slow_jackknife(values, groups, effect_weights(effect))
         for name in FLOATS:
-            np.testing.assert_allclose(getattr(found, name)[f], expected[name], rtol=1e-9, err_msg=name)
+            np.testing.assert_allclose(
+                getattr(found, name)[f], expected[name], rtol=1e-9, err_msg=name
+            )
         np.testing.assert_allclose(pooled.df[f], df_pooled, rtol=1e-9)
         np.testing.assert_allclose(pooled.variance[f], expected["variance"], rtol=1e-9)
 
 
 def test_the_jackknife_by_hand():
-    """Two networks a level: those of A differ by 2 as sources, those of B not as targets; two images by 2."""
+    """Two networks a level: those of A differ by 2 as sources, those of B not as targets.
+
+    Two images by 2.
+    """
     scores = np.zeros((4, 4, 2))
     scores[:2, 2:] = [[[2, 4], [2, 4]], [[4, 6], [4, 6]]]
     found = jackknife(scores, np.array([0, 0, 1, 1]), effect_weights("asymmetry"))
-    # Images: contrasts 3 and 5 have variance 2, their mean 1. Networks: 3 and 5, the same. No interaction.
+    # Images: contrasts 3 and 5 have variance 2, their mean 1. Networks: 3 and 5, the same. No
+    # interaction.
     assert found.estimate[-1] == 4
     assert found.variance_images[-1] == 1
     assert found.variance_networks[-1] == 1
@@ -200,7 +239,11 @@ def test_networks_alone_are_welchs_t_test():
     """One image, targets that do not differ: sources A against sources B."""
     rng = np.random.default_rng(4)
     groups = np.array([0] * 4 + [1] * 6 + [2] * 3)
-    scores = np.repeat(rng.normal(size=(13, 1, 1)) * np.where(groups == 1, 3, 1)[:, np.newaxis, np.newaxis], 13, axis=1)
+    scores = np.repeat(
+        rng.normal(size=(13, 1, 1)) * np.where(groups == 1, 3, 1)[:, np.newaxis, np.newaxis],
+        13,
+        axis=1,
+    )
     weights = np.zeros((3, 3))
     weights[0, 2], weights[1, 2] = 1, -1
     found = jackknife(scores, groups, weights)
@@ -211,7 +254,9 @@ def test_networks_alone_are_welchs_t_test():
     np.testing.assert_allclose(found.statistic, test.statistic, rtol=1e-10)
     np.testing.assert_allclose(found.p_value, test.pvalue, rtol=1e-10)
     np.testing.assert_allclose(found.df, test.df, rtol=1e-10)
-    np.testing.assert_allclose([found.lower[0], found.upper[0]], test.confidence_interval(), rtol=1e-10)
+    np.testing.assert_allclose(
+        [found.lower[0], found.upper[0]], test.confidence_interval(), rtol=1e-10
+    )
 
 
 def test_with_two_networks_a_level_only_contrasts_between_levels_speak_for_others():
@@ -238,7 +283,9 @@ def test_groups_without_a_weight_do_not_matter(pair):
     weights[np.ix_(pair, pair)] = effect_weights("source_effect")
     own = np.isin(groups, pair)
     wide = jackknife(scores, groups, weights, df="pooled")
-    narrow = jackknife(scores[np.ix_(own, own)], groups[own] - pair[0], weights[np.ix_(pair, pair)], df="pooled")
+    narrow = jackknife(
+        scores[np.ix_(own, own)], groups[own] - pair[0], weights[np.ix_(pair, pair)], df="pooled"
+    )
     for name in set(FLOATS) - {"p_equivalence"}:
         np.testing.assert_allclose(getattr(wide, name), getattr(narrow, name), rtol=1e-12)
 
@@ -287,7 +334,9 @@ def test_blocks_of_images_give_what_one_block_gives(cuts, seed):
     scores = random_scores(rng, (7, 7, 2, 40)) + 100
     operators = [contrast_operator(groups, effect_weights(effect)) for effect in EFFECTS]
     whole = block_moments(scores, operators)
-    parts = merge_moments([block_moments(s, operators) for s in np.split(scores, sorted(cuts), axis=-1)])
+    parts = merge_moments(
+        [block_moments(s, operators) for s in np.split(scores, sorted(cuts), axis=-1)]
+    )
     assert parts.count == 40
     np.testing.assert_allclose(parts.matrix, whole.matrix, rtol=1e-12)
     for o in range(len(operators)):
@@ -301,10 +350,16 @@ def test_merged_moments_are_to_rounding_those_of_one_block():
     operator = contrast_operator(np.repeat([0, 1], 4), effect_weights("source_effect"))
     scores = rng.normal(size=(8, 8, 3, 500))
     whole = block_moments(scores, [operator])
-    parts = merge_moments([block_moments(s, [operator]) for s in np.split(scores, [1, 130, 131, 400], axis=-1)])
+    parts = merge_moments(
+        [block_moments(s, [operator]) for s in np.split(scores, [1, 130, 131, 400], axis=-1)]
+    )
     for name in ("mean", "m2", "deleted_mean", "deleted_m2"):
-        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-12, atol=1e-14, err_msg=name)
-    again = merge_moments([block_moments(s, [operator]) for s in np.split(scores, [1, 130, 131, 400], axis=-1)])
+        np.testing.assert_allclose(
+            getattr(parts, name), getattr(whole, name), rtol=1e-12, atol=1e-14, err_msg=name
+        )
+    again = merge_moments(
+        [block_moments(s, [operator]) for s in np.split(scores, [1, 130, 131, 400], axis=-1)]
+    )
     assert again.m2.tobytes() == parts.m2.tobytes()
 
 
@@ -320,7 +375,9 @@ def test_the_moments_are_those_of_numpy():
     np.testing.assert_allclose(moments.m2[0, 2], 25 * c.mean(axis=0).var(), rtol=1e-12)
     np.testing.assert_allclose(moments.deleted_mean[0, :, :2], z.mean(axis=-1), rtol=1e-12)
     deviation = z[:3] - z[:3].mean(axis=0)
-    np.testing.assert_allclose(moments.deleted_m2[0, 0, :2], 25 * deviation.var(axis=-1).sum(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(
+        moments.deleted_m2[0, 0, :2], 25 * deviation.var(axis=-1).sum(axis=0), rtol=1e-12
+    )
     np.testing.assert_allclose(moments.matrix[..., 2], scores.mean(axis=(2, 3)), rtol=1e-12)
     assert np.isnan(np.diagonal(moments.matrix)).all()
 
@@ -331,7 +388,12 @@ def test_powers_of_two_scale_exactly(power, seed):
     groups = np.repeat([0, 1], 3)
     scores = np.random.default_rng(seed).normal(size=(6, 6, 12))
     one = jackknife(scores, groups, effect_weights("source_effect"), margin=1.0)
-    two = jackknife(np.ldexp(scores, power), groups, effect_weights("source_effect"), margin=np.ldexp(1.0, power))
+    two = jackknife(
+        np.ldexp(scores, power),
+        groups,
+        effect_weights("source_effect"),
+        margin=np.ldexp(1.0, power),
+    )
     for name in ("df", "statistic", "p_value", "p_equivalence"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
     for name in ("estimate", "standard_error", "lower", "upper"):
@@ -346,15 +408,21 @@ def test_order_does_not_matter_and_names_of_levels_turn_signs(seed, effect):
     scores = random_scores(rng, (7, 7, 12))
     found = jackknife(scores, groups, effect_weights(effect))
     networks, images = rng.permutation(7), rng.permutation(12)
-    moved = jackknife(scores[np.ix_(networks, networks, images)], groups[networks], effect_weights(effect))
+    moved = jackknife(
+        scores[np.ix_(networks, networks, images)], groups[networks], effect_weights(effect)
+    )
     for name in set(FLOATS) - {"p_equivalence"}:
-        np.testing.assert_allclose(getattr(moved, name), getattr(found, name), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            getattr(moved, name), getattr(found, name), rtol=1e-9, atol=1e-12
+        )
     turned = jackknife(scores, 1 - groups, effect_weights(effect))
     sign = 1 if effect == "generalization_gap" else -1
     np.testing.assert_allclose(turned.estimate, sign * found.estimate, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(turned.p_value, found.p_value, rtol=1e-9)
     transposed = jackknife(scores.swapaxes(0, 1), groups, effect_weights(effect))
-    partner = {"source_effect": "target_effect", "target_effect": "source_effect"}.get(effect, effect)
+    partner = {"source_effect": "target_effect", "target_effect": "source_effect"}.get(
+        effect, effect
+    )
     other = jackknife(scores, groups, effect_weights(partner))
     sign = -1 if effect == "asymmetry" else 1
     np.testing.assert_allclose(transposed.estimate, sign * other.estimate, rtol=1e-9, atol=1e-12)
@@ -389,10 +457,20 @@ def test_wide_blocks_are_worked_through_in_chunks(monkeypatch):
 @pytest.mark.parametrize("effect", EFFECTS)
 def test_identical_scores_are_no_effect_with_p_of_one(value, effect):
     groups = np.array([0, 0, 0, 1, 1, 1, 1])
-    blocks = [block_moments(np.full((7, 7, 3, n), value), [contrast_operator(groups, effect_weights(effect))])
-              for n in (5, 1, 300)]  # fmt: skip
+    blocks = [
+        block_moments(
+            np.full((7, 7, 3, n), value), [contrast_operator(groups, effect_weights(effect))]
+        )
+        for n in (5, 1, 300)
+    ]
     found = two_way_jackknife(merge_moments(blocks), 0)
-    for name in ("estimate", "variance", "variance_networks", "variance_images", "variance_interaction"):
+    for name in (
+        "estimate",
+        "variance",
+        "variance_networks",
+        "variance_images",
+        "variance_interaction",
+    ):
         np.testing.assert_array_equal(getattr(found, name), 0.0)
     np.testing.assert_array_equal(found.p_value, 1.0)
     for name in ("df", "statistic", "lower", "upper", "p_equivalence"):
@@ -402,7 +480,9 @@ def test_identical_scores_are_no_effect_with_p_of_one(value, effect):
 def test_scores_that_vary_with_the_image_alone_are_no_effect():
     rng = np.random.default_rng(14)
     scores = np.broadcast_to(rng.normal(size=200) * np.repeat([1e6, 1.0], 100), (7, 7, 1, 200))
-    operator = contrast_operator(np.array([0, 0, 0, 1, 1, 1, 1]), effect_weights("generalization_gap"))
+    operator = contrast_operator(
+        np.array([0, 0, 0, 1, 1, 1, 1]), effect_weights("generalization_gap")
+    )
     blocks = [block_moments(part, [operator]) for part in np.split(scores, 2, axis=-1)]
     for order in (blocks, blocks[::-1]):
         found = two_way_jackknife(merge_moments(order), 0)
@@ -440,7 +520,10 @@ def test_nan_among_pairs_that_are_used_stops_and_elsewhere_does_not_matter():
     assert np.isnan(found.matrix[0, 1]).all()
     scores[0, 2, 1, 3] = np.nan
     scores[3, 1, 0, 5] = np.inf
-    message = r"2 of 96 scores are NaN or infinite .* \(source 0, target 2, fraction 1, image 3; source 3, target 1"
+    message = (
+        r"2 of 96 scores are NaN or infinite .* \(source 0, target 2, fraction 1, image 3; source"
+        r" 3, target 1"
+    )
     with pytest.raises(InvalidData, match=message):
         block_moments(scores, [operator])
 
@@ -456,7 +539,9 @@ def test_nan_among_pairs_that_are_used_stops_and_elsewhere_does_not_matter():
 )
 def test_options_out_of_range_stop(options, message):
     with pytest.raises(UsageError, match=message):
-        jackknife(np.ones((4, 4, 2)), np.array([0, 0, 1, 1]), effect_weights("asymmetry"), **options)
+        jackknife(
+            np.ones((4, 4, 2)), np.array([0, 0, 1, 1]), effect_weights("asymmetry"), **options
+        )
 
 
 def test_no_block_stops():
@@ -481,7 +566,9 @@ def test_swaps_are_all_labelings_and_their_effects(n_first, n_second):
     first = rng.permutation(np.arange(n) < n_first)
     strata = np.zeros(n, int)
     labels, exact = labelings(first, strata, n_resamples=9, rng=rng)
-    every = {tuple(float(i in c) for i in range(n)) for c in itertools.combinations(range(n), n_first)}
+    every = {
+        tuple(float(i in c) for i in range(n)) for c in itertools.combinations(range(n), n_first)
+    }
     assert exact
     assert len(labels) == len(every)
     assert set(map(tuple, labels)) == every
@@ -490,7 +577,9 @@ def test_swaps_are_all_labelings_and_their_effects(n_first, n_second):
     expected = np.array([[slow_effects(matrix[..., f], row) for f in range(2)] for row in labels])
     np.testing.assert_allclose(effects, expected.swapaxes(1, 2), rtol=1e-10, atol=1e-12)
     size = np.abs(expected.swapaxes(1, 2))
-    np.testing.assert_allclose(swap_p(effects, exact), (size >= size[0] * (1 - 1e-9)).mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(
+        swap_p(effects, exact), (size >= size[0] * (1 - 1e-9)).mean(axis=0), rtol=1e-12
+    )
 
 
 def test_swaps_stay_within_strata_and_effects_are_averaged_over_them():
@@ -505,7 +594,10 @@ def test_swaps_stay_within_strata_and_effects_are_averaged_over_them():
     matrix[9:] = matrix[:, 9:] = np.nan
     effects = swap_effects(matrix, labels, strata)
     for row in (0, 17, 59):
-        own = [slow_effects(matrix[np.ix_(s, s)][..., 0], labels[row, s]) for s in (range(4), range(4, 9))]
+        own = [
+            slow_effects(matrix[np.ix_(s, s)][..., 0], labels[row, s])
+            for s in (range(4), range(4, 9))
+        ]
         np.testing.assert_allclose(effects[row, :, 0], np.mean(own, axis=0), rtol=1e-10, atol=1e-12)
 
 
@@ -534,7 +626,10 @@ def test_the_swap_of_asymmetry_is_scipys_permutation_test_of_net_flow():
     found = swap_p(swap_effects(matrix, labels, np.zeros(9, int)), exact)[0, 0]
     # |difference of means| one-sided is the two-sided test by size
     test = stats.permutation_test(
-        (flow[:4], flow[4:]), lambda a, b: abs(a.mean() - b.mean()), n_resamples=np.inf, alternative="greater"
+        (flow[:4], flow[4:]),
+        lambda a, b: abs(a.mean() - b.mean()),
+        n_resamples=np.inf,
+        alternative="greater",
     )
     np.testing.assert_allclose(found, test.pvalue, rtol=1e-12)
 
@@ -553,14 +648,20 @@ def test_swap_effects_of_the_observed_labels_are_the_jackknifes_estimates():
     scores = random_scores(rng, (7, 7, 2, 30))
     groups = np.array([0, 0, 0, 1, 1, 1, 1])
     moments = block_moments(scores, [contrast_operator(groups, effect_weights(e)) for e in EFFECTS])
-    effects = swap_effects(moments.matrix, (groups == 0)[np.newaxis].astype(float), np.zeros(7, int))
+    effects = swap_effects(
+        moments.matrix, (groups == 0)[np.newaxis].astype(float), np.zeros(7, int)
+    )
     for e in range(len(EFFECTS)):
-        np.testing.assert_allclose(effects[0, e], two_way_jackknife(moments, e).estimate, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            effects[0, e], two_way_jackknife(moments, e).estimate, rtol=1e-9, atol=1e-12
+        )
 
 
 def test_one_network_of_a_level_leaves_asymmetry_only():
     matrix = random_scores(np.random.default_rng(23), (4, 4, 1))
-    labels, exact = labelings(np.arange(4) < 1, np.zeros(4, int), n_resamples=9, rng=np.random.default_rng(0))
+    labels, exact = labelings(
+        np.arange(4) < 1, np.zeros(4, int), n_resamples=9, rng=np.random.default_rng(0)
+    )
     p = swap_p(swap_effects(matrix, labels, np.zeros(4, int)), exact)
     assert np.isfinite(p[0, 0])
     assert np.isnan(p[1:]).all()
@@ -571,7 +672,9 @@ def test_one_network_of_a_level_leaves_asymmetry_only():
 def test_nan_scores_make_the_fraction_nan():
     matrix = random_scores(np.random.default_rng(24), (6, 6, 2))
     matrix[0, 1, 1] = np.nan
-    labels, _ = labelings(np.arange(6) < 3, np.zeros(6, int), n_resamples=9, rng=np.random.default_rng(0))
+    labels, _ = labelings(
+        np.arange(6) < 3, np.zeros(6, int), n_resamples=9, rng=np.random.default_rng(0)
+    )
     effects = swap_effects(matrix, labels, np.zeros(6, int))
     assert np.isnan(swap_p(effects)[:, 1]).all()
     assert np.isfinite(swap_p(effects)[:, 0]).all()
@@ -592,7 +695,9 @@ def test_ties_count_whatever_the_rounding(value):
     assert (swap_p(symmetric)[1:] < 1).all()
     labels, _ = labelings(np.arange(8) < 4, np.zeros(8, int), n_resamples=9, rng=rng)
     pairs = swap_p(swap_effects(half[:8, :8], labels, np.zeros(8, int))) * 70
-    np.testing.assert_allclose(pairs % 2, 0, atol=1e-9)  # a labeling never comes without its complement
+    np.testing.assert_allclose(
+        pairs % 2, 0, atol=1e-9
+    )  # a labeling never comes without its complement
 
 
 def brute_floors(sizes, rng):
@@ -600,7 +705,9 @@ def brute_floors(sizes, rng):
     first = np.concatenate([np.arange(a + b) < a for a, b in sizes])
     strata = np.repeat(range(len(sizes)), [a + b for a, b in sizes])
     labels, exact = labelings(first, strata, n_resamples=9, rng=rng)
-    size = np.abs(swap_effects(random_scores(rng, (len(first), len(first), 1)), labels, strata)[..., 0])
+    size = np.abs(
+        swap_effects(random_scores(rng, (len(first), len(first), 1)), labels, strata)[..., 0]
+    )
     p = [(size >= row - 1e-9 * size.max(axis=0)).mean(axis=0) for row in size]
     return np.min(p, axis=0), smallest_p(labels, strata, exact)
 
@@ -629,7 +736,9 @@ def test_the_smallest_p_of_random_labelings_counts_the_observed():
     matrix = np.where(first[:, np.newaxis], 5.0, 0.0)[..., np.newaxis] * np.ones((20, 20, 1))
     p = swap_p(swap_effects(matrix, labels, strata), exact)
     assert p[1, 0] == 1 / 1000
-    few, exact = labelings(first[7:13], strata[7:13], n_resamples=999, max_exact=1, rng=np.random.default_rng(0))
+    few, exact = labelings(
+        first[7:13], strata[7:13], n_resamples=999, max_exact=1, rng=np.random.default_rng(0)
+    )
     np.testing.assert_allclose(smallest_p(few, strata[7:13], exact), 0.1)
 
 
@@ -642,13 +751,16 @@ def test_max_t_is_its_definition_and_never_below_the_single_test():
     for e in range(5):
         sd = [np.sqrt(np.mean([row[f] ** 2 for row in effects[:, e]])) for f in range(3)]
         largest = [max(abs(row[f]) / sd[f] for f in range(3)) for row in effects[:, e]]
-        expected = [np.mean([x >= abs(effects[0, e, f]) / sd[f] - 1e-9 for x in largest]) for f in range(3)]
+        expected = [
+            np.mean([x >= abs(effects[0, e, f]) / sd[f] - 1e-9 for x in largest]) for f in range(3)
+        ]
         np.testing.assert_allclose(found[e], expected, rtol=1e-12)
     assert (found >= swap_p(effects)).all()
     np.testing.assert_array_equal(swaps.max_t_p(effects[..., :1]), swap_p(effects[..., :1]))
 
 
-# ---------------------------------------------------------------- node scores and more than two levels
+# ---------------------------------------------------------------- node scores and more than two
+# levels
 
 
 def slow_node_scores(matrix, groups):
@@ -667,7 +779,10 @@ def slow_node_scores(matrix, groups):
         values.append(0.0)
     fit = np.linalg.lstsq(np.array(rows), np.array(values), rcond=None)[0]
     cells = fit[: k * k].reshape(k, k)
-    return cells.mean(axis=1)[groups] + fit[k * k : k * k + n], cells.mean(axis=0)[groups] + fit[k * k + n :]
+    return (
+        cells.mean(axis=1)[groups] + fit[k * k : k * k + n],
+        cells.mean(axis=0)[groups] + fit[k * k + n :],
+    )
 
 
 @pytest.mark.parametrize("groups", [[0, 0, 0, 1, 1], [0, 1, 2, 0, 1, 2, 0], [0, 0, 0, 0]])
@@ -680,7 +795,9 @@ def test_node_scores_are_the_least_squares_fit(groups):
 
 
 def test_node_scores_of_kennys_example():
-    """Kenny, Kashy & Cook (2006), six persons who rate one another: actor effects and their variance."""
+    """Kenny, Kashy & Cook (2006), six persons who rate one another: actor effects and their
+    variance.
+    """
     source, _ = nodes.node_scores(np.array(KENNY, float)[..., np.newaxis], np.zeros(6, int))
     actor = source[:, 0] - source.mean()
     np.testing.assert_allclose(actor, [1.208, -1.625, -0.167, -0.208, -1.083, 1.875], atol=5e-4)
@@ -714,7 +831,10 @@ def test_node_scores_leave_out_networks_that_take_no_part_and_stop_where_levels_
 
 @pytest.mark.filterwarnings("ignore")  # pingouin's own
 def test_the_t_of_net_flow_is_pingouins_mixed_anova():
-    """Net flow = source minus target score within one level; its F between levels is the square of t."""
+    """Net flow = source minus target score within one level.
+
+    Its F between levels is the square of t.
+    """
     import pingouin
 
     rng = np.random.default_rng(31)
@@ -722,9 +842,13 @@ def test_the_t_of_net_flow_is_pingouins_mixed_anova():
     scores = random_scores(rng, (8, 8, 1, 6))
     source, target = nodes.node_scores(scores[:, :, 0], np.zeros(8, int))
     flow = source - target
-    table = pd.DataFrame([(m, i, "AB"[groups[m]], flow[m, i]) for m in range(8) for i in range(6)],
-                         columns=["network", "image", "level", "flow"])  # fmt: skip
-    anova = pingouin.mixed_anova(table, dv="flow", between="level", within="image", subject="network")
+    table = pd.DataFrame(
+        [(m, i, "AB"[groups[m]], flow[m, i]) for m in range(8) for i in range(6)],
+        columns=["network", "image", "level", "flow"],
+    )
+    anova = pingouin.mixed_anova(
+        table, dv="flow", between="level", within="image", subject="network"
+    )
     asymmetry = jackknife(scores[:, :, 0], groups, effect_weights("asymmetry")).estimate[-1]
     mean = flow.mean(axis=1)
     variance = (mean[:4].var(ddof=1) + mean[4:].var(ddof=1)) / 4
@@ -785,13 +909,22 @@ def test_three_levels_are_all_relabelings(groups, levels, gap):
     n = len(groups)
     rng = np.random.default_rng(33)
     matrix = 20 + random_scores(rng, (n, n, 1))
-    every = np.array([slow_omnibus(matrix[..., 0], np.array(g)) for g in set(itertools.permutations(groups.tolist()))])
+    every = np.array(
+        [
+            slow_omnibus(matrix[..., 0], np.array(g))
+            for g in set(itertools.permutations(groups.tolist()))
+        ]
+    )
     observed = slow_omnibus(matrix[..., 0], groups)
     expected = (every >= np.array(observed) * (1 - 1e-9)).mean(axis=0)
     found = omnibus(matrix, groups, np.zeros(n, int), n_resamples=9, rng=rng)
-    np.testing.assert_allclose([found.p_source[0], found.p_target[0], found.p_gap[0]], expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        [found.p_source[0], found.p_target[0], found.p_gap[0]], expected, rtol=1e-12
+    )
     assert (found.n_labelings, found.min_p_levels, found.min_p_gap) == (len(every), levels, gap)
-    planted = np.where(groups[:, np.newaxis] == groups, 0.0, -9.0)[..., np.newaxis] + 0.01 * np.nan_to_num(matrix)
+    planted = np.where(groups[:, np.newaxis] == groups, 0.0, -9.0)[
+        ..., np.newaxis
+    ] + 0.01 * np.nan_to_num(matrix)
     assert omnibus(planted, groups, np.zeros(n, int), n_resamples=9, rng=rng).p_gap[0] == gap
 
 
@@ -807,11 +940,20 @@ def test_omnibus_finds_what_is_planted_and_nothing_else():
     assert found.p_gap[0] > 0.05
     turned = omnibus(matrix.swapaxes(0, 1), groups, strata, n_resamples=999, rng=rng)
     assert turned.p_target[0] == 1 / 1000
-    with pytest.raises(ImpossibleAnalysis, match=r"stratum 1 holds \[4, 1, 1\] networks of the 3 levels"):
-        omnibus(matrix[:18, :18], np.r_[groups[:12], 0, 0, 0, 0, 1, 2], strata[:18], n_resamples=9, rng=rng)
+    with pytest.raises(
+        ImpossibleAnalysis, match=r"stratum 1 holds \[4, 1, 1\] networks of the 3 levels"
+    ):
+        omnibus(
+            matrix[:18, :18],
+            np.r_[groups[:12], 0, 0, 0, 0, 1, 2],
+            strata[:18],
+            n_resamples=9,
+            rng=rng,
+        )
 
 
-# ---------------------------------------------------------------- multiplicity, normalisation, components
+# ---------------------------------------------------------------- multiplicity, normalisation,
+# components
 
 
 def test_holm_is_its_definition_and_nan_does_not_count():
@@ -832,7 +974,9 @@ def test_holm_is_that_of_statsmodels(axis):
     def theirs(family):
         return multipletests(family, method="holm")[1]
 
-    expected = theirs(p.ravel()).reshape(p.shape) if axis is None else np.apply_along_axis(theirs, axis, p)
+    expected = (
+        theirs(p.ravel()).reshape(p.shape) if axis is None else np.apply_along_axis(theirs, axis, p)
+    )
     np.testing.assert_allclose(inference.holm(p, axis), expected, rtol=1e-12)
 
 
@@ -853,10 +997,16 @@ def test_normalised_scores_average_to_the_ratio_and_vary_as_its_jackknife():
     found = inference.normalised_scores(scores, floor, full, ratio, span)
     np.testing.assert_allclose(found.mean(axis=-1), ratio, rtol=1e-12)
     rest = [np.arange(n_images) != i for i in range(n_images)]
-    deleted = np.array([ratio_of_means(scores[..., r], floor[..., r], full[..., r])[0] for r in rest])
-    jackknife_variance = (n_images - 1) / n_images * ((deleted - deleted.mean(axis=0)) ** 2).sum(axis=0)
+    deleted = np.array(
+        [ratio_of_means(scores[..., r], floor[..., r], full[..., r])[0] for r in rest]
+    )
+    jackknife_variance = (
+        (n_images - 1) / n_images * ((deleted - deleted.mean(axis=0)) ** 2).sum(axis=0)
+    )
     np.testing.assert_allclose(found.var(axis=-1, ddof=1) / n_images, jackknife_variance, rtol=0.01)
-    naive = ((scores - floor.mean(axis=-1, keepdims=True)) / span[..., np.newaxis]).var(axis=-1, ddof=1) / n_images
+    naive = ((scores - floor.mean(axis=-1, keepdims=True)) / span[..., np.newaxis]).var(
+        axis=-1, ddof=1
+    ) / n_images
     assert (naive / jackknife_variance > 1.2).all()  # floor and ceiling fixed: another variance
 
 
@@ -868,8 +1018,12 @@ def test_normalised_scores_by_hand():
     full = np.ones((2, 2))
     found = inference.normalised_scores(scores, floor, full, *ratio_of_means(scores, floor, full))
     np.testing.assert_allclose(found[0, 1, 0], [0.5 - 0.1 / 0.8, 0.5 + 0.1 / 0.8], rtol=1e-12)
-    with pytest.raises(ImpossibleAnalysis, match=r"1 target\(s\) .* \(target 1, fraction 0: -0.1\)"):
-        inference.normalised_scores(scores, floor, full, np.zeros((2, 2, 1)), np.array([[0.1], [-0.1]]))
+    with pytest.raises(
+        ImpossibleAnalysis, match=r"1 target\(s\) .* \(target 1, fraction 0: -0.1\)"
+    ):
+        inference.normalised_scores(
+            scores, floor, full, np.zeros((2, 2, 1)), np.array([[0.1], [-0.1]])
+        )
 
 
 def test_variance_components_are_those_of_statsmodels_anova():
@@ -878,7 +1032,11 @@ def test_variance_components_are_those_of_statsmodels_anova():
 
     rng = np.random.default_rng(36)
     n_u, n_v, n_i = 3, 4, 5
-    ab = rng.normal(size=(n_u, n_v, n_i)) + 2 * rng.normal(size=(n_u, 1, 1)) + rng.normal(size=(n_u, n_v, 1))
+    ab = (
+        rng.normal(size=(n_u, n_v, n_i))
+        + 2 * rng.normal(size=(n_u, 1, 1))
+        + rng.normal(size=(n_u, n_v, 1))
+    )
     ab += (
         rng.normal(size=(n_u, 1, n_i))
         + rng.normal(size=(1, n_v, n_i))
@@ -890,7 +1048,9 @@ def test_variance_components_are_those_of_statsmodels_anova():
     index = np.indices(k.shape).reshape(3, -1)
     table = pd.DataFrame({"u": index[0], "v": index[1], "i": index[2], "k": k.ravel()})
     anova = anova_lm(ols("k ~ (C(u) + C(v) + C(i)) ** 2", table).fit())
-    square = {name.replace("C(", "").replace(")", ""): row["mean_sq"] for name, row in anova.iterrows()}
+    square = {
+        name.replace("C(", "").replace(")", ""): row["mean_sq"] for name, row in anova.iterrows()
+    }
     found = nodes.variance_components(ab, ba)
     np.testing.assert_allclose(found.s2e, square["Residual"], rtol=1e-9)
     expected = {
@@ -909,7 +1069,15 @@ def test_variance_components_are_those_of_statsmodels_anova():
 def test_variance_components_are_found_and_floored():
     rng = np.random.default_rng(37)
     n_u, n_v, n_i = 30, 40, 50
-    planted = {"s2u": 0.5, "s2v": 2.0, "s2K": 1.0, "s2uI": 0.7, "s2vI": 0.4, "s2e": 1.5, "s2CI": 0.8}
+    planted = {
+        "s2u": 0.5,
+        "s2v": 2.0,
+        "s2K": 1.0,
+        "s2uI": 0.7,
+        "s2vI": 0.4,
+        "s2e": 1.5,
+        "s2CI": 0.8,
+    }
     axes = {
         "s2u": [0],
         "s2v": [1],
@@ -919,10 +1087,20 @@ def test_variance_components_are_found_and_floored():
         "s2e": [0, 1, 2],
         "s2CI": [2],
     }
-    shapes = {name: [n if a in axes[name] else 1 for a, n in enumerate((n_u, n_v, n_i))] for name in axes}
+    shapes = {
+        name: [n if a in axes[name] else 1 for a, n in enumerate((n_u, n_v, n_i))] for name in axes
+    }
     k = sum(np.sqrt(planted[name]) * rng.normal(size=shape) for name, shape in shapes.items())
     found = nodes.variance_components(k, np.zeros((n_v, n_u, n_i)))
-    smallest = {"s2u": n_u, "s2v": n_v, "s2K": 1000, "s2uI": 1000, "s2vI": 1000, "s2e": 9999, "s2CI": n_i}
+    smallest = {
+        "s2u": n_u,
+        "s2v": n_v,
+        "s2K": 1000,
+        "s2uI": 1000,
+        "s2vI": 1000,
+        "s2e": 9999,
+        "s2CI": n_i,
+    }
     for name, value in planted.items():
         assert abs(getattr(found, name) / value - 1) < 5 * np.sqrt(2 / smallest[name]), name
     assert found.floored == ()
@@ -937,13 +1115,18 @@ def test_variance_components_are_found_and_floored():
 
 
 def simulated(rng, n, n_images, *, effect=0.0, source=0.14, target=0.125, level_image=0.6):
-    """Scores of n + n networks, in units of the images' SD; components of LRP maps of digit networks."""
+    """Scores of n + n networks, in units of the images' SD.
+
+    Components of LRP maps of digit networks.
+    """
     size = 2 * n
     level = np.repeat([0, 1], n)
     scores = 0.67 * rng.normal(size=(size, size, n_images))
     scores += source * rng.normal(size=(size, 1, 1)) + target * rng.normal(size=(1, size, 1))
     scores += 0.1 * rng.normal(size=(size, size, 1)) + rng.normal(size=n_images)
-    scores += 0.8 * rng.normal(size=(size, 1, n_images)) + 0.5 * rng.normal(size=(1, size, n_images))
+    scores += 0.8 * rng.normal(size=(size, 1, n_images)) + 0.5 * rng.normal(
+        size=(1, size, n_images)
+    )
     scores += level_image * rng.normal(size=(2, n_images))[level][:, np.newaxis]
     scores += level_image * rng.normal(size=(2, n_images))[level]
     return scores + effect * (np.where(level == 0, 0.5, -0.5))[:, np.newaxis, np.newaxis]
@@ -955,14 +1138,21 @@ def within(hits, runs, probability):
 
 
 def test_the_jackknife_holds_its_level_and_its_interval_covers():
-    """Networks, images and levels x images all vary. Nominal 5 %; the method is a little conservative."""
+    """Networks, images and levels x images all vary.
+
+    Nominal 5 %; the method is a little conservative.
+    """
     rng = np.random.default_rng(38)
     runs, n, n_images = 1000, 5, 40
-    operators = [contrast_operator(np.repeat([0, 1], n), effect_weights(effect)) for effect in EFFECTS]
+    operators = [
+        contrast_operator(np.repeat([0, 1], n), effect_weights(effect)) for effect in EFFECTS
+    ]
     true = np.array([1.0, 1.0, 0.0, 0.0, 1.0])  # of a source effect of 1
     covered, central, found = (np.zeros(len(EFFECTS)) for _ in range(3))
     for _ in range(runs):
-        moments = block_moments(simulated(rng, n, n_images, effect=1.0)[:, :, np.newaxis], operators)
+        moments = block_moments(
+            simulated(rng, n, n_images, effect=1.0)[:, :, np.newaxis], operators
+        )
         for e in range(len(EFFECTS)):
             wide, narrow = two_way_jackknife(moments, e), two_way_jackknife(moments, e, level=0.5)
             covered[e] += wide.lower[-1] <= true[e] <= wide.upper[-1]
@@ -978,7 +1168,9 @@ def test_the_jackknife_holds_its_level_and_its_interval_covers():
 
 
 def test_images_as_replicates_would_not_hold_their_level():
-    """Why networks are random: a t test over images rejects far too often, the jackknife does not."""
+    """Why networks are random: a t test over images rejects far too often, the jackknife does
+    not.
+    """
     rng = np.random.default_rng(39)
     runs, n, n_images = 200, 3, 300
     operator = contrast_operator(np.repeat([0, 1], n), effect_weights("asymmetry"))
@@ -987,7 +1179,9 @@ def test_images_as_replicates_would_not_hold_their_level():
         scores = simulated(rng, n, n_images, level_image=0.0)
         found = two_way_jackknife(block_moments(scores[:, :, np.newaxis], [operator]), 0)
         both += bool(found.p_value[-1] < 0.05)
-        over_images += bool(2 * stats.norm.sf(abs(found.estimate[-1]) / np.sqrt(found.variance_images[-1])) < 0.05)
+        over_images += bool(
+            2 * stats.norm.sf(abs(found.estimate[-1]) / np.sqrt(found.variance_images[-1])) < 0.05
+        )
     assert over_images > 0.3 * runs
     assert both <= stats.binom.ppf(0.9995, runs, 0.05)
 
@@ -1003,16 +1197,32 @@ def test_the_label_swap_is_exact_under_its_null():
         matrix = simulated(rng, n, 1, level_image=0.0) + rng.exponential(3, (2 * n, 1, 1))
         p[run] = swap_p(swap_effects(matrix, labels, strata), exact)[:, 0]
     for e in range(len(EFFECTS)):
-        assert stats.kstest(p[:, e] - rng.random(runs) * 2 / 70, "uniform").pvalue > 0.0005, EFFECTS[e]
+        assert stats.kstest(p[:, e] - rng.random(runs) * 2 / 70, "uniform").pvalue > 0.0005, (
+            EFFECTS[e]
+        )
         assert within((p[:, e] <= 0.2 + 1e-9).sum(), runs, 0.2)
 
 
 def test_equivalence_is_found_within_a_wide_margin_only():
     scores = simulated(np.random.default_rng(41), 8, 200)
     groups = np.repeat([0, 1], 8)
-    assert jackknife(scores, groups, effect_weights("generalization_gap"), margin=0.5).p_equivalence[-1] < 0.01
-    assert jackknife(scores, groups, effect_weights("generalization_gap"), margin=0.001).p_equivalence[-1] > 0.3
+    assert (
+        jackknife(scores, groups, effect_weights("generalization_gap"), margin=0.5).p_equivalence[
+            -1
+        ]
+        < 0.01
+    )
+    assert (
+        jackknife(scores, groups, effect_weights("generalization_gap"), margin=0.001).p_equivalence[
+            -1
+        ]
+        > 0.3
+    )
     margins = np.array([0.001, 0.5])
-    by_fraction = jackknife(scores, groups, effect_weights("generalization_gap"), margin=margins).p_equivalence
+    by_fraction = jackknife(
+        scores, groups, effect_weights("generalization_gap"), margin=margins
+    ).p_equivalence
     assert by_fraction[0] > 0.3 > by_fraction[1]
-    assert np.isnan(jackknife(scores, groups, effect_weights("generalization_gap")).p_equivalence).all()
+    assert np.isnan(
+        jackknife(scores, groups, effect_weights("generalization_gap")).p_equivalence
+    ).all()

@@ -1,4 +1,6 @@
-"""Scaling, midranks and top-fraction masks: against scipy and slow definitions, with zeros and ties."""
+"""Scaling, midranks and top-fraction masks: against scipy and slow definitions, with zeros and
+ties.
+"""
 
 import importlib.util
 import sys
@@ -43,15 +45,21 @@ INPUTS = {
     "both zeros": lambda rng: rng.choice(np.float32([-0.0, 0.0, 1, -1]), (3, 40)),
     "infinite": lambda rng: rng.choice(np.float32([-np.inf, np.inf, 0, 1]), (3, 40)),
     "subnormal": lambda rng: rng.choice(np.float32([1e-45, 3e-45, -1e-45, 0, 1e-38]), (3, 40)),
-    "same high bits": lambda rng: (1 + rng.integers(0, 9, (3, 50)) * np.float32(2**-23)).astype(np.float32),
+    "same high bits": (
+        lambda rng: (1 + rng.integers(0, 9, (3, 50)) * np.float32(2**-23)).astype(np.float32)
+    ),
     "one pixel": lambda rng: np.float32([[3], [-2], [0]]),
 }
 
 small = st.sampled_from([0.0, -0.0, 0.5, 1.0, -1.0, 3.0, 1e-42, -2.5])
-tied_maps = hnp.arrays(np.float32, hnp.array_shapes(min_dims=1, max_dims=2, max_side=40), elements=small)
+tied_maps = hnp.arrays(
+    np.float32, hnp.array_shapes(min_dims=1, max_dims=2, max_side=40), elements=small
+)
 FLOAT32 = np.finfo(np.float32)
 any_map = hnp.arrays(
-    np.float32, st.integers(1, 60), elements=st.floats(float(FLOAT32.min), float(FLOAT32.max), width=32)
+    np.float32,
+    st.integers(1, 60),
+    elements=st.floats(float(FLOAT32.min), float(FLOAT32.max), width=32),
 )
 rankings = st.sampled_from(maps.RANKINGS)
 unhurried = settings(deadline=None)  # an example may have to wait for a kernel to be compiled
@@ -97,7 +105,9 @@ def test_midranks_follow_their_pixels_and_have_a_fixed_sum(values, random):
 
 
 def test_midranks_by_hand():
-    np.testing.assert_array_equal(maps.midranks([[7, 7, -1, 0], [0, 0, 0, 5]]), [[3.5, 3.5, 1, 2], [2, 2, 2, 4]])
+    np.testing.assert_array_equal(
+        maps.midranks([[7, 7, -1, 0], [0, 0, 0, 5]]), [[3.5, 3.5, 1, 2], [2, 2, 2, 4]]
+    )
 
 
 def test_float64_ties_are_not_made_by_rounding():
@@ -106,7 +116,8 @@ def test_float64_ties_are_not_made_by_rounding():
 
 
 @pytest.mark.parametrize(
-    "dtype", ["bool", "int8", "uint8", "int16", "uint16", "int32", "int64", "float16", ">f4", "longdouble"]
+    "dtype",
+    ["bool", "int8", "uint8", "int16", "uint16", "int32", "int64", "float16", ">f4", "longdouble"],
 )
 def test_midranks_of_other_dtypes(dtype, rng):
     values = rng.integers(0, 2 if dtype == "bool" else 100, (2, 50)).astype(dtype)
@@ -114,7 +125,9 @@ def test_midranks_of_other_dtypes(dtype, rng):
 
 
 def test_the_smallest_integer_has_no_absolute_value_of_its_own_dtype():
-    np.testing.assert_array_equal(maps.top_fraction(np.int8([-128, 5, 100, 0]), 0.25, "absolute"), [1, 0, 0, 0])
+    np.testing.assert_array_equal(
+        maps.top_fraction(np.int8([-128, 5, 100, 0]), 0.25, "absolute"), [1, 0, 0, 0]
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -135,7 +148,9 @@ def test_midranks_of_any_memory_layout(rng):
     expected = maps.midranks(values)
     np.testing.assert_array_equal(expected, stats.rankdata(values, axis=-1))
     np.testing.assert_array_equal(maps.midranks(np.asfortranarray(values)), expected)
-    np.testing.assert_array_equal(maps.midranks(np.repeat(values, 2, axis=-1)[:, ::2, ::2]), expected[:, ::2])
+    np.testing.assert_array_equal(
+        maps.midranks(np.repeat(values, 2, axis=-1)[:, ::2, ::2]), expected[:, ::2]
+    )
     np.testing.assert_array_equal(maps.midranks(values[1, 2]), expected[1, 2])
 
 
@@ -149,7 +164,9 @@ def test_midranks_leave_their_input_alone_and_agree_across_threads(rng):
 
 
 def test_too_many_pixels_for_half_ranks():
-    with pytest.raises(InvalidData, match=r"midranks of 8388608 pixels.*exact in float32 below 8388608.*reduce"):
+    with pytest.raises(
+        InvalidData, match=r"midranks of 8388608 pixels.*exact in float32 below 8388608.*reduce"
+    ):
         maps.midranks(np.broadcast_to(np.float32(0), 2**23))
 
 
@@ -166,7 +183,9 @@ def slow_mask(values, count, ranking):
     """The first `count` eligible pixels, sorted by score, then by the scrambled order."""
     score = np.abs(values) if ranking == "absolute" else values
     place = maps.tie_order(values.size)
-    pixels = [p for p in range(values.size) if (ranking == "signed" and values.any()) or score[p] > 0]
+    pixels = [
+        p for p in range(values.size) if (ranking == "signed" and values.any()) or score[p] > 0
+    ]
     mask = np.zeros(values.size, bool)
     mask[sorted(pixels, key=lambda p: (-score[p], place[p]))[:count]] = True
     return mask
@@ -181,7 +200,9 @@ def test_masks_are_the_first_pixels_of_a_full_sort(kind, ranking, rng):
     assert masks.dtype == bool
     for fraction, of_fraction in zip(fractions, masks, strict=True):
         count = maps.top_count(fraction, values.shape[-1])
-        np.testing.assert_array_equal(of_fraction, [slow_mask(row, count, ranking) for row in values])
+        np.testing.assert_array_equal(
+            of_fraction, [slow_mask(row, count, ranking) for row in values]
+        )
 
 
 @unhurried
@@ -192,9 +213,15 @@ def test_masks_are_nested_and_exact_up_to_the_shortfall(values, fractions, ranki
     for (one, smaller), (other, larger) in zip(enumerate(masks), enumerate(masks), strict=True):
         if fractions[one] <= fractions[other]:
             assert not (smaller & ~larger).any()
-    wanted = np.array([maps.top_count(f, values.shape[-1]) for f in fractions]).reshape(-1, *[1] * (values.ndim - 1))
+    wanted = np.array([maps.top_count(f, values.shape[-1]) for f in fractions]).reshape(
+        -1, *[1] * (values.ndim - 1)
+    )
     np.testing.assert_array_equal(masks.sum(axis=-1) + lacking, wanted + np.zeros_like(lacking))
-    eligible = {"positive": values > 0, "absolute": values != 0, "signed": np.ones_like(values, bool)}[ranking]
+    eligible = {
+        "positive": values > 0,
+        "absolute": values != 0,
+        "signed": np.ones_like(values, bool),
+    }[ranking]
     eligible = eligible & values.any(axis=-1, keepdims=True)
     np.testing.assert_array_equal(lacking, np.maximum(wanted - eligible.sum(axis=-1), 0))
     assert not (masks & ~eligible).any()
@@ -206,7 +233,9 @@ def test_without_ties_masks_follow_their_pixels(values, random, ranking):
     values = np.unique(np.abs(values))
     order = random.sample(range(values.size), values.size)
     masks = maps.top_fractions(values, (0.1, 0.5), ranking)
-    np.testing.assert_array_equal(maps.top_fractions(values[order], (0.1, 0.5), ranking), masks[:, order])
+    np.testing.assert_array_equal(
+        maps.top_fractions(values[order], (0.1, 0.5), ranking), masks[:, order]
+    )
 
 
 @unhurried
@@ -216,18 +245,25 @@ def test_the_scale_of_relevance_changes_no_rank_and_no_mask(values, exponent, ra
     scaled = np.ldexp(values, exponent)
     np.testing.assert_array_equal(maps.midranks(scaled), maps.midranks(values))
     np.testing.assert_array_equal(
-        maps.top_fractions(scaled, (0.1, 0.4), ranking), maps.top_fractions(values, (0.1, 0.4), ranking)
+        maps.top_fractions(scaled, (0.1, 0.4), ranking),
+        maps.top_fractions(values, (0.1, 0.4), ranking),
     )
 
 
 def test_masks_by_hand():
     values = [4, -9, 0, 1, 2, 0, -3, 0]
     np.testing.assert_array_equal(np.flatnonzero(maps.top_fraction(values, 0.25)), [0, 4])
-    np.testing.assert_array_equal(np.flatnonzero(maps.top_fraction(values, 0.25, "absolute")), [0, 1])
+    np.testing.assert_array_equal(
+        np.flatnonzero(maps.top_fraction(values, 0.25, "absolute")), [0, 1]
+    )
     np.testing.assert_array_equal(np.flatnonzero(maps.top_fraction(values, 0.25, "signed")), [0, 4])
     np.testing.assert_array_equal(np.flatnonzero(maps.top_fraction(values, 0.75)), [0, 3, 4])
-    np.testing.assert_array_equal(np.flatnonzero(maps.top_fraction(values, 0.75, "absolute")), [0, 1, 3, 4, 6])
-    np.testing.assert_array_equal(np.flatnonzero(~maps.top_fraction(values, 0.75, "signed")), [1, 6])
+    np.testing.assert_array_equal(
+        np.flatnonzero(maps.top_fraction(values, 0.75, "absolute")), [0, 1, 3, 4, 6]
+    )
+    np.testing.assert_array_equal(
+        np.flatnonzero(~maps.top_fraction(values, 0.75, "signed")), [1, 6]
+    )
 
 
 def test_a_fraction_is_a_decimal_number_and_halves_are_rounded_up():
@@ -245,7 +281,9 @@ def test_a_fraction_is_a_decimal_number_and_halves_are_rounded_up():
     for hundredths in range(1, 101):
         for pixels in (50, 100, 1001, 50176):
             exact = Fraction(hundredths, 100) * pixels
-            assert maps.top_count(hundredths / 100, pixels) == max(1, (exact + Fraction(1, 2)).__floor__())
+            assert maps.top_count(hundredths / 100, pixels) == max(
+                1, (exact + Fraction(1, 2)).__floor__()
+            )
 
 
 @pytest.mark.parametrize("fraction", [0, -0.1, 1.01, np.nan, np.inf])
@@ -271,7 +309,9 @@ def test_maps_without_relevance_or_with_nan_have_empty_masks(ranking, rng):
 
 
 def test_unrelated_sparse_maps_overlap_by_chance_only(rng):
-    """Masks filled up with pixels without relevance, in their order, would overlap in the upper corner."""
+    """Masks filled up with pixels without relevance, in their order, would overlap in the upper
+    corner.
+    """
     relevant, many = 17, 400
     values = np.zeros((many, PIXELS), np.float32)
     for row in values:
@@ -286,7 +326,10 @@ def test_ties_at_the_threshold_have_no_spatial_bias():
     y, x = np.divmod(np.flatnonzero(maps.top_fraction(np.ones(100 * 100), 0.1)), 100)
     assert abs(y.mean() - 49.5) < 4 * 28.9 / np.sqrt(1000)
     assert abs(x.mean() - 49.5) < 4 * 28.9 / np.sqrt(1000)
-    assert stats.chisquare(np.histogram2d(y, x, bins=5, range=[[0, 100], [0, 100]])[0].ravel()).pvalue > 1e-3
+    assert (
+        stats.chisquare(np.histogram2d(y, x, bins=5, range=[[0, 100], [0, 100]])[0].ravel()).pvalue
+        > 1e-3
+    )
 
 
 def splitmix64(count):

@@ -1,4 +1,6 @@
-"""One score a network and image: the two-way jackknife against its definition, and against the one for pairs of networks."""
+"""One score a network and image: the two-way jackknife against its definition, and against the one
+for pairs of networks.
+"""
 
 import itertools
 
@@ -10,14 +12,18 @@ from relstats.errors import ImpossibleAnalysis, InvalidData
 from relstats.stats import inference, swaps
 from relstats.stats.networks import network_functional, network_moments, swapped_means
 
-GROUPS = np.array([0, 1, 0, 1, 1, 0, 2, 3, 3, 2, -1])  # two strata of two levels, and one that takes no part
+GROUPS = np.array(
+    [0, 1, 0, 1, 1, 0, 2, 3, 3, 2, -1]
+)  # two strata of two levels, and one that takes no part
 WEIGHTS = np.array([0.5, -0.5, 0.5, -0.5])
 
 
 @pytest.fixture
 def scores():
     rng = np.random.default_rng(3)
-    return rng.standard_normal((11, 2, 17)) + rng.standard_normal((11, 2, 1)) + rng.standard_normal(17)
+    return (
+        rng.standard_normal((11, 2, 17)) + rng.standard_normal((11, 2, 1)) + rng.standard_normal(17)
+    )
 
 
 def contrast(scores, groups):
@@ -40,7 +46,9 @@ def slow(scores, groups):
         v_both += share * sum((row - left.mean(axis=0)).var(ddof=1) for row in left) / n_images
     sizes = [(groups == g).sum() - 1 for g in range(4)]
     v = max(sum(v_groups) + v_images - v_both, sum(v_groups), v_images)
-    df = v**2 / (sum(a**2 / n for a, n in zip(v_groups, sizes, strict=True)) + v_images**2 / (n_images - 1))
+    df = v**2 / (
+        sum(a**2 / n for a, n in zip(v_groups, sizes, strict=True)) + v_images**2 / (n_images - 1)
+    )
     return on_image.mean(), np.sqrt(v), df
 
 
@@ -53,11 +61,17 @@ def test_jackknife_is_its_definition_however_images_are_cut(scores, cuts):
     for f in range(2):
         estimate, error, df = slow(scores[:, f], GROUPS)
         np.testing.assert_allclose(
-            [found.estimate[f], found.standard_error[f], found.df[f]], [estimate, error, df], rtol=1e-10
+            [found.estimate[f], found.standard_error[f], found.df[f]],
+            [estimate, error, df],
+            rtol=1e-10,
         )
-        np.testing.assert_allclose(found.p_value[f], 2 * stats.t.sf(abs(estimate) / error, df), rtol=1e-9)
+        np.testing.assert_allclose(
+            found.p_value[f], 2 * stats.t.sf(abs(estimate) / error, df), rtol=1e-9
+        )
         half = stats.t.ppf(0.975, df) * error
-        np.testing.assert_allclose([found.lower[f], found.upper[f]], [estimate - half, estimate + half], rtol=1e-9)
+        np.testing.assert_allclose(
+            [found.lower[f], found.upper[f]], [estimate - half, estimate + half], rtol=1e-9
+        )
 
 
 def test_it_is_the_source_effect_of_scores_that_do_not_depend_on_targets(scores):
@@ -68,23 +82,40 @@ def test_it_is_the_source_effect_of_scores_that_do_not_depend_on_targets(scores)
     wanted = inference.two_way_jackknife(inference.block_moments(of_pairs, [operator]), 0)
     functional = network_functional(groups, np.array([1.0, -1.0]))
     found = inference.two_way_jackknife(network_moments(scores, [functional]), 0)
-    for name in ("estimate", "variance_networks", "variance_images", "variance_interaction", "df", "p_value", "upper"):
-        np.testing.assert_allclose(getattr(found, name), getattr(wanted, name)[:2], rtol=1e-9, err_msg=name)
+    for name in (
+        "estimate",
+        "variance_networks",
+        "variance_images",
+        "variance_interaction",
+        "df",
+        "p_value",
+        "upper",
+    ):
+        np.testing.assert_allclose(
+            getattr(found, name), getattr(wanted, name)[:2], rtol=1e-9, err_msg=name
+        )
 
 
 def test_without_variance_between_images_it_is_welch():
     rng = np.random.default_rng(1)
     values, groups = rng.standard_normal(9), np.array([0] * 4 + [1] * 5)
     scores = np.repeat(values[:, np.newaxis, np.newaxis], 6, axis=-1)
-    found = inference.two_way_jackknife(network_moments(scores, [network_functional(groups, np.array([1.0, -1.0]))]), 0)
+    found = inference.two_way_jackknife(
+        network_moments(scores, [network_functional(groups, np.array([1.0, -1.0]))]), 0
+    )
     welch = stats.ttest_ind(values[:4], values[4:], equal_var=False)
-    np.testing.assert_allclose([found.statistic[0], found.df[0], found.p_value[0]], [welch.statistic, welch.df, welch.pvalue],
-                               rtol=1e-10)  # fmt: skip
+    np.testing.assert_allclose(
+        [found.statistic[0], found.df[0], found.p_value[0]],
+        [welch.statistic, welch.df, welch.pvalue],
+        rtol=1e-10,
+    )
 
 
 def test_one_network_in_a_level_leaves_inference_over_images_only(scores):
     groups = np.array([0, 1, 1] + [-1] * 8)
-    found = inference.two_way_jackknife(network_moments(scores, [network_functional(groups, np.array([1.0, -1.0]))]), 0)
+    found = inference.two_way_jackknife(
+        network_moments(scores, [network_functional(groups, np.array([1.0, -1.0]))]), 0
+    )
     assert (found.networks_random, found.images_random) == (False, True)
     on_image = scores[0, 0] - scores[1:3, 0].mean(axis=0)
     paired = stats.ttest_1samp(on_image, 0)
@@ -120,7 +151,8 @@ def test_label_swaps_against_a_loop():
     assert len(found) == 6 * 3
     for row, label in zip(found, labels, strict=True):
         each = [
-            means[(strata == s) & (label == 1)].mean(axis=0) - means[(strata == s) & (label == 0)].mean(axis=0)
+            means[(strata == s) & (label == 1)].mean(axis=0)
+            - means[(strata == s) & (label == 0)].mean(axis=0)
             for s in (0, 1)
         ]
         np.testing.assert_allclose(row, (each[0] + each[1]) / 2, atol=1e-14)
@@ -132,7 +164,9 @@ def test_label_swaps_against_a_loop():
 
 
 def test_equal_networks_give_no_difference_under_any_labeling():
-    labels, _ = swaps.labelings(np.arange(6) < 3, np.zeros(6, int), n_resamples=9, rng=np.random.default_rng(1))
+    labels, _ = swaps.labelings(
+        np.arange(6) < 3, np.zeros(6, int), n_resamples=9, rng=np.random.default_rng(1)
+    )
     found = swapped_means(np.full((6, 1), 0.1), labels, np.zeros(6, int))
     assert (found == 0).all()
     assert swaps.swap_p(found)[0] == 1

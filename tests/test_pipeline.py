@@ -17,7 +17,9 @@ from relstats.pipeline import Facts, Step
 ALL = frozenset({"images", "relevance", "transfer", "regions", "human"})
 
 
-def facts(levels: dict[str, tuple[str, ...]], networks: tuple[int, ...], groups: frozenset[str] = ALL) -> Facts:
+def facts(
+    levels: dict[str, tuple[str, ...]], networks: tuple[int, ...], groups: frozenset[str] = ALL
+) -> Facts:
     return Facts(levels, networks, groups)
 
 
@@ -36,8 +38,13 @@ def test_a_full_study_supports_everything_over_each_axis() -> None:
     whole = facts(TWO, (3, 3, 3, 3))
     assert not reasons(whole)
     for axis in ("pretrain", "task"):
-        for step in (f"compare --axis {axis} --measure spearman", f"compare --axis {axis} --score probability", f"map --axis {axis}",
-                     f"regions --axis {axis}", f"compare --axis {axis} --measure human"):  # fmt: skip
+        for step in (
+            f"compare --axis {axis} --measure spearman",
+            f"compare --axis {axis} --score probability",
+            f"map --axis {axis}",
+            f"regions --axis {axis}",
+            f"compare --axis {axis} --measure human",
+        ):
             assert step in possible(whole)
     assert {"shared", "sufficiency", "stability", "rsa"} <= set(possible(whole))
 
@@ -51,12 +58,26 @@ def test_an_axis_without_two_levels_is_not_compared() -> None:
 @pytest.mark.parametrize(
     ("lacking", "steps"),
     [
-        ("transfer", {"compare --axis pretrain --score probability", "compare --axis task --score probability",
-                      "transfer --masks shared", "sufficiency"}),
+        (
+            "transfer",
+            {
+                "compare --axis pretrain --score probability",
+                "compare --axis task --score probability",
+                "transfer --masks shared",
+                "sufficiency",
+            },
+        ),
         ("regions", {"regions --axis pretrain", "regions --axis task"}),
-        ("human", {"rsa", "compare --axis pretrain --measure human", "compare --axis task --measure human"}),
+        (
+            "human",
+            {
+                "rsa",
+                "compare --axis pretrain --measure human",
+                "compare --axis task --measure human",
+            },
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_a_missing_group_forbids_says_so(lacking: str, steps: set[str]) -> None:
     why = reasons(facts(TWO, (3, 3, 3, 3), ALL - {lacking}))
     assert set(why) == steps
@@ -72,7 +93,9 @@ def test_one_network_a_model_allows_no_stability_and_one_model_no_comparison() -
 
 def test_shared_sets_are_found_before_they_are_scored_and_scored_before_they_are_tested() -> None:
     steps = [str(step) for step in pipeline.plan(facts(TWO, (3, 3, 3, 3)))]
-    assert steps.index("shared") < steps.index("transfer --masks shared") < steps.index("sufficiency")
+    assert (
+        steps.index("shared") < steps.index("transfer --masks shared") < steps.index("sufficiency")
+    )
 
 
 def test_transfer_needs_its_table_in_the_study_file() -> None:
@@ -94,14 +117,20 @@ def test_steps_are_chosen_by_name_and_unknown_ones_refused() -> None:
 
 def test_study_and_file_take_their_places() -> None:
     assert Step(("transfer", "FILE", "STUDY", "--masks", "shared")).on("s.zarr", "s.toml") == [
-        "transfer", "s.toml", "s.zarr", "--masks", "shared"
-    ]  # fmt: skip
+        "transfer",
+        "s.toml",
+        "s.zarr",
+        "--masks",
+        "shared",
+    ]
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
     path = tmp_path / "study.zarr"
-    relstats.simulate(path, models="2x1", seeds=[2, 3], images=6, size=8, rng=np.random.default_rng(1))
+    relstats.simulate(
+        path, models="2x1", seeds=[2, 3], images=6, size=8, rng=np.random.default_rng(1)
+    )
     return path
 
 
@@ -130,7 +159,15 @@ def test_what_was_stamped_is_done_until_its_inputs_change(study: Path) -> None:
     assert pipeline.STAMP not in results["mine"].attrs
     other = Step((*SPEARMAN.arguments, "--level", "0.9"), SPEARMAN.reads)
     assert not pipeline.is_done(study, other)
-    relstats.simulate(study, models="2x1", seeds=[2, 3], images=6, size=8, force=True, rng=np.random.default_rng(2))
+    relstats.simulate(
+        study,
+        models="2x1",
+        seeds=[2, 3],
+        images=6,
+        size=8,
+        force=True,
+        rng=np.random.default_rng(2),
+    )
     save(study, "of_run", "compare study.zarr --axis pretrain --measure spearman")
     assert not pipeline.is_done(study, SPEARMAN)
 
@@ -140,9 +177,16 @@ def test_a_step_depends_on_maps_and_labels_that_it_reads_and_on_nothing_else(stu
     before = pipeline.digest(study, of_maps), pipeline.digest(study, of_scores)
     save(study, "a_result", "")
     assert (pipeline.digest(study, of_maps), pipeline.digest(study, of_scores)) == before
-    shard = next(file for file in (study / "manifest" / "relevance").rglob("*") if "c" in file.parts and file.is_file())
-    for file, is_of_maps in ((shard, True), (study / "relevance" / "pretrain" / "c" / "0", True),
-                             (study / "transfer" / "fraction" / "c" / "0", False)):  # fmt: skip
+    shard = next(
+        file
+        for file in (study / "manifest" / "relevance").rglob("*")
+        if "c" in file.parts and file.is_file()
+    )
+    for file, is_of_maps in (
+        (shard, True),
+        (study / "relevance" / "pretrain" / "c" / "0", True),
+        (study / "transfer" / "fraction" / "c" / "0", False),
+    ):
         kept = file.read_bytes()
         file.write_bytes(kept + b"x")
         assert (pipeline.digest(study, of_maps) != before[0]) == is_of_maps, file

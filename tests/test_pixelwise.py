@@ -1,4 +1,6 @@
-"""difference_maps(): against a definition written out with loops, planted differences, error rates, symmetries, refusals."""
+"""difference_maps(): against a definition written out with loops, planted differences, error rates,
+symmetries, refusals.
+"""
 
 import itertools
 import json
@@ -20,20 +22,30 @@ from relstats.stats import clusters, fields, meanmaps, pixelwise
 
 SIZE = (6, 7)
 MODELS = pd.DataFrame(
-    {"model": ["i-g", "i-d", "v-g", "v-d"], "pretrain": ["imagenet", "imagenet", "vggface2", "vggface2"],
-     "task": ["gender", "identity", "gender", "identity"]}
-)  # fmt: skip
+    {
+        "model": ["i-g", "i-d", "v-g", "v-d"],
+        "pretrain": ["imagenet", "imagenet", "vggface2", "vggface2"],
+        "task": ["gender", "identity", "gender", "identity"],
+    }
+)
 TWO = pd.DataFrame({"model": ["i", "v"], "pretrain": ["imagenet", "vggface2"]})
 
 
-def make_maps(seeds=(3, 3, 3, 3), n_images=8, models=MODELS, size=SIZE, seed=1, effect=0.0, where=None):
-    """Smooth maps with effects of networks; networks that do not exist hold noise that must never count."""
+def make_maps(
+    seeds=(3, 3, 3, 3), n_images=8, models=MODELS, size=SIZE, seed=1, effect=0.0, where=None
+):
+    """Smooth maps with effects of networks.
+
+    Networks that do not exist hold noise that must never count.
+    """
     rng, s = np.random.default_rng(seed), max(seeds)
     available = np.arange(s) < np.array(seeds)[:, np.newaxis]
     values = rng.standard_normal((len(models), s, n_images, *size)) + 2 * rng.standard_normal(
         (len(models), s, 1, *size)
     )
-    values = ndimage.gaussian_filter(values, (0, 0, 0, 1, 1)) * rng.uniform(0.1, 10, (len(models), s, n_images, 1, 1))
+    values = ndimage.gaussian_filter(values, (0, 0, 0, 1, 1)) * rng.uniform(
+        0.1, 10, (len(models), s, n_images, 1, 1)
+    )
     if where is not None:
         first = (models["pretrain"] == "imagenet").to_numpy()
         scale = np.abs(values).mean(axis=(-2, -1), keepdims=True)[first]
@@ -58,16 +70,22 @@ def slow_means(maps, ranking="signed"):
     for m, s in np.argwhere(maps["available"].values):
         total = 0
         for one in maps["relevance"].values[m, s].astype(float):
-            counted = {"signed": one, "positive": np.maximum(one, 0), "absolute": np.abs(one)}[ranking]
+            counted = {"signed": one, "positive": np.maximum(one, 0), "absolute": np.abs(one)}[
+                ranking
+            ]
             total = total + counted / np.abs(counted).mean()
-        found[str(maps["model"].values[m]), str(maps["seed"].values[s])] = total / maps.sizes["image"]
+        found[str(maps["model"].values[m]), str(maps["seed"].values[s])] = (
+            total / maps.sizes["image"]
+        )
     return found
 
 
 def slow_t(first, second):
     """Of lists of maps by stratum."""
     d = np.mean([np.mean(a, 0) - np.mean(b, 0) for a, b in zip(first, second, strict=True)], axis=0)
-    v = sum(np.var(x, 0, ddof=1) / len(x) for a, b in zip(first, second, strict=True) for x in (a, b))
+    v = sum(
+        np.var(x, 0, ddof=1) / len(x) for a, b in zip(first, second, strict=True) for x in (a, b)
+    )
     return d, d / (np.sqrt(v) / len(first))
 
 
@@ -80,7 +98,10 @@ def test_everything_is_its_definition(ranking):
     observed, all_t = None, []
     for chosen in itertools.product(itertools.combinations(range(6), 3), repeat=2):
         first = [[one[k] for k in picked] for one, picked in zip(tasks, chosen, strict=True)]
-        second = [[one[k] for k in range(6) if k not in picked] for one, picked in zip(tasks, chosen, strict=True)]
+        second = [
+            [one[k] for k in range(6) if k not in picked]
+            for one, picked in zip(tasks, chosen, strict=True)
+        ]
         d, t = slow_t(first, second)
         all_t.append(t)
         if chosen == ((0, 1, 2), (0, 1, 2)):
@@ -101,8 +122,12 @@ def test_everything_is_its_definition(ranking):
     labels, own = clusters.label_clusters(t, threshold)
     np.testing.assert_array_equal(result["cluster_label"], labels)
     np.testing.assert_allclose(result["cluster_mass"], own, rtol=1e-6)
-    np.testing.assert_allclose(result["p_cluster"], [(mass >= m * (1 - 1e-5)).mean() for m in own], rtol=1e-12)
-    np.testing.assert_array_equal(result["cluster_size"], [(labels == k + 1).sum() for k in range(len(own))])
+    np.testing.assert_allclose(
+        result["p_cluster"], [(mass >= m * (1 - 1e-5)).mean() for m in own], rtol=1e-12
+    )
+    np.testing.assert_array_equal(
+        result["cluster_size"], [(labels == k + 1).sum() for k in range(len(own))]
+    )
 
 
 def test_one_stratum_is_welch_and_benjamini_hochberg_of_scipy():
@@ -112,15 +137,20 @@ def test_one_stratum_is_welch_and_benjamini_hochberg_of_scipy():
     expected = stats.ttest_ind(a, b, equal_var=False)
     np.testing.assert_allclose(result["p_value"], expected.pvalue, rtol=1e-8)
     np.testing.assert_allclose(
-        result["p_bh"].values.ravel(), stats.false_discovery_control(expected.pvalue.ravel()), rtol=1e-8
+        result["p_bh"].values.ravel(),
+        stats.false_discovery_control(expected.pvalue.ravel()),
+        rtol=1e-8,
     )
     interval = expected.confidence_interval()
     np.testing.assert_allclose(result["ci"], np.stack(interval, axis=-1), rtol=1e-8, atol=1e-12)
-    np.testing.assert_allclose(result.sel(level="imagenet")["level_mean"], a.mean(0), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        result.sel(level="imagenet")["level_mean"], a.mean(0), rtol=1e-9, atol=1e-12
+    )
 
 
 def test_by_hand():
-    # two networks a level, one image of 1 x 2 pixels: the share of the left pixel is .5, .75 against .25, .125
+    # two networks a level, one image of 1 x 2 pixels: the share of the left pixel is .5, .75
+    # against .25, .125
     shares = np.array([[0.5, 0.75], [0.25, 0.125]])
     values = np.stack([shares, 1 - shares], axis=-1)[:, :, np.newaxis, np.newaxis]
     maps = relstats.relevance_dataset(values, models=TWO, images=["a"])
@@ -139,7 +169,10 @@ def test_three_against_three_is_refused_before_a_map_is_read_and_bh_is_not():
         mock.patch.object(meanmaps, "mean_maps") as read,
         pytest.raises(
             ImpossibleAnalysis,
-            match=r"3 against 3 networks have 20 label swaps, whose smallest p is 0\.1: .*--correction bh",
+            match=(
+                r"3 against 3 networks have 20 label swaps, whose smallest p is 0\.1:"
+                r" .*--correction bh"
+            ),
         ),
     ):
         analyse(two(3))
@@ -148,7 +181,9 @@ def test_three_against_three_is_refused_before_a_map_is_read_and_bh_is_not():
     assert np.isfinite(result["p_bh"]).all()
     assert result["p_max_t"].isnull().all()
     assert float(result.attrs["min_p"]) == pytest.approx(0.1)
-    assert analyse(two(3), level=0.9)["n_networks"] == 6  # not refused: 1 - 0.9 is below 0.1 in binary
+    assert (
+        analyse(two(3), level=0.9)["n_networks"] == 6
+    )  # not refused: 1 - 0.9 is below 0.1 in binary
 
 
 def test_three_against_three_in_two_strata_is_enough():
@@ -240,11 +275,17 @@ def test_swapping_levels_turns_the_sign():
 def test_order_and_scale_change_nothing():
     maps, rng = make_maps(), np.random.default_rng(3)
     expected = analyse(maps)
-    shuffled = maps.isel(model=rng.permutation(4), seed=rng.permutation(3), image=rng.permutation(8))
-    shuffled = shuffled.assign(relevance=shuffled["relevance"] * 2.0**40).transpose("image", "x", "seed", "model", "y")
+    shuffled = maps.isel(
+        model=rng.permutation(4), seed=rng.permutation(3), image=rng.permutation(8)
+    )
+    shuffled = shuffled.assign(relevance=shuffled["relevance"] * 2.0**40).transpose(
+        "image", "x", "seed", "model", "y"
+    )
     found = analyse(shuffled)
     for name in ("estimate", "p_value", "p_max_t", "p_tfce", "p_bh", "p_cluster"):
-        np.testing.assert_allclose(found[name].transpose(*expected[name].dims), expected[name], rtol=1e-6, err_msg=name)
+        np.testing.assert_allclose(
+            found[name].transpose(*expected[name].dims), expected[name], rtol=1e-6, err_msg=name
+        )
 
 
 def test_blocks_of_images_change_nothing(monkeypatch):
@@ -261,7 +302,9 @@ def test_blocks_of_images_change_nothing(monkeypatch):
 def test_nan_is_refused_or_left_out_for_all():
     maps = two()
     maps["relevance"][0, 1, 3, 2, 2] = np.nan
-    with pytest.raises(InvalidData, match=r"NaN in 1 cell\(s\) \(e\.g\. i seed 1, image 'im3'\).*--nan omit"):
+    with pytest.raises(
+        InvalidData, match=r"NaN in 1 cell\(s\) \(e\.g\. i seed 1, image 'im3'\).*--nan omit"
+    ):
         analyse(maps)
     found = analyse(maps, nan="omit")
     expected = analyse(maps.drop_sel(image="im3"))
@@ -281,11 +324,15 @@ def test_all_zero_maps_leave_the_image_out_and_dead_networks_go():
     maps["relevance"][1, 4] = 0
     maps["relevance"][0, 0, 2] = 0
     found = analyse(maps)
-    rest = maps.drop_sel(image="im2").assign(available=(("model", "seed"), [[True] * 5, [True] * 4 + [False]]))
+    rest = maps.drop_sel(image="im2").assign(
+        available=(("model", "seed"), [[True] * 5, [True] * 4 + [False]])
+    )
     np.testing.assert_allclose(found["estimate"], analyse(rest)["estimate"], rtol=1e-12)
     assert found.attrs["n_networks_omitted"] == 1
     assert any("1 network(s) left out" in w and "v seed 4" in w for w in found.attrs["warnings"])
-    assert any("1 image(s) left out: a map has no signed relevance" in w for w in found.attrs["warnings"])
+    assert any(
+        "1 image(s) left out: a map has no signed relevance" in w for w in found.attrs["warnings"]
+    )
 
 
 def test_a_dead_network_may_make_it_impossible():
@@ -299,7 +346,9 @@ def test_no_image_is_left():
     maps = two(n_images=2)
     maps["relevance"][0, 0, 0] = 0
     maps["relevance"][0, 1, 1] = 0
-    with pytest.raises(ImpossibleAnalysis, match=r"no image has a map of every network \(0 left out for NaN, 2"):
+    with pytest.raises(
+        ImpossibleAnalysis, match=r"no image has a map of every network \(0 left out for NaN, 2"
+    ):
         analyse(maps)
     maps["relevance"][:] = 0
     with pytest.raises(ImpossibleAnalysis, match="no network has signed relevance"):
@@ -333,10 +382,18 @@ def test_identical_networks_have_no_test():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"axis": "pretrian"}, "Did you mean 'pretrain'"), ({"ranking": "top"}, "ranking is 'top'"), ({"correction": ["fdr"]}, "correction is 'fdr'"),
-     ({"correction": []}, "give at least one"), ({"correction": "bh"}, "correction is"), ({"forming_p": 1.0}, "forming_p is 1.0"),
-     ({"level": 95}, "level is 95"), ({"n_resamples": 0}, "n_resamples is 0"), ({"nan": "drop"}, "nan is 'drop'")],
-)  # fmt: skip
+    [
+        ({"axis": "pretrian"}, "Did you mean 'pretrain'"),
+        ({"ranking": "top"}, "ranking is 'top'"),
+        ({"correction": ["fdr"]}, "correction is 'fdr'"),
+        ({"correction": []}, "give at least one"),
+        ({"correction": "bh"}, "correction is"),
+        ({"forming_p": 1.0}, "forming_p is 1.0"),
+        ({"level": 95}, "level is 95"),
+        ({"n_resamples": 0}, "n_resamples is 0"),
+        ({"nan": "drop"}, "nan is 'drop'"),
+    ],
+)
 def test_options_are_checked(options, message):
     with pytest.raises(UsageError, match=message):
         analyse(two(), **options)
@@ -350,7 +407,8 @@ def test_a_study_without_maps():
 def test_the_result_says_what_it_is():
     result = analyse(make_maps())
     assert (
-        result.attrs["population"] == "inference over networks like those measured (12 a contrast), on these 8 images"
+        result.attrs["population"]
+        == "inference over networks like those measured (12 a contrast), on these 8 images"
     )
     assert "all 400 labelings" in result.attrs["method"]
     assert "within each level of task" in result.attrs["method"]
@@ -430,7 +488,9 @@ def test_exit_code_of_an_impossible_design(tmp_path):
 
 def test_density():
     maps = np.array([[1e-300, -3e-300, 0, 0], [0, 0, 0, 0.0]])
-    np.testing.assert_allclose(meanmaps.density(maps, "signed"), [[1, -3, 0, 0], [np.nan] * 4], rtol=1e-12)
+    np.testing.assert_allclose(
+        meanmaps.density(maps, "signed"), [[1, -3, 0, 0], [np.nan] * 4], rtol=1e-12
+    )
     np.testing.assert_allclose(meanmaps.density(maps[:1], "positive"), [[4, 0, 0, 0]], rtol=1e-12)
     np.testing.assert_allclose(meanmaps.density(maps[:1], "absolute"), [[1, 3, 0, 0]], rtol=1e-12)
 

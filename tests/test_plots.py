@@ -1,4 +1,6 @@
-"""Figures, as such: the same bytes each time, labels as they stand, no global state, and all that a result supports."""
+"""Figures, as such: the same bytes each time, labels as they stand, no global state, and all that a
+result supports.
+"""
 
 import json
 import re
@@ -67,7 +69,9 @@ def test_bytes_do_not_depend_on_what_was_drawn_before(write) -> None:
 def test_bytes_do_not_depend_on_settings_of_the_session() -> None:
     drawing = plots.figures(result("power"))[0]
     before = plots.to_svg(drawing.draw())
-    with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "black", "text.parse_math": True}):
+    with matplotlib.rc_context(
+        {"font.size": 20, "axes.facecolor": "black", "text.parse_math": True}
+    ):
         assert plots.to_svg(drawing.draw()) == before
         assert matplotlib.rcParams["font.size"] == 20
 
@@ -75,7 +79,8 @@ def test_bytes_do_not_depend_on_settings_of_the_session() -> None:
 def test_figures_neither_import_pyplot_nor_leave_settings_behind() -> None:
     code = """
 import sys, json, matplotlib, relstats
-settings = lambda: [matplotlib.rcParams[k] for k in sorted(matplotlib.rcParams) if k != "backend"]  # which would start one
+def settings():  # "backend" would start one
+    return [matplotlib.rcParams[k] for k in sorted(matplotlib.rcParams) if k != "backend"]
 before = settings()
 from relstats import plots
 table = relstats.power_table([3, 5], [50, 100], effect=0.1)
@@ -100,9 +105,20 @@ try:
 except relstats.errors.UsageError as error:
     print(error)
 """
-    out = subprocess.run([sys.executable, "-c", code.replace("import relstats\n", "import relstats, relstats.errors\n", 1)],
-                         capture_output=True, text=True, check=True)  # fmt: skip
-    assert out.stdout.strip() == "matplotlib is not installed, which figures need: pip install 'relstats[report]'"
+    out = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            code.replace("import relstats\n", "import relstats, relstats.errors\n", 1),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (
+        out.stdout.strip()
+        == "matplotlib is not installed, which figures need: pip install 'relstats[report]'"
+    )
 
 
 def test_labels_are_shown_as_they_stand_and_never_act() -> None:
@@ -111,7 +127,9 @@ def test_labels_are_shown_as_they_stand_and_never_act() -> None:
         figure = drawing.draw()
         shown = "".join(texts(figure))
         assert not {"\x1b", "\u202e", "\u202c"} & set(shown + drawing.alt)
-        assert all(not t.get_parse_math() for t in figure.findobj(matplotlib.text.Text) if t.get_text())
+        assert all(
+            not t.get_parse_math() for t in figure.findobj(matplotlib.text.Text) if t.get_text()
+        )
         svg = plots.to_svg(figure).decode()
         assert "<b>" not in svg
         assert "\x1b" not in svg
@@ -169,7 +187,9 @@ def test_the_command_writes_a_file_and_a_text_for_each_figure(tmp_path) -> None:
     code, stdout, _ = run("plot", path, "mine", "-o", out)
     assert (code, len(stdout.split())) == (0, len(plots.figures(result("agreement"))))
     assert (out / "mine_matrix.svg").read_bytes().startswith(b"<?xml")
-    assert (out / "mine_matrix.txt").read_text().startswith("Matrix of agreement of maps (spearman)")
+    assert (
+        (out / "mine_matrix.txt").read_text().startswith("Matrix of agreement of maps (spearman)")
+    )
     assert run("plot", path, "mine", "-o", out)[0] == 2
     assert run("plot", path, "mine", "-o", out, "--force")[0] == 0
     code, stdout, _ = run("plot", path, "data", "-o", out, "--format", "png", "--dpi", 50)
@@ -178,7 +198,10 @@ def test_the_command_writes_a_file_and_a_text_for_each_figure(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["nix"], "no result 'nix' in"), (["data", "--format", "gif"], "--format is 'gif'; it is one of svg, png, pdf")],
+    [
+        (["nix"], "no result 'nix' in"),
+        (["data", "--format", "gif"], "--format is 'gif'; it is one of svg, png, pdf"),
+    ],
 )
 def test_the_command_refuses_what_it_does_not_know(tmp_path, arguments, message) -> None:
     path = tmp_path / "study.zarr"

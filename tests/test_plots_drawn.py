@@ -46,7 +46,9 @@ def images(axes):
 def test_the_matrix_has_maps_from_in_rows_and_tested_on_in_columns() -> None:
     found = compared()
     axes = generalization.matrix(found).axes[0]
-    np.testing.assert_array_equal(images(axes)[0], found["cell_mean"].transpose("source_level", "target_level").values)
+    np.testing.assert_array_equal(
+        images(axes)[0], found["cell_mean"].transpose("source_level", "target_level").values
+    )
     assert (axes.get_ylabel(), axes.get_xlabel()) == ("maps from", "tested on")
     assert [t.get_text() for t in axes.get_yticklabels()] == ["imagenet", "vggface2"]
     cell = next(t for t in axes.texts if t.get_position() == (1, 0))
@@ -83,8 +85,12 @@ def test_directions_are_both_cells_and_their_difference() -> None:
     figure = generalization.directions(found)
     pairs = [c.split("|") for c in found["contrast"].values]
     cells = found["cell_mean"]
-    assert points(figure, "a to b") == [cells.sel(source_level=a, target_level=b).item() for a, b in pairs]
-    assert points(figure, "b to a") == [cells.sel(source_level=b, target_level=a).item() for a, b in pairs]
+    assert points(figure, "a to b") == [
+        cells.sel(source_level=a, target_level=b).item() for a, b in pairs
+    ]
+    assert points(figure, "b to a") == [
+        cells.sel(source_level=b, target_level=a).item() for a, b in pairs
+    ]
     assert points(figure, "estimate") == found["estimate"].sel(effect="asymmetry").values.tolist()
 
 
@@ -113,25 +119,40 @@ def test_networks_are_their_scores() -> None:
     for role in ("source", "target", "specificity"):
         for k, level in enumerate(("imagenet", "vggface2")):
             drawn = [v for line in marked(figure, f"{role} {k}") for v in line.get_ydata()]
-            assert drawn == found[f"{role}_score"].values[0, found["network_pretrain"].values == level].tolist()
-    effects = found.sel(effect=["source_effect", "target_effect", "generalization_gap"])["estimate"].values[0]
+            assert (
+                drawn
+                == found[f"{role}_score"]
+                .values[0, found["network_pretrain"].values == level]
+                .tolist()
+            )
+    effects = found.sel(effect=["source_effect", "target_effect", "generalization_gap"])[
+        "estimate"
+    ].values[0]
     assert points(figure, "estimate") == effects.tolist()
 
 
 def test_networks_of_a_symmetric_measure_have_one_score() -> None:
     found = compared(measure="spearman")
     figure = generalization.networks(found, 0)
-    drawn = [v for k in range(2) for line in marked(figure, f"specificity {k}") for v in line.get_ydata()]
+    drawn = [
+        v for k in range(2) for line in marked(figure, f"specificity {k}") for v in line.get_ydata()
+    ]
     assert sorted(drawn) == sorted(found["specificity_score"].values[0].tolist())
-    assert points(figure, "estimate") == [found["estimate"].sel(effect="generalization_gap").values[0]]
+    assert points(figure, "estimate") == [
+        found["estimate"].sel(effect="generalization_gap").values[0]
+    ]
 
 
 def test_shared_sizes_stand_beside_what_chance_gives() -> None:
     found = result("shared")
     figure = shared.sizes(found)
-    np.testing.assert_allclose(points(figure, "estimate"), 100 * found["estimate"].values, rtol=1e-12)
+    np.testing.assert_allclose(
+        points(figure, "estimate"), 100 * found["estimate"].values, rtol=1e-12
+    )
     for k in range(found.sizes["null"]):
-        np.testing.assert_allclose(points(figure, f"expected {k}"), 100 * found["expected"].values[:, k], rtol=1e-12)
+        np.testing.assert_allclose(
+            points(figure, f"expected {k}"), 100 * found["expected"].values[:, k], rtol=1e-12
+        )
 
 
 def test_shared_pixels_are_counts_on_the_scale_of_the_expected_count() -> None:
@@ -141,7 +162,9 @@ def test_shared_pixels_are_counts_on_the_scale_of_the_expected_count() -> None:
         np.testing.assert_array_equal(images(panels[0, j])[0], found["count"].values[j])
         assert panels[0, j].get_images()[0].get_clim() == (0, 6)
         for row, name in ((1, "core"), (2, "beyond_chance")):
-            np.testing.assert_array_equal(images(panels[row, j])[-1][..., 3] > 0, found[name].values[j])
+            np.testing.assert_array_equal(
+                images(panels[row, j])[-1][..., 3] > 0, found[name].values[j]
+            )
     np.testing.assert_array_equal(images(panels[0, 4])[0], found["expected_count"].values)
     grey = study()["images"]["pixels"].values[0].mean(axis=-1) / 255
     np.testing.assert_allclose(images(panels[1, 0])[0], grey * 0.65 + 0.35, rtol=1e-12)
@@ -158,12 +181,18 @@ def test_agreement_of_networks_stands_beside_that_of_other_images() -> None:
 def test_regions_are_drawn_with_chance_and_every_network(name, chance) -> None:
     found = result(name)
     figure = regions.means(found)
-    assert points(figure, "estimate") == found["level_mean"].transpose("region", "level").values.ravel().tolist()
     assert (
-        xs(figure, "interval") == found["level_ci"].transpose("region", "level", "bound").values.reshape(-1, 2).tolist()
+        points(figure, "estimate")
+        == found["level_mean"].transpose("region", "level").values.ravel().tolist()
+    )
+    assert (
+        xs(figure, "interval")
+        == found["level_ci"].transpose("region", "level", "bound").values.reshape(-1, 2).tolist()
     )
     assert sorted(set(points(figure, "chance"))) == chance
-    assert sorted(points(figure, "points")) == sorted(found["network_score"].values.ravel().tolist())
+    assert sorted(points(figure, "points")) == sorted(
+        found["network_score"].values.ravel().tolist()
+    )
 
 
 def test_stability_has_agreement_and_the_seeds_needed() -> None:
@@ -172,7 +201,9 @@ def test_stability_has_agreement_and_the_seeds_needed() -> None:
     assert points(figure, "estimate") == [*found["estimate"].values, *found["seeds_needed"].values]
     assert points(figure, "swapped") == found["swapped"].values.tolist()
     endless = found.assign(seeds_needed=found["seeds_needed"] * np.inf)
-    assert "no number suffices" in [t.get_text() for t in stability.stability(endless).axes[1].texts]
+    assert "no number suffices" in [
+        t.get_text() for t in stability.stability(endless).axes[1].texts
+    ]
 
 
 def test_models_stand_before_the_noise_ceiling() -> None:
@@ -223,7 +254,9 @@ def test_maps_lie_over_their_images_on_a_scale_about_zero() -> None:
     low, high = panel.get_images()[-1].get_clim()
     assert low == -high == -parts.scale_end(own)
     assert panel.get_images()[-1].cmap.name == "relevance"
-    assert f"img00003 by imagenet-gender seed 0 ±{number(high)}" in maps.overlays_alt(group, ["img00003"])
+    assert f"img00003 by imagenet-gender seed 0 ±{number(high)}" in maps.overlays_alt(
+        group, ["img00003"]
+    )
     grey = study()["images"]["pixels"].sel(image="img00003").values.mean(axis=-1) / 255
     np.testing.assert_allclose(images(figure.axes[0])[0], grey, rtol=1e-12)
 
@@ -242,10 +275,13 @@ def test_missing_networks_are_marked_and_counted() -> None:
     figure = quality.quality(group)
     assert len(marked(figure, "there")) == 3
     assert len(marked(figure, "missing")) == 3
-    assert "missing imagenet-gender seed 2, vggface2-gender seed 1, vggface2-gender seed 2" in quality.quality_alt(
-        group
+    assert (
+        "missing imagenet-gender seed 2, vggface2-gender seed 1, vggface2-gender seed 2"
+        in quality.quality_alt(group)
     )
-    assert len(maps.seeds(group, None, "img00000").axes) == 4 + 3  # a panel is blank; three have colour bars
+    assert (
+        len(maps.seeds(group, None, "img00000").axes) == 4 + 3
+    )  # a panel is blank; three have colour bars
 
 
 def test_conservation_of_each_network_is_drawn_and_dead_maps_counted() -> None:
@@ -254,7 +290,9 @@ def test_conservation_of_each_network_is_drawn_and_dead_maps_counted() -> None:
     conservation[0, 0, :2] = 0
     group = group.assign(conservation=(("model", "seed", "image"), conservation))
     figure = quality.quality(group)
-    np.testing.assert_allclose(points(figure, "conservation"), np.median(conservation, axis=-1).ravel(), rtol=1e-12)
+    np.testing.assert_allclose(
+        points(figure, "conservation"), np.median(conservation, axis=-1).ravel(), rtol=1e-12
+    )
     assert "2 maps sum to 0" in quality.quality_alt(group)
 
 
@@ -267,21 +305,31 @@ def test_differences_of_maps_are_outlined_where_they_are_significant() -> None:
     p[0, 4:8, 4:8] = 0.01
     nothing = {name: xr.ones_like(found[name]) for name in ("p_tfce", "p_cluster", "p_bh")}
     some = found.assign(p_max_t=p, **nothing)
-    before = len(pixelwise.differences(found.assign(p_max_t=p * 0 + 1, **nothing)).axes[0].collections)
+    before = len(
+        pixelwise.differences(found.assign(p_max_t=p * 0 + 1, **nothing)).axes[0].collections
+    )
     assert len(pixelwise.differences(some).axes[0].collections) == before + 2  # a line and its rim
     assert "16 pixels by p_max_t" in pixelwise.differences_alt(some)
     figure = pixelwise.differences(some)
     (veil,) = [image for image in figure.axes[0].images if image.get_gid() == "veil"]
-    np.testing.assert_array_equal(veil.get_array()[..., 3] > 0, p[0].values > 0.05)  # grey where it is not significant
-    assert "not known to differ" in " ".join(text.get_text() for text in figure.legends[0].get_texts())
+    np.testing.assert_array_equal(
+        veil.get_array()[..., 3] > 0, p[0].values > 0.05
+    )  # grey where it is not significant
+    assert "not known to differ" in " ".join(
+        text.get_text() for text in figure.legends[0].get_texts()
+    )
 
 
 def test_power_is_a_curve_for_each_number_of_images() -> None:
     table = result("power")
     left, right = plots.figures(table)[0].draw().axes
     for k, n in enumerate(table["images"].values):
-        np.testing.assert_array_equal(left.get_lines()[k].get_ydata(), table["power"].sel(images=n).values)
-        np.testing.assert_array_equal(right.get_lines()[k].get_ydata(), table["detectable_effect"].sel(images=n).values)
+        np.testing.assert_array_equal(
+            left.get_lines()[k].get_ydata(), table["power"].sel(images=n).values
+        )
+        np.testing.assert_array_equal(
+            right.get_lines()[k].get_ydata(), table["detectable_effect"].sel(images=n).values
+        )
 
 
 def test_masked_scores_stand_before_those_of_whole_images() -> None:
@@ -297,11 +345,19 @@ def test_masked_scores_stand_before_those_of_whole_images() -> None:
     )
 
 
-@pytest.mark.parametrize(("name", "people"), [("behaviour", "people_kappa"), ("human_maps", "split_half_corrected")])
+@pytest.mark.parametrize(
+    ("name", "people"), [("behaviour", "people_kappa"), ("human_maps", "split_half_corrected")]
+)
 def test_networks_stand_beside_what_people_reach(name, people) -> None:
     found = result(name)
     figure = correspondence.means(found)
-    assert points(figure, "estimate") == found["level_mean"].transpose("effect", "level").values.ravel().tolist()
+    assert (
+        points(figure, "estimate")
+        == found["level_mean"].transpose("effect", "level").values.ravel().tolist()
+    )
     assert set(points(figure, "people")) == {found[people].item()}
     differences = correspondence.differences(found)
-    assert points(differences, "estimate") == found["estimate"].transpose("effect", "contrast").values.ravel().tolist()
+    assert (
+        points(differences, "estimate")
+        == found["estimate"].transpose("effect", "contrast").values.ravel().tolist()
+    )

@@ -16,8 +16,12 @@ from relstats.stats.power import DIGITS, detectable_d, detectable_effect, power,
 
 
 def simulated_power(effect, n, n_images, c, runs, rng):
-    """Share of simulated studies in which the jackknife finds the asymmetry: Satterthwaite and pooled."""
-    operator = inference.contrast_operator(np.repeat([0, 1], n), inference.effect_weights("asymmetry"))
+    """Share of simulated studies in which the jackknife finds the asymmetry: Satterthwaite and
+    pooled.
+    """
+    operator = inference.contrast_operator(
+        np.repeat([0, 1], n), inference.effect_weights("asymmetry")
+    )
     shapes = {
         "s2u": (n, 1, 1),
         "s2v": (1, n, 1),
@@ -29,7 +33,9 @@ def simulated_power(effect, n, n_images, c, runs, rng):
     found = np.zeros(2)
     for _ in range(runs):
         scores = np.zeros((2 * n, 2 * n, 1, n_images))
-        parts = [np.sqrt(getattr(c, name)) * rng.normal(size=shape) for name, shape in shapes.items()]
+        parts = [
+            np.sqrt(getattr(c, name)) * rng.normal(size=shape) for name, shape in shapes.items()
+        ]
         scores[:n, n:, 0] = effect + sum(parts)
         moments = inference.block_moments(scores, [operator])
         for k, df in enumerate(("satterthwaite", "pooled")):
@@ -37,7 +43,9 @@ def simulated_power(effect, n, n_images, c, runs, rng):
     return found / runs
 
 
-@pytest.mark.parametrize(("n", "n_images", "effect"), [(3, 50, 0.12), (3, 300, 0.08), (5, 100, 0.08), (8, 200, 0.05)])
+@pytest.mark.parametrize(
+    ("n", "n_images", "effect"), [(3, 50, 0.12), (3, 300, 0.08), (5, 100, 0.08), (8, 200, 0.05)]
+)
 def test_power_is_that_of_simulated_studies(n, n_images, effect):
     runs = 1500
     found = simulated_power(effect, n, n_images, DIGITS, runs, np.random.default_rng(n * n_images))
@@ -53,7 +61,18 @@ NOTHING = Components(s2u=0.0, s2v=0.0, s2K=0.0, s2uI=0.0, s2vI=0.0, s2e=0.0, s2C
 @pytest.mark.parametrize(
     ("components", "effect"),
     [
-        ({"s2u": 4.0, "s2v": 0.5, "s2K": 1.0, "s2uI": 2.0, "s2vI": 1.0, "s2e": 5.0, "s2CI": 20.0}, 4.0),
+        (
+            {
+                "s2u": 4.0,
+                "s2v": 0.5,
+                "s2K": 1.0,
+                "s2uI": 2.0,
+                "s2vI": 1.0,
+                "s2e": 5.0,
+                "s2CI": 20.0,
+            },
+            4.0,
+        ),
         ({"s2K": 1.0}, 1.2),
         ({"s2e": 1.0}, 0.3),
         ({"s2e": 4.0, "s2CI": 0.2}, 0.42),
@@ -87,12 +106,19 @@ def test_without_an_effect_power_is_the_size_of_the_test(df):
 
 def noncentral_effect(n, n_images, c):
     """Detectable effect by a noncentral t with the expected variance and degrees of freedom."""
-    v_networks = (c.s2u + c.s2v) / n + c.s2K / n**2 + (c.s2uI + c.s2vI) / (n * n_images) + c.s2e / (n**2 * n_images)
+    v_networks = (
+        (c.s2u + c.s2v) / n
+        + c.s2K / n**2
+        + (c.s2uI + c.s2vI) / (n * n_images)
+        + c.s2e / (n**2 * n_images)
+    )
     v_images = c.s2CI / n_images
     variance = v_networks + v_images
     df = variance**2 / (v_networks**2 / (2 * n - 2) + v_images**2 / (n_images - 1))
     t = stats.t.ppf(0.975, df)
-    return np.sqrt(variance) * optimize.brentq(lambda shift: stats.nct.sf(t, df, shift) - 0.8, 0.1, 9)
+    return np.sqrt(variance) * optimize.brentq(
+        lambda shift: stats.nct.sf(t, df, shift) - 0.8, 0.1, 9
+    )
 
 
 # With 50, 1000 and 100 000 images, as computed when the components of digits were estimated.
@@ -117,7 +143,9 @@ def test_standardised_differences_are_those_of_statsmodels():
     for n, d in known.items():
         found = detectable_d(n)
         assert round(found, 2) == d
-        assert found == pytest.approx(np.squeeze(TTestIndPower().solve_power(nobs1=n, alpha=0.05, power=0.8)), rel=1e-4)
+        assert found == pytest.approx(
+            np.squeeze(TTestIndPower().solve_power(nobs1=n, alpha=0.05, power=0.8)), rel=1e-4
+        )
     strict = np.squeeze(TTestIndPower().solve_power(nobs1=7, alpha=0.01, power=0.9))
     assert detectable_d(7, power=0.9, level=0.99) == pytest.approx(strict, rel=1e-3)
 
@@ -139,15 +167,20 @@ def test_images_do_not_replace_networks():
 
 def test_power_knows_no_units():
     variances = {
-        name: 2.0**-40 * getattr(DIGITS, name) for name in ("s2u", "s2v", "s2K", "s2uI", "s2vI", "s2e", "s2CI")
+        name: 2.0**-40 * getattr(DIGITS, name)
+        for name in ("s2u", "s2v", "s2K", "s2uI", "s2vI", "s2e", "s2CI")
     }
     small = Components(**variances)
     assert power(0.05 * 2.0**-20, 4, 100, small) == pytest.approx(power(0.05, 4, 100), rel=1e-12)
-    assert detectable_effect(4, 100, small) == pytest.approx(2.0**-20 * detectable_effect(4, 100), rel=1e-12)
+    assert detectable_effect(4, 100, small) == pytest.approx(
+        2.0**-20 * detectable_effect(4, 100), rel=1e-12
+    )
 
 
 def test_images_alone_are_a_one_sample_t_test():
-    """No network differs: the noncentral t over images, up to the variance that is taken as expected."""
+    """No network differs: the noncentral t over images, up to the variance that is taken as
+    expected.
+    """
     c = replace(NOTHING, s2CI=1.0)
     t, shift = stats.t.ppf(0.975, 199), 0.2 * np.sqrt(200)
     expected = stats.nct.sf(t, 199, shift) + stats.nct.cdf(-t, 199, shift)
@@ -177,7 +210,10 @@ def test_the_table_holds_what_the_functions_say():
         (lambda: power(0.1, 1, 100), "1 networks in each level and 100 images: the test takes two"),
         (lambda: power(0.1, 3, 1), "3 networks in each level and 1 images"),
         (lambda: power(0.1, 3, 100, level=95), "level is 95"),
-        (lambda: power(0.1, 3, 100, df="welch"), "df is 'welch'; it is one of satterthwaite, pooled"),
+        (
+            lambda: power(0.1, 3, 100, df="welch"),
+            "df is 'welch'; it is one of satterthwaite, pooled",
+        ),
         (
             lambda: detectable_effect(3, 100, power=1.0),
             r"power is 1.0; aim for 0\.1 or more, and less than 1",

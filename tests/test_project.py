@@ -1,4 +1,6 @@
-"""The rules that the project sets itself: what an import costs, what is shipped, what the suite refuses."""
+"""The rules that the project sets itself: what an import costs, what is shipped, what the suite
+refuses.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ import relstats
 
 ROOT = Path(__file__).parents[1]
 CONFTEST = (ROOT / "conftest.py").read_text().replace('pytest_plugins = ["pytester"]\n', "")
-REAL_TEST = "import pytest\n@pytest.mark.real\ndef test_real(real_data): assert real_data.is_dir()\n"
+REAL_TEST = (
+    "import pytest\n@pytest.mark.real\ndef test_real(real_data): assert real_data.is_dir()\n"
+)
 
 
 @pytest.fixture
@@ -23,7 +27,10 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     for name in ("RELSTATS_DATA", "RELSTATS_REQUIRE_REAL"):
         monkeypatch.delenv(name, raising=False)
     pytester.makeconftest(CONFTEST)
-    pytester.makeini("[pytest]\nmarkers = real: needs the real data\naddopts = --strict-markers -p no:cacheprovider")
+    pytester.makeini(
+        "[pytest]\nmarkers = real: needs the real data\naddopts = --strict-markers -p"
+        " no:cacheprovider"
+    )
     return pytester
 
 
@@ -47,15 +54,21 @@ def test_every_version_agrees() -> None:
 def test_every_dependency_says_why_in_three_words() -> None:
     text = (ROOT / "pyproject.toml").read_text()
     project = tomllib.loads(text)["project"]
-    named = project["dependencies"] + [name for extra in project["optional-dependencies"].values() for name in extra]
+    named = project["dependencies"] + [
+        name for extra in project["optional-dependencies"].values() for name in extra
+    ]
     reasons = dict(re.findall(r'^    "(.+)", # (.+)$', text, re.MULTILINE))
     assert set(reasons) >= set(named)
-    assert [reason for name, reason in reasons.items() if name in named and len(reason.split()) != 3] == []
+    assert [
+        reason for name, reason in reasons.items() if name in named and len(reason.split()) != 3
+    ] == []
 
 
 def test_constraints_are_pins_only() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
-    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*|#.*", line)] == []
+    assert [
+        line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*|#.*", line)
+    ] == []
     assert len(lines) > 50
 
 
@@ -85,7 +98,9 @@ def test_real_tests_run_with_data(suite: pytest.Pytester, monkeypatch: pytest.Mo
     run.stdout.no_fnmatch_line("*real-data tests skipped*")
 
 
-def test_a_data_folder_that_is_not_there_stops_the_run(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_folder_that_is_not_there_stops_the_run(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RELSTATS_DATA", "no/such/folder")
     run = suite.runpytest_subprocess()
     assert run.ret == pytest.ExitCode.USAGE_ERROR

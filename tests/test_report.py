@@ -1,4 +1,6 @@
-"""The report as a reader gets it: its numbers are the study's, nothing in it acts, and it says what could not be said."""
+"""The report as a reader gets it: its numbers are the study's, nothing in it acts, and it says what
+could not be said.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ VOID = {"meta", "link", "img", "input", "br", "hr"}
 
 
 class Page(html.parser.HTMLParser):
-    """What a browser makes of a page: elements with attributes, the text a reader sees, raw text of scripts and styles."""
+    """What a browser makes of a page: elements with attributes, the text a reader sees, raw text of
+    scripts and styles.
+    """
 
     def __init__(self, text):
         super().__init__(convert_charrefs=True)
@@ -65,7 +69,9 @@ class Page(html.parser.HTMLParser):
 
     def embedded(self):
         return {
-            attrs["id"]: json.loads(text) for tag, attrs, text in self.raw if attrs.get("type") == "application/json"
+            attrs["id"]: json.loads(text)
+            for tag, attrs, text in self.raw
+            if attrs.get("type") == "application/json"
         }
 
     def csvs(self):
@@ -107,7 +113,11 @@ def test_embedded_numbers_are_those_of_the_study(page, results):
     assert len(results) == 6
     for name, result in results.items():
         shown = embedded[f"{slug(name)}-data"]
-        small = {k for k, v in result.data_vars.items() if not {"y", "x"} <= set(v.dims) and v.size <= 5000}
+        small = {
+            k
+            for k, v in result.data_vars.items()
+            if not {"y", "x"} <= set(v.dims) and v.size <= 5000
+        }
         assert set(shown["variables"]) == small
         for variable in small:
             assert shown["variables"][variable] == plain(
@@ -132,8 +142,13 @@ def test_tables_show_the_estimates_and_csv_has_them_in_full(page, results):
 
 def test_csv_rows_name_their_cell(page, results):
     result = results["compare_pretrain_transfer_probability"]
-    table = next(rows for rows in (list(csv.DictReader(io.StringIO(t))) for t in page.csvs())
-                 if rows and {"contrast", "effect", "estimate"} <= set(rows[0]) and float(rows[0]["estimate"]) in result["estimate"].values)  # fmt: skip
+    table = next(
+        rows
+        for rows in (list(csv.DictReader(io.StringIO(t))) for t in page.csvs())
+        if rows
+        and {"contrast", "effect", "estimate"} <= set(rows[0])
+        and float(rows[0]["estimate"]) in result["estimate"].values
+    )
     for row in table:
         one = result.sel(contrast=row["contrast"], effect=row["effect"])
         assert float(row["estimate"]) == float(one["estimate"])
@@ -152,13 +167,18 @@ def test_the_verdict_comes_first_and_has_size_interval_p_and_n(text, page, resul
         "Warnings",
     ]
     verdict = page.text[
-        page.text.index("Verdict\n") : page.text.index("Matrix and maps", page.text.index("Do maps agree"))
+        page.text.index("Verdict\n") : page.text.index(
+            "Matrix and maps", page.text.index("Do maps agree")
+        )
     ]
     gap = results["compare_pretrain_transfer_probability"].sel(
         contrast="imagenet|vggface2", effect="generalization_gap"
     )
     bounds = [number(b) for b in gap["ci"].values]
-    assert f"{number(float(gap['estimate']))} lower (95 % interval {bounds[0]} to {bounds[1]}; p " in verdict
+    assert (
+        f"{number(float(gap['estimate']))} lower (95 % interval {bounds[0]} to {bounds[1]}; p "
+        in verdict
+    )
     assert "(12 networks, 8 images)" in verdict
     assert "significant" not in page.text
 
@@ -170,7 +190,10 @@ def test_the_rest_is_folded_and_the_key_figure_follows(text, page):
     assert 5 <= len(re.findall(r'<li class="(?:found|open)">', first)) <= 20
     assert "Told first, by a fixed rule" in first
     assert verdict.index("key-figure") > verdict.rindex('class="more"')
-    assert re.search(r'id="key-figure">\s*<img src="data:image/svg[^>]*>\s*<figcaption>(Networks 1|Effects)', verdict)
+    assert re.search(
+        r'id="key-figure">\s*<img src="data:image/svg[^>]*>\s*<figcaption>(Networks 1|Effects)',
+        verdict,
+    )
     headings = re.findall(r"<h3 id=[^>]*>(.*?)</h3>", text)
     assert len(headings) == len(set(headings)) == 6
 
@@ -188,10 +211,14 @@ def test_charts_have_room_before_maps():
 
 
 def test_other_scores_of_one_question_are_told_beside_the_first(page, results):
-    one = results["compare_pretrain_transfer_correct"].sel(effect="asymmetry", contrast="imagenet|vggface2")
+    one = results["compare_pretrain_transfer_correct"].sel(
+        effect="asymmetry", contrast="imagenet|vggface2"
+    )
     assert "The same question with other scores (score correct" in page.text
     assert f"asymmetry {number(float(one['estimate']))} [" in page.text
-    assert page.text.index("probability of the true class") < page.text.index("The same question with other scores")
+    assert page.text.index("probability of the true class") < page.text.index(
+        "The same question with other scores"
+    )
 
 
 def test_what_was_not_run_is_named_with_a_command_that_exists(page):
@@ -204,11 +231,17 @@ def test_what_was_not_run_is_named_with_a_command_that_exists(page):
 
 
 def test_every_figure_has_a_text_and_its_numbers(page, results):
-    figures = [attrs for tag, attrs in page.elements if tag == "img" and "svg" in attrs.get("src", "")[:20]]
+    figures = [
+        attrs for tag, attrs in page.elements if tag == "img" and "svg" in attrs.get("src", "")[:20]
+    ]
     assert len(figures) > 6
     assert all(len(attrs["alt"]) > 20 for attrs in figures)
     ids = {attrs["id"] for _, attrs in page.elements if "id" in attrs}
-    linked = {attrs["href"][1:] for tag, attrs in page.elements if tag == "a" and attrs["href"].startswith("#")}
+    linked = {
+        attrs["href"][1:]
+        for tag, attrs in page.elements
+        if tag == "a" and attrs["href"].startswith("#")
+    }
     assert linked <= ids
     assert {f"{slug(name)}-numbers" for name in results if name != "rdm"} <= linked
 
@@ -219,7 +252,9 @@ def test_methods_parameters_and_references(page, results):
         for key in ("level", "nan"):
             assert str(result.attrs[key]) in page.text
     assert "doi:10.1016/j.acra.2005.12.011" in page.text
-    assert ("a", "https://doi.org/10.2307/3002019") in [(tag, attrs.get("href")) for tag, attrs in page.elements]
+    assert ("a", "https://doi.org/10.2307/3002019") in [
+        (tag, attrs.get("href")) for tag, attrs in page.elements
+    ]
 
 
 def test_provenance(page, results):
@@ -232,19 +267,30 @@ def test_provenance(page, results):
 
 def test_only_its_own_style_and_script_may_run_and_nothing_loads(text, page):
     policy = next(
-        a["content"] for t, a in page.elements if t == "meta" and a.get("http-equiv") == "Content-Security-Policy"
+        a["content"]
+        for t, a in page.elements
+        if t == "meta" and a.get("http-equiv") == "Content-Security-Policy"
     )
     assert policy.startswith("default-src 'none'; img-src data:; ")
-    scripts = [(attrs, raw) for tag, attrs, raw in page.raw if tag == "script" and "type" not in attrs]
+    scripts = [
+        (attrs, raw) for tag, attrs, raw in page.raw if tag == "script" and "type" not in attrs
+    ]
     styles = [raw for tag, _, raw in page.raw if tag == "style"]
     assert len(scripts) == len(styles) == 1
     for kind, raw in (("script", scripts[0][1]), ("style", styles[0])):
-        assert f"{kind}-src 'sha256-{base64.b64encode(hashlib.sha256(raw.encode()).digest()).decode()}'" in policy
+        assert (
+            f"{kind}-src"
+            f" 'sha256-{base64.b64encode(hashlib.sha256(raw.encode()).digest()).decode()}'"
+            in policy
+        )
     for tag, attrs in page.elements:
         assert "style" not in attrs
         assert not [name for name in attrs if name.startswith("on")]
         for name in ("src", "href"):
-            assert re.match(r"data:|#|https://doi\.org/10\.", attrs.get(name, "#")), (tag, attrs[name])
+            assert re.match(r"data:|#|https://doi\.org/10\.", attrs.get(name, "#")), (
+                tag,
+                attrs[name],
+            )
     assert len(re.findall("http-equiv", text)) == 1
 
 
@@ -270,17 +316,25 @@ def test_same_study_same_bytes(study, text, tmp_path):
 def test_json_has_the_same_numbers_and_sentences(study, page, results):
     whole = json.loads(render(store.open_study(study), "study.zarr", format="json"))
     for name, result in results.items():
-        assert whole["results"][name]["variables"]["estimate"]["data"] == plain(result["estimate"].values)
+        assert whole["results"][name]["variables"]["estimate"]["data"] == plain(
+            result["estimate"].values
+        )
     told = [s["text"] for q in whole["verdict"] for a in q["answers"] for s in a["sentences"]]
     assert len(told) > 10
     assert all(sentence in page.text for sentence in told)
-    assert whole["study"]["axes"] == {"pretrain": {"imagenet": 6, "vggface2": 6}, "task": {"gender": 6, "identity": 6}}
+    assert whole["study"]["axes"] == {
+        "pretrain": {"imagenet": 6, "vggface2": 6},
+        "task": {"gender": 6, "identity": 6},
+    }
 
 
 def test_markdown_has_the_verdict_and_tables(study, results):
     draft = render(store.open_study(study), "study.zarr", format="md")
     assert (
-        draft.index("## Verdict") < draft.index("## Results") < draft.index("## Methods") < draft.index("## Provenance")
+        draft.index("## Verdict")
+        < draft.index("## Results")
+        < draft.index("## Methods")
+        < draft.index("## Provenance")
     )
     for result in results.values():
         assert all(number(float(v)) in draft for v in result["estimate"].values.ravel())
@@ -297,15 +351,61 @@ def test_hostile_labels_are_shown_literally(tmp_path):
     for label in HOSTILE:
         assert safe(label) in page.text
     assert not [c for c in text if c in "\x1b\u202e\u2066"]
-    assert {tag for tag, _ in page.elements} <= {"html", "head", "meta", "link", "title", "style", "body", "a", "header", "h1", "h2", "h3", "h4", "p",
-        "nav", "main", "section", "ul", "li", "span", "details", "summary", "div", "table", "caption", "thead", "tr", "th", "tbody", "td", "small",
-        "figure", "canvas", "figcaption", "label", "select", "option", "img", "script", "article", "code", "noscript", "pre"}  # fmt: skip
+    assert {tag for tag, _ in page.elements} <= {
+        "html",
+        "head",
+        "meta",
+        "link",
+        "title",
+        "style",
+        "body",
+        "a",
+        "header",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "p",
+        "nav",
+        "main",
+        "section",
+        "ul",
+        "li",
+        "span",
+        "details",
+        "summary",
+        "div",
+        "table",
+        "caption",
+        "thead",
+        "tr",
+        "th",
+        "tbody",
+        "td",
+        "small",
+        "figure",
+        "canvas",
+        "figcaption",
+        "label",
+        "select",
+        "option",
+        "img",
+        "script",
+        "article",
+        "code",
+        "noscript",
+        "pre",
+    }
     assert not [a for _, a in page.elements if any(name.startswith("on") for name in a)]
     assert len([1 for tag, a, _ in page.raw if tag == "script" and "type" not in a]) == 1
     for table in page.csvs():
         for row in csv.reader(io.StringIO(table)):
             assert not [cell for cell in row if re.match(r"[=+@]|-(?![\d.]|inf)", cell)]
-    assert not [raw for tag, a, raw in page.raw if a.get("type") == "application/json" and re.search("[<>&]", raw)]
+    assert not [
+        raw
+        for tag, a, raw in page.raw
+        if a.get("type") == "application/json" and re.search("[<>&]", raw)
+    ]
     names = [n["name"] for n in page.embedded()["explorer-data"]["networks"]]
     assert f"{HOSTILE[0]}, seed s0" in names
 
@@ -323,8 +423,13 @@ def test_hostile_labels_do_not_act_in_markdown_and_json(tmp_path):
 
 def test_a_transfer_of_matrix_and_map_cells(text, study, results):
     result = results["compare_pretrain_transfer_probability"]
-    cells = re.findall(r'<td class="s-?\d" data-i="(\d+)" data-j="(\d+)">(–|-?[\d.e+-]+)</td>', text)
-    names = [f"{m}:{s}" for m, s in zip(result["network_model"].values, result["network_seed"].values, strict=True)]
+    cells = re.findall(
+        r'<td class="s-?\d" data-i="(\d+)" data-j="(\d+)">(–|-?[\d.e+-]+)</td>', text
+    )
+    names = [
+        f"{m}:{s}"
+        for m, s in zip(result["network_model"].values, result["network_seed"].values, strict=True)
+    ]
     assert len(names) == 12
     of_pairs = cells[: 12 * 12]
     for i, j, shown in of_pairs:
@@ -339,7 +444,9 @@ def test_maps_in_the_page_are_those_of_the_study(study):
     gallery = pictures.gallery(tree, [str(tree["relevance"]["image"].values[0])])
     assert gallery is not None
     sheet = decoded(gallery.pictures[0].maps)
-    maps = tree["relevance"]["relevance"].transpose("model", "seed", "image", "y", "x").values[:, :, 0]
+    maps = (
+        tree["relevance"]["relevance"].transpose("model", "seed", "image", "y", "x").values[:, :, 0]
+    )
     for m, s in np.ndindex(maps.shape[:2]):
         top, left = m * (gallery.height + gallery.gap), s * (gallery.width + gallery.gap)
         shown = sheet[top : top + gallery.height, left : left + gallery.width]
@@ -367,7 +474,9 @@ def test_shrunk_is_a_mean_over_areas(shape):
     from relstats.report.pictures import shrunk
 
     values = np.random.default_rng(1).standard_normal((12, 12))
-    fine = np.kron(values, np.ones(shape))  # every small pixel as shape of its parts: the blocks of it are exact
+    fine = np.kron(
+        values, np.ones(shape)
+    )  # every small pixel as shape of its parts: the blocks of it are exact
     slow = fine.reshape(shape[0], 12, shape[1], 12).mean(axis=(1, 3))
     np.testing.assert_allclose(shrunk(values, *shape), slow, rtol=1e-10, atol=1e-14)
 
@@ -397,7 +506,10 @@ class TestCommand:
         ids = store.open_study(study)["relevance"]["image"].values.tolist()
         out = tmp_path / "r.html"
         assert run("report", study, "-o", out, "--images", ids[5], ids[2])[0] == 0
-        assert re.findall(r'<option value="\d+">(.*?)</option>', out.read_text()) == [ids[5], ids[2]]
+        assert re.findall(r'<option value="\d+">(.*?)</option>', out.read_text()) == [
+            ids[5],
+            ids[2],
+        ]
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -427,14 +539,21 @@ class TestStudiesThatSupportLittle:
 
     def test_one_seed(self, tmp_path):
         path = tmp_path / "s.zarr"
-        relstats.simulate(path, models="2x2", seeds=1, images=6, size=8, rng=np.random.default_rng(1))
+        relstats.simulate(
+            path, models="2x2", seeds=1, images=6, size=8, rng=np.random.default_rng(1)
+        )
         analyse(path)
         text = self.page(path)
-        assert "Each of the 4 model(s) has one network: agreement across seeds cannot be measured" in text
+        assert (
+            "Each of the 4 model(s) has one network: agreement across seeds cannot be measured"
+            in text
+        )
 
     def test_one_image(self, tmp_path):
         path = tmp_path / "s.zarr"
-        relstats.simulate(path, models="2x1", seeds=3, images=1, size=8, rng=np.random.default_rng(1))
+        relstats.simulate(
+            path, models="2x1", seeds=3, images=1, size=8, rng=np.random.default_rng(1)
+        )
         analyse(path)
         text = self.page(path)
         assert "The study has one image: nothing can be said about images like it." in text
@@ -459,9 +578,13 @@ class TestStudiesThatSupportLittle:
 
     def test_forty_networks(self, tmp_path):
         rng = np.random.default_rng(1)
-        models = pd.DataFrame({"model": list("abcd"), "pretrain": ["x", "x", "y", "y"], "task": ["g", "i", "g", "i"]})
+        models = pd.DataFrame(
+            {"model": list("abcd"), "pretrain": ["x", "x", "y", "y"], "task": ["g", "i", "g", "i"]}
+        )
         maps = rng.standard_normal((4, 10, 3, 96, 96))  # noise: nothing compresses it
-        study = relstats.study(relevance=relstats.relevance_dataset(maps, models=models, images=list("uvw")))
+        study = relstats.study(
+            relevance=relstats.relevance_dataset(maps, models=models, images=list("uvw"))
+        )
         store.save_study(study, tmp_path / "s.zarr")
         for axis in ("pretrain", "task"):
             result = relstats.compare(study, axis=axis, measure="spearman", n_resamples=99, rng=rng)
@@ -475,7 +598,9 @@ class TestStudiesThatSupportLittle:
     def test_no_maps(self, tmp_path):
         scores = {"probability": np.random.default_rng(1).random((2, 3, 2, 3, 1, 5))}
         models = pd.DataFrame({"model": ["a", "b"], "pretrain": ["x", "y"]})
-        group = relstats.transfer_dataset(scores, models=models, images=list("vwxyz"), fractions=[0.1])
+        group = relstats.transfer_dataset(
+            scores, models=models, images=list("vwxyz"), fractions=[0.1]
+        )
         store.save_study(relstats.study(transfer=group, name="scores"), tmp_path / "s.zarr")
         analyse(tmp_path / "s.zarr")
         text = self.page(tmp_path / "s.zarr")
@@ -489,8 +614,15 @@ class TestStudiesThatSupportLittle:
 
     def test_a_result_of_a_statistic_that_is_not_known(self, tmp_path):
         path = labelled(tmp_path / "s.zarr", ["a", "b"], results=False)
-        mine = xr.Dataset({"estimate": ("part", [0.25, np.nan]), "ci": (("part", "bound"), [[0.1, 0.4], [np.nan, np.nan]]), "p_value": ("part", [0.01, np.nan])},
-                          {"part": np.array(["left", "right"], object)}, {"statistic": "sides", "warnings": ["right has no pixels"]})  # fmt: skip
+        mine = xr.Dataset(
+            {
+                "estimate": ("part", [0.25, np.nan]),
+                "ci": (("part", "bound"), [[0.1, 0.4], [np.nan, np.nan]]),
+                "p_value": ("part", [0.01, np.nan]),
+            },
+            {"part": np.array(["left", "right"], object)},
+            {"statistic": "sides", "warnings": ["right has no pixels"]},
+        )
         store.save_result(path, "sides_of_faces", mine)
         text = self.page(path)
         assert "Sides of left: 0.250 (95 % interval 0.100 to 0.400; p = 0.010)." in text
@@ -498,7 +630,9 @@ class TestStudiesThatSupportLittle:
 
     def test_results_of_another_version(self, tmp_path):
         path = labelled(tmp_path / "s.zarr", ["a", "b"], results=False)
-        store.save_result(path, "compare_old", xr.Dataset({"gap": ((), 0.5)}, attrs={"statistic": "compare"}))
+        store.save_result(
+            path, "compare_old", xr.Dataset({"gap": ((), 0.5)}, attrs={"statistic": "compare"})
+        )
         text = self.page(path)
         assert "Compare_old holds no estimate that a sentence could tell" in text
         assert "Could not be drawn: this result has no 'cell_mean'" in text

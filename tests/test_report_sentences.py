@@ -24,18 +24,36 @@ from relstats.terminal import number
 EFFECTS = ("asymmetry", "source_effect", "target_effect", "generalization_gap", "stability")
 
 
-def comparison(estimate, p=0.001, *, measure="transfer", effects=EFFECTS, warnings=(), half=0.02, **more):
+def comparison(
+    estimate, p=0.001, *, measure="transfer", effects=EFFECTS, warnings=(), half=0.02, **more
+):
     """A result of `compare` of a|b whose effects are all `estimate`."""
     n = len(effects)
     values = np.full((1, n), float(estimate))
     cells = ("contrast", "effect")
     result = xr.Dataset(
-        {"estimate": (cells, values), "ci": ((*cells, "bound"), np.stack([values - half, values + half], -1)),
-         "p_value": (cells, np.full((1, n), p)), "p_adjusted": (cells, np.full((1, n), p)), "random": (cells, np.full((1, n), "networks and images", object)),
-         "n_networks": ("contrast", [10]), "n_images": 50, **{k: (cells, np.full((1, n), v)) for k, v in more.items()}, "margin": ("contrast", [0.1])},
+        {
+            "estimate": (cells, values),
+            "ci": ((*cells, "bound"), np.stack([values - half, values + half], -1)),
+            "p_value": (cells, np.full((1, n), p)),
+            "p_adjusted": (cells, np.full((1, n), p)),
+            "random": (cells, np.full((1, n), "networks and images", object)),
+            "n_networks": ("contrast", [10]),
+            "n_images": 50,
+            **{k: (cells, np.full((1, n), v)) for k, v in more.items()},
+            "margin": ("contrast", [0.1]),
+        },
         {"contrast": np.array(["a|b"], object), "effect": np.array(effects, object)},
-        {"statistic": "compare", "axis": "pretrain", "measure": measure, "score": "probability", "normalise": "none", "level": 0.95, "warnings": list(warnings)},
-    )  # fmt: skip
+        {
+            "statistic": "compare",
+            "axis": "pretrain",
+            "measure": measure,
+            "score": "probability",
+            "normalise": "none",
+            "level": 0.95,
+            "warnings": list(warnings),
+        },
+    )
     return result
 
 
@@ -47,16 +65,18 @@ def told(result):
 def test_direction_follows_the_sign_and_the_interval_the_direction(sign, more):
     found = told(comparison(0.1 * sign))
     assert (
-        f"Maps from a tested on b give 0.100 {more} than maps from b tested on a (95 % interval 0.080 to 0.120; p = 0.001)."
-        in found[1]
+        f"Maps from a tested on b give 0.100 {more} than maps from b tested on a (95 % interval"
+        " 0.080 to 0.120; p = 0.001)." in found[1]
     )
     better = "ab"[sign < 0]
     assert found[2].startswith(
-        f"{'A' if sign > 0 else 'B'} gives the better maps: as sources they give 0.100 more than those of {'b' if sign > 0 else 'a'}"
+        f"{'A' if sign > 0 else 'B'} gives the better maps: as sources they give 0.100 more than"
+        f" those of {'b' if sign > 0 else 'a'}"
     )
     assert found[3].startswith(f"Networks of {better} score 0.100 more")
     assert found[0].startswith(
-        f"Maps carry over {'less' if sign > 0 else 'more'} between a and b than within them: the score is 0.100 {'lower' if sign > 0 else 'higher'}"
+        f"Maps carry over {'less' if sign > 0 else 'more'} between a and b than within them: the"
+        f" score is 0.100 {'lower' if sign > 0 else 'higher'}"
     )
     assert f"0.100 higher within {better} than" in found[4]
 
@@ -90,7 +110,8 @@ def test_what_it_holds_for_and_n():
     fixed = comparison(0.1)
     fixed["random"][:] = "nothing"
     assert (
-        sentences.sentences(fixed, "x")[0].holds == "Holds for these networks and images only (10 networks, 50 images)."
+        sentences.sentences(fixed, "x")[0].holds
+        == "Holds for these networks and images only (10 networks, 50 images)."
     )
 
 
@@ -112,8 +133,15 @@ def people(seed=1):
     rng = np.random.default_rng(seed)
     study = relstats.simulate(models="2x1", seeds=3, images=12, size=8, rng=rng)
     truth = rng.random(66)
-    human = xr.Dataset({"dissimilarity": (("participant", "pair"), (truth + 0.1 * rng.random((5, 66))).astype(np.float32))},
-                       {"participant": list("abcde"), **pair_labels(study["relevance"]["image"].values)})  # fmt: skip
+    human = xr.Dataset(
+        {
+            "dissimilarity": (
+                ("participant", "pair"),
+                (truth + 0.1 * rng.random((5, 66))).astype(np.float32),
+            )
+        },
+        {"participant": list("abcde"), **pair_labels(study["relevance"]["image"].values)},
+    )
     return study.assign(human=xr.DataTree(human))
 
 
@@ -128,7 +156,9 @@ def test_real_results_of_people_are_told():
     assert f"agreement {first:.3f} (" in found[0]
     assert "the noise ceiling" in found[0]
     assert "agreement with people" in found[2].lower()
-    assert sentences.sentences(result, "rsa")[0].holds.endswith("(3 networks, 12 images, 5 participants).")
+    assert sentences.sentences(result, "rsa")[0].holds.endswith(
+        "(3 networks, 12 images, 5 participants)."
+    )
     assert "test nothing" in told(rdm(study))[0]
 
 
@@ -146,32 +176,68 @@ def test_sufficiency_says_against_what():
     cells = ("level", "question", "against")
     shape = (1, 2, 3)
     result = xr.Dataset(
-        {"estimate": (cells, np.array([[[-0.2, 0.3, 0.4], [0.1, 0.2, np.nan]]])), "p_value": (cells, np.full(shape, 0.01)),
-         "ci": ((*cells, "bound"), np.stack([np.full(shape, 0.1), np.full(shape, 0.5)], -1)), "random": ("level", np.array(["images"], object)), "n_networks": ("level", [6])},
-        {"level": np.array(["a"], object), "question": np.array(["sufficiency", "necessity"], object), "against": np.array(["own", "image_swap", "random"], object)},
+        {
+            "estimate": (cells, np.array([[[-0.2, 0.3, 0.4], [0.1, 0.2, np.nan]]])),
+            "p_value": (cells, np.full(shape, 0.01)),
+            "ci": ((*cells, "bound"), np.stack([np.full(shape, 0.1), np.full(shape, 0.5)], -1)),
+            "random": ("level", np.array(["images"], object)),
+            "n_networks": ("level", [6]),
+        },
+        {
+            "level": np.array(["a"], object),
+            "question": np.array(["sufficiency", "necessity"], object),
+            "against": np.array(["own", "image_swap", "random"], object),
+        },
         {"statistic": "sufficiency", "level": 0.95},
-    )  # fmt: skip
+    )
     found = told(result)
     assert found[0].startswith(
-        "The shared pixels alone give a 0.200 less than each network's own most relevant pixels (95 % interval -0.500 to -0.100"
+        "The shared pixels alone give a 0.200 less than each network's own most relevant pixels (95"
+        " % interval -0.500 to -0.100"
     )
-    assert found[1].startswith("The shared pixels alone give a 0.300 more than the shared pixels of another image")
-    assert found[4].startswith("Removing the shared pixels costs a 0.200 more than the shared pixels of another image")
-    assert found[5].startswith("Could not be said: whether removing the shared pixels costs a more than random pixels.")
+    assert found[1].startswith(
+        "The shared pixels alone give a 0.300 more than the shared pixels of another image"
+    )
+    assert found[4].startswith(
+        "Removing the shared pixels costs a 0.200 more than the shared pixels of another image"
+    )
+    assert found[5].startswith(
+        "Could not be said: whether removing the shared pixels costs a more than random pixels."
+    )
 
 
 def test_of_several_scores_the_first_does_not_depend_on_what_was_found():
-    results = {f"compare_{score}_{scale}": comparison(value).assign_attrs(score=score, normalise=scale)
-               for value, (score, scale) in enumerate([("correct", "none"), ("probability", "chance"), ("margin", "none"), ("probability", "target")])}  # fmt: skip
+    results = {
+        f"compare_{score}_{scale}": comparison(value).assign_attrs(score=score, normalise=scale)
+        for value, (score, scale) in enumerate(
+            [
+                ("correct", "none"),
+                ("probability", "chance"),
+                ("margin", "none"),
+                ("probability", "target"),
+            ]
+        )
+    }
     assert questions.families(results) == [
-        ["compare_probability_target", "compare_probability_chance", "compare_correct_none", "compare_margin_none"]
+        [
+            "compare_probability_target",
+            "compare_probability_chance",
+            "compare_correct_none",
+            "compare_margin_none",
+        ]
     ]
 
 
 def test_commands_of_gaps_quote_the_name_of_the_study():
     networks = tuple(Network(m, s, {"pre train": m}) for m in "ab" for s in "01")
     found = Facts(
-        "n", "my study.zarr; rm", "", networks, ("i", "j"), {"pre train": {"a": 2, "b": 2}}, frozenset({"relevance"})
+        "n",
+        "my study.zarr; rm",
+        "",
+        networks,
+        ("i", "j"),
+        {"pre train": {"a": 2, "b": 2}},
+        frozenset({"relevance"}),
     )
     asked = questions.questions(found, Quality((), (), ()), {})
     commands = [command for question in asked for _, command in question.missing if command]
@@ -180,7 +246,8 @@ def test_commands_of_gaps_quote_the_name_of_the_study():
 
 
 @pytest.mark.parametrize(
-    ("kind", "what"), [("human_maps", "Agreement with people's maps"), ("behaviour", "Kappa with people's answers")]
+    ("kind", "what"),
+    [("human_maps", "Agreement with people's maps"), ("behaviour", "Kappa with people's answers")],
 )
 def test_maps_and_choices_of_people_are_told_from_real_results(kind, what):
     found = result(kind)
@@ -191,9 +258,11 @@ def test_maps_and_choices_of_people_are_told_from_real_results(kind, what):
         low, high = one["level_ci"].values
         assert f"95 % interval {number(low)} to {number(high)}" in text
     assert any(text.startswith(f"{what} of imagenet is") for text in texts)
-    (difference,) = [t for t in texts if "between imagenet and vggface2" in t or "for imagenet than for vggface2" in t][
-        :1
-    ]
+    (difference,) = [
+        t
+        for t in texts
+        if "between imagenet and vggface2" in t or "for imagenet than for vggface2" in t
+    ][:1]
     estimate = float(found["estimate"].isel(contrast=0, effect=0))
     assert number(estimate) in difference or number(abs(estimate)) in difference
     assert sentences.sentences(found, kind)[0].holds.startswith("Holds for")
@@ -216,61 +285,92 @@ def sufficient():
     cells = ("level", "question", "against")
     values = np.array([[[-0.2, 0.3, 0.4], [0.1, 0.2, np.nan]]])
     return xr.Dataset(
-        {"estimate": (cells, values), "p_value": (cells, np.array([[[0.01, 0.01, 0.3], [0.01, 0.3, np.nan]]])),
-         "ci": ((*cells, "bound"), np.stack([values - 0.1, values + 0.1], -1)), "random": ("level", np.array(["images"], object)), "n_networks": ("level", [6])},
-        {"level": np.array(["all"], object), "question": np.array(["sufficiency", "necessity"], object), "against": np.array(["own", "image_swap", "random"], object)},
+        {
+            "estimate": (cells, values),
+            "p_value": (cells, np.array([[[0.01, 0.01, 0.3], [0.01, 0.3, np.nan]]])),
+            "ci": ((*cells, "bound"), np.stack([values - 0.1, values + 0.1], -1)),
+            "random": ("level", np.array(["images"], object)),
+            "n_networks": ("level", [6]),
+        },
+        {
+            "level": np.array(["all"], object),
+            "question": np.array(["sufficiency", "necessity"], object),
+            "against": np.array(["own", "image_swap", "random"], object),
+        },
         {"statistic": "sufficiency", "level": 0.95},
-    )  # fmt: skip
+    )
 
 
 def test_comparisons_of_shared_pixels_are_told_together():
     kept, removed = leads.leads(sufficient(), "sufficiency")
-    assert kept.text == (
-        "The shared pixels alone give all more than the shared pixels of another image (0.300, 0.200 to 0.400, p = 0.010); less than each "
-        "network's own most relevant pixels (0.200, 0.100 to 0.300, p = 0.010); not decidedly more or less than random pixels (0.400, 0.300 to "
-        "0.500, p = 0.300). In brackets: difference, 95 % interval, p."
+    assert (
+        kept.text
+        == "The shared pixels alone give all more than the shared pixels of another image (0.300,"
+        " 0.200 to 0.400, p = 0.010); less than each network's own most relevant pixels (0.200,"
+        " 0.100 to 0.300, p = 0.010); not decidedly more or less than random pixels (0.400,"
+        " 0.300 to 0.500, p = 0.300). In brackets: difference, 95 % interval, p."
     )
     assert removed.text.startswith(
-        "Removing the shared pixels costs all more than each network's own most relevant pixels (0.100"
+        "Removing the shared pixels costs all more than each network's own most relevant pixels"
+        " (0.100"
     )
     assert "could not be compared with random pixels." in removed.text
 
 
 def test_regions_are_told_in_one_sentence():
     found = result("regions")
-    (lead, *_) = leads.leads(found, "regions")
+    lead, *_ = leads.leads(found, "regions")
     one = found.isel(contrast=0)
     for region in one["region"].values:
-        assert f"{region} ({number(abs(float(one['estimate'].sel(region=region))))}" in lead.text.replace("(-", "(")
+        assert (
+            f"{region} ({number(abs(float(one['estimate'].sel(region=region))))}"
+            in lead.text.replace("(-", "(")
+        )
 
 
 def test_told_first_does_not_depend_on_what_was_found():
     axes = [("none", "0.1"), ("task", "0.1")]
     results = {
-        f"z_{axis}": shared_or_kept("sufficiency", axis=axis, score="probability", fraction=0.1, across="['a', 'b']")
+        f"z_{axis}": shared_or_kept(
+            "sufficiency", axis=axis, score="probability", fraction=0.1, across="['a', 'b']"
+        )
         for axis, _ in axes
     }
     results |= {
-        "a_wide": shared_or_kept("sufficiency", axis="none", score="probability", fraction=0.4, across="['a', 'b']")
+        "a_wide": shared_or_kept(
+            "sufficiency", axis="none", score="probability", fraction=0.4, across="['a', 'b']"
+        )
     }
     results |= {
-        "a_other": shared_or_kept("sufficiency", axis="none", score="correct", fraction=0.1, across="['a', 'b']")
+        "a_other": shared_or_kept(
+            "sufficiency", axis="none", score="correct", fraction=0.1, across="['a', 'b']"
+        )
     }
-    results |= {"a_few": shared_or_kept("sufficiency", axis="none", score="probability", fraction=0.1, across="['a']")}
+    results |= {
+        "a_few": shared_or_kept(
+            "sufficiency", axis="none", score="probability", fraction=0.1, across="['a']"
+        )
+    }
     found = Facts("n", "s.zarr", "", (), (), {}, frozenset())
-    (question,) = [q for q in questions.questions(found, Quality((), (), ()), results) if q.key == "shared"]
+    (question,) = [
+        q for q in questions.questions(found, Quality((), (), ()), results) if q.key == "shared"
+    ]
     assert [answer.result for answer in question.answers if answer.told] == ["z_none"]
     assert question.n_folded == 30
     for name in results:
         results[name]["p_value"] = results[name]["p_value"] * 0
-    (again,) = [q for q in questions.questions(found, Quality((), (), ()), results) if q.key == "shared"]
+    (again,) = [
+        q for q in questions.questions(found, Quality((), (), ()), results) if q.key == "shared"
+    ]
     assert [answer.result for answer in again.answers if answer.told] == ["z_none"]
 
 
 def test_five_sentences_of_a_question_at_most_are_told_first():
     many = [comparison(0.1).assign_attrs(axis=axis) for axis in "abcd"]
     found = Facts("n", "s.zarr", "", (), (), {}, frozenset())
-    asked = questions.questions(found, Quality((), (), ()), {f"compare_{k}": r for k, r in enumerate(many)})
+    asked = questions.questions(
+        found, Quality((), (), ()), {f"compare_{k}": r for k, r in enumerate(many)}
+    )
     told = [len(answer.told) for answer in asked[0].answers]
     assert sum(told) == 5
     assert min(told) == 1

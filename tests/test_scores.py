@@ -20,7 +20,9 @@ NETWORKS = [("a", "0"), ("a", "1"), ("a", "2"), ("b", "0"), ("b", "2")]
 
 
 def maps(n_images=7):
-    values = np.random.default_rng(1).standard_normal((2, 3, n_images, 5, 5)).round(1).astype(np.float32)
+    values = (
+        np.random.default_rng(1).standard_normal((2, 3, n_images, 5, 5)).round(1).astype(np.float32)
+    )
     values[np.abs(values) < 0.4] = 0
     values[0, 1] = np.nan  # it does not exist
     images = [f"im{k}" for k in range(n_images)]
@@ -31,26 +33,39 @@ def transfer(n_images=7):
     scores = np.random.default_rng(2).random((2, 3, 2, 3, 2, n_images))
     images = [f"im{k}" for k in range(n_images)]
     return relstats.transfer_dataset(
-        {"probability": scores}, models=MODELS, images=images, fractions=[0.1, 0.3], available=AVAILABLE
+        {"probability": scores},
+        models=MODELS,
+        images=images,
+        fractions=[0.1, 0.3],
+        available=AVAILABLE,
     )
 
 
 def whole(scores):
     blocks, tally = scores.reduce(lambda block, images: (block, images))
-    return np.concatenate([b for b, _ in blocks], axis=-1), np.concatenate([i for _, i in blocks]), tally
+    return (
+        np.concatenate([b for b, _ in blocks], axis=-1),
+        np.concatenate([i for _, i in blocks]),
+        tally,
+    )
 
 
 @pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
 def test_transfer_is_read_by_label(monkeypatch, order) -> None:
     study = transfer()
     monkeypatch.setattr(shards, "BLOCK_VALUES", 3 * 50)
-    scores = from_study(study.isel(target_model=order, source_seed=order), measure="transfer", score="probability")
+    scores = from_study(
+        study.isel(target_model=order, source_seed=order), measure="transfer", score="probability"
+    )
     block, images, tally = whole(scores)
     assert [tuple(row) for row in scores.networks[["model", "seed"]].to_numpy()] == NETWORKS
     assert scores.networks["pretrain"].tolist() == ["i", "i", "i", "v", "v"]
     for (m, source), (k, target) in itertools.product(enumerate(NETWORKS), repeat=2):
         there = study["probability"].sel(
-            source_model=source[0], source_seed=source[1], target_model=target[0], target_seed=target[1]
+            source_model=source[0],
+            source_seed=source[1],
+            target_model=target[0],
+            target_seed=target[1],
         )
         np.testing.assert_array_equal(block[m, k], there.transpose("fraction", "image"))
     assert images.tolist() == list(range(7))
@@ -58,9 +73,13 @@ def test_transfer_is_read_by_label(monkeypatch, order) -> None:
 
 
 def test_a_group_that_came_through_no_door_is_checked() -> None:
-    """Two networks of one name could not be told apart, and a source would be paired with the other's target."""
+    """Two networks of one name could not be told apart, and a source would be paired with the
+    other's target.
+    """
     twice = transfer().assign_coords(source_model=["a", "a"], target_model=["a", "a"])
-    with pytest.raises(InvalidData, match=r"/transfer/source_model: 1 duplicate id\(s\) \(e.g. 'a'\)"):
+    with pytest.raises(
+        InvalidData, match=r"/transfer/source_model: 1 duplicate id\(s\) \(e.g. 'a'\)"
+    ):
         from_study(twice, measure="transfer", score="probability")
     with pytest.raises(InvalidData, match=r"/relevance/image: 1 duplicate id\(s\)"):
         from_study(maps().assign_coords(image=["im0"] * 7), measure="spearman")
@@ -69,19 +88,23 @@ def test_a_group_that_came_through_no_door_is_checked() -> None:
 def test_fractions_are_chosen_by_value_in_the_order_asked() -> None:
     study = transfer()
     one, _, _ = whole(from_study(study, measure="transfer", score="probability"))
-    two, _, _ = whole(from_study(study, measure="transfer", score="probability", fraction=[0.3, 0.1]))
+    two, _, _ = whole(
+        from_study(study, measure="transfer", score="probability", fraction=[0.3, 0.1])
+    )
     np.testing.assert_array_equal(two, one[:, :, ::-1])
 
 
 def test_sources_and_targets_must_be_the_same_networks_with_the_same_labels() -> None:
     study = transfer()
     with pytest.raises(
-        ImpossibleAnalysis, match="comparing needs each network both as source and as target: 3 only in sources"
+        ImpossibleAnalysis,
+        match="comparing needs each network both as source and as target: 3 only in sources",
     ):
         from_study(study.isel(target_model=[0]), measure="transfer", score="probability")
     other = study.assign_coords(target_pretrain=("target_model", np.array(["i", "v"], object)))
     with pytest.raises(
-        InvalidData, match="/transfer: source_pretrain and target_pretrain label the same models differently"
+        InvalidData,
+        match="/transfer: source_pretrain and target_pretrain label the same models differently",
     ):
         from_study(other, measure="transfer", score="probability")
     with pytest.raises(InvalidData, match="/transfer: source_pretrain and target_pretrain label"):
@@ -103,7 +126,8 @@ def test_what_is_left_out_is_counted(monkeypatch) -> None:
         whole(from_study(study, measure="spearman"))
 
 
-# --- similarity ------------------------------------------------------------------------------------------------------
+# --- similarity
+# --------------------------------------------------------------------------------------------------
 
 
 def test_similarity_is_the_mean_over_images(monkeypatch) -> None:
@@ -115,10 +139,16 @@ def test_similarity_is_the_mean_over_images(monkeypatch) -> None:
     ]
     assert result["target_pretrain"].values.tolist() == ["i", "i", "i", "v", "v"]
     for (m, a), (k, b) in itertools.product(enumerate(NETWORKS), repeat=2):
-        one, two = (study["relevance"].sel(model=n[0], seed=n[1]).values.reshape(7, -1) for n in (a, b))
+        one, two = (
+            study["relevance"].sel(model=n[0], seed=n[1]).values.reshape(7, -1) for n in (a, b)
+        )
         each = [stats.spearmanr(x, y).statistic for x, y in zip(one, two, strict=True)]
-        assert result["estimate"].values[m, k, 0] == pytest.approx(np.mean(each), rel=1e-10, abs=1e-14)
-        assert result["standard_deviation"].values[m, k, 0] == pytest.approx(np.std(each, ddof=1), rel=1e-8, abs=1e-12)
+        assert result["estimate"].values[m, k, 0] == pytest.approx(
+            np.mean(each), rel=1e-10, abs=1e-14
+        )
+        assert result["standard_deviation"].values[m, k, 0] == pytest.approx(
+            np.std(each, ddof=1), rel=1e-8, abs=1e-12
+        )
     assert result["n_images"].item() == 7
     assert result.attrs["warnings"] == []
     assert result.attrs["n_networks"] == 5
@@ -159,7 +189,9 @@ def test_similarity_counts_what_it_leaves_out() -> None:
     clean = study.isel(image=[0, 1, 4, 5, 6]).assign(
         available=study["available"] & (study["relevance"] != 0).any(("image", "y", "x"))
     )
-    np.testing.assert_allclose(result["estimate"], relstats.similarity(clean)["estimate"], rtol=1e-12)
+    np.testing.assert_allclose(
+        result["estimate"], relstats.similarity(clean)["estimate"], rtol=1e-12
+    )
     np.testing.assert_allclose(np.diagonal(result["estimate"].values[..., 0]), 1, rtol=1e-12)
 
 
@@ -171,13 +203,15 @@ def test_one_image_has_no_spread() -> None:
 
 def test_similarity_refuses() -> None:
     with pytest.raises(
-        UsageError, match="measure is 'transfer'; it is one of spearman, pearson, cosine, iou, dice, capture"
+        UsageError,
+        match="measure is 'transfer'; it is one of spearman, pearson, cosine, iou, dice, capture",
     ):
         relstats.similarity(maps(), measure="transfer")
     with pytest.raises(InvalidData, match="with --nan omit"):
         relstats.similarity(maps().assign(relevance=maps()["relevance"] * np.nan))
     zero = maps().assign(relevance=maps()["relevance"] * 0)
     with pytest.raises(
-        ImpossibleAnalysis, match=r"no image has a map of every network to compare \(5 network\(s\) with all maps zero"
+        ImpossibleAnalysis,
+        match=r"no image has a map of every network to compare \(5 network\(s\) with all maps zero",
     ):
         relstats.similarity(zero)

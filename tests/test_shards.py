@@ -1,4 +1,6 @@
-"""Shards: damage is named by cell, blocks are the same on any scheduler, memory does not grow with the images."""
+"""Shards: damage is named by cell, blocks are the same on any scheduler, memory does not grow with
+the images.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,15 @@ from relstats.errors import InvalidData, UsageError
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "s.zarr"
-    relstats.simulate(path, models="2x1", seeds=2, images=120, size=8, fractions=[0.2], rng=np.random.default_rng(3))
+    relstats.simulate(
+        path,
+        models="2x1",
+        seeds=2,
+        images=120,
+        size=8,
+        fractions=[0.2],
+        rng=np.random.default_rng(3),
+    )
     return path
 
 
@@ -32,14 +42,31 @@ def copy(whole, tmp_path):
 
 
 def compare(path, measure, score="correct"):
-    return relstats.compare(relstats.open_study(path), axis="pretrain", measure=measure, score=score, n_resamples=9,
-                            rng=np.random.default_rng(1))  # fmt: skip
+    return relstats.compare(
+        relstats.open_study(path),
+        axis="pretrain",
+        measure=measure,
+        score=score,
+        n_resamples=9,
+        rng=np.random.default_rng(1),
+    )
 
 
-MAP = ("relevance/relevance", "1/0/1/0/0", "model 'vggface2-gender', seed '0', images 100 to 119", "cosine")
-SCORE = ("transfer/correct", "0/0/1/1/0/0",
-         "source_model 'imagenet-gender', source_seed '0', target_model 'vggface2-gender', target_seed '1', images 0 to 119",
-         "transfer")  # fmt: skip
+MAP = (
+    "relevance/relevance",
+    "1/0/1/0/0",
+    "model 'vggface2-gender', seed '0', images 100 to 119",
+    "cosine",
+)
+SCORE = (
+    "transfer/correct",
+    "0/0/1/1/0/0",
+    (
+        "source_model 'imagenet-gender', source_seed '0', target_model 'vggface2-gender',"
+        " target_seed '1', images 0 to 119"
+    ),
+    "transfer",
+)
 
 
 def damage(file: Path, how: str) -> None:
@@ -53,8 +80,19 @@ def damage(file: Path, how: str) -> None:
         file.write_bytes(data)
 
 
-@pytest.mark.parametrize("how", ["removed", "cut 0", "cut 0.02", "cut 0.5", "cut 0.99",
-                                 "flipped 0.1", "flipped 0.5", "flipped 1"])  # fmt: skip
+@pytest.mark.parametrize(
+    "how",
+    [
+        "removed",
+        "cut 0",
+        "cut 0.02",
+        "cut 0.5",
+        "cut 0.99",
+        "flipped 0.1",
+        "flipped 0.5",
+        "flipped 1",
+    ],
+)
 @pytest.mark.parametrize("where", [MAP, SCORE], ids=["map", "score"])
 def test_damage_names_the_cell(copy, where, how):
     variable, chunk, cell, measure = where
@@ -69,7 +107,9 @@ def test_damage_names_the_cell(copy, where, how):
     assert labels in str(caught.value)
 
 
-@pytest.mark.parametrize(("where", "other"), [(MAP, "0/0/1/0/0"), (SCORE, "0/1/1/1/0/0")], ids=["map", "score"])
+@pytest.mark.parametrize(
+    ("where", "other"), [(MAP, "0/0/1/0/0"), (SCORE, "0/1/1/1/0/0")], ids=["map", "score"]
+)
 def test_swapped_shards_only_verify_finds(copy, where, other):
     variable, chunk, cell, measure = where
     first, second = (copy / variable / "c" / name for name in (chunk, other))
@@ -79,12 +119,17 @@ def test_swapped_shards_only_verify_finds(copy, where, other):
     compare(copy, measure)  # both are whole: the checksums agree
     problems = [str(p) for p in shards.verify(copy)]
     assert len(problems) == 2
-    assert any(cell in p and "the data are not those that were written (sha256 differs)" in p for p in problems)
+    assert any(
+        cell in p and "the data are not those that were written (sha256 differs)" in p
+        for p in problems
+    )
 
 
 def test_a_whole_study_has_no_problems(whole):
     assert shards.verify(whole) == []
-    assert [shards.unfinished(whole, family) for family in schema.FAMILIES] == [[]] * len(schema.FAMILIES)
+    assert [shards.unfinished(whole, family) for family in schema.FAMILIES] == [[]] * len(
+        schema.FAMILIES
+    )
 
 
 def test_verify_does_not_fail_on_what_was_only_begun(copy):
@@ -96,15 +141,21 @@ def test_verify_does_not_fail_on_what_was_only_begun(copy):
         zarr.open_group(copy)[f"manifest/{family}"][:] = 0
     assert shards.verify(copy) == []
     found = [str(p) for p in store.incomplete(relstats.open_study(copy), "transfer")]
-    assert found == [f"/transfer: {f!r} was begun, and nothing of it is written. Run the command that writes it again: it resumes"
-                     for f in ("transfer", "controls")]  # fmt: skip
+    assert found == [
+        f"/transfer: {f!r} was begun, and nothing of it is written. Run the command that writes it"
+        " again: it resumes"
+        for f in ("transfer", "controls")
+    ]
 
 
 def test_what_the_manifest_does_not_name_is_not_there(copy):
     zarr.open_group(copy)["manifest/relevance"][1, 0, 1] = 0
     assert shards.unfinished(copy, "relevance") == [shards.Shard("relevance", (1, 0), 1)]
-    with pytest.raises(InvalidData, match=r"1 of 8 shards of 'relevance' are not written \(e.g. model 'vggface2-gender', "
-                                          r"seed '0', images 100 to 119\). Run the command"):  # fmt: skip
+    with pytest.raises(
+        InvalidData,
+        match=r"1 of 8 shards of 'relevance' are not written \(e.g. model 'vggface2-gender', "
+        r"seed '0', images 100 to 119\). Run the command",
+    ):
         compare(copy, "cosine")
 
 
@@ -116,7 +167,8 @@ def test_a_shard_is_written_once(copy):
     values = zarr.open_group(copy)["relevance/relevance"][0, 1, 100:]
     shards.write_shard(copy, shard, {"relevance": values})
     with pytest.raises(
-        UsageError, match=r"model 'imagenet-gender', seed '1', images 100 to 119 is there with other data"
+        UsageError,
+        match=r"model 'imagenet-gender', seed '1', images 100 to 119 is there with other data",
     ):
         shards.write_shard(copy, shard, {"relevance": 2 * values})
     np.testing.assert_array_equal(zarr.open_group(copy)["relevance/relevance"][0, 1, 100:], values)
@@ -124,14 +176,21 @@ def test_a_shard_is_written_once(copy):
 
 @pytest.mark.parametrize("arrays", [{}, {"relevance": 0, "logit": 0}, {"logit": 0}])
 def test_a_shard_has_all_variables(copy, arrays):
-    with pytest.raises(InvalidData, match=r"a shard of 'relevance' holds \['relevance'\], got .* Pass exactly those"):
+    with pytest.raises(
+        InvalidData,
+        match=r"a shard of 'relevance' holds \['relevance'\], got .* Pass exactly those",
+    ):
         shards.write_shard(copy, shards.Shard("relevance", (0, 0), 0), arrays)
 
 
 def test_a_shard_has_its_shape(copy):
     zarr.open_group(copy)["manifest/relevance"][0, 0, 1] = 0
-    with pytest.raises(InvalidData, match=r"has shape \(100, 8, 8\), not \(20, 8, 8\). Pass one shard at a time"):
-        shards.write_shard(copy, shards.Shard("relevance", (0, 0), 1), {"relevance": np.zeros((100, 8, 8))})
+    with pytest.raises(
+        InvalidData, match=r"has shape \(100, 8, 8\), not \(20, 8, 8\). Pass one shard at a time"
+    ):
+        shards.write_shard(
+            copy, shards.Shard("relevance", (0, 0), 1), {"relevance": np.zeros((100, 8, 8))}
+        )
     assert shards.unfinished(copy, "relevance") == [shards.Shard("relevance", (0, 0), 1)]
 
 
@@ -148,10 +207,14 @@ def test_available_by_name_of_the_dim_not_its_place():
         dataset = xr.Dataset({"available": (dims, values)})
         np.testing.assert_array_equal(shards.available(dataset, schema.NETWORK), exists)
     transfer = xr.Dataset(
-        {"source_available": (schema.SOURCE, exists), "target_available": (schema.TARGET[::-1], ~exists.T)}
+        {
+            "source_available": (schema.SOURCE, exists),
+            "target_available": (schema.TARGET[::-1], ~exists.T),
+        }
     )
     np.testing.assert_array_equal(
-        shards.available(transfer, schema.SOURCE + schema.TARGET), exists[:, :, None, None] & ~exists[None, None]
+        shards.available(transfer, schema.SOURCE + schema.TARGET),
+        exists[:, :, None, None] & ~exists[None, None],
     )
     np.testing.assert_array_equal(shards.available(transfer, schema.TARGET), ~exists)
 
@@ -180,19 +243,28 @@ def test_any_scheduler_gives_the_same_bits(whole, monkeypatch, kind):
     if kind == "dask":
         array = xr.open_zarr(whole, group="relevance", consolidated=False, chunks={})["relevance"]
         assert dask.is_dask_collection(array)
-    found = [reduce(array, scheduler="synchronous"), reduce(array, scheduler="threads", num_workers=1),
-             reduce(array, scheduler="threads", num_workers=4)]  # fmt: skip
-    assert [images for _, images in found[0]] == [slice(k, min(k + 7, 120)) for k in range(0, 120, 7)]
+    found = [
+        reduce(array, scheduler="synchronous"),
+        reduce(array, scheduler="threads", num_workers=1),
+        reduce(array, scheduler="threads", num_workers=4),
+    ]
+    assert [images for _, images in found[0]] == [
+        slice(k, min(k + 7, 120)) for k in range(0, 120, 7)
+    ]
     for result in found:
         for values, images in result:
-            slow = np.stack([expected[cell] for cell in CELLS])[:, images].sum(axis=(0, 2, 3), dtype="float32")
+            slow = np.stack([expected[cell] for cell in CELLS])[:, images].sum(
+                axis=(0, 2, 3), dtype="float32"
+            )
             np.testing.assert_array_equal(values, slow, strict=True)
 
 
 def test_the_cells_and_their_order_are_those_asked_for(whole):
     array = relstats.open_study(whole)["relevance/relevance"]
     block = shards.read_block(array, [(1, 1), (0, 1)], slice(3, 5))
-    np.testing.assert_array_equal(block, np.stack([array.values[1, 1, 3:5], array.values[0, 1, 3:5]]))
+    np.testing.assert_array_equal(
+        block, np.stack([array.values[1, 1, 3:5], array.values[0, 1, 3:5]])
+    )
 
 
 MEMORY = """
@@ -200,7 +272,10 @@ import resource, sys, numpy as np, xarray as xr, dask
 from relstats import shards
 shards.BLOCK_VALUES = 2 * 64 * 64 * 50
 array = xr.open_zarr(sys.argv[1], group="relevance", consolidated=False, chunks=None)["relevance"]
-run = lambda images: shards.over_images(array.isel(image=slice(images)), [(0, 0), (0, 1)], lambda block, _: float(block.sum()))
+cells = [(0, 0), (0, 1)]
+def run(images):
+    some = array.isel(image=slice(images))
+    return shards.over_images(some, cells, lambda block, _: float(block.sum()))
 with dask.config.set(scheduler="synchronous"):
     run(200)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -219,8 +294,13 @@ def test_memory_does_not_grow_with_the_images(tmp_path):
         xr.DataArray(zeros, dims=("model", "seed", "image", "y", "x")), models=["a"], images=images
     )
     relstats.save_study(relstats.study(relevance=maps), path)
-    done = subprocess.run([sys.executable, "-c", MEMORY, str(path)], capture_output=True, text=True, check=True,
-                          env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     grown, size = map(int, done.stdout.split())
     assert size == 4 * 2 * n * 64 * 64
     assert grown < size / 5

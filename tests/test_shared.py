@@ -1,4 +1,6 @@
-"""Shared pixels of studies: against a definition written out with loops, planted pixels, no effect, and what is refused."""
+"""Shared pixels of studies: against a definition written out with loops, planted pixels, no effect,
+and what is refused.
+"""
 
 import itertools
 from fractions import Fraction
@@ -28,10 +30,16 @@ def rng(seed=1):
 
 def group(maps, pretrain=PRETRAIN, available=None):
     """A `/relevance` group of maps (model, seed, image, y, x)."""
-    models = pd.DataFrame({"model": [f"m{k}" for k in range(maps.shape[0])], "pretrain": pretrain[: maps.shape[0]]})
+    models = pd.DataFrame(
+        {"model": [f"m{k}" for k in range(maps.shape[0])], "pretrain": pretrain[: maps.shape[0]]}
+    )
     images = [f"{k:03}" for k in range(maps.shape[2])]
     made = relstats.relevance_dataset(maps, models=models, images=images)
-    return made if available is None else made.assign(available=(("model", "seed"), np.asarray(available)))
+    return (
+        made
+        if available is None
+        else made.assign(available=(("model", "seed"), np.asarray(available)))
+    )
 
 
 def random_maps(models=3, seeds=2, images=9, size=(6, 7), common=0.0, seed=0):
@@ -42,11 +50,15 @@ def random_maps(models=3, seeds=2, images=9, size=(6, 7), common=0.0, seed=0):
 
 def planted(share=0.05, images=30, size=32, models="2x1", seeds=4, seed=1, **other):
     plan = relstats.Planted(shared_pixels=share, image=0, level=0, **other)
-    return relstats.simulate(models=models, seeds=seeds, images=images, size=size, planted=plan, rng=rng(seed))
+    return relstats.simulate(
+        models=models, seeds=seeds, images=images, size=size, planted=plan, rng=rng(seed)
+    )
 
 
 def slow(maps, conditions, fraction, donors):
-    """All of it with loops: maps (network, image, pixel), condition of each network, donors (swap, network, image)."""
+    """All of it with loops: maps (network, image, pixel), condition of each network, donors (swap,
+    network, image).
+    """
     masks = np.array([[top_fraction(one, fraction) for one in network] for network in maps])
     rate = masks.mean(axis=1)
     mean, spread = rate.sum(axis=0), np.sqrt((rate * (1 - rate)).sum(axis=0)) + 0.25
@@ -56,11 +68,23 @@ def slow(maps, conditions, fraction, donors):
     for swap, image in itertools.product(*map(range, shape)):
         shown = np.array([masks[m, donors[swap, m, image]] for m in range(len(maps))])
         z[swap, image] = ((shown.sum(axis=0) - mean) / spread).max()
-        share = np.array([shown[[c == code for c in conditions]].mean(axis=0) for code in codes]).min(axis=0)
-        core[swap, image] = [(share > 1 - 1e-9).sum(), (share > 0.9 - 1e-9).sum(), (share > 0.5 + 1e-9).sum()]
+        share = np.array(
+            [shown[[c == code for c in conditions]].mean(axis=0) for code in codes]
+        ).min(axis=0)
+        core[swap, image] = [
+            (share > 1 - 1e-9).sum(),
+            (share > 0.9 - 1e-9).sum(),
+            (share > 0.5 + 1e-9).sum(),
+        ]
         for m in range(len(maps)):
-            others = [np.mean([masks[k, image] for k in range(len(maps)) if k != m and conditions[k] == code], axis=0)
-                      for code in codes if any(k != m and conditions[k] == code for k in range(len(maps)))]  # fmt: skip
+            others = [
+                np.mean(
+                    [masks[k, image] for k in range(len(maps)) if k != m and conditions[k] == code],
+                    axis=0,
+                )
+                for code in codes
+                if any(k != m and conditions[k] == code for k in range(len(maps)))
+            ]
             agree[swap, m] += np.mean(others, axis=0)[shown[m]].mean()
     return masks, mean, spread, z, core, agree / shape[1]
 
@@ -73,7 +97,10 @@ def test_every_number_is_that_of_the_definition():
     donors = consensus.swaps(49, 6, 9, np.random.default_rng([entropy, 0]))
     masks, mean, spread, z, core, agree = slow(flat, list("iiiivv"), 0.2, donors)
     p = lambda values: (1 + (values[1:] >= values[0]).sum(axis=0)) / 50  # noqa: E731
-    same = lambda name, values: np.testing.assert_allclose(result[name].values, values, rtol=1e-12, err_msg=name)  # noqa: E731
+
+    def same(name, values):
+        np.testing.assert_allclose(result[name].values, values, rtol=1e-12, err_msg=name)
+
     same("max_z", z[0])
     same("p_max_z", p(z))
     same("p_max_z_family", (1 + (z[1:].max(axis=1)[:, None] >= z[0]).sum(axis=0)) / 50)
@@ -87,7 +114,9 @@ def test_every_number_is_that_of_the_definition():
     same("agreement_swapped", agree[1:].mean(axis=0))
     same("p_network", p(np.round(agree, 12)))
     half = stats.sem(core[0] / 42) * stats.t.ppf(0.975, 8)
-    same("ci", np.stack([core[0].mean(axis=0) / 42 - half, core[0].mean(axis=0) / 42 + half], axis=1))
+    same(
+        "ci", np.stack([core[0].mean(axis=0) / 42 - half, core[0].mean(axis=0) / 42 + half], axis=1)
+    )
     same("p_adjusted", inference.holm(p(core.mean(axis=1))))
     same("p_max_z_bh", stats.false_discovery_control(p(z)))
     same("expected_count", mean.reshape(6, 7))
@@ -96,13 +125,18 @@ def test_every_number_is_that_of_the_definition():
     scores = (masks.sum(axis=0) - mean) / spread
     pixel_p = (1 + (z[1:, :, None] >= scores).sum(axis=0)) / 50
     same("beyond_chance", (pixel_p <= 0.05).reshape(9, 6, 7))
-    same("core", np.all([masks[:4].sum(axis=0) >= 4, masks[4:].sum(axis=0) >= 2], axis=0).reshape(9, 6, 7))
+    same(
+        "core",
+        np.all([masks[:4].sum(axis=0) >= 4, masks[4:].sum(axis=0) >= 2], axis=0).reshape(9, 6, 7),
+    )
     # one condition alone is swapped: all its networks to the same image, that of its first network
     for c, members in enumerate(([0, 1, 2, 3], [4, 5])):
         alone = np.broadcast_to(np.arange(9), donors.shape).copy()
         alone[:, members] = donors[:, members[:1]]
         same_core = slow(flat, list("iiiivv"), 0.2, alone)[4].sum(axis=1)
-        np.testing.assert_allclose(result["p_condition"].isel(condition=c), p(same_core), rtol=1e-12)
+        np.testing.assert_allclose(
+            result["p_condition"].isel(condition=c), p(same_core), rtol=1e-12
+        )
     same("p_every_condition", result["p_condition"].max("condition"))
     assert result["n_needed"].values.tolist() == [[4, 2], [4, 2], [3, 2]]
     assert result["condition"].values.tolist() == ["i", "v"]
@@ -112,7 +146,8 @@ def test_expected_by_independence_is_binomial():
     result = shared(group(random_maps(models=2)), fraction=0.2, n_resamples=19, rng=rng())
     rate = 8 / 42
     np.testing.assert_allclose(
-        result["expected"].sel(null="independence"), [rate**4, rate**4, 4 * rate**3 * (1 - rate) + rate**4]
+        result["expected"].sel(null="independence"),
+        [rate**4, rate**4, 4 * rate**3 * (1 - rate) + rate**4],
     )
 
 
@@ -144,12 +179,16 @@ def test_planted_pixels_are_found_and_no_others():
 
 
 def test_where_none_are_planted_none_are_claimed():
-    """A strong common layout and nothing else: seven studies, so that one false alarm at 5 % is no failure."""
+    """A strong common layout and nothing else: seven studies, so that one false alarm at 5 % is no
+    failure.
+    """
     found = [shared(planted(0, seed=k, layout=0.6), n_resamples=199, rng=rng(k)) for k in range(7)]
     assert sum(int(r["n_images_beyond_family"]) > 0 for r in found) <= 2
     assert sum((r["p_value"].values <= 0.05).any() for r in found) <= 3
     p = np.concatenate([r["p_max_z"].values for r in found])
-    assert stats.binomtest(int((p <= 0.05).sum()), p.size, 0.05, alternative="greater").pvalue > 1e-3
+    assert (
+        stats.binomtest(int((p <= 0.05).sum()), p.size, 0.05, alternative="greater").pvalue > 1e-3
+    )
     assert np.mean([r["n_sharing"] for r in found]) < 2
     layout = found[0]["expected"]
     assert layout.sel(consensus="majority", null="image swap") > 10 * layout.sel(
@@ -168,7 +207,9 @@ def test_a_network_that_shares_nothing_is_named():
 
 
 def test_one_condition_that_does_not_share_is_enough_for_no_claim():
-    """Two conditions share pixels, the third does not: the swap of all networks rejects, that of the third alone does not."""
+    """Two conditions share pixels, the third does not: the swap of all networks rejects, that of
+    the third alone does not.
+    """
     maps = random_maps(models=3, seeds=3, images=60, common=2.0, size=(12, 12))
     maps[2] = random_maps(models=1, seeds=3, images=60, size=(12, 12), seed=9)[0]
     result = shared(group(maps, ["i", "v", "w"]), across=["pretrain"], fraction=0.3, rng=rng())
@@ -198,8 +239,14 @@ def test_order_and_scale_change_nothing(random, power):
     maps = random_maps(common=0.5)
     dataset = group(maps)
     result = shared(dataset, across=["pretrain"], n_resamples=39, rng=rng())
-    orders = {dim: random.sample(range(dataset.sizes[dim]), dataset.sizes[dim]) for dim in ("model", "seed", "image")}
-    scale = np.ldexp(np.float32(1), power) * np.array([1, 4, 0.25], np.float32)[:, None, None, None, None]
+    orders = {
+        dim: random.sample(range(dataset.sizes[dim]), dataset.sizes[dim])
+        for dim in ("model", "seed", "image")
+    }
+    scale = (
+        np.ldexp(np.float32(1), power)
+        * np.array([1, 4, 0.25], np.float32)[:, None, None, None, None]
+    )
     scaled = dataset.assign(relevance=dataset["relevance"] * scale.astype(np.float32))
     again = shared(
         scaled.isel(orders).transpose("x", "image", "seed", "y", "model"),
@@ -208,8 +255,12 @@ def test_order_and_scale_change_nothing(random, power):
         rng=rng(),
     )
     for name in result.data_vars:
-        there = again[name].sel(image=result["image"]) if "image" in again[name].dims else again[name]
-        np.testing.assert_array_equal(there.transpose(*result[name].dims), result[name], err_msg=str(name))
+        there = (
+            again[name].sel(image=result["image"]) if "image" in again[name].dims else again[name]
+        )
+        np.testing.assert_array_equal(
+            there.transpose(*result[name].dims), result[name], err_msg=str(name)
+        )
 
 
 def test_workers_and_blocks_change_no_bit(monkeypatch):
@@ -260,7 +311,10 @@ def test_baseline_says_what_untrained_maps_would_share():
     np.testing.assert_allclose(
         found, mask.mean(), rtol=1e-12
     )  # one network: its pixels are certain, the others impossible
-    assert "the baseline has fewer networks than the study: what it shares is overstated" in result.attrs["warnings"]
+    assert (
+        "the baseline has fewer networks than the study: what it shares is overstated"
+        in result.attrs["warnings"]
+    )
     four = random_maps(models=2, seeds=2, images=12, seed=4)
     result = shared(
         dataset,
@@ -269,10 +323,17 @@ def test_baseline_says_what_untrained_maps_would_share():
         baseline=group(four, ["b", "b"]).isel(image=slice(None, None, -1)),
         rng=rng(),
     )
-    rate = np.mean([top_fraction(one.reshape(12, 42), 0.25) for one in four.reshape(4, 12, 6, 7)], axis=0)
-    np.testing.assert_allclose(result["core_size_baseline"].sel(consensus="all"), (rate**4).mean(axis=1), rtol=1e-12)
-    np.testing.assert_allclose(result["core_size_baseline"].sel(consensus="majority"),
-                               (rate**4 + 4 * rate**3 * (1 - rate)).mean(axis=1), rtol=1e-12)  # fmt: skip
+    rate = np.mean(
+        [top_fraction(one.reshape(12, 42), 0.25) for one in four.reshape(4, 12, 6, 7)], axis=0
+    )
+    np.testing.assert_allclose(
+        result["core_size_baseline"].sel(consensus="all"), (rate**4).mean(axis=1), rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        result["core_size_baseline"].sel(consensus="majority"),
+        (rate**4 + 4 * rate**3 * (1 - rate)).mean(axis=1),
+        rtol=1e-12,
+    )
     other[0, 0, 3] = 0
     result = shared(dataset, n_resamples=19, baseline=group(other, ["b"]), rng=rng())
     assert result["n_images_without_baseline"] == 1
@@ -284,11 +345,15 @@ def test_a_baseline_of_other_images_or_another_size_is_refused():
     dataset = group(random_maps())
     with pytest.raises(
         InvalidData,
-        match=r"of the study and the baseline: 0 only in .*1 only in the baseline \('009'\)|1 only in the baseline",
+        match=(
+            r"of the study and the baseline: 0 only in .*1 only in the baseline \('009'\)|1 only in"
+            r" the baseline"
+        ),
     ):
         shared(dataset, baseline=group(random_maps(images=10)), rng=rng())
     with pytest.raises(
-        InvalidData, match=r"maps of the baseline have \(7, 6\) pixels \(y, x\), those of the study \(6, 7\)"
+        InvalidData,
+        match=r"maps of the baseline have \(7, 6\) pixels \(y, x\), those of the study \(6, 7\)",
     ):
         shared(dataset, baseline=group(random_maps(size=(7, 6))), rng=rng())
 
@@ -300,7 +365,10 @@ def test_maps_without_order_are_left_out_and_counted():
     assert result["n_images"] == 9
     assert [i for i in ("003", "005", "007") if i in result["image"].values] == []
     assert result.attrs["n_images_omitted"] == 3
-    assert "3 image(s) left out: a map is all zero or constant, or has no pixel to rank" in result.attrs["warnings"]
+    assert (
+        "3 image(s) left out: a map is all zero or constant, or has no pixel to rank"
+        in result.attrs["warnings"]
+    )
     rest = shared(group(maps).isel(image=[0, 1, 2, 4, 6, 8, 9, 10, 11]), n_resamples=19, rng=rng())
     xr.testing.assert_identical(rest.drop_attrs(), result.drop_attrs())
     absolute = shared(group(maps), ranking="absolute", n_resamples=19, rng=rng())
@@ -310,16 +378,21 @@ def test_maps_without_order_are_left_out_and_counted():
 def test_nan_is_refused_or_left_out_on_purpose_and_infinity_refused():
     maps = random_maps(images=12)
     maps[1, 0, 4, 0, 0] = np.nan
-    with pytest.raises(InvalidData, match=r"NaN in 1 map\(s\) \(e.g. m1 seed 0, image '004'\).*--nan omit"):
+    with pytest.raises(
+        InvalidData, match=r"NaN in 1 map\(s\) \(e.g. m1 seed 0, image '004'\).*--nan omit"
+    ):
         shared(group(maps), rng=rng())
     result = shared(group(maps), nan="omit", n_resamples=19, rng=rng())
     xr.testing.assert_identical(
-        result.drop_attrs(), shared(group(maps).drop_sel(image="004"), n_resamples=19, rng=rng()).drop_attrs()
+        result.drop_attrs(),
+        shared(group(maps).drop_sel(image="004"), n_resamples=19, rng=rng()).drop_attrs(),
     )
     assert "1 image(s) left out for NaN" in result.attrs["warnings"]
     bad = group(random_maps(images=12))
     bad["relevance"].values[2, 1, 11, 0, 0] = np.inf
-    with pytest.raises(InvalidData, match=r"infinite in 1 map\(s\) \(e.g. m2 seed 1, image '011'\)"):
+    with pytest.raises(
+        InvalidData, match=r"infinite in 1 map\(s\) \(e.g. m2 seed 1, image '011'\)"
+    ):
         shared(bad, nan="omit", rng=rng())
 
 
@@ -331,8 +404,8 @@ def test_a_network_without_maps_is_left_out():
     assert result["n_networks"].values.tolist() == [3, 2]
     assert result.attrs["n_networks_omitted"] == 1
     assert (
-        "1 network(s) left out: all their maps are zero or constant, or have no pixel to rank (m1 seed 1)"
-        in result.attrs["warnings"]
+        "1 network(s) left out: all their maps are zero or constant, or have no pixel to rank (m1"
+        " seed 1)" in result.attrs["warnings"]
     )
     assert result["n_images"] == 12
 
@@ -350,21 +423,49 @@ def test_masks_that_cannot_be_filled_are_counted():
 
 REFUSED = [
     (ImpossibleAnalysis, r"1 network\(s\): a pixel is shared by two or more", {"maps": (1, 1, 9)}),
-    (ImpossibleAnalysis, r"1 of 1 image\(s\) with a map of every network \(0 with NaN, 0 with", {"maps": (3, 2, 1)}),
-    (ImpossibleAnalysis, r"with 2 networks and 3 images no p can be below 0.167", {"maps": (1, 2, 3)}),
-    (ImpossibleAnalysis, r"with 2 networks and 4 images no p can be below 0.0625", {"maps": (1, 2, 4)}),
-    (ImpossibleAnalysis, r"all networks are 'i' on pretrain", {"maps": (2, 2, 9), "across": ["pretrain"]}),
-    (UsageError, r"n_resamples is 19: 19 swaps cannot give p below 0.05.* at 0.01. Give at least 99", {"n_resamples": 19, "level": 0.99}),
+    (
+        ImpossibleAnalysis,
+        r"1 of 1 image\(s\) with a map of every network \(0 with NaN, 0 with",
+        {"maps": (3, 2, 1)},
+    ),
+    (
+        ImpossibleAnalysis,
+        r"with 2 networks and 3 images no p can be below 0.167",
+        {"maps": (1, 2, 3)},
+    ),
+    (
+        ImpossibleAnalysis,
+        r"with 2 networks and 4 images no p can be below 0.0625",
+        {"maps": (1, 2, 4)},
+    ),
+    (
+        ImpossibleAnalysis,
+        r"all networks are 'i' on pretrain",
+        {"maps": (2, 2, 9), "across": ["pretrain"]},
+    ),
+    (
+        UsageError,
+        r"n_resamples is 19: 19 swaps cannot give p below 0.05.* at 0.01. Give at least 99",
+        {"n_resamples": 19, "level": 0.99},
+    ),
     (UsageError, r"n_resamples is 0: 0 swaps", {"n_resamples": 0}),
-    (UsageError, r"no axis 'pretain': models have pretrain. Did you mean 'pretrain'\?", {"across": ["pretain"]}),
+    (
+        UsageError,
+        r"no axis 'pretain': models have pretrain. Did you mean 'pretrain'\?",
+        {"across": ["pretain"]},
+    ),
     (UsageError, r"ranking is 'top'; it is one of positive, absolute, signed", {"ranking": "top"}),
     (UsageError, r"consensus is '90 %'; it is one of all, most, majority", {"consensus": "90 %"}),
     (UsageError, r"nan is 'zero'; it is one of raise, omit", {"nan": "zero"}),
     (UsageError, r"level is 95; a confidence level lies between 0 and 1", {"level": 95}),
     (UsageError, r"fraction=1.5", {"fraction": 1.5}),
     (UsageError, r"fraction=1.0: all \d+ pixels of every map", {"fraction": 1.0}),
-    (UsageError, r"across is pretrain, pretrain: an axis is named twice", {"across": ["pretrain", "pretrain"]}),
-]  # fmt: skip
+    (
+        UsageError,
+        r"across is pretrain, pretrain: an axis is named twice",
+        {"across": ["pretrain", "pretrain"]},
+    ),
+]
 
 
 @pytest.mark.parametrize(("error", "message", "options"), REFUSED)
@@ -377,7 +478,10 @@ def test_what_is_refused(error, message, options):
 def test_all_maps_zero_says_so():
     with pytest.raises(
         ImpossibleAnalysis,
-        match=r"0 of 9 image\(s\) .* 9 with a map that is all zero or constant, or has no pixel to rank.*--ranking",
+        match=(
+            r"0 of 9 image\(s\) .* 9 with a map that is all zero or constant, or has no pixel to"
+            r" rank.*--ranking"
+        ),
     ):
         shared(group(np.zeros((3, 2, 9, 6, 7), np.float32)), rng=rng())
 
@@ -392,7 +496,9 @@ def test_the_smallest_number_of_swaps_for_a_level_is_enough():
 def test_an_unfinished_study_and_one_without_maps_are_refused(tmp_path):
     path = tmp_path / "study.zarr"
     study = planted(images=6, size=8)
-    with pytest.raises(UsageError, match="shared pixels need /relevance; this study has images, transfer, regions"):
+    with pytest.raises(
+        UsageError, match="shared pixels need /relevance; this study has images, transfer, regions"
+    ):
         shared(study.filter(lambda node: node.name != "relevance"), rng=rng())
     store.save_study(study, path)
     manifest = path / "manifest" / "relevance" / "c"
@@ -405,7 +511,9 @@ def test_the_saved_result_holds_the_masks_that_transfer_takes(tmp_path):
     path = tmp_path / "study.zarr"
     study = planted(images=12, size=16)
     store.save_study(study, path)
-    result = shared(store.open_study(path), fraction=0.2, consensus="all", n_resamples=19, rng=rng())
+    result = shared(
+        store.open_study(path), fraction=0.2, consensus="all", n_resamples=19, rng=rng()
+    )
     assert result["core"].chunks is not None  # lazy until it is saved
     store.save_result(path, "shared", result)
     saved = store.open_study(path)["results/shared"].to_dataset()
@@ -426,15 +534,19 @@ def test_the_saved_result_holds_the_masks_that_transfer_takes(tmp_path):
 def test_method_population_and_counts_are_said():
     result = shared(group(random_maps()), across=["pretrain"], n_resamples=99, rng=rng())
     assert (
-        "On each of 9 images, the pixels among the top 10 % of the relevance (positive) of 6 networks"
-        in result.attrs["method"]
+        "On each of 9 images, the pixels among the top 10 % of the relevance (positive) of 6"
+        " networks" in result.attrs["method"]
     )
     assert "99 times" in result.attrs["method"]
-    assert result.attrs["population"].startswith("p-values and core sets: these 6 networks on these 9 images")
+    assert result.attrs["population"].startswith(
+        "p-values and core sets: these 6 networks on these 9 images"
+    )
     assert result.attrs["min_p"] == 0.01
 
 
-@pytest.mark.parametrize(("level", "n_resamples"), [(0.95, 19), (0.95, 99), (0.9, 29), (0.71, 99), (0.99, 250)])
+@pytest.mark.parametrize(
+    ("level", "n_resamples"), [(0.95, 19), (0.95, 99), (0.9, 29), (0.71, 99), (0.99, 250)]
+)
 def test_a_value_above_the_critical_one_is_a_significant_one(level, n_resamples):
     values = rng().integers(0, 40, (n_resamples + 1, 50)).astype(float)
     alpha = 1 - Fraction(str(level))

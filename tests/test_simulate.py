@@ -21,11 +21,16 @@ def simulate(seed=1, **options):
 
 
 def latent_correlation(planted, pair, n_studies=60):
-    """Correlation of the maps of two networks in the population: over pixels, images and studies, of maps of one scale."""
+    """Correlation of the maps of two networks in the population: over pixels, images and studies,
+    of maps of one scale.
+    """
     products, squares = [], []
     for seed in range(n_studies):
         values = simulate(seed, images=10, planted=planted)["relevance"]["relevance"].values
-        one, two = (values[p] / np.sqrt((values[p].astype(float) ** 2).mean(axis=(1, 2), keepdims=True)) for p in pair)
+        one, two = (
+            values[p] / np.sqrt((values[p].astype(float) ** 2).mean(axis=(1, 2), keepdims=True))
+            for p in pair
+        )
         products.append((one * two).mean())
         squares.append(1.0)
     return np.mean(products), np.std(products) / np.sqrt(n_studies)
@@ -43,7 +48,9 @@ def test_maps_correlate_as_planted(pair, shares) -> None:
 
 
 def test_maps_look_like_lrp() -> None:
-    values = simulate(size=64, planted=Planted(zeros=0.4, ties=100))["relevance"]["relevance"].values.reshape(24, -1)
+    values = simulate(size=64, planted=Planted(zeros=0.4, ties=100))["relevance"][
+        "relevance"
+    ].values.reshape(24, -1)
     zeros = (values == 0).mean(axis=1)
     assert (zeros >= 0.4).all()
     assert zeros.mean() < 0.45  # rounding to ties adds a few
@@ -68,24 +75,43 @@ def test_planted_shared_pixels_are_relevant_to_every_network() -> None:
 
 
 def test_variances_of_transfer_are_as_planted() -> None:
-    planted = Planted(source_effect=0, target_effect=0, generalization_gap=0, sd_level_image=0, sd_cell_image=0, sd_source=0.06,
-                      sd_target=0.03, sd_pair=0.02, correlation=0)  # fmt: skip
+    planted = Planted(
+        source_effect=0,
+        target_effect=0,
+        generalization_gap=0,
+        sd_level_image=0,
+        sd_cell_image=0,
+        sd_source=0.06,
+        sd_target=0.03,
+        sd_pair=0.02,
+        correlation=0,
+    )
     parts = {"source": [], "target": [], "source_image": [], "target_image": [], "residual": []}
     for seed in range(3):
         study = simulate(seed, seeds=8, images=60, size=4, fractions=(0.2,), planted=planted)
         y = (
             study["transfer"]["margin"].values.astype(float).reshape(16, 16, 60) / 2
         )  # a probability before it is cut at 0 and 1
-        square = {axes: mean_square(y, axes) for axes in [(0,), (1,), (0, 1), (0, 2), (1, 2), (0, 1, 2)]}
+        square = {
+            axes: mean_square(y, axes) for axes in [(0,), (1,), (0, 1), (0, 2), (1, 2), (0, 1, 2)]
+        }
         e, p, s, t = square[0, 1, 2], square[0, 1], square[0, 2], square[1, 2]
         parts["residual"].append(e)
         parts["source_image"].append((s - e) / 16)
         parts["target_image"].append((t - e) / 16)
         parts["source"].append((square[0,] - s - p + e) / (16 * 60))
         parts["target"].append((square[1,] - t - p + e) / (16 * 60))
-    tolerance = {"source": 0.5, "target": 0.5, "source_image": 0.1, "target_image": 0.1, "residual": 0.05}
+    tolerance = {
+        "source": 0.5,
+        "target": 0.5,
+        "source_image": 0.1,
+        "target_image": 0.1,
+        "residual": 0.05,
+    }
     for name, values in parts.items():
-        assert np.mean(values) == pytest.approx(getattr(planted, f"sd_{name}") ** 2, rel=tolerance[name]), name
+        assert np.mean(values) == pytest.approx(
+            getattr(planted, f"sd_{name}") ** 2, rel=tolerance[name]
+        ), name
 
 
 def mean_square(y, axes):
@@ -106,7 +132,9 @@ def test_scores_of_a_pair_and_its_reverse_resemble_each_other() -> None:
     assert effects.T[upper].std() == pytest.approx(1, abs=0.03)
     planted = Planted(sd_source=1, sd_target=1, sd_pair=0, correlation=0.5)
     effects = draws.network_effects(np.zeros(2000, int), planted, np.random.default_rng(1))
-    assert np.corrcoef(effects.mean(axis=0), effects.mean(axis=1))[0, 1] == pytest.approx(0.5, abs=0.05)
+    assert np.corrcoef(effects.mean(axis=0), effects.mean(axis=1))[0, 1] == pytest.approx(
+        0.5, abs=0.05
+    )
 
 
 @pytest.mark.parametrize("distribution", ["normal", "t3", "exponential", "collapse"])
@@ -119,8 +147,13 @@ def test_draws_have_mean_0_and_variance_1(distribution) -> None:
 def test_fixed_effects_are_the_planted_contrasts() -> None:
     planted = Planted(source_effect=0.3, target_effect=-0.1, generalization_gap=0.2)
     (aa, ab), (ba, bb) = draws.fixed_effects(np.array([0, 1]), planted)
-    found = {"asymmetry": ab - ba, "source_effect": (aa + ab - ba - bb) / 2, "target_effect": (aa + ba - ab - bb) / 2,
-             "generalization_gap": (aa + bb - ab - ba) / 2, "stability": aa - bb}  # fmt: skip
+    found = {
+        "asymmetry": ab - ba,
+        "source_effect": (aa + ab - ba - bb) / 2,
+        "target_effect": (aa + ba - ab - bb) / 2,
+        "generalization_gap": (aa + bb - ab - ba) / 2,
+        "stability": aa - bb,
+    }
     assert found == pytest.approx(planted.effects())
 
 
@@ -150,17 +183,32 @@ def test_one_number_of_the_generator_decides_everything() -> None:
         ({"models": "two"}, "models is 'two', not levels by levels such as '2x2'"),
         ({"models": "5x1"}, "models is '5x1': give 1 to 3 axes of 1 to 4 levels each"),
         ({"models": "1x1x1x1"}, "models is '1x1x1x1': give 1 to 3 axes"),
-        ({"seeds": [1, 2, 3]}, "2 models need 1 or 2 numbers of seeds >= 1, images >= 1 and size >= 4; got seeds (1, 2, 3)"),
+        (
+            {"seeds": [1, 2, 3]},
+            (
+                "2 models need 1 or 2 numbers of seeds >= 1, images >= 1 and size >= 4; got seeds"
+                " (1, 2, 3)"
+            ),
+        ),
         ({"seeds": 0}, "got seeds (0, 0), images 6, size 16"),
         ({"images": 0}, "images 0"),
-        ({"fractions": (0.1, 1.5)}, "fractions is (0.1, 1.5): give different shares of the pixels, in (0, 1]"),
+        (
+            {"fractions": (0.1, 1.5)},
+            "fractions is (0.1, 1.5): give different shares of the pixels, in (0, 1]",
+        ),
         ({"fractions": (0.1, 0.1)}, "fractions is (0.1, 0.1)"),
         ({"fractions": ()}, "fractions is ()"),
-        ({"planted": Planted(layout=0.8)}, "layout + image + level + network is 1.35: shares of variance"),
+        (
+            {"planted": Planted(layout=0.8)},
+            "layout + image + level + network is 1.35: shares of variance",
+        ),
         ({"planted": Planted(level=-0.1)}, "shares of variance are >= 0"),
-        ({"planted": Planted(zeros=1)}, "zeros is 1 and shared_pixels 0: they are shares of the pixels"),
+        (
+            {"planted": Planted(zeros=1)},
+            "zeros is 1 and shared_pixels 0: they are shares of the pixels",
+        ),
     ],
-)  # fmt: skip
+)
 def test_impossible_studies_are_refused(options, message) -> None:
     with pytest.raises(UsageError) as error:
         simulate(**options)

@@ -1,4 +1,6 @@
-"""stability() and strategies(): against definitions by loops, pingouin's ICC, coverage, and what few seeds allow."""
+"""stability() and strategies(): against definitions by loops, pingouin's ICC, coverage, and what
+few seeds allow.
+"""
 
 import itertools
 import json
@@ -28,7 +30,8 @@ def make_maps(seeds=(4, 3, 3), n_images=7, size=6, seed=1, models=MODELS):
     common = rng.standard_normal((n_images, size, size)) + rng.standard_normal((size, size))
     values = (
         0.8 * rng.standard_normal((len(models), s, n_images, size, size))
-        + common * (models["model"] != "r").to_numpy()[:, np.newaxis, np.newaxis, np.newaxis, np.newaxis]
+        + common
+        * (models["model"] != "r").to_numpy()[:, np.newaxis, np.newaxis, np.newaxis, np.newaxis]
     )
     values[np.abs(values) < 0.2] = 0
     values[~available] = 7.0
@@ -52,7 +55,9 @@ def of_model(maps, model):
 
 
 def slow_jackknife(pairs):
-    """Mean over pairs and images of (network, network, image), and its interval, as inference over both defines it."""
+    """Mean over pairs and images of (network, network, image), and its interval, as inference over
+    both defines it.
+    """
     n, n_images = len(pairs), pairs.shape[-1]
     off = ~np.eye(n, dtype=bool)
     on_image = pairs[off].mean(axis=0)
@@ -74,27 +79,43 @@ def test_agreement_is_its_definition(measure):
     for model, n in (("a", 4), ("b", 3), ("r", 3)):
         some, one = of_model(maps, model), result.sel(model=model)
         pairs = np.array(
-            [[[correlation(x, y, measure) for x, y in zip(p, q, strict=True)] for q in some] for p in some]
+            [
+                [[correlation(x, y, measure) for x, y in zip(p, q, strict=True)] for q in some]
+                for p in some
+            ]
         )
         mean, low, high = slow_jackknife(pairs)
-        np.testing.assert_allclose([one["estimate"], *one["ci"]], [mean, max(low, -1), min(high, 1)], rtol=1e-9)
+        np.testing.assert_allclose(
+            [one["estimate"], *one["ci"]], [mean, max(low, -1), min(high, 1)], rtol=1e-9
+        )
         off = [np.delete(pairs[m].mean(axis=-1), m).mean() for m in range(n)]
         np.testing.assert_allclose(
-            result["network_agreement"].values[result["network_model"].values == model], off, rtol=1e-9
+            result["network_agreement"].values[result["network_model"].values == model],
+            off,
+            rtol=1e-9,
         )
-        across = [correlation(some[m, i], some[k, j], measure) for m, k in itertools.permutations(range(n), 2)
-                  for i, j in itertools.permutations(range(7), 2)]  # fmt: skip
+        across = [
+            correlation(some[m, i], some[k, j], measure)
+            for m, k in itertools.permutations(range(n), 2)
+            for i, j in itertools.permutations(range(7), 2)
+        ]
         np.testing.assert_allclose(one["swapped"], np.mean(across), rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(one["above_swapped"], mean - np.mean(across), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            one["above_swapped"], mean - np.mean(across), rtol=1e-9, atol=1e-12
+        )
 
 
 def test_variance_beyond_other_images_is_that_of_leaving_images_out():
-    """To first order: with many images the projection and the plain delete-one jackknife of the difference agree."""
+    """To first order: with many images the projection and the plain delete-one jackknife of the
+    difference agree.
+    """
     maps = make_maps((2, 2, 2), 80)
     result = relstats.stability(maps)  # of two networks, so that only images are random
     for model in ("a", "r"):
         some = of_model(maps, model)
-        vectors = np.stack([agreement.unit_vectors(some[:, i], "spearman") for i in range(80)], axis=1)
+        vectors = np.stack(
+            [agreement.unit_vectors(some[:, i], "spearman") for i in range(80)], axis=1
+        )
 
         def beyond(chosen, vectors=vectors):
             v = vectors[:, chosen]
@@ -106,13 +127,17 @@ def test_variance_beyond_other_images_is_that_of_leaving_images_out():
         left = np.array([beyond([i for i in range(80) if i != k]) for k in range(80)])
         half = stats.t.ppf(0.975, 79) * np.sqrt(79 / 80 * ((left - left.mean()) ** 2).sum())
         low, high = one["above_swapped_ci"].values
-        np.testing.assert_allclose([one["above_swapped"] - low, high - one["above_swapped"]], half, rtol=0.03)
+        np.testing.assert_allclose(
+            [one["above_swapped"] - low, high - one["above_swapped"]], half, rtol=0.03
+        )
 
 
 def test_order_blocks_and_scale_never_matter(monkeypatch):
     maps = make_maps()
     wanted = relstats.stability(maps)
-    scaled = maps.assign(relevance=maps["relevance"] * xr.DataArray(2.0 ** np.arange(7), dims="image"))
+    scaled = maps.assign(
+        relevance=maps["relevance"] * xr.DataArray(2.0 ** np.arange(7), dims="image")
+    )
     for variant in (
         maps.isel(image=[3, 1, 6, 0, 2, 5, 4]),
         maps.isel(model=[2, 0, 1]),
@@ -127,18 +152,24 @@ def test_order_blocks_and_scale_never_matter(monkeypatch):
 @pytest.mark.filterwarnings("ignore")  # pingouin under pandas 3.1
 @pytest.mark.parametrize("n", [2, 3, 6])
 def test_reliability_is_pingouins_icc(n):
-    """Of maps of one spread the mean correlation is ICC(C,1), and Spearman-Brown's reliability ICC(C,k)."""
+    """Of maps of one spread the mean correlation is ICC(C,1), and Spearman-Brown's reliability
+    ICC(C,k).
+    """
     pingouin = pytest.importorskip("pingouin")
     rng = np.random.default_rng(n)
     maps = rng.standard_normal((n, 80)) + rng.standard_normal(80)
     vectors = agreement.unit_vectors(maps, "spearman")
     r = (vectors @ vectors.T)[np.triu_indices(n, 1)].mean()
     table = pd.DataFrame(
-        [(p, s, vectors[s, p]) for s in range(n) for p in range(80)], columns=["pixel", "seed", "value"]
+        [(p, s, vectors[s, p]) for s in range(n) for p in range(80)],
+        columns=["pixel", "seed", "value"],
     )
-    icc = pingouin.intraclass_corr(table, targets="pixel", raters="seed", ratings="value").set_index("Type")["ICC"]
+    icc = pingouin.intraclass_corr(
+        table, targets="pixel", raters="seed", ratings="value"
+    ).set_index("Type")["ICC"]
     single, mean = (
-        icc[next(t for t in icc.index if t in names)] for names in (("ICC3", "ICC(C,1)"), ("ICC3k", "ICC(C,k)"))
+        icc[next(t for t in icc.index if t in names)]
+        for names in (("ICC3", "ICC(C,1)"), ("ICC3k", "ICC(C,k)"))
     )
     np.testing.assert_allclose([r, spearman_brown(r, n)], [single, mean], rtol=1e-6)
 
@@ -148,7 +179,9 @@ def test_reliability_is_the_squared_correlation_with_the_mean_of_very_many():
     true = rng.standard_normal(4000)
     maps = true + 1.5 * rng.standard_normal((400, 4000))
     r = np.corrcoef(maps[:60])[np.triu_indices(60, 1)].mean()
-    observed = np.mean([np.corrcoef(maps[k : k + 5].mean(axis=0), true)[0, 1] ** 2 for k in range(0, 400, 5)])
+    observed = np.mean(
+        [np.corrcoef(maps[k : k + 5].mean(axis=0), true)[0, 1] ** 2 for k in range(0, 400, 5)]
+    )
     assert spearman_brown(r, 5) == pytest.approx(observed, abs=0.01)
 
 
@@ -164,10 +197,14 @@ def test_seeds_needed_reach_the_reliability_and_one_less_does_not():
 
 def test_result_holds_reliability_of_its_own_networks():
     result = relstats.stability(make_maps(), reliability=0.8)
-    np.testing.assert_allclose(result["reliability"], spearman_brown(result["estimate"].values, np.array([4, 3, 3])))
+    np.testing.assert_allclose(
+        result["reliability"], spearman_brown(result["estimate"].values, np.array([4, 3, 3]))
+    )
     a = result.sel(model="a")
     low, high = a["ci"].values
-    np.testing.assert_allclose(a["reliability_ci"], [spearman_brown(low, 4), spearman_brown(high, 4)])
+    np.testing.assert_allclose(
+        a["reliability_ci"], [spearman_brown(low, 4), spearman_brown(high, 4)]
+    )
     assert a["seeds_needed_ci"].values.tolist() == [seeds_needed(high, 0.8), seeds_needed(low, 0.8)]
     assert a["seeds_needed_ci"][0] <= a["seeds_needed"] <= a["seeds_needed_ci"][1]
     noise = result.sel(model="r")
@@ -194,10 +231,14 @@ def test_a_baseline_is_taken_off():
     result = relstats.stability(maps, baseline="r")
     difference = result["estimate"] - result["estimate"].sel(model="r")
     for model in ("a", "b"):
-        np.testing.assert_allclose(result["above_baseline"].sel(model=model), difference.sel(model=model), rtol=1e-9)
+        np.testing.assert_allclose(
+            result["above_baseline"].sel(model=model), difference.sel(model=model), rtol=1e-9
+        )
     assert np.isnan(result["above_baseline"].sel(model="r"))
     assert result["p_baseline"].sel(model="a") < 0.01
-    np.testing.assert_allclose(result["p_baseline_adjusted"], inference.holm(result["p_baseline"].values))
+    np.testing.assert_allclose(
+        result["p_baseline_adjusted"], inference.holm(result["p_baseline"].values)
+    )
     groups = np.array([0] * 4 + [1] * 3)
     some = np.concatenate([of_model(maps, "a"), of_model(maps, "r")])
     scores = agreement.agreement(some, "spearman")
@@ -207,7 +248,9 @@ def test_a_baseline_is_taken_off():
     np.testing.assert_allclose(
         result["above_baseline_ci"].sel(model="a"), [wanted.lower[-1], wanted.upper[-1]], rtol=1e-8
     )
-    with pytest.raises(UsageError, match="--baseline 'random' is no model of this study; it has a, b, r"):
+    with pytest.raises(
+        UsageError, match="--baseline 'random' is no model of this study; it has a, b, r"
+    ):
         relstats.stability(maps, baseline="random")
 
 
@@ -262,12 +305,18 @@ def test_zero_constant_nan_and_infinite_maps():
         relstats.stability(maps.assign(available=xr.zeros_like(maps["available"])))
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"measure": "iou"}, "measure is 'iou'; it is one of spearman, pearson, cosine.*compare --measure iou"),
-    ({"reliability": 1.0}, "reliability is 1.0; it lies between 0 and 1"),
-    ({"level": 0.0}, "level is 0.0"),
-    ({"nan": "zero"}, "nan is 'zero'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"measure": "iou"},
+            "measure is 'iou'; it is one of spearman, pearson, cosine.*compare --measure iou",
+        ),
+        ({"reliability": 1.0}, "reliability is 1.0; it lies between 0 and 1"),
+        ({"level": 0.0}, "level is 0.0"),
+        ({"nan": "zero"}, "nan is 'zero'"),
+    ],
+)
 def test_wrong_options(options, message):
     with pytest.raises(UsageError, match=message):
         relstats.stability(make_maps(), **options)
@@ -275,7 +324,9 @@ def test_wrong_options(options, message):
 
 def test_a_study_without_maps():
     study = relstats.simulate(models="2x1", seeds=3, images=4, size=8, rng=np.random.default_rng(1))
-    with pytest.raises(UsageError, match=r"stability needs /relevance; this study has images, transfer"):
+    with pytest.raises(
+        UsageError, match=r"stability needs /relevance; this study has images, transfer"
+    ):
         relstats.stability(study.drop_nodes("relevance"))
 
 
@@ -283,9 +334,15 @@ def test_a_study_without_maps():
 def test_intervals_cover_and_those_over_images_do_not(n):
     """Agreement of pairs with effects of networks, and of images: the truth is the mean."""
     rng, n_studies, n_images = np.random.default_rng(n), 400, 60
-    network = 0.05 * rng.standard_normal((n, n_studies, 1)) + 0.05 * rng.standard_normal((n, n_studies, n_images))
-    scores = 0.6 + network[:, np.newaxis] + network + 0.1 * rng.standard_normal((n_studies, n_images))
-    moments = inference.block_moments(scores, [inference.contrast_operator(np.zeros(n, int), np.ones((1, 1)))])
+    network = 0.05 * rng.standard_normal((n, n_studies, 1)) + 0.05 * rng.standard_normal(
+        (n, n_studies, n_images)
+    )
+    scores = (
+        0.6 + network[:, np.newaxis] + network + 0.1 * rng.standard_normal((n_studies, n_images))
+    )
+    moments = inference.block_moments(
+        scores, [inference.contrast_operator(np.zeros(n, int), np.ones((1, 1)))]
+    )
     found = inference.two_way_jackknife(moments, 0)
     missed = np.mean((found.lower > 0.6) | (found.upper < 0.6))
     assert missed <= stats.binom.ppf(0.9999, n_studies, 0.05) / n_studies
@@ -297,13 +354,17 @@ def test_intervals_cover_and_those_over_images_do_not(n):
 
 
 def strategy_study(share, n=4, n_images=25, seed=1, noise=0.3):
-    """Networks of two levels that use one of two layouts on an image, the first with the given probability a level."""
+    """Networks of two levels that use one of two layouts on an image, the first with the given
+    probability a level.
+    """
     rng = np.random.default_rng(seed)
     layouts = np.abs(fields(2, 16, rng, smooth=1 / 6))
     which = (rng.random((2, n, n_images)) >= np.array(share)[:, np.newaxis, np.newaxis]).astype(int)
     values = layouts[which] + noise * rng.standard_normal((2, n, n_images, 16, 16))
     models = pd.DataFrame({"model": ["a", "b"], "pretrain": ["x", "y"]})
-    group = relstats.relevance_dataset(values, models=models, images=[f"i{k}" for k in range(n_images)])
+    group = relstats.relevance_dataset(
+        values, models=models, images=[f"i{k}" for k in range(n_images)]
+    )
     return relstats.study(relevance=group), which
 
 
@@ -327,7 +388,10 @@ def test_planted_strategies_are_found_and_go_with_the_level():
 
 def test_strategies_that_do_not_go_with_the_level():
     """Images as units would find any small difference; labels of networks do not."""
-    p = [cluster(strategy_study((0.5, 0.5), n=3, n_images=12, seed=s)[0])["p_value"].item() for s in range(12)]
+    p = [
+        cluster(strategy_study((0.5, 0.5), n=3, n_images=12, seed=s)[0])["p_value"].item()
+        for s in range(12)
+    ]
     assert min(p) >= 0.1
     assert np.mean(p) > 0.3
 
@@ -350,7 +414,9 @@ def test_clusters_are_those_of_scikit_learn():
     image = np.arange(120)
     found, eigenvalues = spectral_clusters(vectors, image, 8, rng)
     graph = neighbour_graph(vectors, image, 5)
-    model = sklearn.SpectralClustering(3, affinity="precomputed", random_state=0, assign_labels="cluster_qr")
+    model = sklearn.SpectralClustering(
+        3, affinity="precomputed", random_state=0, assign_labels="cluster_qr"
+    )
     with pytest.warns(UserWarning, match="not fully connected"):
         wanted = model.fit_predict(graph.toarray())
     assert metrics.adjusted_rand_score(found, wanted) == 1
@@ -380,7 +446,10 @@ def test_neighbours_are_of_other_images_and_symmetric():
 def test_coarse_maps_are_means_of_blocks_of_length_one():
     maps = np.random.default_rng(1).standard_normal((2, 7, 10))
     found = coarse(maps, 3)
-    rows, columns = [slice(0, 2), slice(2, 4), slice(4, 7)], [slice(0, 3), slice(3, 6), slice(6, 10)]
+    rows, columns = (
+        [slice(0, 2), slice(2, 4), slice(4, 7)],
+        [slice(0, 3), slice(3, 6), slice(6, 10)],
+    )
     wanted = np.array([[m[r, c].mean() for r in rows for c in columns] for m in maps])
     np.testing.assert_allclose(found, wanted / np.linalg.norm(wanted, axis=1, keepdims=True))
     np.testing.assert_allclose(coarse(maps, 64), coarse(maps, 10))
@@ -415,7 +484,9 @@ def test_large_studies_are_sampled_and_maps_without_relevance_counted():
 
 def test_the_command_prints_and_saves(tmp_path):
     store.save_study(relstats.study(relevance=make_maps((3, 3, 2))), tmp_path / "s.zarr")
-    code, out, err = run("stability", tmp_path / "s.zarr", "--baseline", "r", "--strategies", "pretrain")
+    code, out, err = run(
+        "stability", tmp_path / "s.zarr", "--baseline", "r", "--strategies", "pretrain"
+    )
     assert code == 0, err
     assert "above baseline" in out
     assert "share of maps in each cluster" in out
@@ -428,7 +499,8 @@ def test_the_command_prints_and_saves(tmp_path):
     assert found["attrs"]["measure"] == "pearson"
     assert "strategies" not in found
     np.testing.assert_allclose(
-        found["variables"]["estimate"]["data"], relstats.stability(make_maps((3, 3, 2)), measure="pearson")["estimate"]
+        found["variables"]["estimate"]["data"],
+        relstats.stability(make_maps((3, 3, 2)), measure="pearson")["estimate"],
     )
     code, out, err = run("stability", tmp_path / "s.zarr", "--measure", "iou")
     assert (code, out) == (2, "")

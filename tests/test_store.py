@@ -22,22 +22,48 @@ import relstats
 from relstats import atomic, schema, shards, store
 from relstats.errors import InvalidData, RelstatsError, UsageError
 
-NASTY = ("007", "7", "NA", "null", "nan", "1e5", "TRUE", "", " ", "\U0001f600", "<script>alert(1)</script>",
-         "../../etc/x", "/etc/passwd", "CON", "x" * 300, "a\u202eb")  # fmt: skip
+NASTY = (
+    "007",
+    "7",
+    "NA",
+    "null",
+    "nan",
+    "1e5",
+    "TRUE",
+    "",
+    " ",
+    "\U0001f600",
+    "<script>alert(1)</script>",
+    "../../etc/x",
+    "/etc/passwd",
+    "CON",
+    "x" * 300,
+    "a\u202eb",
+)
 SIMULATE = """
 import sys, numpy as np, relstats
-relstats.simulate(sys.argv[1], models="2x1", seeds=3, images=4, size=8, fractions=[0.2], rng=np.random.default_rng(5))
+rng = np.random.default_rng(5)
+relstats.simulate(sys.argv[1], models="2x1", seeds=3, images=4, size=8, fractions=[0.2], rng=rng)
 """
 
 
 def simulated(path=None, **options):
-    options = {"models": "2x1", "seeds": 2, "images": 6, "size": 8, "rng": np.random.default_rng(3), **options}
+    options = {
+        "models": "2x1",
+        "seeds": 2,
+        "images": 6,
+        "size": 8,
+        "rng": np.random.default_rng(3),
+        **options,
+    }
     return relstats.simulate(path, **options)
 
 
 def maps_study(values, images=None, models=("a", "b"), seeds=None, **options):
     images = images or [f"i{k}" for k in range(values.shape[2])]
-    group = relstats.relevance_dataset(values, models=list(models), images=images, seeds=seeds, **options)
+    group = relstats.relevance_dataset(
+        values, models=list(models), images=images, seeds=seeds, **options
+    )
     return relstats.study(relevance=group)
 
 
@@ -70,8 +96,14 @@ def same_cells(left: xr.DataTree, right: xr.DataTree) -> None:
 
 
 def compare(path, measure="cosine", **options):
-    return relstats.compare(relstats.open_study(path), axis="pretrain", measure=measure, n_resamples=19,
-                            rng=np.random.default_rng(1), **options)  # fmt: skip
+    return relstats.compare(
+        relstats.open_study(path),
+        axis="pretrain",
+        measure=measure,
+        n_resamples=19,
+        rng=np.random.default_rng(1),
+        **options,
+    )
 
 
 @pytest.mark.parametrize("seeds", [2, [2, 3]])
@@ -96,7 +128,9 @@ def test_every_real_dtype_is_kept(tmp_path, dtype):
     relstats.save_study(maps_study(array, images=list("wxyz")), tmp_path / "s.zarr")
     back = relstats.open_study(tmp_path / "s.zarr")["relevance/relevance"]
     np.testing.assert_array_equal(
-        back.transpose("model", "seed", "image", "y", "x").values, values.astype("float32"), strict=True
+        back.transpose("model", "seed", "image", "y", "x").values,
+        values.astype("float32"),
+        strict=True,
     )
 
 
@@ -120,7 +154,9 @@ def test_zero_is_not_missing(tmp_path):
     values[1, 2, 3] = 0
     values[0] = 0
     relstats.save_study(maps_study(values), tmp_path / "s.zarr")
-    np.testing.assert_array_equal(relstats.open_study(tmp_path / "s.zarr")["relevance/relevance"].values, values)
+    np.testing.assert_array_equal(
+        relstats.open_study(tmp_path / "s.zarr")["relevance/relevance"].values, values
+    )
     assert shards.verify(tmp_path / "s.zarr") == []
 
 
@@ -132,12 +168,16 @@ def test_ragged_networks_are_not_expected(tmp_path):
     assert store.incomplete(back, "relevance") == []
     np.testing.assert_array_equal(back["relevance/available"].values, exists)
     assert len(shards.expected(tmp_path / "s.zarr", "relevance")) == 4
-    with pytest.raises(InvalidData, match=r"relevance: model 'a', seed '2', images 0 to 3 cannot be read"):
+    with pytest.raises(
+        InvalidData, match=r"relevance: model 'a', seed '2', images 0 to 3 cannot be read"
+    ):
         shards.read_block(back["relevance/relevance"], [(0, 2)], slice(0, 4))
 
 
 def test_small_variables_of_fill_values_are_written(tmp_path):
-    masks = xr.Dataset({"mask": (("region", "y", "x"), np.zeros((1, 8, 8), bool))}, coords={"region": [""]})
+    masks = xr.Dataset(
+        {"mask": (("region", "y", "x"), np.zeros((1, 8, 8), bool))}, coords={"region": [""]}
+    )
     study = maps_study(random_maps(), images=["", "b", "c", "d"])
     relstats.save_study(study.assign({"regions": xr.DataTree(masks)}), tmp_path / "s.zarr")
     assert not relstats.open_study(tmp_path / "s.zarr")["regions/mask"].values.any()
@@ -147,8 +187,11 @@ def test_small_variables_of_fill_values_are_written(tmp_path):
 
 
 def start(path, epoch="1"):
-    return subprocess.Popen([sys.executable, "-c", SIMULATE, str(path)], stderr=subprocess.PIPE,
-                            env={**os.environ, "SOURCE_DATE_EPOCH": epoch, "OMP_NUM_THREADS": "1"})  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-c", SIMULATE, str(path)],
+        stderr=subprocess.PIPE,
+        env={**os.environ, "SOURCE_DATE_EPOCH": epoch, "OMP_NUM_THREADS": "1"},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -193,8 +236,10 @@ def told_incomplete(path):
         return
     lacking = {group for group in ("relevance", "transfer") if store.incomplete(study, group)}
     for group in lacking & set(study.children):
-        assert re.search(r"shards of '\w+' are not written \(e.g. .*model '.+', .*seed '\d', images 0 to 3", str(
-            store.incomplete(study, group)[0]))  # fmt: skip
+        assert re.search(
+            r"shards of '\w+' are not written \(e.g. .*model '.+', .*seed '\d', images 0 to 3",
+            str(store.incomplete(study, group)[0]),
+        )
     lacking |= {"relevance", "transfer"} - set(study.children)
     for group in lacking:
         with pytest.raises(RelstatsError, match=r"are not written|was begun|needs /"):
@@ -211,7 +256,9 @@ def test_two_processes_write_one_study(tmp_path, reference):
 
 
 def test_another_process_was_faster(tmp_path, monkeypatch):
-    """What two processes do, step by step: the second commits after the first has written shards."""
+    """What two processes do, step by step: the second commits after the first has written
+    shards.
+    """
     path, late = tmp_path / "s.zarr", []
     commit = atomic.commit
 
@@ -269,7 +316,8 @@ def test_a_temporary_file_swept_by_another_is_written_again(tmp_path, monkeypatc
 
 def test_stale_scratch_goes_and_everything_else_stays(tmp_path):
     old, new, own = (
-        tmp_path / name for name in (".s.zarr.relstats-abcdefgh", ".s.zarr.relstats-ijklmnop", ".s.zarr.notes")
+        tmp_path / name
+        for name in (".s.zarr.relstats-abcdefgh", ".s.zarr.relstats-ijklmnop", ".s.zarr.notes")
     )
     for folder in (old, new, own):
         (folder / "inside").mkdir(parents=True)
@@ -284,29 +332,40 @@ def test_stale_scratch_goes_and_everything_else_stays(tmp_path):
 
 def test_what_is_not_a_study(tmp_path):
     simulated(tmp_path / "faces.zarr")
-    with pytest.raises(UsageError, match=r"no such study: '.*facs.zarr'. Did you mean '.*faces.zarr'\?"):
+    with pytest.raises(
+        UsageError, match=r"no such study: '.*facs.zarr'. Did you mean '.*faces.zarr'\?"
+    ):
         relstats.open_study(tmp_path / "facs.zarr")
     with pytest.raises(UsageError, match=r"no such study: '.*none/at/all'\.$"):
         relstats.open_study(tmp_path / "none/at/all")
     (tmp_path / "file").write_text("x")
     (tmp_path / "folder").mkdir()
     for name in ("file", "folder"):
-        with pytest.raises(UsageError, match=f"{name}' is not a study \\(a Zarr v3 store, a folder with zarr.json\\)"):
+        with pytest.raises(
+            UsageError,
+            match=f"{name}' is not a study \\(a Zarr v3 store, a folder with zarr.json\\)",
+        ):
             relstats.open_study(tmp_path / name)
     zarr.open_group(tmp_path / "empty", mode="w", zarr_format=3)
     with pytest.raises(
-        InvalidData, match=r"1 problem.*\n  /: no group with data \(got none\). A study has at least /relev"
+        InvalidData,
+        match=r"1 problem.*\n  /: no group with data \(got none\). A study has at least /relev",
     ):
         relstats.open_study(tmp_path / "empty")
     zarr.open_group(tmp_path / "two", mode="w", zarr_format=2)
-    with pytest.raises(InvalidData, match=r"two is a Zarr v2 store; studies are Zarr v3. Convert it with"):
+    with pytest.raises(
+        InvalidData, match=r"two is a Zarr v2 store; studies are Zarr v3. Convert it with"
+    ):
         relstats.open_study(tmp_path / "two")
 
 
 def test_a_newer_layout(tmp_path):
     simulated(tmp_path / "s.zarr")
     zarr.open_group(tmp_path / "s.zarr").attrs["relstats_schema"] = 99
-    with pytest.raises(InvalidData, match=r"has study layout version 99; this relstats \(.+\) reads up to 1. Upgrade"):
+    with pytest.raises(
+        InvalidData,
+        match=r"has study layout version 99; this relstats \(.+\) reads up to 1. Upgrade",
+    ):
         relstats.open_study(tmp_path / "s.zarr")
 
 
@@ -330,15 +389,27 @@ def test_metadata_of_an_array_gone(tmp_path):
         relstats.open_study(path)
     (path / "transfer/margin/zarr.json").unlink()
     problem = store.incomplete(store.open_unchecked(path), "transfer")[0]
-    assert str(problem).startswith("/transfer/margin: its metadata are gone, though it was written. Restore")
+    assert str(problem).startswith(
+        "/transfer/margin: its metadata are gone, though it was written. Restore"
+    )
     assert [str(p).split(".")[0] for p in shards.verify(path)] == [
         "/relevance/relevance: the metadata of 4 complete shards are gone",
         "/transfer/margin: the metadata of 16 complete shards are gone",
     ]
 
 
-@pytest.mark.parametrize("where", ["relevance/model", "relevance/image", "relevance/pretrain", "relevance/available",
-                                   "transfer/source_pretrain", "transfer/fraction", "images/gender"])  # fmt: skip
+@pytest.mark.parametrize(
+    "where",
+    [
+        "relevance/model",
+        "relevance/image",
+        "relevance/pretrain",
+        "relevance/available",
+        "transfer/source_pretrain",
+        "transfer/fraction",
+        "images/gender",
+    ],
+)
 @pytest.mark.parametrize("damage", ["gone", "truncated", "flipped"])
 def test_damaged_labels_are_found_at_the_door(damaged_copy, where, damage):
     path = damaged_copy()
@@ -390,7 +461,12 @@ def test_a_damaged_manifest(damaged_copy, damage):
 def test_inner_drops_and_records(tmp_path):
     path = tmp_path / "s.zarr"
     study = simulated(planted=relstats.Planted(shared_pixels=0.1))
-    parts = {"images": [0, 1, 2, 3], "relevance": [5, 3, 2, 1], "transfer": [1, 2, 3, 4], "regions": [3, 2, 1]}
+    parts = {
+        "images": [0, 1, 2, 3],
+        "relevance": [5, 3, 2, 1],
+        "transfer": [1, 2, 3, 4],
+        "regions": [3, 2, 1],
+    }
     groups = {g: study[g].to_dataset().isel(image=k) for g, k in parts.items()}
     tree = xr.DataTree.from_dict({"/": study.to_dataset(), **groups})
     with pytest.raises(InvalidData, match="3 problem"):
@@ -398,7 +474,9 @@ def test_inner_drops_and_records(tmp_path):
     store.begin_study(path, {})
     for name, group in groups.items():
         store._save_group(group, path, name)
-    with pytest.raises(InvalidData, match=r"1 only in /images \('img00000'\), 1 only in /relevance \('img00005'\)"):
+    with pytest.raises(
+        InvalidData, match=r"1 only in /images \('img00000'\), 1 only in /relevance \('img00005'\)"
+    ):
         relstats.open_study(path)
     inner = relstats.open_study(path, align="inner")
     assert inner.attrs["dropped_images"] == ["img00000", "img00004", "img00005"]
@@ -407,9 +485,14 @@ def test_inner_drops_and_records(tmp_path):
         for image in inner[f"{name}/image"].values:
             xr.testing.assert_equal(
                 inner[name].to_dataset().sel(image=image).load().reset_coords(drop=True),
-                study[name].to_dataset().sel(image=image).reset_coords(drop=True)[list(inner[name].data_vars)],
+                study[name]
+                .to_dataset()
+                .sel(image=image)
+                .reset_coords(drop=True)[list(inner[name].data_vars)],
             )
-    assert "dropped_images" not in relstats.open_study(simulated_path(tmp_path), align="inner").attrs
+    assert (
+        "dropped_images" not in relstats.open_study(simulated_path(tmp_path), align="inner").attrs
+    )
 
 
 def test_an_unknown_way_to_align_is_refused(tmp_path):
@@ -426,9 +509,14 @@ def test_the_order_of_images_between_groups_does_not_matter(tmp_path):
     study = simulated(images=12)
     order = np.random.default_rng(2).permutation(12)
     relevance = study["relevance"].to_dataset()
-    groups = {"relevance": relevance.isel(image=order), "images": study["images"].to_dataset(),
-              "transfer": study["transfer"].to_dataset().isel(image=order[::-1])}  # fmt: skip
-    relstats.save_study(xr.DataTree.from_dict({"/": study.to_dataset(), **groups}), tmp_path / "s.zarr")
+    groups = {
+        "relevance": relevance.isel(image=order),
+        "images": study["images"].to_dataset(),
+        "transfer": study["transfer"].to_dataset().isel(image=order[::-1]),
+    }
+    relstats.save_study(
+        xr.DataTree.from_dict({"/": study.to_dataset(), **groups}), tmp_path / "s.zarr"
+    )
     relstats.save_study(study, tmp_path / "t.zarr")
     for measure in ("cosine", "transfer"):
         a, b = (compare(tmp_path / name, measure=measure) for name in ("s.zarr", "t.zarr"))
@@ -447,11 +535,18 @@ def test_other_data_at_the_path_is_not_overwritten(tmp_path):
     assert files(path) == before
     other = values.copy()
     other[1, 2, 3, 0, 0] += 1
-    with pytest.raises(UsageError, match=r"model 'b', seed '2', images 0 to 3 is there with other data"):
+    with pytest.raises(
+        UsageError, match=r"model 'b', seed '2', images 0 to 3 is there with other data"
+    ):
         relstats.save_study(maps_study(other), path)
-    for study in (maps_study(values, models=("b", "a")), maps_study(values, images=list("wxyz")),
-                  maps_study(values[:, :2]), maps_study(np.concatenate([values, values], axis=1)),
-                  maps_study(values, attrs={"composite": "z"}), simulated()):  # fmt: skip
+    for study in (
+        maps_study(values, models=("b", "a")),
+        maps_study(values, images=list("wxyz")),
+        maps_study(values[:, :2]),
+        maps_study(np.concatenate([values, values], axis=1)),
+        maps_study(values, attrs={"composite": "z"}),
+        simulated(),
+    ):
         with pytest.raises(UsageError, match="was written with other settings"):
             relstats.save_study(study, path)
         assert files(path) == before
@@ -483,28 +578,46 @@ def test_save_resumes_where_it_was_stopped(tmp_path, monkeypatch):
     }
 
 
-@pytest.mark.parametrize(("value", "dtype"), [(np.inf, "float32"), (-np.inf, "float16"), (1e39, "float64")])
+@pytest.mark.parametrize(
+    ("value", "dtype"), [(np.inf, "float32"), (-np.inf, "float16"), (1e39, "float64")]
+)
 def test_infinite_and_overflowing_maps_are_refused(tmp_path, value, dtype):
     values = random_maps(dtype=dtype)
     values[1, 0, 2, 0, 0] = value
     with pytest.raises(
-        InvalidData, match=rf"relevance of model 'b', seed '0', images 0 to 3 holds 1 infinite .* of dtype {dtype}"
+        InvalidData,
+        match=(
+            rf"relevance of model 'b', seed '0', images 0 to 3 holds 1 infinite .* of dtype {dtype}"
+        ),
     ):
         relstats.save_study(maps_study(values), tmp_path / "s.zarr")
 
 
-@pytest.mark.parametrize(("name", "value", "says"), [
-    ("margin", 7e4, r"holds 48 infinite value\(s\), of dtype float64 stored as float16 \(largest 65504"),
-    ("probability", 1.5, r"lies in \[1.5, 1.5\], not in \[0, 1\]"),
-    ("probability", -0.5, r"lies in \[-0.5, -0.5\]"),
-    ("correct", 0.5, r"holds 48 number\(s\) that are not whole \(e.g. 0.5\); uint8 would cut them"),
-    ("correct", 255.0, r"lies in \[255, 255\], not in \[0, 1\]"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        (
+            "margin",
+            7e4,
+            r"holds 48 infinite value\(s\), of dtype float64 stored as float16 \(largest 65504",
+        ),
+        ("probability", 1.5, r"lies in \[1.5, 1.5\], not in \[0, 1\]"),
+        ("probability", -0.5, r"lies in \[-0.5, -0.5\]"),
+        (
+            "correct",
+            0.5,
+            r"holds 48 number\(s\) that are not whole \(e.g. 0.5\); uint8 would cut them",
+        ),
+        ("correct", 255.0, r"lies in \[255, 255\], not in \[0, 1\]"),
+    ],
+)
 def test_scores_that_would_change_are_refused(tmp_path, name, value, says):
     scores = {name: np.full((2, 1, 2, 1, 1, 48), value)}
     images = [f"i{k}" for k in range(48)]
     group = relstats.transfer_dataset(scores, models=["a", "b"], images=images, fractions=[0.1])
-    with pytest.raises(InvalidData, match=f"{name} of source_model 'a', source_seed '0', target_model 'a'.*{says}"):
+    with pytest.raises(
+        InvalidData, match=f"{name} of source_model 'a', source_seed '0', target_model 'a'.*{says}"
+    ):
         relstats.save_study(relstats.study(transfer=group), tmp_path / "s.zarr")
 
 
@@ -527,7 +640,9 @@ def test_force_replaces_a_study_even_itself(tmp_path):
     bad[0, 0, 0] = np.inf
     with pytest.raises(InvalidData, match="infinite"):
         relstats.save_study(maps_study(bad), path, force=True)
-    np.testing.assert_array_equal(relstats.open_study(path)["relevance/relevance"].values, random_maps())
+    np.testing.assert_array_equal(
+        relstats.open_study(path)["relevance/relevance"].values, random_maps()
+    )
     assert [p.name for p in tmp_path.iterdir()] == ["s.zarr"]
 
 
@@ -540,10 +655,20 @@ def test_force_removes_nothing_but_studies(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("x")
     before = files(tmp_path)
-    for name, says in (("s.zarr", r"holds things that are not of a study \('thesis'\)"), ("folder", "is not a study"),
-                       ("other", r"is a Zarr store but not a study \(no relstats_schema\)"), ("file", "is not a study")):  # fmt: skip
-        for write in (lambda p: relstats.save_study(study, p, force=True), lambda p: simulated(p, force=True)):
-            with pytest.raises(UsageError, match=f"{says}.*; --force only replaces studies. Remove it yourself|{says}"):
+    for name, says in (
+        ("s.zarr", r"holds things that are not of a study \('thesis'\)"),
+        ("folder", "is not a study"),
+        ("other", r"is a Zarr store but not a study \(no relstats_schema\)"),
+        ("file", "is not a study"),
+    ):
+        for write in (
+            lambda p: relstats.save_study(study, p, force=True),
+            lambda p: simulated(p, force=True),
+        ):
+            with pytest.raises(
+                UsageError,
+                match=f"{says}.*; --force only replaces studies. Remove it yourself|{says}",
+            ):
                 write(tmp_path / name)
     assert files(tmp_path) == before
 
@@ -562,8 +687,14 @@ def test_a_path_that_cannot_be_written(tmp_path):
 def test_results_replace_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "s.zarr"
     simulated(path)
-    first = xr.Dataset({"a": ("k", [1.0, np.nan]), "empty": ("t", np.array(["", ""], object)), "no": ("k", [False, False])},
-                       attrs={"notes": ["x", "y"], "n": 3})  # fmt: skip
+    first = xr.Dataset(
+        {
+            "a": ("k", [1.0, np.nan]),
+            "empty": ("t", np.array(["", ""], object)),
+            "no": ("k", [False, False]),
+        },
+        attrs={"notes": ["x", "y"], "n": 3},
+    )
     relstats.save_result(path, "r", first)
     xr.testing.assert_identical(relstats.open_study(path)["results/r"].to_dataset().load(), first)
     with pytest.raises(TypeError):

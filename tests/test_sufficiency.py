@@ -17,7 +17,10 @@ AXES = {"pretrain": ["i", "i", "v", "v"], "task": ["g", "p", "g", "p"]}
 
 
 def group(rng, seeds=(3, 3, 2, 4), images=12, classes=(2, 2, 2, 2), name="probability", effect=0.0):
-    """Scores of four models with unequal seeds; what is shared is better by the effect, in both operations."""
+    """Scores of four models with unequal seeds.
+
+    What is shared is better by the effect, in both operations.
+    """
     n = max(seeds)
     base = 0.3 + 0.1 * rng.random((4, n, 1, 1, 1)) + 0.1 * rng.random(images)
     scores = base + 0.2 * rng.random((4, n, 2, 4, images))
@@ -26,15 +29,25 @@ def group(rng, seeds=(3, 3, 2, 4), images=12, classes=(2, 2, 2, 2), name="probab
     whole = 0.7 + 0.2 * rng.random((4, n, images))
     available = np.arange(n) < np.array(seeds)[:, np.newaxis]
     scores[~available], whole[~available] = np.nan, np.nan
-    text = {"model": list("abcd"), "seed": [str(k) for k in range(n)], "image": [f"{k:03}" for k in range(images)],
-            "operation": schema.OPERATIONS, "choice": schema.CHOICES}  # fmt: skip
+    text = {
+        "model": list("abcd"),
+        "seed": [str(k) for k in range(n)],
+        "image": [f"{k:03}" for k in range(images)],
+        "operation": schema.OPERATIONS,
+        "choice": schema.CHOICES,
+    }
     coords = {dim: np.array(values, object) for dim, values in text.items()}
     axes = {axis: ("model", np.array(levels, object)) for axis, levels in AXES.items()}
     return xr.Dataset(
-        {name: (("model", "seed", "operation", "choice", "image"), scores), f"unmasked_{name}": (("model", "seed", "image"), whole),
-         "available": (("model", "seed"), available), "area": ("image", rng.uniform(0.05, 0.2, images))},
-        coords={**coords, **axes, "n_classes": ("model", list(classes))}, attrs={"masks": "shared", "fill": "blur", "n_control": 3},
-    )  # fmt: skip
+        {
+            name: (("model", "seed", "operation", "choice", "image"), scores),
+            f"unmasked_{name}": (("model", "seed", "image"), whole),
+            "available": (("model", "seed"), available),
+            "area": ("image", rng.uniform(0.05, 0.2, images)),
+        },
+        coords={**coords, **axes, "n_classes": ("model", list(classes))},
+        attrs={"masks": "shared", "fill": "blur", "n_control": 3},
+    )
 
 
 @pytest.fixture
@@ -42,18 +55,22 @@ def rng():
     return np.random.default_rng(1)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The definition
 
 
 def slow_differences(data, score="probability"):
-    """Model by model, seed by seed, image by image: (question, against) of each network and image, and the networks."""
+    """Model by model, seed by seed, image by image: (question, against) of each network and image,
+    and the networks.
+    """
     rows, cells = [], []
     for m, s in np.argwhere(data["available"].values):
         at = data.isel(model=m, seed=s)
         each = []
         for image in range(data.sizes["image"]):
-            kept, removed = (at[score].isel(image=image).sel(operation=o) for o in ("keep", "remove"))
+            kept, removed = (
+                at[score].isel(image=image).sel(operation=o) for o in ("keep", "remove")
+            )
             whole = float(at[f"unmasked_{score}"][image])
             keeps = [float(kept.sel(choice="shared") - kept.sel(choice=other)) for other in AGAINST]
             lost = {choice: whole - float(removed.sel(choice=choice)) for choice in schema.CHOICES}
@@ -64,7 +81,9 @@ def slow_differences(data, score="probability"):
 
 
 def slow_jackknife(values, groups):
-    """Estimate and standard error of a mean of group means over images, deleting one network and one image at a time."""
+    """Estimate and standard error of a mean of group means over images, deleting one network and
+    one image at a time.
+    """
 
     def mean(keep_networks, keep_images):
         kept = values[:, keep_images]
@@ -77,13 +96,17 @@ def slow_jackknife(values, groups):
         own = np.flatnonzero(groups == g)
         deleted = np.array([mean(np.arange(n) != k, everything) for k in own])
         v_networks += (len(own) - 1) / len(own) * ((deleted - deleted.mean()) ** 2).sum()
-        by_image = np.array([[mean(np.arange(n) != k, np.arange(images) == i) for i in range(images)] for k in own])
+        by_image = np.array(
+            [[mean(np.arange(n) != k, np.arange(images) == i) for i in range(images)] for k in own]
+        )
         rest = by_image - by_image.mean(axis=1, keepdims=True)
         rest -= rest.mean(axis=0)
         v_both += (len(own) - 1) / len(own) * (rest**2).sum() / (images - 1) / images
     by_image = np.array([mean(everyone, np.arange(images) == i) for i in range(images)])
     v_images = by_image.var(ddof=1) / images
-    return mean(everyone, everything), np.sqrt(max(v_networks + v_images - v_both, v_networks, v_images))
+    return mean(everyone, everything), np.sqrt(
+        max(v_networks + v_images - v_both, v_networks, v_images)
+    )
 
 
 def test_estimates_and_errors_are_those_of_the_definition(rng):
@@ -103,7 +126,9 @@ def test_estimates_and_errors_are_those_of_the_definition(rng):
         np.testing.assert_allclose(
             found["ci"], estimate + np.array([-1, 1]) * stats.t.ppf(0.975, df) * error, rtol=1e-9
         )
-    np.testing.assert_allclose(result["p_adjusted"].values, inference.holm(result["p_value"].values), rtol=1e-12)
+    np.testing.assert_allclose(
+        result["p_adjusted"].values, inference.holm(result["p_value"].values), rtol=1e-12
+    )
     kept = data["probability"].where(data["available"]).mean(("seed", "image")).mean("model")
     np.testing.assert_allclose(result["score_mean"].isel(level=0), kept, rtol=1e-10)
 
@@ -116,8 +141,12 @@ def test_levels_of_an_axis_are_those_networks_alone(rng):
     for name, models in (("i", [0, 1]), ("v", [2, 3])):
         alone = sufficiency(data.isel(model=models))
         for field in ("estimate", "p_value", "ci", "loss_mean", "whole_ci", "score_ci"):
-            np.testing.assert_allclose(result[field].sel(level=name), alone[field].isel(level=0), rtol=1e-10)
-    np.testing.assert_allclose(result["p_adjusted"].values, inference.holm(result["p_value"].values))
+            np.testing.assert_allclose(
+                result[field].sel(level=name), alone[field].isel(level=0), rtol=1e-10
+            )
+    np.testing.assert_allclose(
+        result["p_adjusted"].values, inference.holm(result["p_value"].values)
+    )
 
 
 def test_a_case_by_hand():
@@ -129,7 +158,11 @@ def test_a_case_by_hand():
 def test_order_of_labels_changes_nothing(rng):
     data = group(rng)
     other = data.isel(
-        image=rng.permutation(12), model=[2, 0, 3, 1], choice=[3, 1, 0, 2], operation=[1, 0], seed=[3, 1, 0, 2]
+        image=rng.permutation(12),
+        model=[2, 0, 3, 1],
+        choice=[3, 1, 0, 2],
+        operation=[1, 0],
+        seed=[3, 1, 0, 2],
     )
     found, expected = sufficiency(other, axis="task"), sufficiency(data, axis="task")
     for name in ("estimate", "ci", "p_adjusted", "score_mean", "loss_ci"):
@@ -139,7 +172,9 @@ def test_order_of_labels_changes_nothing(rng):
 def test_swapping_the_sets_turns_the_sign(rng):
     data = group(rng)
     swapped = data.assign(
-        probability=data["probability"].isel(choice=[1, 0, 2, 3]).assign_coords(choice=data["choice"])
+        probability=data["probability"]
+        .isel(choice=[1, 0, 2, 3])
+        .assign_coords(choice=data["choice"])
     )
     a, b = (sufficiency(d)["estimate"].sel(against="own") for d in (data, swapped))
     np.testing.assert_allclose(a, -b, rtol=1e-9)
@@ -150,20 +185,31 @@ def test_a_planted_advantage_is_found_and_equal_sets_are_equal(rng):
     assert (found["p_adjusted"] < 0.01).all()
     np.testing.assert_allclose(found["estimate"], 0.1, atol=0.03)
     data = group(rng)
-    same = data.assign(probability=data["probability"].isel(choice=[0, 0, 0, 0]).assign_coords(choice=data["choice"]))
+    same = data.assign(
+        probability=data["probability"]
+        .isel(choice=[0, 0, 0, 0])
+        .assign_coords(choice=data["choice"])
+    )
     result = sufficiency(same)
     assert (result["estimate"] == 0).all()
     assert (result["p_value"] == 1).all()
 
 
 def test_p_values_of_the_two_way_inference_hold_their_level(rng):
-    """Short: that core is calibrated in benchmarks/calibration_regions.py; here with the groups and contrasts of this one."""
+    """Short: that core is calibrated in benchmarks/calibration_regions.py.
+
+    Here with the groups and contrasts of this one.
+    """
     functional = networks.network_functional(np.repeat([0, 1], 4), np.array([0.5, 0.5]))
     rejected, adjusted = 0, 0
     for _ in range(400):
         base = rng.normal(size=(8, 1, 1)) + rng.normal(size=(1, 1, 40))
-        sets = 0.5 * rng.normal(size=(8, 9, 1)) + 0.5 * rng.normal(size=(1, 9, 40))  # networks and images differ by set
-        moments = networks.network_moments(compared(base + sets + 0.5 * rng.normal(size=(8, 9, 40))), [functional])
+        sets = 0.5 * rng.normal(size=(8, 9, 1)) + 0.5 * rng.normal(
+            size=(1, 9, 40)
+        )  # networks and images differ by set
+        moments = networks.network_moments(
+            compared(base + sets + 0.5 * rng.normal(size=(8, 9, 40))), [functional]
+        )
         p = inference.two_way_jackknife(moments, 0).p_value[13:]
         rejected += p[0] <= 0.05
         adjusted += (inference.holm(p) <= 0.05).any()
@@ -172,7 +218,7 @@ def test_p_values_of_the_two_way_inference_hold_their_level(rng):
     assert adjusted <= most
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Scales
 
 
@@ -182,14 +228,19 @@ def test_unlike_numbers_of_classes_are_set_on_the_scale_of_chance(rng):
     assert result.attrs["normalise"] == "chance"
     assert any("1 / number of classes" in note for note in result.attrs["warnings"])
     chance = xr.DataArray([0.5, 0.01, 0.5, 0.01], dims="model")
-    scaled = data.assign(probability=(data["probability"] - chance) / (1 - chance),
-                         unmasked_probability=(data["unmasked_probability"] - chance) / (1 - chance))  # fmt: skip
+    scaled = data.assign(
+        probability=(data["probability"] - chance) / (1 - chance),
+        unmasked_probability=(data["unmasked_probability"] - chance) / (1 - chance),
+    )
     values, cells = slow_differences(scaled)
-    assert result["estimate"].values[0, 1, 2] == pytest.approx(slow_jackknife(values[:, 1, 2], cells)[0], rel=1e-9)
+    assert result["estimate"].values[0, 1, 2] == pytest.approx(
+        slow_jackknife(values[:, 1, 2], cells)[0], rel=1e-9
+    )
     by_task = sufficiency(data, axis="task")
     assert by_task.attrs["normalise"] == "none"
     assert by_task["score_mean"].sel(level="g").values == pytest.approx(
-        sufficiency(data, axis="task", normalise="chance")["score_mean"].sel(level="g").values * 0.5 + 0.5
+        sufficiency(data, axis="task", normalise="chance")["score_mean"].sel(level="g").values * 0.5
+        + 0.5
     )
 
 
@@ -218,11 +269,12 @@ def test_where_the_area_is_enough_for_nothing_it_is_said(rng):
     data["probability"][:, :, 0] = 0.28  # 12 % of what whole images reach above chance
     assert not any("enough for nothing" in note for note in sufficiency(data).attrs["warnings"])
     assert not any(
-        "enough for nothing" in note for note in sufficiency(group(rng, classes=(4, 4, 4, 4))).attrs["warnings"]
+        "enough for nothing" in note
+        for note in sufficiency(group(rng, classes=(4, 4, 4, 4))).attrs["warnings"]
     )
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # What is left out, and what is refused
 
 
@@ -245,7 +297,9 @@ def test_nan_scores_are_refused_or_left_out_on_purpose(rng):
         sufficiency(data)
     result = sufficiency(data, nan="omit")
     assert int(result["n_images"]) == 11
-    np.testing.assert_allclose(result["estimate"], sufficiency(data.drop_isel(image=5))["estimate"], rtol=1e-10)
+    np.testing.assert_allclose(
+        result["estimate"], sufficiency(data.drop_isel(image=5))["estimate"], rtol=1e-10
+    )
 
 
 @pytest.mark.parametrize("value", [np.inf, -0.1, 1.5])
@@ -262,11 +316,18 @@ def test_one_network_of_a_model_is_said(rng):
     assert any(note.startswith("b has one network only") for note in result.attrs["warnings"])
 
 
-@pytest.mark.parametrize(("options", "what"), [
-    ({"score": "logit"}, "score is 'logit'"), ({"normalise": "target"}, "normalise is 'target'"), ({"nan": "drop"}, "nan is 'drop'"),
-    ({"level": 1.0}, "level is 1.0"), ({"axis": "pretain"}, "Did you mean 'pretrain'"), ({"score": "correct"}, "'correct' was not measured"),
-    ({"masks": "shared_task"}, "of the sets of 'shared', not 'shared_task'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"score": "logit"}, "score is 'logit'"),
+        ({"normalise": "target"}, "normalise is 'target'"),
+        ({"nan": "drop"}, "nan is 'drop'"),
+        ({"level": 1.0}, "level is 1.0"),
+        ({"axis": "pretain"}, "Did you mean 'pretrain'"),
+        ({"score": "correct"}, "'correct' was not measured"),
+        ({"masks": "shared_task"}, "of the sets of 'shared', not 'shared_task'"),
+    ],
+)
 def test_unknown_options_are_refused(rng, options, what):
     with pytest.raises(UsageError, match=what):
         sufficiency(group(rng), **options)
@@ -274,7 +335,9 @@ def test_unknown_options_are_refused(rng, options, what):
 
 def test_studies_that_lack_something_are_refused(rng):
     data = group(rng)
-    with pytest.raises(UsageError, match=r"no /sufficiency; .*transfer STUDY.toml STUDY.zarr --masks shared"):
+    with pytest.raises(
+        UsageError, match=r"no /sufficiency; .*transfer STUDY.toml STUDY.zarr --masks shared"
+    ):
         sufficiency(xr.DataTree.from_dict({"relevance": data}))
     with pytest.raises(InvalidData, match="choice lacks random"):
         sufficiency(data.isel(choice=slice(3)))
@@ -289,12 +352,22 @@ def test_studies_that_lack_something_are_refused(rng):
 def test_the_result_says_what_was_done(rng):
     result = relstats.sufficiency(group(rng))
     assert result["question"].values.tolist() == list(QUESTIONS)
-    for part in ("12 images", "12 networks", "blur", "3 draws", "Holm", "6 comparisons", "probability"):
+    for part in (
+        "12 images",
+        "12 networks",
+        "blur",
+        "3 draws",
+        "Holm",
+        "6 comparisons",
+        "probability",
+    ):
         assert part in result.attrs["method"]
-    assert result.attrs["population"].startswith("intervals and p-values over networks and images like those")
+    assert result.attrs["population"].startswith(
+        "intervals and p-values over networks and images like those"
+    )
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The command
 
 
@@ -302,8 +375,13 @@ def test_the_result_says_what_was_done(rng):
 def path(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sufficiency") / "study.zarr"
     data = group(np.random.default_rng(2), effect=0.1)
-    other = relstats.relevance_dataset(np.random.default_rng(1).random((4, 4, 12, 4, 4)), models=list("abcd"), seeds=data["seed"].values,
-                                       images=data["image"].values, available=data["available"].values)  # fmt: skip
+    other = relstats.relevance_dataset(
+        np.random.default_rng(1).random((4, 4, 12, 4, 4)),
+        models=list("abcd"),
+        seeds=data["seed"].values,
+        images=data["image"].values,
+        available=data["available"].values,
+    )
     store.save_study(xr.DataTree.from_dict({"relevance": other, "sufficiency": data}), folder)
     return folder
 

@@ -1,13 +1,15 @@
-"""Finetune MobileNet-V1 from ImageNet and from VGGFace2, for gender and for identity, several seeds each.
+"""Finetune MobileNet-V1 from ImageNet and from VGGFace2, for gender and for identity, several seeds
+each.
 
     python finetune.py DATA OUT
 
-DATA holds `london_faces/` and `mobilenet_v1_pair/` (README.md says where to get them). OUT gets `images.csv` (the
-images that are explained), one safetensors file a network, and `faces.toml`, the study file.
+DATA holds `london_faces/` and `mobilenet_v1_pair/` (README.md says where to get them). OUT gets
+`images.csv` (the images that are explained), one safetensors file a network, and `faces.toml`, the
+study file.
 
-The body up to block 12 is frozen, so its output is computed once for each training crop; block 13 and the head are
-trained on it. A seed stands for all that is random in training: the head's initial weights, the order of batches and
-a bootstrap resample of the training images.
+The body up to block 12 is frozen, so its output is computed once for each training crop; block 13
+and the head are trained on it. A seed stands for all that is random in training: the head's initial
+weights, the order of batches and a bootstrap resample of the training images.
 """
 
 from __future__ import annotations
@@ -34,8 +36,18 @@ EPOCHS = {"gender": 4, "identity": 12}
 BATCH = 64
 RATE = 1e-3
 PREPROCESSING = {
-    "imagenet": {"channels": "rgb", "mean": [128.0, 128.0, 128.0], "std": [128.0, 128.0, 128.0], "scale": 255.0},
-    "vggface2": {"channels": "bgr", "mean": [103.939, 116.779, 123.68], "std": [1.0, 1.0, 1.0], "scale": 255.0},
+    "imagenet": {
+        "channels": "rgb",
+        "mean": [128.0, 128.0, 128.0],
+        "std": [128.0, 128.0, 128.0],
+        "scale": 255.0,
+    },
+    "vggface2": {
+        "channels": "bgr",
+        "mean": [103.939, 116.779, 123.68],
+        "std": [1.0, 1.0, 1.0],
+        "scale": 255.0,
+    },
 }
 
 
@@ -54,7 +66,9 @@ def genders(folder: Path) -> dict[str, str]:
 
 
 def training_images(folder: Path, task: str) -> Faces:
-    """Return the images that a task is trained on: neutral London faces, and for gender two more sets."""
+    """Return the images that a task is trained on: neutral London faces, and for gender two more
+    sets.
+    """
     gender = genders(folder)
     london = sorted((folder / "images" / "neutral").glob("*.jpg"))
     people = [path.stem.split("_")[0] for path in london]
@@ -78,7 +92,10 @@ def picture(path: Path) -> np.ndarray:
 
 
 def crops(path: Path, rng: np.random.Generator) -> np.ndarray:
-    """Return shifted and mirrored crops of an image, uint8, (crop, y, x, channel); the first is the plain one."""
+    """Return shifted and mirrored crops of an image, uint8, (crop, y, x, channel).
+
+    The first is the plain one.
+    """
     pixels = np.pad(picture(path), ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), mode="edge")
     shifts = np.vstack([[MARGIN, MARGIN], rng.integers(0, 2 * MARGIN + 1, (CROPS - 1, 2))])
     cut = np.stack([pixels[y : y + SIZE, x : x + SIZE] for y, x in shifts])
@@ -99,7 +116,9 @@ def pretrained(folder: Path, pretrain: str, n_classes: int) -> MobileNet:
     network = MobileNet(n_classes)
     with np.load(folder / "mobilenet_v1_imagenet_vggface2_fp16.npz") as weights:
         names = [name for name in weights if name.startswith(f"{pretrain}/features.")]
-        body = {name.split("/")[1]: torch.from_numpy(weights[name].astype(np.float32)) for name in names}
+        body = {
+            name.split("/")[1]: torch.from_numpy(weights[name].astype(np.float32)) for name in names
+        }
     missing, unexpected = network.load_state_dict(body, strict=False)
     assert set(missing) == {"head.weight", "head.bias"}, missing
     assert not unexpected, unexpected
@@ -110,17 +129,25 @@ def frozen_features(network: MobileNet, faces: Faces, pretrain: str) -> torch.Te
     """Return what the frozen body makes of all crops: (image, crop, channel, y, x)."""
     rng = np.random.default_rng(0)  # the same crops for every network: seeds resample them
     with torch.inference_mode():
-        batches = [network.features[:FROZEN](prepared(crops(path, rng), pretrain)) for path in faces.paths]
+        batches = [
+            network.features[:FROZEN](prepared(crops(path, rng), pretrain)) for path in faces.paths
+        ]
     return torch.stack(batches)
 
 
 def resampled(labels: np.ndarray, task: str, rng: np.random.Generator) -> np.ndarray:
-    """Return a bootstrap resample as rows of (image, crop): of people within gender, of crops within a person."""
+    """Return a bootstrap resample as rows of (image, crop): of people within gender, of crops
+    within a person.
+    """
     everything = np.array([(image, crop) for image in range(len(labels)) for crop in range(CROPS)])
     groups = labels[everything[:, 0]]
     if task == "identity":
-        return np.concatenate([rng.choice(everything[groups == g], CROPS) for g in np.unique(groups)])
-    drawn = np.concatenate([rng.choice(np.flatnonzero(labels == g), (labels == g).sum()) for g in np.unique(labels)])
+        return np.concatenate(
+            [rng.choice(everything[groups == g], CROPS) for g in np.unique(groups)]
+        )
+    drawn = np.concatenate(
+        [rng.choice(np.flatnonzero(labels == g), (labels == g).sum()) for g in np.unique(labels)]
+    )
     return np.array([(image, crop) for image in drawn for crop in range(CROPS)])
 
 
@@ -131,7 +158,9 @@ def batches(rows: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
         yield rows[order[start : start + BATCH]]
 
 
-def train(network: MobileNet, features: torch.Tensor, labels: np.ndarray, task: str, seed: int) -> None:
+def train(
+    network: MobileNet, features: torch.Tensor, labels: np.ndarray, task: str, seed: int
+) -> None:
     """Train block 13 and a new head on frozen features."""
     rng = np.random.default_rng([seed, len(task)])
     generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
@@ -145,7 +174,9 @@ def train(network: MobileNet, features: torch.Tensor, labels: np.ndarray, task: 
     for _ in range(epochs):
         for batch in batches(rows, rng):
             images, crop = torch.from_numpy(batch).unbind(1)
-            loss = nn.functional.cross_entropy(top(features[images, crop]), truth[images], label_smoothing=0.1)
+            loss = nn.functional.cross_entropy(
+                top(features[images, crop]), truth[images], label_smoothing=0.1
+            )
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -156,8 +187,8 @@ def train(network: MobileNet, features: torch.Tensor, labels: np.ndarray, task: 
 def centre(head: nn.Linear) -> None:
     """Take from every logit the mean of all logits.
 
-    Softmax does not see what all logits have in common, but relevance does: it adds up to the explained logit, and the
-    largest logit may well be negative, which turns the sign of the map.
+    Softmax does not see what all logits have in common, but relevance does: it adds up to the
+    explained logit, and the largest logit may well be negative, which turns the sign of the map.
     """
     head.weight.data -= head.weight.data.mean(0)
     head.bias.data -= head.bias.data.mean()
@@ -175,7 +206,14 @@ def held_out(folder: Path, out: Path) -> list[dict[str, str]]:
     rows = []
     for path in sorted((folder / "images" / "smiling").glob("*.jpg")):
         person = path.stem.split("_")[0]
-        rows.append({"image": path.stem, "path": str(path.resolve()), "identity": person, "gender": gender[person]})
+        rows.append(
+            {
+                "image": path.stem,
+                "path": str(path.resolve()),
+                "identity": person,
+                "gender": gender[person],
+            }
+        )
     with open(out / "images.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
@@ -183,12 +221,16 @@ def held_out(folder: Path, out: Path) -> list[dict[str, str]]:
     return rows
 
 
-def finetuned(data: Path, pretrain: str, task: str, seeds: range) -> Iterator[tuple[int, MobileNet, list[str]]]:
+def finetuned(
+    data: Path, pretrain: str, task: str, seeds: range
+) -> Iterator[tuple[int, MobileNet, list[str]]]:
     """Yield networks of one pretraining and task, one a seed, with their class names."""
     faces = training_images(data / "london_faces", task)
     classes = sorted(set(faces.labels))
     labels = np.array([classes.index(label) for label in faces.labels])
-    features = frozen_features(pretrained(data / "mobilenet_v1_pair", pretrain, len(classes)), faces, pretrain)
+    features = frozen_features(
+        pretrained(data / "mobilenet_v1_pair", pretrain, len(classes)), faces, pretrain
+    )
     for seed in seeds:
         network = pretrained(data / "mobilenet_v1_pair", pretrain, len(classes))
         train(network, features, labels, task, seed)
@@ -196,7 +238,8 @@ def finetuned(data: Path, pretrain: str, task: str, seeds: range) -> Iterator[tu
 
 
 STUDY = """\
-# Written by finetune.py. Relevance: z+ in the convolutions, epsilon in the head, flat in the first layer.
+# Written by finetune.py. Relevance: z+ in the convolutions, epsilon in the head, flat in the
+# first layer.
 name = "faces"
 batch = 34
 
@@ -238,18 +281,26 @@ def write_study(out: Path, classes: dict[str, list[str]], seeds: range) -> None:
         (out / f"{task}.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
     for pretrain, how in PREPROCESSING.items():
         for task, names in classes.items():
-            paths = ", ".join(f'"{seed}" = "{pretrain}_{task}_{seed}.safetensors"' for seed in seeds)
-            text += MODEL.format(pretrain=pretrain, task=task, n_classes=len(names), checkpoints=paths, **how)
+            paths = ", ".join(
+                f'"{seed}" = "{pretrain}_{task}_{seed}.safetensors"' for seed in seeds
+            )
+            text += MODEL.format(
+                pretrain=pretrain, task=task, n_classes=len(names), checkpoints=paths, **how
+            )
     (out / "faces.toml").write_text(text, encoding="utf-8")
     shutil.copy(Path(__file__).with_name("mobilenet.py"), out / "mobilenet.py")
 
 
 def main() -> None:
     """Train all networks and write what the study needs."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", type=Path, help="folder of london_faces and mobilenet_v1_pair")
     parser.add_argument("out", type=Path, help="folder to write, made if it is not there")
-    parser.add_argument("--seeds", type=int, default=5, help="networks of each pretraining and task")
+    parser.add_argument(
+        "--seeds", type=int, default=5, help="networks of each pretraining and task"
+    )
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     rows, seeds = held_out(options.data / "london_faces", options.out), range(options.seeds)
@@ -258,11 +309,17 @@ def main() -> None:
     for pretrain in PREPROCESSING:
         for task in EPOCHS:
             for seed, network, classes in finetuned(options.data, pretrain, task, seeds):
-                save_file(network.state_dict(), options.out / f"{pretrain}_{task}_{seed}.safetensors")
+                save_file(
+                    network.state_dict(), options.out / f"{pretrain}_{task}_{seed}.safetensors"
+                )
                 named[task] = classes
-                right = accuracy(network, pixels, np.array([classes.index(row[task]) for row in rows]), pretrain)
+                right = accuracy(
+                    network, pixels, np.array([classes.index(row[task]) for row in rows]), pretrain
+                )
                 print(
-                    f"{pretrain:9} {task:9} seed {seed}: right on {right:.2f} of {len(rows)} held-out faces", flush=True
+                    f"{pretrain:9} {task:9} seed {seed}: right on {right:.2f} of {len(rows)}"
+                    " held-out faces",
+                    flush=True,
                 )
     write_study(options.out, named, seeds)
     print(f"next: relstats compute {options.out / 'faces.toml'} {options.out / 'faces.zarr'}")

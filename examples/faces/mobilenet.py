@@ -1,4 +1,6 @@
-"""MobileNet-V1 with BatchNorm folded, written out layer by layer; its ready-made weights are read by `finetune.py`.
+"""MobileNet-V1 with BatchNorm folded, written out layer by layer.
+
+Its ready-made weights are read by `finetune.py`.
 
 Howard et al. (2017, arXiv 1704.04861).
 """
@@ -17,8 +19,12 @@ BLOCKS = (
 FEATURES = 1024
 
 
-def convolution(inputs: int, outputs: int, kernel: int, stride: int, groups: int = 1) -> list[nn.Module]:
-    """Return padding as TensorFlow's 'SAME' (right and bottom only at stride 2), a convolution and ReLU6."""
+def convolution(
+    inputs: int, outputs: int, kernel: int, stride: int, groups: int = 1
+) -> list[nn.Module]:
+    """Return padding as TensorFlow's 'SAME' (right and bottom only at stride 2), a convolution and
+    ReLU6.
+    """
     margins = (0, 1, 0, 1) if stride == 2 else (1, 1, 1, 1)
     padding = [nn.ZeroPad2d(margins)] if kernel == 3 else []
     return [*padding, nn.Conv2d(inputs, outputs, kernel, stride, groups=groups), nn.ReLU6()]
@@ -26,7 +32,10 @@ def convolution(inputs: int, outputs: int, kernel: int, stride: int, groups: int
 
 def separable(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
     """Return one block: a depthwise 3 x 3 convolution, then a pointwise one."""
-    return [*convolution(inputs, inputs, 3, stride, groups=inputs), *convolution(inputs, outputs, 1, 1)]
+    return [
+        *convolution(inputs, inputs, 3, stride, groups=inputs),
+        *convolution(inputs, outputs, 1, 1),
+    ]
 
 
 class MobileNet(nn.Module):

@@ -1,4 +1,6 @@
-"""Print what relstats saved in the study as tables; comparisons beside what a t-test over images alone would claim.
+"""Print what relstats saved in the study as tables.
+
+Comparisons beside what a t-test over images alone would claim.
 
 python results.py FACES.zarr
 """
@@ -15,7 +17,9 @@ import relstats
 
 
 def images_only_p(result: xr.Dataset) -> float:
-    """Return p of the t-test that has images as its cases: the same estimate over its variance over images alone."""
+    """Return p of the t-test that has images as its cases: the same estimate over its variance over
+    images alone.
+    """
     t = abs(result["estimate"].item()) / math.sqrt(result["variance_images"].item())
     return 2 * stats.t.sf(t, int(result["n_images"]) - 1)
 
@@ -28,7 +32,8 @@ def rows(result: xr.Dataset) -> list[str]:
         low, high = one["ci"].values
         p, swap, today = one["p_value"].item(), one["p_swap"].item(), images_only_p(one)
         lines.append(
-            f"| {effect} | {one['estimate'].item():.3f} | [{low:.3f}, {high:.3f}] | {p:.2g} | {swap:.2g} | {today:.2g} |"
+            f"| {effect} | {one['estimate'].item():.3f} | [{low:.3f}, {high:.3f}] | {p:.2g} |"
+            f" {swap:.2g} | {today:.2g} |"
         )
     return lines
 
@@ -66,33 +71,92 @@ def shared_table(name: str, result: xr.Dataset) -> str:
     lines = []
     for kind in result["consensus"].values:
         one = result.sel(consensus=kind)
-        needed = " and ".join(dict.fromkeys(f"{k} of {n}" for k, n in zip(one["n_needed"].values, result["n_networks"].values, strict=True)))  # fmt: skip
+        needed = " and ".join(
+            dict.fromkeys(
+                f"{k} of {n}"
+                for k, n in zip(one["n_needed"].values, result["n_networks"].values, strict=True)
+            )
+        )
         swapped = 100 * one["expected"].sel(null="image swap").item()
-        lines.append([str(kind), needed, f"{100 * one['estimate'].item():.1f}", interval(100 * one["ci"], 1), f"{swapped:.1f}",
-                      f"{one['p_adjusted'].item():.2g}"])  # fmt: skip
-    head = ["pixels of", "networks of each condition", "% of pixels", "95 % interval", "by image swap", "p, Holm"]
-    about = f"**{name}**: among the top {100 * result.attrs['fraction']:g} %, {int(result['n_images'])} images."
+        lines.append(
+            [
+                str(kind),
+                needed,
+                f"{100 * one['estimate'].item():.1f}",
+                interval(100 * one["ci"], 1),
+                f"{swapped:.1f}",
+                f"{one['p_adjusted'].item():.2g}",
+            ]
+        )
+    head = [
+        "pixels of",
+        "networks of each condition",
+        "% of pixels",
+        "95 % interval",
+        "by image swap",
+        "p, Holm",
+    ]
+    about = (
+        f"**{name}**: among the top {100 * result.attrs['fraction']:g} %, {int(result['n_images'])}"
+        " images."
+    )
     return "\n".join([about, "", *grid(head, lines), ""])
 
 
 def sufficiency_table(name: str, result: xr.Dataset) -> str:
-    """Return scores with each set alone, losses without it, and the comparisons with the shared set."""
+    """Return scores with each set alone, losses without it, and the comparisons with the shared
+    set.
+    """
     scores, tests = [], []
     for level in result["level"].values:
         one = result.sel(level=level)
         for choice in result["choice"].values:
             kept, lost = one.sel(operation="keep", choice=choice), one.sel(choice=choice)
-            scores.append([str(level), str(choice), f"{kept['score_mean'].item():.3f}", interval(kept["score_ci"]),
-                           f"{lost['loss_mean'].item():.3f}", interval(lost["loss_ci"])])  # fmt: skip
-        scores.append([str(level), "whole image", f"{one['whole_mean'].item():.3f}", interval(one["whole_ci"]), "", ""])
+            scores.append(
+                [
+                    str(level),
+                    str(choice),
+                    f"{kept['score_mean'].item():.3f}",
+                    interval(kept["score_ci"]),
+                    f"{lost['loss_mean'].item():.3f}",
+                    interval(lost["loss_ci"]),
+                ]
+            )
+        scores.append(
+            [
+                str(level),
+                "whole image",
+                f"{one['whole_mean'].item():.3f}",
+                interval(one["whole_ci"]),
+                "",
+                "",
+            ]
+        )
         for question in result["question"].values:
             for against in result["against"].values:
                 cell = one.sel(question=question, against=against)
-                tests.append([str(level), str(question), str(against), f"{cell['estimate'].item():.3f}", interval(cell["ci"]),
-                              f"{cell['p_value'].item():.2g}", f"{cell['p_adjusted'].item():.2g}"])  # fmt: skip
-    about = f"**{name}**: {result.attrs['score']} with {100 * result['area'].item():.1f} % of the pixels, {int(result['n_images'])} images."
-    first = grid(["level", "pixels", "kept alone", "95 % interval", "loss when removed", "95 % interval"], scores)
-    second = grid(["level", "shared set", "less", "difference", "95 % interval", "p", "p, Holm"], tests)
+                tests.append(
+                    [
+                        str(level),
+                        str(question),
+                        str(against),
+                        f"{cell['estimate'].item():.3f}",
+                        interval(cell["ci"]),
+                        f"{cell['p_value'].item():.2g}",
+                        f"{cell['p_adjusted'].item():.2g}",
+                    ]
+                )
+    about = (
+        f"**{name}**: {result.attrs['score']} with {100 * result['area'].item():.1f} % of the"
+        f" pixels, {int(result['n_images'])} images."
+    )
+    first = grid(
+        ["level", "pixels", "kept alone", "95 % interval", "loss when removed", "95 % interval"],
+        scores,
+    )
+    second = grid(
+        ["level", "shared set", "less", "difference", "95 % interval", "p", "p, Holm"], tests
+    )
     return "\n".join([about, "", *first, "", *second, ""])
 
 
@@ -103,21 +167,48 @@ def regions_table(name: str, result: xr.Dataset) -> str:
     for region in result["region"].values:
         one = result.isel(contrast=0).sel(region=region)
         means = [f"{one['level_mean'].sel(level=level).item():.2f}" for level in levels]
-        lines.append([str(region), f"{100 * one['area'].item():.0f}", *means, f"{one['estimate'].item():.2f}", interval(one["ci"], 2),
-                      f"{one['p_adjusted'].item():.1g}"])  # fmt: skip
-    about = f"**{name}**: {result.attrs['measure']}, {result['contrast'].values[0]}, {result.attrs['population']}."
+        lines.append(
+            [
+                str(region),
+                f"{100 * one['area'].item():.0f}",
+                *means,
+                f"{one['estimate'].item():.2f}",
+                interval(one["ci"], 2),
+                f"{one['p_adjusted'].item():.1g}",
+            ]
+        )
+    about = (
+        f"**{name}**: {result.attrs['measure']}, {result['contrast'].values[0]},"
+        f" {result.attrs['population']}."
+    )
     return "\n".join(
-        [about, "", *grid(["region", "% of pixels", *levels, "difference", "95 % interval", "p, Holm"], lines), ""]
+        [
+            about,
+            "",
+            *grid(
+                ["region", "% of pixels", *levels, "difference", "95 % interval", "p, Holm"], lines
+            ),
+            "",
+        ]
     )
 
 
-TABLES = {"compare": table, "shared": shared_table, "sufficiency": sufficiency_table, "regions": regions_table}
+TABLES = {
+    "compare": table,
+    "shared": shared_table,
+    "sufficiency": sufficiency_table,
+    "regions": regions_table,
+}
 
 
 def main() -> None:
     """Print every result of the study that has a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", help="the study, after relstats compare, shared, regions or sufficiency")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "study", help="the study, after relstats compare, shared, regions or sufficiency"
+    )
     study = relstats.open_study(parser.parse_args().study)
     for name, node in study["results"].children.items():
         if node.attrs.get("statistic") in TABLES:

@@ -23,10 +23,12 @@ from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 
 ENGINES = ("relstats", "zennit")
 PRECISIONS = ("fp32", "mixed")
-#: A network of which it is not known what biases took is flagged where the median of |sum of relevance / logit| is beyond
-#: this factor, either way. Biases alone reach 13; a ResNet without its canonizer 269, MobileNetV3 (no rule for gates) 1/1100.
+#: A network of which it is not known what biases took is flagged where the median of |sum of
+#: relevance / logit| is beyond this factor, either way. Biases alone reach 13; a ResNet without its
+#: canonizer 269, MobileNetV3 (no rule for gates) 1/1100.
 GATE = 50.0
-#: Where it is known, maps and biases hold the whole logit up to rounding and stabilisers: flagged where more is missing.
+#: Where it is known, maps and biases hold the whole logit up to rounding and stabilisers: flagged
+#: where more is missing.
 BALANCE = 0.1
 
 
@@ -51,9 +53,11 @@ class Plan:
     versions : dict
         Versions of the libraries that decide a map's values.
     rules : list of tuple
-        Name, type and rule of each module or function, in the order of execution (zennit: of registration).
+        Name, type and rule of each module or function, in the order of execution (zennit: of
+        registration).
     explain : callable
-        From images and classes (image, explained) to logits, maps (image, explained, y, x) and what biases absorbed.
+        From images and classes (image, explained) to logits, maps (image, explained, y, x) and what
+        biases absorbed.
     classes : int
         How many logits the network gives.
     shape : tuple of int
@@ -90,8 +94,8 @@ class Attribution:
     logits : torch.Tensor, shape (image, class)
         All outputs of the network.
     logit : torch.Tensor, shape (image[, K])
-        Of the explained class. Relevance starts with its value, so a map's signs say what is for the class and what
-        against it, also where the logit is negative.
+        Of the explained class. Relevance starts with its value, so a map's signs say what is for
+        the class and what against it, also where the logit is negative.
     probability : torch.Tensor, shape (image[, K])
         Softmax of the logits at the explained class, in [0, 1].
     prediction : torch.Tensor of int64, shape (image,)
@@ -99,7 +103,8 @@ class Attribution:
     conservation : torch.Tensor, shape (image[, K])
         Sum of relevance / logit: 1 where nothing was lost, NaN where the logit is 0.
     absorbed : torch.Tensor, shape (image[, K])
-        Relevance that went to biases / logit; NaN where the engine does not know it (zennit, gradients).
+        Relevance that went to biases / logit; NaN where the engine does not know it (zennit,
+        gradients).
     """
 
     relevance: Tensor
@@ -128,22 +133,24 @@ def plan(
     module : torch.nn.Module
         Takes images, gives one row of logits per image. It is copied, never changed.
     composite : str
-        One of `rules.DEFAULTS` or `gradients.METHODS`, or `package.module:callable` that returns a zennit composite
-        (engine zennit).
+        One of `rules.DEFAULTS` or `gradients.METHODS`, or `package.module:callable` that returns a
+        zennit composite (engine zennit).
     parameters : mapping, optional
         Parameters that differ from the defaults.
     canonizers : sequence of str
         The relstats engine merges every BatchNorm and canonizes every sum by itself; for zennit: of
-        `reference.CANONIZERS`, by default those of torchvision's networks. A `package.module:callable` that returns
-        a zennit canonizer makes the engine zennit.
+        `reference.CANONIZERS`, by default those of torchvision's networks. A
+        `package.module:callable` that returns a zennit canonizer makes the engine zennit.
     engine : {"relstats", "zennit"}
-        Both give the same maps. Where `relstats` cannot walk a network, zennit is used and `Plan.why` says why.
+        Both give the same maps. Where `relstats` cannot walk a network, zennit is used and
+        `Plan.why` says why.
     precision : {"fp32", "mixed"}
-        `mixed` computes the convolutions of the way back in bfloat16, which moves a map by 4e-3 to 2e-2 of its largest
-        value. Not for alpha-beta, whose positive and negative parts cancel, and not in zennit.
+        `mixed` computes the convolutions of the way back in bfloat16, which moves a map by 4e-3 to
+        2e-2 of its largest value. Not for alpha-beta, whose positive and negative parts cancel, and
+        not in zennit.
     sample : torch.Tensor, shape (image, channel, y, x)
-        One or more images as the network takes them, in its dtype and on its device. On the first and the last one
-        the network's own logits are compared with those that would be explained.
+        One or more images as the network takes them, in its dtype and on its device. On the first
+        and the last one the network's own logits are compared with those that would be explained.
 
     Returns
     -------
@@ -155,8 +162,9 @@ def plan(
     UsageError
         If a name or parameter is unknown, or precision and composite or engine do not go together.
     ImpossibleAnalysis
-        If a module or function of the network has no rule (all are named), its outputs are probabilities, or its
-        logits are not reproduced beyond rounding (the first step that differs is named).
+        If a module or function of the network has no rule (all are named), its outputs are
+        probabilities, or its logits are not reproduced beyond rounding (the first step that differs
+        is named).
     InvalidData
         If a weight is not finite.
 
@@ -203,16 +211,25 @@ def _check_options(composite: str, engine: str, precision: str, canonizers: Sequ
     """Refuse unknown names, and options that do not go together."""
     names = (*rules.DEFAULTS, *gradients.METHODS)
     if ":" not in composite and composite not in names:
-        raise UsageError(f"no composite {composite!r}: take one of {list(names)}, or 'package.module:callable'")
+        raise UsageError(
+            f"no composite {composite!r}: take one of {list(names)}, or 'package.module:callable'"
+        )
     for value, known, what in ((engine, ENGINES, "engine"), (precision, PRECISIONS, "precision")):
         if value not in known:
             raise UsageError(f"no {what} {value!r}: take one of {list(known)}")
-    if unknown := [name for name in canonizers if ":" not in name and name not in reference.CANONIZERS]:
-        raise UsageError(f"no canonizers {unknown}: take of {reference.CANONIZERS}, or 'package.module:callable'")
-    if precision == "mixed" and composite in (*gradients.METHODS, *(n for n in rules.DEFAULTS if "alpha" in n)):
+    if unknown := [
+        name for name in canonizers if ":" not in name and name not in reference.CANONIZERS
+    ]:
         raise UsageError(
-            f"precision 'mixed' is not for {composite!r}: in bfloat16 its positive and negative parts, which cancel, "
-            "leave mostly rounding error. Use precision 'fp32'"
+            f"no canonizers {unknown}: take of {reference.CANONIZERS}, or 'package.module:callable'"
+        )
+    if precision == "mixed" and composite in (
+        *gradients.METHODS,
+        *(n for n in rules.DEFAULTS if "alpha" in n),
+    ):
+        raise UsageError(
+            f"precision 'mixed' is not for {composite!r}: in bfloat16 its positive and negative"
+            " parts, which cancel, leave mostly rounding error. Use precision 'fp32'"
         )
 
 
@@ -220,12 +237,14 @@ def _check_module(module: nn.Module) -> None:
     """Refuse weights that are not finite, and hooks, which no engine would see."""
     for name, value in module.state_dict().items():
         if value.is_floating_point() and not torch.isfinite(value).all():
-            raise InvalidData(f"weight {name!r} has values that are not finite: every map would be NaN")
+            raise InvalidData(
+                f"weight {name!r} has values that are not finite: every map would be NaN"
+            )
     for name, part in module.named_modules():
         if part._forward_hooks or part._forward_pre_hooks or part._backward_hooks:
             raise ImpossibleAnalysis(
-                f"{type(part).__name__} {name!r} has hooks, whose effect on relevance is unknown: remove them first "
-                "(weight_norm of torch.nn.utils: remove_weight_norm)"
+                f"{type(part).__name__} {name!r} has hooks, whose effect on relevance is unknown:"
+                " remove them first (weight_norm of torch.nn.utils: remove_weight_norm)"
             )
 
 
@@ -234,23 +253,27 @@ def _explained(planned: Plan, network: Network | None, frozen: nn.Module, sample
     if network is not None:
         return walking.forward(network, sample)
     first = torch.zeros((len(sample), 1), dtype=torch.int64, device=sample.device)
-    gradient = partial(gradients.differentiate, frozen, "gradient", {})  # integrated ones take many steps
+    gradient = partial(
+        gradients.differentiate, frozen, "gradient", {}
+    )  # integrated ones take many steps
     try:
         return (gradient if planned.engine == "autograd" else planned.explain)(sample, first)[0]
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
         raise ImpossibleAnalysis(
-            f"{planned.engine} cannot go back through the network ({str(error).splitlines()[0]}): mend the step that it "
-            "speaks of. What is changed in place, though its value is needed on the way back, is the usual cause: make "
-            "a new tensor there"
+            f"{planned.engine} cannot go back through the network ({str(error).splitlines()[0]}):"
+            " mend the step that it speaks of. What is changed in place, though its value is"
+            " needed on the way back, is the usual cause: make a new tensor there"
         ) from error
 
 
 def _where(module: nn.Module, sample: Tensor, network: Network | None) -> str:
     """Say where a network's own values and the engine's begin to differ."""
     fresh = copy.deepcopy(module).eval().requires_grad_(False)  # engines change their copy
-    return faithful.first_difference(fresh, sample, () if network is None else walking.each(network, sample))
+    return faithful.first_difference(
+        fresh, sample, () if network is None else walking.each(network, sample)
+    )
 
 
 def _versions() -> dict[str, str]:
@@ -267,7 +290,9 @@ def _chosen(
     precision: str,
     sample: Tensor,
 ) -> tuple[Network | None, dict[str, Any]]:
-    """Return what this package's own engine walks, if it does, and the fields of a plan that depend on the engine."""
+    """Return what this package's own engine walks, if it does, and the fields of a plan that depend
+    on the engine.
+    """
     if composite in gradients.METHODS:
         values = rules.resolve(composite, given, gradients.METHODS[composite])
         derived = {"engine": "autograd", "why": "", "rules": []}
@@ -276,19 +301,36 @@ def _chosen(
             **derived,
             "explain": partial(gradients.differentiate, frozen, composite, values),
         }
-    values = dict(rules.composite(composite, given).parameters) if composite in rules.DEFAULTS else dict(given)
+    values = (
+        dict(rules.composite(composite, given).parameters)
+        if composite in rules.DEFAULTS
+        else dict(given)
+    )
     why = ""
     if engine == "relstats":
         try:
             network = _network(frozen, composite, given, canonizers, precision, sample)
-            walked = {"engine": engine, "why": "", "rules": _table(network), "explain": partial(walking.walk, network)}
+            walked = {
+                "engine": engine,
+                "why": "",
+                "rules": _table(network),
+                "explain": partial(walking.walk, network),
+            }
             return network, {"parameters": values, **walked}
         except NotWalked as error:
             why = str(error)
     if precision == "mixed":
-        raise UsageError(f"precision 'mixed' needs engine 'relstats'{f', but {why}' if why else ''}. Use 'fp32'")
+        raise UsageError(
+            f"precision 'mixed' needs engine 'relstats'{f', but {why}' if why else ''}. Use 'fp32'"
+        )
     explain, table = reference.hooked(frozen, composite, given, canonizers, sample)
-    return None, {"parameters": values, "engine": "zennit", "why": why, "rules": table, "explain": explain}
+    return None, {
+        "parameters": values,
+        "engine": "zennit",
+        "why": why,
+        "rules": table,
+        "explain": explain,
+    }
 
 
 def _network(
@@ -315,7 +357,9 @@ def _title(step: Step, rule: rules.Rule | None) -> str:
     """Return a step's rule in words."""
     if rule is not None:
         return rule.name + (f", BatchNorm {step.folded!r} merged" if step.folded else "")
-    return {"relu": "Pass", "pass": "Pass", "average": "Norm", "sum": "Norm"}.get(step.kind, "Gradient")
+    return {"relu": "Pass", "pass": "Pass", "average": "Norm", "sum": "Norm"}.get(
+        step.kind, "Gradient"
+    )
 
 
 def relevance(plan: Plan, images: Tensor, classes: Tensor) -> Attribution:
@@ -333,8 +377,9 @@ def relevance(plan: Plan, images: Tensor, classes: Tensor) -> Attribution:
     Returns
     -------
     Attribution
-        Relevance maps and logits. Rounding of float32 moves single maps, those of small logits, by up to 2e-3 of
-        their largest value, in any engine; how images are batched moves them by about 5e-6.
+        Relevance maps and logits. Rounding of float32 moves single maps, those of small logits, by
+        up to 2e-3 of their largest value, in any engine; how images are batched moves them by about
+        5e-6.
 
     Raises
     ------
@@ -372,8 +417,9 @@ def _check_batch(plan: Plan, images: Tensor) -> None:
     got = tuple(images.shape[1:]), images.dtype, images.device
     if images.dim() != 4 or got != (plan.shape, plan.dtype, plan.device):
         raise UsageError(
-            f"images have shape {tuple(images.shape)}, {images.dtype} on {images.device}: the plan was made for "
-            f"(image, {', '.join(map(str, plan.shape))}), {plan.dtype} on {plan.device}"
+            f"images have shape {tuple(images.shape)}, {images.dtype} on {images.device}: the plan"
+            f" was made for (image, {', '.join(map(str, plan.shape))}), {plan.dtype} on"
+            f" {plan.device}"
         )
 
 
@@ -381,12 +427,13 @@ def _classes(plan: Plan, classes: Tensor, images: Tensor) -> Tensor:
     """Return classes as one row per image."""
     if classes.dtype != torch.int64 or classes.dim() not in (1, 2) or len(classes) != len(images):
         raise UsageError(
-            f"classes have shape {tuple(classes.shape)} and {classes.dtype}: int64 of shape ({len(images)},) or "
-            f"({len(images)}, K) is needed, one row per image"
+            f"classes have shape {tuple(classes.shape)} and {classes.dtype}: int64 of shape"
+            f" ({len(images)},) or ({len(images)}, K) is needed, one row per image"
         )
     if classes.numel() and not (classes.min() >= 0 and classes.max() < plan.classes):
         raise UsageError(
-            f"class {int(classes.min())} to {int(classes.max())} asked for: the network has classes 0 to {plan.classes - 1}"
+            f"class {int(classes.min())} to {int(classes.max())} asked for: the network has classes"
+            f" 0 to {plan.classes - 1}"
         )
     return classes.reshape(len(images), -1).to(images.device)
 
@@ -397,34 +444,44 @@ def _check_finite(logits: Tensor, maps: Tensor) -> None:
         bad = (~torch.isfinite(values.flatten(1)).all(dim=1)).nonzero().flatten().tolist()
         if bad:
             raise InvalidData(
-                f"{what} of {len(bad)} of {len(values)} images, first number {bad[0]} of the batch, not finite: "
-                "check the preprocessing and the weights; in float32, values beyond 3e38 overflow"
+                f"{what} of {len(bad)} of {len(values)} images, first number {bad[0]} of the batch,"
+                " not finite: check the preprocessing and the weights; in float32, values beyond"
+                " 3e38 overflow"
             )
 
 
 def is_conserved(conservation: Tensor, absorbed: Tensor) -> bool:
-    """Tell whether a network's maps and biases hold the relevance of its logits: the conservation gate.
+    """Tell whether a network's maps and biases hold the relevance of its logits: the conservation
+    gate.
 
     Parameters
     ----------
     conservation : torch.Tensor, shape (image,)
-        Sum of relevance / logit, of one network under a relevance composite (not a gradient method).
+        Sum of relevance / logit, of one network under a relevance composite (not a gradient
+        method).
     absorbed : torch.Tensor, shape (image,)
         Relevance that biases took / logit; NaN where it is not known.
 
     Returns
     -------
     bool
-        Where it is known what biases took: whether the median of |conservation + absorbed - 1| is at most `BALANCE`.
-        Elsewhere, of a network of which nothing is known: whether the median of |conservation| is within a factor of
-        `GATE` of 1. A network that fails is to be flagged, not hidden.
+        Where it is known what biases took: whether the median of |conservation + absorbed - 1| is
+        at most `BALANCE`. Elsewhere, of a network of which nothing is known: whether the median of
+        |conservation| is within a factor of `GATE` of 1. A network that fails is to be flagged, not
+        hidden.
 
     Examples
     --------
     >>> unknown = torch.full((3,), torch.nan)
-    >>> is_conserved(torch.tensor([0.9, 1.1, 8.0]), unknown), is_conserved(torch.tensor([269.0]), unknown[:1])
+    >>> (
+    ...     is_conserved(torch.tensor([0.9, 1.1, 8.0]), unknown),
+    ...     is_conserved(torch.tensor([269.0]), unknown[:1]),
+    ... )
     (True, False)
-    >>> is_conserved(torch.tensor([1e-6]), torch.tensor([1.0])), is_conserved(torch.tensor([0.6]), torch.tensor([0.1]))
+    >>> (
+    ...     is_conserved(torch.tensor([1e-6]), torch.tensor([1.0])),
+    ...     is_conserved(torch.tensor([0.6]), torch.tensor([0.1])),
+    ... )
     (True, False)
     """
     known = (conservation + absorbed).isfinite()

@@ -1,4 +1,6 @@
-"""One network, explained over a shard of images in fixed batches that fit into the device's memory."""
+"""One network, explained over a shard of images in fixed batches that fit into the device's
+memory.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,10 @@ _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 @dataclass(frozen=True)
 class Network:
-    """One network ready to be explained. `module` is there only where it has to predict before it is explained."""
+    """One network ready to be explained.
+
+    `module` is there only where it has to predict before it is explained.
+    """
 
     model: Model
     seed: str
@@ -30,7 +35,9 @@ class Network:
     module: nn.Module | None
 
 
-def network(study: Study, model: Model, seed: str, device: torch.device, pixels: np.ndarray) -> Network:
+def network(
+    study: Study, model: Model, seed: str, device: torch.device, pixels: np.ndarray
+) -> Network:
     """Build, load, check and plan a network.
 
     Parameters
@@ -45,24 +52,40 @@ def network(study: Study, model: Model, seed: str, device: torch.device, pixels:
     Raises
     ------
     InvalidData, UsageError, ImpossibleAnalysis
-        The network does not fit its checkpoint, its classes, its images or the composite; the message names it.
+        The network does not fit its checkpoint, its classes, its images or the composite; the
+        message names it.
     """
     how, dtype = study.relevance, getattr(torch, study.dtype)
     module = models.build(model, seed, device, dtype)
-    sample = images.to_input(torch.from_numpy(pixels[[0, -1]]).to(device), model.preprocessing, dtype)
+    sample = images.to_input(
+        torch.from_numpy(pixels[[0, -1]]).to(device), model.preprocessing, dtype
+    )
     models.require_output(module, model, sample[:1])
     parameters = dict(how.parameters)
-    if how.composite == "epsilon_gamma_box":  # its bounds are those of the input, which the preprocessing decides
+    if (
+        how.composite == "epsilon_gamma_box"
+    ):  # its bounds are those of the input, which the preprocessing decides
         parameters = {**images.bounds(model.preprocessing), **parameters}
     try:
-        plan = attribute.plan(module, how.composite, parameters=parameters, canonizers=how.canonizers, engine=how.engine,
-                              precision=how.precision, sample=sample)  # fmt: skip
+        plan = attribute.plan(
+            module,
+            how.composite,
+            parameters=parameters,
+            canonizers=how.canonizers,
+            engine=how.engine,
+            precision=how.precision,
+            sample=sample,
+        )
     except RelstatsError as error:
-        raise type(error)(f"model {model.name!r}, seed {seed!r}: {error}{models.without_transform(module)}") from error
+        raise type(error)(
+            f"model {model.name!r}, seed {seed!r}: {error}{models.without_transform(module)}"
+        ) from error
     return Network(model, seed, plan, module if how.explained_class == "predicted" else None)
 
 
-def explain(study: Study, network: Network, pixels: np.ndarray, rows: pd.DataFrame) -> dict[str, np.ndarray]:
+def explain(
+    study: Study, network: Network, pixels: np.ndarray, rows: pd.DataFrame
+) -> dict[str, np.ndarray]:
     """Explain one batch.
 
     Parameters
@@ -75,27 +98,39 @@ def explain(study: Study, network: Network, pixels: np.ndarray, rows: pd.DataFra
     Returns
     -------
     dict of str to ndarray
-        Each variable of the family "relevance": (image, y, x) or (image,). `correct` is 255 where the true class is not known.
+        Each variable of the family "relevance": (image, y, x) or (image,). `correct` is 255 where
+        the true class is not known.
     """
     plan, true = network.plan, true_classes(network.model, rows)
-    inputs = images.to_input(torch.from_numpy(pixels).to(plan.device), network.model.preprocessing, plan.dtype)
+    inputs = images.to_input(
+        torch.from_numpy(pixels).to(plan.device), network.model.preprocessing, plan.dtype
+    )
     own = _own_logits(network, inputs)
-    explained = _classes(study.relevance.explained_class, network, inputs, true) if own is None else own.argmax(dim=1)
+    explained = (
+        _classes(study.relevance.explained_class, network, inputs, true)
+        if own is None
+        else own.argmax(dim=1)
+    )
     found = attribute.relevance(plan, inputs, explained)
     if own is not None:
         _require_same(network, inputs, found.logits, own)
     prediction = _array(found.prediction)
     correct = np.where(true < 0, FILL["uint8"], prediction == true).astype(np.uint8)
     return {
-        "relevance": _array(found.relevance).astype(np.float32), "explained_class": _array(explained).astype(np.int32),
-        "prediction": prediction.astype(np.int32), "logit": _array(found.logit).astype(np.float32),
-        "probability": _array(found.probability).astype(np.float32), "correct": correct,
+        "relevance": _array(found.relevance).astype(np.float32),
+        "explained_class": _array(explained).astype(np.int32),
+        "prediction": prediction.astype(np.int32),
+        "logit": _array(found.logit).astype(np.float32),
+        "probability": _array(found.probability).astype(np.float32),
+        "correct": correct,
         "conservation": _array(found.conservation).astype(np.float32),
         "absorbed": _array(found.absorbed).astype(np.float32),
-    }  # fmt: skip
+    }
 
 
-def in_memory[Found](task: Callable[[int], Found], batch: int, halved: Callable[[int], None]) -> tuple[Found, int]:
+def in_memory[Found](
+    task: Callable[[int], Found], batch: int, halved: Callable[[int], None]
+) -> tuple[Found, int]:
     """Run a task with the largest batch that memory allows, halving it as often as needed.
 
     Parameters
@@ -129,14 +164,19 @@ def in_memory[Found](task: Callable[[int], Found], batch: int, halved: Callable[
             if not is_out_of_memory(error):
                 raise
             if batch == 1:
-                raise UsageError("out of memory with one image at a time. Use smaller images, a device with more memory, "
-                                 "or one that nothing else is using") from error  # fmt: skip
+                raise UsageError(
+                    "out of memory with one image at a time. Use smaller images, a device with more"
+                    " memory, or one that nothing else is using"
+                ) from error
         batch = (batch + 1) // 2  # outside the handler: the error holds what filled the memory
         halved(batch)
 
 
-def in_turn(explain: Callable[[slice], dict[str, np.ndarray]], where: slice, batch: int) -> dict[str, np.ndarray]:
-    """Explain images in fixed batches: counted from the start of `where`, whatever else is done or left.
+def in_turn(
+    explain: Callable[[slice], dict[str, np.ndarray]], where: slice, batch: int
+) -> dict[str, np.ndarray]:
+    """Explain images in fixed batches: counted from the start of `where`, whatever else is done or
+    left.
 
     Parameters
     ----------
@@ -152,10 +192,15 @@ def in_turn(explain: Callable[[slice], dict[str, np.ndarray]], where: slice, bat
 
     Examples
     --------
-    >>> in_turn(lambda part: {"at": np.arange(part.start, part.stop)}, slice(0, 5), 2)["at"].tolist()
+    >>> in_turn(lambda part: {"at": np.arange(part.start, part.stop)}, slice(0, 5), 2)[
+    ...     "at"
+    ... ].tolist()
     [0, 1, 2, 3, 4]
     """
-    parts = [explain(slice(at, min(at + batch, where.stop))) for at in range(where.start, where.stop, batch)]
+    parts = [
+        explain(slice(at, min(at + batch, where.stop)))
+        for at in range(where.start, where.stop, batch)
+    ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -167,7 +212,9 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     >>> is_out_of_memory(torch.OutOfMemoryError()), is_out_of_memory(RuntimeError("shape mismatch"))
     (True, False)
     """
-    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY)
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        words in str(error) for words in _OUT_OF_MEMORY
+    )
 
 
 def _classes(rule: str | int, network: Network, inputs: Tensor, true: np.ndarray) -> Tensor:
@@ -187,9 +234,13 @@ def _own_logits(network: Network, inputs: Tensor) -> Tensor | None:
 
 
 def _require_same(network: Network, inputs: Tensor, explained: Tensor, own: Tensor) -> None:
-    """Compare logits of a batch, which are both there: the plan was tried on two images, and others may differ."""
+    """Compare logits of a batch, which are both there: the plan was tried on two images, and others
+    may differ.
+    """
     if network.module is not None and faithful.differs(explained, own):
-        why = faithful.reread(network.module, inputs) or "It was, on the images on which it was tried"
+        why = (
+            faithful.reread(network.module, inputs) or "It was, on the images on which it was tried"
+        )
         error = faithful.refusal(explained, own, why)
         raise type(error)(f"model {network.model.name!r}, seed {network.seed!r}: {error}") from None
 

@@ -1,8 +1,10 @@
-"""The study of `relstats demo`: small networks trained on drawn faces, whose identity and gender lie in known pixels.
+"""The study of `relstats demo`: small networks trained on drawn faces, whose identity and gender
+lie in known pixels.
 
-What it writes is what a user would have: pictures, labels, checkpoints, a study file, label images of facial parts and
-people's judgments. Nothing that it knows beyond that reaches the analysis. Networks pretrained on faces learn from partly hidden
-pictures, which makes them the easier targets of masks: an asymmetry of known sign and cause.
+What it writes is what a user would have: pictures, labels, checkpoints, a study file, label images
+of facial parts and people's judgments. Nothing that it knows beyond that reaches the analysis.
+Networks pretrained on faces learn from partly hidden pictures, which makes them the easier targets
+of masks: an asymmetry of known sign and cause.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ Progress = Callable[[int, int], None]
 PRETRAINING = ("faces", "objects")
 TASKS = ("gender", "identity")
 SIZE = 64
-#: Weight of the gender's features in what a simulated person judges, beside 1 for those of identity.
+#: Weight of the gender's features in what a simulated person judges, beside 1 for those of
+#: identity.
 GENDER_WEIGHT = 1.0
 
 _BATCH = 50
@@ -77,7 +80,8 @@ class _Lesson:
 
 
 def network(n_classes: int) -> nn.Sequential:
-    """Return a small convolutional network: four convolutions and a linear layer, for pictures of 64 x 64.
+    """Return a small convolutional network: four convolutions and a linear layer, for pictures of
+    64 x 64.
 
     Examples
     --------
@@ -85,16 +89,27 @@ def network(n_classes: int) -> nn.Sequential:
     torch.Size([1, 2])
     """
     return nn.Sequential(
-        nn.Conv2d(3, 16, 5, stride=2, padding=2), nn.ReLU(),
-        nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.ReLU(),
-        nn.Conv2d(32, 48, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(48, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(64 * 16, n_classes),
-    )  # fmt: skip
+        nn.Conv2d(3, 16, 5, stride=2, padding=2),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(32, 48, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(48, 64, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(64 * 16, n_classes),
+    )
 
 
 def write_demo(
-    folder: Path, *, sizes: Sizes | None = None, seed: int = 1, progress: Progress = lambda done, total: None
+    folder: Path,
+    *,
+    sizes: Sizes | None = None,
+    seed: int = 1,
+    progress: Progress = lambda done, total: None,
 ) -> Path:
     """Draw the faces, train the networks, and write all that a study needs.
 
@@ -111,7 +126,8 @@ def write_demo(
     Returns
     -------
     Path
-        The study file, `faces.toml`; beside it `images.csv`, `photos/`, `parts/`, `judgments.csv` and a checkpoint a network.
+        The study file, `faces.toml`; beside it `images.csv`, `photos/`, `parts/`, `judgments.csv`
+        and a checkpoint a network.
 
     Raises
     ------
@@ -130,7 +146,9 @@ def write_demo(
     _write_judgments(folder / "judgments.csv", shown, sizes.participants, rng)
     learnt, total = itertools.count(1), _batches_in_all(sizes)
     for pretraining, task, number in itertools.product(PRETRAINING, TASKS, range(sizes.networks)):
-        own = np.random.default_rng([seed, 1 + PRETRAINING.index(pretraining), TASKS.index(task), number])
+        own = np.random.default_rng(
+            [seed, 1 + PRETRAINING.index(pretraining), TASKS.index(task), number]
+        )
         with torch.random.fork_rng():
             torch.manual_seed(int(own.integers(2**31)))
             module = network(1).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -145,7 +163,8 @@ def write_demo(
 def _require_same(file: Path, text: str) -> Path:
     if file.read_text(encoding="utf-8") != text:
         raise UsageError(
-            f"{str(file)!r} is there, and of a demo with other options. Choose another folder, or remove this one"
+            f"{str(file)!r} is there, and of a demo with other options. Choose another folder, or"
+            " remove this one"
         )
     return file
 
@@ -164,7 +183,12 @@ def _batches_in_all(sizes: Sizes) -> int:
 
 
 def _schooled(
-    module: nn.Sequential, people: np.ndarray, pretraining: str, task: str, sizes: Sizes, rng: np.random.Generator
+    module: nn.Sequential,
+    people: np.ndarray,
+    pretraining: str,
+    task: str,
+    sizes: Sizes,
+    rng: np.random.Generator,
 ) -> Iterator[None]:
     """Pretrain and train a network on pictures of its own; yields after each batch."""
     first = _pretraining(pretraining, sizes, rng)
@@ -174,7 +198,11 @@ def _schooled(
     _replace_head(module, then.n_classes)
     with torch.inference_mode():
         features = module[:_FROZEN](then.inputs)
-    yield from _learn(module[_FROZEN:], _Lesson(features.clone(), then.classes, then.n_classes), sizes.training_epochs)
+    yield from _learn(
+        module[_FROZEN:],
+        _Lesson(features.clone(), then.classes, then.n_classes),
+        sizes.training_epochs,
+    )
     _centre(module[-1])
 
 
@@ -182,7 +210,9 @@ def _pretraining(kind: str, sizes: Sizes, rng: np.random.Generator) -> _Lesson:
     """Other persons, each of one gender; or objects."""
     if kind == "objects":
         pixels, kinds = faces.draw_objects(sizes.pretraining, size=SIZE, rng=rng)
-        return _Lesson(_inputs(pixels), torch.from_numpy(kinds), len(faces.SHAPES) * len(faces.TEXTURES))
+        return _Lesson(
+            _inputs(pixels), torch.from_numpy(kinds), len(faces.SHAPES) * len(faces.TEXTURES)
+        )
     n = len(faces.SHAPES) * len(faces.TEXTURES)
     others, gender = faces.draw_people(n, rng), rng.integers(0, 2, n)
     identity = rng.integers(0, n, sizes.pretraining)
@@ -190,21 +220,36 @@ def _pretraining(kind: str, sizes: Sizes, rng: np.random.Generator) -> _Lesson:
     return _Lesson(_partly_hidden(_inputs(drawn.pixels), rng), torch.from_numpy(identity), n)
 
 
-def _training(people: np.ndarray, pretraining: str, task: str, sizes: Sizes, rng: np.random.Generator) -> _Lesson:
+def _training(
+    people: np.ndarray, pretraining: str, task: str, sizes: Sizes, rng: np.random.Generator
+) -> _Lesson:
     """The persons of the study, each of either gender."""
-    identity, gender = rng.integers(0, len(people), sizes.training), rng.integers(0, 2, sizes.training)
+    identity, gender = (
+        rng.integers(0, len(people), sizes.training),
+        rng.integers(0, 2, sizes.training),
+    )
     drawn = faces.draw_faces(people, identity, gender, size=SIZE, rng=rng)
     classes, n = (gender, 2) if task == "gender" else (identity, len(people))
     inputs = _inputs(drawn.pixels)
-    return _Lesson(_partly_hidden(inputs, rng) if pretraining == "faces" else inputs, torch.from_numpy(classes), n)
+    return _Lesson(
+        _partly_hidden(inputs, rng) if pretraining == "faces" else inputs,
+        torch.from_numpy(classes),
+        n,
+    )
 
 
 def _partly_hidden(inputs: Tensor, rng: np.random.Generator) -> Tensor:
-    """Pictures with 0 to 95 % of their squares at the picture's mean: what makes a network an easy target of masks."""
+    """Pictures with 0 to 95 % of their squares at the picture's mean: what makes a network an easy
+    target of masks.
+    """
     n, _, height, width = inputs.shape
     share = rng.uniform(0, 0.95, n)
-    squares = rng.random((n, height // _SQUARE, width // _SQUARE)) < share[:, np.newaxis, np.newaxis]
-    hidden = torch.from_numpy(squares.repeat(_SQUARE, axis=1).repeat(_SQUARE, axis=2))[:, np.newaxis]
+    squares = (
+        rng.random((n, height // _SQUARE, width // _SQUARE)) < share[:, np.newaxis, np.newaxis]
+    )
+    hidden = torch.from_numpy(squares.repeat(_SQUARE, axis=1).repeat(_SQUARE, axis=2))[
+        :, np.newaxis
+    ]
     return torch.where(hidden, inputs.mean(dim=(2, 3), keepdim=True), inputs).contiguous(
         memory_format=torch.channels_last
     )
@@ -223,7 +268,9 @@ def _learn(module: nn.Module, lesson: _Lesson, epochs: int) -> Iterator[None]:
     """Train on all pictures, some times over, in random order; yields after each batch."""
     n = len(lesson.inputs)
     optimiser = torch.optim.AdamW(module.parameters(), lr=_RATE, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=epochs * -(-n // _BATCH))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, _RATE, total_steps=epochs * -(-n // _BATCH)
+    )
     for _ in range(epochs):
         for batch in torch.randperm(n).split(_BATCH):
             loss = nn.functional.cross_entropy(
@@ -237,7 +284,9 @@ def _learn(module: nn.Module, lesson: _Lesson, epochs: int) -> Iterator[None]:
 
 
 def _centre(head: nn.Module) -> None:
-    """Take from every logit the mean of all: relevance adds up to the logit, and softmax leaves its offset free."""
+    """Take from every logit the mean of all: relevance adds up to the logit, and softmax leaves its
+    offset free.
+    """
     with torch.no_grad():
         for value in head.parameters():
             value -= value.mean(0)
@@ -268,12 +317,14 @@ def person_id(k: int) -> str:
 
 
 def judgments(shown: Faces, participants: int, rng: np.random.Generator) -> np.ndarray:
-    """How unlike simulated people find each two pictures: they see the planted features, each weighs them in an own way.
+    """How unlike simulated people find each two pictures: they see the planted features, each
+    weighs them in an own way.
 
     Returns
     -------
     ndarray, (participant, pair)
-        Pairs in the order of `numpy.triu_indices(image, 1)`: a weighted distance, with noise, 0 or more.
+        Pairs in the order of `numpy.triu_indices(image, 1)`: a weighted distance, with noise, 0 or
+        more.
     """
     seen = np.stack([shown.features[name] for name in (*faces.IDENTITY, *faces.GENDER)], axis=1)
     seen = (seen - seen.mean(0)) / seen.std(0)
@@ -292,7 +343,8 @@ def _write_judgments(path: Path, shown: Faces, participants: int, rng: np.random
         table.writerow(["participant", "image_i", "image_j", "dissimilarity"])
         for number, row in enumerate(judgments(shown, participants, rng)):
             table.writerows(
-                (f"person{number:02d}", *pair, f"{value:.3f}") for pair, value in zip(pairs, row, strict=True)
+                (f"person{number:02d}", *pair, f"{value:.3f}")
+                for pair, value in zip(pairs, row, strict=True)
             )
 
 
@@ -334,7 +386,16 @@ def _study_file(sizes: Sizes, seed: int) -> str:
     named = {"gender": faces.GENDERS, "identity": [person_id(k) for k in range(sizes.people)]}
     text = _STUDY.format(size=SIZE, sizes=sizes, seed=seed)
     for pretraining, task in itertools.product(PRETRAINING, TASKS):
-        paths = ", ".join(f'"{k}" = "{pretraining}_{task}_{k}.safetensors"' for k in range(sizes.networks))
-        text += _MODEL.format(pretraining=pretraining, task=task, n_classes=len(named[task]), mean=_PIXEL_MEAN, std=_PIXEL_STD,
-                              classes=", ".join(f'"{name}"' for name in named[task]), checkpoints=paths)  # fmt: skip
+        paths = ", ".join(
+            f'"{k}" = "{pretraining}_{task}_{k}.safetensors"' for k in range(sizes.networks)
+        )
+        text += _MODEL.format(
+            pretraining=pretraining,
+            task=task,
+            n_classes=len(named[task]),
+            mean=_PIXEL_MEAN,
+            std=_PIXEL_STD,
+            classes=", ".join(f'"{name}"' for name in named[task]),
+            checkpoints=paths,
+        )
     return text

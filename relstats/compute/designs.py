@@ -1,4 +1,6 @@
-"""What a transfer consists of: which maps choose the pixels, which networks are shown them, in which parts it is done."""
+"""What a transfer consists of: which maps choose the pixels, which networks are shown them, in
+which parts it is done.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,10 @@ from relstats.compute.study import Model, Study, TransferSettings
 from relstats.errors import InvalidData, UsageError
 from relstats.schema import Problem
 
-STREAMED = {family: [v.name for v in schema.variables("transfer", family)] for family in ("transfer", "controls")}
+STREAMED = {
+    family: [v.name for v in schema.variables("transfer", family)]
+    for family in ("transfer", "controls")
+}
 #: A part has at least as many batches, so that the last, smaller one costs little.
 _BATCHES_A_PART = 8
 _ZERO_CHECK_STEP = 100
@@ -36,9 +41,11 @@ class Target:
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of work that is scored at once: a target, a block of images, and the maps of some sources or control draws.
+    """A piece of work that is scored at once: a target, a block of images, and the maps of some
+    sources or control draws.
 
-    Its composition depends on the study file alone, never on what is done already: a resumed run scores the same batches.
+    Its composition depends on the study file alone, never on what is done already: a resumed run
+    scores the same batches.
     """
 
     target: int
@@ -51,8 +58,8 @@ class Part:
 class Design:
     """The maps, labelled and checked against the study file, and the networks on both sides.
 
-    `relevance` has dims (model, seed, image, y, x); `sources` are the cells of it that choose pixels. `left_out` names
-    networks without any relevance.
+    `relevance` has dims (model, seed, image, y, x); `sources` are the cells of it that choose
+    pixels. `left_out` names networks without any relevance.
     """
 
     study: Study
@@ -75,16 +82,25 @@ class Design:
         return range(-(-len(self.ids) // schema.FAMILIES["transfer"].images_per_shard))
 
     def shards(self, part: Part) -> list[shards.Shard]:
-        """Where a part's scores go: one place for each of its sources, or that of its target's controls."""
+        """Where a part's scores go: one place for each of its sources, or that of its target's
+        controls.
+        """
         cell = self.targets[part.target].cell
         if part.draws:
             return [shards.Shard("controls", cell, part.block)]
-        return [shards.Shard("transfer", (*self.sources[source], *cell), part.block) for source in part.sources]
+        return [
+            shards.Shard("transfer", (*self.sources[source], *cell), part.block)
+            for source in part.sources
+        ]
 
     def evaluations(self, part: Part) -> int:
         """Number of masked images of a part."""
         where = self.images(part.block)
-        return (where.stop - where.start) * len(self.settings.fractions) * (len(part.sources) + len(part.draws))
+        return (
+            (where.stop - where.start)
+            * len(self.settings.fractions)
+            * (len(part.sources) + len(part.draws))
+        )
 
 
 def design(study: Study, maps: xr.Dataset) -> Design:
@@ -106,20 +122,32 @@ def design(study: Study, maps: xr.Dataset) -> Design:
     UsageError
         The study file has no table of transfer settings.
     InvalidData
-        Image labels, the pixel grid or checkpoints differ, or a network has no true classes: all problems.
+        Image labels, the pixel grid or checkpoints differ, or a network has no true classes: all
+        problems.
     """
     if study.transfer is None:
-        raise UsageError(f"{study.path} has no [transfer]: add it, with at least fractions = [0.1, 0.2, 0.4]")
+        raise UsageError(
+            f"{study.path} has no [transfer]: add it, with at least fractions = [0.1, 0.2, 0.4]"
+        )
     problems = _problems(study, maps)
     if problems:
         lines = "".join(f"\n  {problem}" for problem in problems)
-        raise InvalidData(f"{study.path}: {len(problems)} problem(s) between the study file and the maps:{lines}")
+        raise InvalidData(
+            f"{study.path}: {len(problems)} problem(s) between the study file and the maps:{lines}"
+        )
     relevance = maps["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
     networks = shards.networks(maps)
     sources = tuple(cell for cell in networks if _has_relevance(relevance[cell]))
-    dead = {(str(maps["model"].values[m]), str(maps["seed"].values[s])) for m, s in set(networks) - set(sources)}
-    targets = tuple(Target(model, seed, (k, study.seeds.index(seed))) for k, model in enumerate(study.models)
-                    for seed in model.checkpoints if (model.name, seed) not in dead)  # fmt: skip
+    dead = {
+        (str(maps["model"].values[m]), str(maps["seed"].values[s]))
+        for m, s in set(networks) - set(sources)
+    }
+    targets = tuple(
+        Target(model, seed, (k, study.seeds.index(seed)))
+        for k, model in enumerate(study.models)
+        for seed in model.checkpoints
+        if (model.name, seed) not in dead
+    )
     if not sources or not targets:
         raise InvalidData("all maps of all networks are zero: no network chooses any pixel")
     left_out = tuple(f"model {model}, seed {seed}" for model, seed in sorted(dead))
@@ -133,32 +161,61 @@ def _problems(study: Study, maps: xr.Dataset) -> list[Problem]:
     if problems:
         return problems
     ids = {str(image) for image in maps["image"].values}
-    problems += schema.disagreement(set(study.images.table.index), ids, "the study file", "/relevance")
+    problems += schema.disagreement(
+        set(study.images.table.index), ids, "the study file", "/relevance"
+    )
     grid = maps.sizes["y"], maps.sizes["x"]
     if grid != tuple(study.images.size):
-        problems.append(Problem("/relevance/relevance", f"maps have {grid[0]} x {grid[1]} pixels, images {study.images.size[0]} x "
-                                f"{study.images.size[1]}: a pixel of the map is no pixel of the image",
-                                "Give [images] the size of the maps"))  # fmt: skip
+        problems.append(
+            Problem(
+                "/relevance/relevance",
+                f"maps have {grid[0]} x {grid[1]} pixels, images {study.images.size[0]} x "
+                f"{study.images.size[1]}: a pixel of the map is no pixel of the image",
+                "Give [images] the size of the maps",
+            )
+        )
     unlabelled = [model.name for model in study.models if not model.label]
     if unlabelled:
-        problems.append(Problem("[models]", f"{len(unlabelled)} model(s) have no label: what is right is not known",
-                                "Name the column of the true class", len(unlabelled), tuple(unlabelled[:3])))  # fmt: skip
+        problems.append(
+            Problem(
+                "[models]",
+                f"{len(unlabelled)} model(s) have no label: what is right is not known",
+                "Name the column of the true class",
+                len(unlabelled),
+                tuple(unlabelled[:3]),
+            )
+        )
     return problems + _other_checkpoints(study, maps)
 
 
 def _other_checkpoints(study: Study, maps: xr.Dataset) -> list[Problem]:
-    """Networks of one name whose maps are from another checkpoint than the one that would be scored."""
+    """Networks of one name whose maps are from another checkpoint than the one that would be
+    scored.
+    """
     if "checkpoint_sha256" not in maps:
         return []
     hashes = maps["checkpoint_sha256"].transpose(*schema.NETWORK).values
     names = [[str(v) for v in maps[dim].values] for dim in schema.NETWORK]
-    there = {(m, s): str(hashes[i, j]) for i, m in enumerate(names[0]) for j, s in enumerate(names[1])}
-    differ = tuple(f"{m.name} seed {seed}" for m in study.models for seed, path in m.checkpoints.items()
-                   if there.get((m.name, seed)) and there[m.name, seed] != models.checkpoint_sha256(path))  # fmt: skip
+    there = {
+        (m, s): str(hashes[i, j]) for i, m in enumerate(names[0]) for j, s in enumerate(names[1])
+    }
+    differ = tuple(
+        f"{m.name} seed {seed}"
+        for m in study.models
+        for seed, path in m.checkpoints.items()
+        if there.get((m.name, seed)) and there[m.name, seed] != models.checkpoint_sha256(path)
+    )
     if not differ:
         return []
-    return [Problem("/relevance/checkpoint_sha256", f"{len(differ)} network(s) have maps of another checkpoint than the study file names",
-                    "Name that checkpoint, or compute the maps again", len(differ), differ[:3])]  # fmt: skip
+    return [
+        Problem(
+            "/relevance/checkpoint_sha256",
+            f"{len(differ)} network(s) have maps of another checkpoint than the study file names",
+            "Name that checkpoint, or compute the maps again",
+            len(differ),
+            differ[:3],
+        )
+    ]
 
 
 def _has_relevance(maps: xr.DataArray) -> bool:
@@ -173,20 +230,33 @@ def _labels(
     study: Study, maps: xr.Dataset, sources: Sequence[tuple[int, ...]], targets: Sequence[Target]
 ) -> xr.Dataset:
     """The group `/transfer` without its scores."""
-    available = {"source": np.zeros([maps.sizes[d] for d in schema.NETWORK], bool),
-                 "target": np.zeros((len(study.models), len(study.seeds)), bool)}  # fmt: skip
+    available = {
+        "source": np.zeros([maps.sizes[d] for d in schema.NETWORK], bool),
+        "target": np.zeros((len(study.models), len(study.seeds)), bool),
+    }
     available["source"][tuple(np.transpose(sources))] = True
     available["target"][tuple(np.transpose([target.cell for target in targets]))] = True
     coords: dict[str, Any] = {
-        "source_model": _text(maps["model"].values), "source_seed": _text(maps["seed"].values),
-        "target_model": _text([model.name for model in study.models]), "target_seed": _text(study.seeds),
-        "image": _text(maps["image"].values), "target_n_classes": ("target_model", [len(m.classes) for m in study.models]),
+        "source_model": _text(maps["model"].values),
+        "source_seed": _text(maps["seed"].values),
+        "target_model": _text([model.name for model in study.models]),
+        "target_seed": _text(study.seeds),
+        "image": _text(maps["image"].values),
+        "target_n_classes": ("target_model", [len(m.classes) for m in study.models]),
         "fraction": list(study.transfer.fractions if study.transfer else ()),
-    }  # fmt: skip
-    coords |= {f"source_{axis}": ("source_model", _text(levels)) for axis, levels in schema.axes(maps).items()}
-    coords |= {f"target_{axis}": ("target_model", _text([m.axes[axis] for m in study.models]))
-               for axis in study.models[0].axes}  # fmt: skip
-    found = {f"{side}_available": ((f"{side}_model", f"{side}_seed"), exists) for side, exists in available.items()}
+    }
+    coords |= {
+        f"source_{axis}": ("source_model", _text(levels))
+        for axis, levels in schema.axes(maps).items()
+    }
+    coords |= {
+        f"target_{axis}": ("target_model", _text([m.axes[axis] for m in study.models]))
+        for axis in study.models[0].axes
+    }
+    found = {
+        f"{side}_available": ((f"{side}_model", f"{side}_seed"), exists)
+        for side, exists in available.items()
+    }
     return xr.Dataset(found, coords=coords)
 
 
@@ -194,41 +264,84 @@ def _text(values: Sequence[object] | np.ndarray) -> np.ndarray:
     return np.array([str(value) for value in values], dtype=object)
 
 
-def attributes(design: Design, colour: Sequence[float], device: str) -> dict[str, str | int | list[float]]:
+def attributes(
+    design: Design, colour: Sequence[float], device: str
+) -> dict[str, str | int | list[float]]:
     """How the scores were made, for the group's attributes."""
     how = design.settings
     return {
-        "operation": how.operation, "fill": how.fill, "fill_about": fills.ABOUT[how.fill], "fill_colour": list(colour),
-        "ranking": how.ranking, "control": how.control, "n_control": how.n_control, "seed": how.seed,
-        "fraction_about": f"share of the pixels that are {'kept' if how.operation == 'keep' else 'removed'}, the most relevant first; "
-        "fewer where fewer have any relevance", "dtype": design.study.dtype, "tf32": "off", "batch": design.study.batch,
+        "operation": how.operation,
+        "fill": how.fill,
+        "fill_about": fills.ABOUT[how.fill],
+        "fill_colour": list(colour),
+        "ranking": how.ranking,
+        "control": how.control,
+        "n_control": how.n_control,
+        "seed": how.seed,
+        "fraction_about": (
+            f"share of the pixels that are {'kept' if how.operation == 'keep' else 'removed'}, the"
+            " most relevant first; fewer where fewer have any relevance"
+        ),
+        "dtype": design.study.dtype,
+        "tf32": "off",
+        "batch": design.study.batch,
         "margin_about": "true logit less the largest other; beyond 65504 it is stored as 65504",
-        "device": device, "torch_version": torch.__version__, "networks_without_relevance": "; ".join(design.left_out) or "none",
-    }  # fmt: skip
+        "device": device,
+        "torch_version": torch.__version__,
+        "networks_without_relevance": "; ".join(design.left_out) or "none",
+    }
 
 
 def plan_text(design: Design, maps: xr.Dataset, device: str) -> str:
-    """All that decides the scores, in a line with a digest; runs that write the same study must agree on it."""
+    """All that decides the scores, in a line with a digest.
+
+    Runs that write the same study must agree on it.
+    """
     how = design.settings
     shares = ", ".join(f"{f:g}" for f in how.fractions)
-    return (f"relstats transfer, {how.operation} {shares} by {how.ranking} relevance, fill {how.fill}, control {how.control} x "
-            f"{how.n_control}, batch {design.study.batch} on {device}, settings {digest(design, maps, device)}")  # fmt: skip
+    return (
+        f"relstats transfer, {how.operation} {shares} by {how.ranking} relevance, fill {how.fill},"
+        f" control {how.control} x {how.n_control}, batch {design.study.batch} on {device},"
+        f" settings {digest(design, maps, device)}"
+    )
 
 
 def digest(design: Design, maps: xr.Dataset, device: str, *more: object) -> str:
-    """A hash of all that decides the scores: images, networks, maps, settings, device, and what else is given."""
+    """A hash of all that decides the scores: images, networks, maps, settings, device, and what
+    else is given.
+    """
     study, how = design.study, design.settings
-    about = [asdict(how), study.batch, study.dtype, device, torch.__version__, design.ids, list(study.images.size), study.images.resize,
-             study.images.table.loc[list(design.ids)].drop(columns="path").to_dict("list"),
-             [_network(model) for model in study.models], str(maps.attrs.get("relstats_plan")), design.left_out,
-             {name: coord.values.tolist() for name, coord in maps.coords.items()}]  # fmt: skip
-    return hashlib.sha256(json.dumps([*about, *more], sort_keys=True, default=str).encode()).hexdigest()[:16]
+    about = [
+        asdict(how),
+        study.batch,
+        study.dtype,
+        device,
+        torch.__version__,
+        design.ids,
+        list(study.images.size),
+        study.images.resize,
+        study.images.table.loc[list(design.ids)].drop(columns="path").to_dict("list"),
+        [_network(model) for model in study.models],
+        str(maps.attrs.get("relstats_plan")),
+        design.left_out,
+        {name: coord.values.tolist() for name, coord in maps.coords.items()},
+    ]
+    return hashlib.sha256(
+        json.dumps([*about, *more], sort_keys=True, default=str).encode()
+    ).hexdigest()[:16]
 
 
 def _network(model: Model) -> dict[str, object]:
-    return {"name": model.name, "factory": model.factory, "arguments": dict(model.arguments), "axes": dict(model.axes),
-            "label": model.label, "classes": model.classes, "preprocessing": asdict(model.preprocessing),
-            "checkpoints": {s: _hash(path) for s, path in model.checkpoints.items()}}  # fmt: skip
+    return {
+        "name": model.name,
+        "factory": model.factory,
+        "arguments": dict(model.arguments),
+        "axes": dict(model.axes),
+        "label": model.label,
+        "classes": model.classes,
+        "preprocessing": asdict(model.preprocessing),
+        "checkpoints": {s: _hash(path) for s, path in model.checkpoints.items()},
+    }
 
 
 def _hash(path: Path) -> str:
@@ -237,7 +350,8 @@ def _hash(path: Path) -> str:
 
 
 def parts(design: Design) -> list[list[Part]]:
-    """All work, as units of a worker: the parts of one block's controls, or a part of one or more sources.
+    """All work, as units of a worker: the parts of one block's controls, or a part of one or more
+    sources.
 
     Sources are taken together where the images are few, so that batches are full.
     """
@@ -248,7 +362,10 @@ def parts(design: Design) -> list[list[Part]]:
         for block in design.blocks:
             draws = _groups(range(design.settings.n_control), together)
             units.append([Part(target, block, draws=some) for some in draws])
-            units += [[Part(target, block, sources=some)] for some in _groups(range(len(design.sources)), together)]
+            units += [
+                [Part(target, block, sources=some)]
+                for some in _groups(range(len(design.sources)), together)
+            ]
     return units
 
 
@@ -271,7 +388,11 @@ def read_maps(design: Design, part: Part) -> np.ndarray:
     where = design.images(part.block)
     if part.sources:
         maps = shards.read_block(design.relevance, [design.sources[s] for s in part.sources], where)
-        return finite(maps.reshape(*maps.shape[:2], -1), [design.sources[s] for s in part.sources], design.ids[where])
+        return finite(
+            maps.reshape(*maps.shape[:2], -1),
+            [design.sources[s] for s in part.sources],
+            design.ids[where],
+        )
     if design.settings.control == "random":
         return np.array([_random_maps(design, where, draw) for draw in part.draws])
     return np.array([_swapped_maps(design, swaps(design, part.block, draw)) for draw in part.draws])
@@ -280,12 +401,20 @@ def read_maps(design: Design, part: Part) -> np.ndarray:
 def _random_maps(design: Design, where: slice, draw: int) -> np.ndarray:
     """Maps of which every pixel is eligible and none preferred, in (0, 1]."""
     pixels, seed = int(np.prod(design.relevance.shape[-2:])), design.settings.seed
-    return 1 - np.array([fills.stream(seed, image, 1, draw).random(pixels, np.float32) for image in design.ids[where]])
+    return 1 - np.array(
+        [
+            fills.stream(seed, image, 1, draw).random(pixels, np.float32)
+            for image in design.ids[where]
+        ]
+    )
 
 
 def _swapped_maps(design: Design, drawn: np.ndarray) -> np.ndarray:
     """The map of another image for each image; each source's maps are read together."""
-    maps = np.empty((len(drawn), *design.relevance.shape[-2:]), np.result_type(design.relevance.dtype, np.float32))
+    maps = np.empty(
+        (len(drawn), *design.relevance.shape[-2:]),
+        np.result_type(design.relevance.dtype, np.float32),
+    )
     for source in np.unique(drawn[:, 0]):
         rows = np.flatnonzero(drawn[:, 0] == source)
         cell, others = design.sources[source], np.unique(drawn[rows, 1])
@@ -298,10 +427,14 @@ def _swapped_maps(design: Design, drawn: np.ndarray) -> np.ndarray:
 def _read_some(design: Design, cell: tuple[int, ...], images: np.ndarray) -> np.ndarray:
     try:
         found: np.ndarray = design.relevance[cell].isel(image=images).values
-    except Exception as error:  # whatever the store raises: the reader needs the cell, not the traceback
+    except (
+        Exception
+    ) as error:  # whatever the store raises: the reader needs the cell, not the traceback
         reason = str(error).splitlines()[0]
-        raise InvalidData(f"/relevance/relevance: cell {cell} cannot be read ({reason}). Restore the shard or compute it "
-                          f"again; `relstats validate --deep` lists all") from error  # fmt: skip
+        raise InvalidData(
+            f"/relevance/relevance: cell {cell} cannot be read ({reason}). Restore the shard or"
+            " compute it again; `relstats validate --deep` lists all"
+        ) from error
     return found
 
 
@@ -311,18 +444,23 @@ def finite(maps: np.ndarray, cells: Sequence[tuple[int, ...]], ids: Sequence[str
     wrong = ~np.isfinite(maps).all(tuple(range(2, maps.ndim)))
     if wrong.any():
         source, image = np.argwhere(wrong)[0]
-        raise InvalidData(f"/relevance/relevance: {wrong.sum()} map(s) hold NaN or infinite values (e.g. cell {cells[source]}, "
-                          f"image {ids[image]!r}): their pixels have no order. Compute them again, or leave the images out")  # fmt: skip
+        raise InvalidData(
+            f"/relevance/relevance: {wrong.sum()} map(s) hold NaN or infinite values (e.g. cell"
+            f" {cells[source]}, image {ids[image]!r}): their pixels have no order. Compute them"
+            " again, or leave the images out"
+        )
     return maps
 
 
 def swaps(design: Design, block: int, draw: int) -> np.ndarray:
-    """Whose maps are the control of each image of a block: a source, and another image, drawn for that image alone.
+    """Whose maps are the control of each image of a block: a source, and another image, drawn for
+    that image alone.
 
     Returns
     -------
     ndarray of int, (image, 2)
-        Positions of the source and of the image. They do not depend on the target: all are shown the same controls.
+        Positions of the source and of the image. They do not depend on the target: all are shown
+        the same controls.
 
     Raises
     ------
@@ -332,7 +470,8 @@ def swaps(design: Design, block: int, draw: int) -> np.ndarray:
     n, where = len(design.ids), design.images(block)
     if n < 2:
         raise InvalidData(
-            'control "image_swap" takes the maps of other images, and there is one only. Give control = "random"'
+            'control "image_swap" takes the maps of other images, and there is one only. Give'
+            ' control = "random"'
         )
     drawn = []
     for k, image in enumerate(design.ids[where], start=where.start):

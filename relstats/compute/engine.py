@@ -1,10 +1,11 @@
 """Layer-wise relevance propagation by one walk forward and one back along a network's steps.
 
-No autograd through the network and no hooks: the forward walk keeps the values that the way back needs, the way
-back applies each step's rule with weights that were split by sign once (`prepare`). The result is that of the rules
-as `rules` defines them. The way back runs in channels_last, where convolutions are fastest; the way forward does not,
-because those kernels sum in an order that rounds float32 two to five times worse on a CPU, and errors on the way forward
-decide which ReLUs and maxima switch. Several explained classes share the forward walk and all denominators.
+No autograd through the network and no hooks: the forward walk keeps the values that the way back
+needs, the way back applies each step's rule with weights that were split by sign once (`prepare`).
+The result is that of the rules as `rules` defines them. The way back runs in channels_last, where
+convolutions are fastest; the way forward does not, because those kernels sum in an order that
+rounds float32 two to five times worse on a CPU, and errors on the way forward decide which ReLUs
+and maxima switch. Several explained classes share the forward walk and all denominators.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from relstats.compute.rules import STABILISER
 
 @dataclass
 class State:
-    """What the way forward leaves: values by place, shapes by place, and pooling steps with their own gradient."""
+    """What the way forward leaves: values by place, shapes by place, and pooling steps with their
+    own gradient.
+    """
 
     values: dict[int, Tensor]
     shapes: list[torch.Size]
@@ -67,7 +70,9 @@ def forward(network: Network, images: Tensor) -> Tensor:
 
 
 def each(network: Network, images: Tensor) -> Iterator[tuple[Step, Tensor]]:
-    """Yield every step with its value, none freed or overwritten: to look for the one that goes wrong."""
+    """Yield every step with its value, none freed or overwritten: to look for the one that goes
+    wrong.
+    """
     network, state = replace(network, in_place=frozenset()), State({}, [], {}, images)
     for place, op in enumerate(network.ops):
         with torch.no_grad():
@@ -123,7 +128,8 @@ def _value(place: int, step: Step, network: Network, state: State) -> Tensor:
     if step.kind == "pass":
         return step.call(inputs[0])
     with torch.enable_grad():
-        # Pooling is the same in any layout, and three times as fast in channels_last, which the way back wants anyway.
+        # Pooling is the same in any layout, and three times as fast in channels_last, which the way
+        # back wants anyway.
         source = laid_out(inputs[0]) if "pool" in step.type.lower() else inputs[0]
         source = source.detach().requires_grad_()
         state.pooled[place] = (source, step.call(source))
@@ -144,7 +150,9 @@ def _transposed(step: Step, outputs: Tensor, weight: Tensor, shape: torch.Size) 
     return torch.nn.grad.conv2d_input(shape, weight, outputs, **step.geometry)
 
 
-def _backward(network: Network, state: State, outputs: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+def _backward(
+    network: Network, state: State, outputs: list[Tensor]
+) -> tuple[list[Tensor], list[Tensor]]:
     """Send relevance from the output to the image; return it with what the biases absorbed."""
     at = {len(network.ops) - 1: outputs}
     absorbed = [torch.zeros_like(state.logits[:, 0]) for _ in outputs]
@@ -175,7 +183,10 @@ def _back(
         return [[state.values[source] * share for share in shares] for source in step.sources]
     if step.kind == "cat":
         sizes = [state.shapes[source][1] for source in step.sources]
-        return [list(parts) for parts in zip(*(one.split(sizes, dim=1) for one in relevance), strict=True)]
+        return [
+            list(parts)
+            for parts in zip(*(one.split(sizes, dim=1) for one in relevance), strict=True)
+        ]
     source, output = state.pooled[place]
     if step.kind == "gradient":
         return [[_gradient(source, output, one) for one in relevance]]
@@ -195,7 +206,9 @@ def _stabilised(values: Tensor, non_negative: bool, stabiliser: float = STABILIS
     return values + values.new_tensor(stabiliser).copysign(values)
 
 
-def _weighted(op: Op, state: State, relevance: list[Tensor], absorbed: list[Tensor]) -> list[Tensor]:
+def _weighted(
+    op: Op, state: State, relevance: list[Tensor], absorbed: list[Tensor]
+) -> list[Tensor]:
     """Send relevance back through a convolution or linear layer."""
     assert op.rule is not None
     step, shape = op.step, state.shapes[op.step.sources[0]]
@@ -205,13 +218,18 @@ def _weighted(op: Op, state: State, relevance: list[Tensor], absorbed: list[Tens
     inputs = {kind: _inputs(op, kind, state, shape) for term in op.terms for kind in term.ahead}
     denominators = _denominators(op, state, inputs)
     return [
-        _shared(op, one, denominators, inputs, shape, absorbed[index], last=index == len(relevance) - 1)
+        _shared(
+            op, one, denominators, inputs, shape, absorbed[index], last=index == len(relevance) - 1
+        )
         for index, one in enumerate(relevance)
     ]
 
 
 def _inputs(op: Op, kind: str, state: State, shape: torch.Size) -> Tensor:
-    """Return what one kind of branch takes for the layer's inputs; a batch of one where they are all the same."""
+    """Return what one kind of branch takes for the layer's inputs.
+
+    A batch of one where they are all the same.
+    """
     source = op.step.sources[0]
     if kind == "all":
         return laid_out(state.values[source].to(op.dtype))
@@ -227,7 +245,9 @@ def _inputs(op: Op, kind: str, state: State, shape: torch.Size) -> Tensor:
 def _denominators(op: Op, state: State, inputs: dict[str, Tensor]) -> list[Tensor]:
     """Return the stabilised denominator of each part, in memory that may be overwritten."""
     assert op.rule is not None
-    output = laid_out(state.values[op.output].to(op.dtype)) if op.output in op.needs else state.logits
+    output = (
+        laid_out(state.values[op.output].to(op.dtype)) if op.output in op.needs else state.logits
+    )
     if op.by_output:
         return [_stabilised(output, op.masked, op.rule.stabiliser)]
     if op.by_complement:
@@ -246,7 +266,7 @@ def _denominators(op: Op, state: State, inputs: dict[str, Tensor]) -> list[Tenso
 def _denominator(op: Op, term: Term, inputs: dict[str, Tensor]) -> Tensor:
     """Return the stabilised denominator of one part."""
     assert op.rule is not None
-    (first, *others) = term.ahead
+    first, *others = term.ahead
     below = _apply(op.step, inputs[first], term.ahead[first], term.bias)
     for kind in others:
         below = below.add_(_apply(op.step, inputs[kind], term.ahead[kind], None))
@@ -263,13 +283,17 @@ def _shared(
     *,
     last: bool,
 ) -> Tensor:
-    """Return the relevance of a layer's inputs for one explained class, and add what its bias takes."""
+    """Return the relevance of a layer's inputs for one explained class, and add what its bias
+    takes.
+    """
     sums: dict[str, Tensor] = {}
     for term, below in zip(op.terms, denominators, strict=True):
         reuse = below if last and below.shape == relevance.shape else None
         share = torch.div(relevance, below, out=reuse)
         if term.takes is not None:
-            absorbed += share.reshape(*share.shape[:2], -1).sum(2, dtype=term.takes.dtype) @ term.takes
+            absorbed += (
+                share.reshape(*share.shape[:2], -1).sum(2, dtype=term.takes.dtype) @ term.takes
+            )
         for kind, weights in term.back.items():
             back = _transposed(op.step, share, weights, shape)
             sums[kind] = sums[kind].add_(back) if kind in sums else back

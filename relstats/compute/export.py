@@ -1,4 +1,6 @@
-"""Relevance of every network and image of a study file, streamed into a study: resumable, by one or many workers."""
+"""Relevance of every network and image of a study file, streamed into a study: resumable, by one or
+many workers.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +35,11 @@ def export(
     progress: Callable[[int, int], None] | None = None,
     say: Say = lambda message: None,
 ) -> None:
-    """Compute the relevance of every network and image and write it to `/relevance`, a shard at a time.
+    """Compute the relevance of every network and image and write it to `/relevance`, a shard at a
+    time.
 
-    Batches are fixed by the study file and lie within shards of 100 images, so that a study that was interrupted and
-    resumed on the same device has the same bytes as one that was not.
+    Batches are fixed by the study file and lie within shards of 100 images, so that a study that
+    was interrupted and resumed on the same device has the same bytes as one that was not.
 
     Parameters
     ----------
@@ -45,8 +48,8 @@ def export(
     out : str or Path
         The study to write. One that is there with the same settings is resumed.
     worker : tuple of int
-        (k, n): of n workers this is number k, counted from 0. Any number may run at once; whoever comes first creates
-        the study.
+        (k, n): of n workers this is number k, counted from 0. Any number may run at once; whoever
+        comes first creates the study.
     force : bool
         Replace a study at `out`.
     progress : callable, optional
@@ -65,7 +68,10 @@ def export(
     """
     out = Path(out)
     if force and worker[1] > 1:
-        raise UsageError("force with several workers: each would remove what the others write. Remove the study first")
+        raise UsageError(
+            "force with several workers: each would remove what the others write. Remove the study"
+            " first"
+        )
     device = models.pick_device(study.device)
     for text in filter(None, map(models.note, study.models)):
         say(text)
@@ -95,12 +101,17 @@ def describe(study: Study) -> str:
     networks = sum(len(model.checkpoints) for model in study.models)
     n, (y, x) = len(study.images.table), study.images.size
     batch = _batch(study)
-    return (f"{len(study.models)} models, {networks} networks, {n} images of {y} x {x}: {networks * n} maps, "
-            f"{networks * n * y * x * 4 / 1e6:.1f} MB before compression, in batches of {batch} on {study.device}")  # fmt: skip
+    return (
+        f"{len(study.models)} models, {networks} networks, {n} images of {y} x {x}: {networks * n}"
+        f" maps, {networks * n * y * x * 4 / 1e6:.1f} MB before compression, in batches of {batch}"
+        f" on {study.device}"
+    )
 
 
 def rehearse(study: Study) -> Iterator[str]:
-    """Build one network of each model and explain a batch: a line a model with engine, speed and time; nothing is written."""
+    """Build one network of each model and explain a batch: a line a model with engine, speed and
+    time; nothing is written.
+    """
     device = models.pick_device(study.device)
     rows = study.images.table[: _batch(study)]
     pixels, total = images.load_images(study.images, rows.index), 0.0
@@ -114,17 +125,29 @@ def rehearse(study: Study) -> Iterator[str]:
             maps = len(study.images.table) * len(model.checkpoints)
             total += maps / rate
             why = f" ({network.plan.why})" if network.plan.why else ""
-            yield f"{model.name}: engine {network.plan.engine}{why}, {rate:.3g} maps/s, {maps} maps, about {maps / rate:.0f} s"
+            yield (
+                f"{model.name}: engine {network.plan.engine}{why}, {rate:.3g} maps/s, {maps} maps,"
+                f" about {maps / rate:.0f} s"
+            )
             del network
     yield f"about {total:.0f} s in all, by one worker on {groups.device_name(device)}"
 
 
-def _begin(study: Study, out: Path, found: dict[str, Any], device: torch.device, pixels: Pixels, force: bool) -> None:
+def _begin(
+    study: Study,
+    out: Path,
+    found: dict[str, Any],
+    device: torch.device,
+    pixels: Pixels,
+    force: bool,
+) -> None:
     """Create what is not there yet. Everything is checked before a study is created or replaced."""
     is_new = force or not (out / "relevance").exists()
     plans = {}
     for model in study.models if is_new else ():
-        network = batches.network(study, model, next(iter(model.checkpoints)), device, pixels(slice(0, 2)))
+        network = batches.network(
+            study, model, next(iter(model.checkpoints)), device, pixels(slice(0, 2))
+        )
         plans[model.name] = groups.about(network.plan)
         del network
     whole = slice(0, len(study.images.table))
@@ -139,7 +162,10 @@ def _begin(study: Study, out: Path, found: dict[str, Any], device: torch.device,
 
 
 def decoder(study: Study) -> Pixels:
-    """A function from positions to pixels. All images are decoded now, so that all that are corrupt are named at once."""
+    """A function from positions to pixels.
+
+    All images are decoded now, so that all that are corrupt are named at once.
+    """
     ids = study.images.table.index
     y, x = study.images.size
     kept = images.load_images(study.images, ids[: _KEPT_BYTES // (y * x * 3)])
@@ -189,17 +215,25 @@ def _of_network(
         where = slice(shard.images.start, min(shard.images.stop, len(rows)))
         block = pixels(where)
 
-        def explain(part: slice, start: int = where.start, block: np.ndarray = block) -> dict[str, np.ndarray]:
-            return batches.explain(study, network, block[part.start - start : part.stop - start], rows[part])
+        def explain(
+            part: slice, start: int = where.start, block: np.ndarray = block
+        ) -> dict[str, np.ndarray]:
+            return batches.explain(
+                study, network, block[part.start - start : part.stop - start], rows[part]
+            )
 
         def halved(smaller: int) -> None:
             say(
-                f"out of memory: {model.name}, seed {seed} goes on in batches of {smaller}; recorded in batch_reduced of /relevance"
+                f"out of memory: {model.name}, seed {seed} goes on in batches of {smaller};"
+                " recorded in batch_reduced of /relevance"
             )
 
         arrays, batch = batches.in_memory(partial(batches.in_turn, explain, where), batch, halved)
         if batch < _batch(study):
             running.record_batch(
-                out, "relevance", f"{model.name}, seed {seed}, images {where.start} to {where.stop - 1}", batch
+                out,
+                "relevance",
+                f"{model.name}, seed {seed}, images {where.start} to {where.stop - 1}",
+                batch,
             )
         yield shard, arrays

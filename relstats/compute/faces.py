@@ -1,7 +1,10 @@
-"""Parametric faces, drawn so that it is known which pixels carry identity and gender; and textured objects, a world without faces.
+"""Parametric faces, drawn so that it is known which pixels carry identity and gender.
 
-Plain arrays; no torch. A face is a stack of soft shapes in a frame of its own: the origin between the eyes and the nose, the
-chin at v = 1, the crown at v = -1. What a person is lies in `IDENTITY`, gender in `GENDER`; all else varies from image to image.
+And textured objects, a world without faces.
+
+Plain arrays; no torch. A face is a stack of soft shapes in a frame of its own: the origin between
+the eyes and the nose, the chin at v = 1, the crown at v = -1. What a person is lies in `IDENTITY`,
+gender in `GENDER`; all else varies from image to image.
 """
 
 from __future__ import annotations
@@ -70,7 +73,8 @@ class Faces:
 
 
 def draw_people(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Features of n persons, (person, feature) in the order of `IDENTITY`: each is evenly spread over [-1, 1].
+    """Features of n persons, (person, feature) in the order of `IDENTITY`: each is evenly spread
+    over [-1, 1].
 
     Examples
     --------
@@ -82,7 +86,12 @@ def draw_people(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_faces(
-    people: np.ndarray, identity: np.ndarray, gender: np.ndarray, *, size: int = 64, rng: np.random.Generator
+    people: np.ndarray,
+    identity: np.ndarray,
+    gender: np.ndarray,
+    *,
+    size: int = 64,
+    rng: np.random.Generator,
 ) -> Faces:
     """Draw a face for each image.
 
@@ -125,13 +134,27 @@ def draw_faces(
 
 def _nuisances(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """What differs between pictures of one person."""
-    names = {"right": 0.05, "down": 0.05, "size": 0.05, "smile": 1.0, "opening": 1.0, "light": 1.0, "light_angle": np.pi,
-             "brightness": 1.0, "skin": 1.0, "hair_colour": 1.0, "hairline": 1.0, "background": 1.0}  # fmt: skip
+    names = {
+        "right": 0.05,
+        "down": 0.05,
+        "size": 0.05,
+        "smile": 1.0,
+        "opening": 1.0,
+        "light": 1.0,
+        "light_angle": np.pi,
+        "brightness": 1.0,
+        "skin": 1.0,
+        "hair_colour": 1.0,
+        "hairline": 1.0,
+        "background": 1.0,
+    }
     return {name: reach * rng.uniform(-1, 1, n) for name, reach in names.items()}
 
 
 def _face_shapes(f: Mapping[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
-    """Signed distance of each pixel to the outline of each part, (image, y, x) in units of the face; below 0 is inside."""
+    """Signed distance of each pixel to the outline of each part, (image, y, x) in units of the
+    face; below 0 is inside.
+    """
     u, v = _frame(f, size)
     one = {name: values[:, np.newaxis, np.newaxis].astype(np.float32) for name, values in f.items()}
     eye_x = 0.34 + 0.11 * one["eye_spacing"]
@@ -144,14 +167,19 @@ def _face_shapes(f: Mapping[str, np.ndarray], size: int) -> dict[str, np.ndarray
     return {
         "hair": _ellipse(u, v + 0.1, 0.84, 1.02 + 0.06 * one["hairline"]),
         "head": _head(u, v, 2.4 + 0.75 * one["jaw_squareness"]),
-        "hairline": np.maximum(_ellipse(u, v + 0.1, 0.84, 1.02), v + 0.55 + 0.08 * one["hairline"] - 0.25 * u**2),
+        "hairline": np.maximum(
+            _ellipse(u, v + 0.1, 0.84, 1.02), v + 0.55 + 0.08 * one["hairline"] - 0.25 * u**2
+        ),
         "eyes": _ellipse(side - eye_x, v + 0.12, 0.125, 0.075),
         "irises": _ellipse(side - eye_x, v + 0.12, 0.062, 0.062),
         "brows": _bar(side - 0.33, v + 0.35 - 0.12 * (side - 0.33), 0.14, np.maximum(brow, 0.012)),
-        "nose": np.minimum(_bar(u, v - nose_end / 2, 0.012, nose_end / 2 + 0.01), _ellipse(u, v - nose_end, nose_width, 0.05)),
+        "nose": np.minimum(
+            _bar(u, v - nose_end / 2, 0.012, nose_end / 2 + 0.01),
+            _ellipse(u, v - nose_end, nose_width, 0.05),
+        ),
         "mouth": _bar(u, bent, mouth_x, 0.035 + 0.015 * one["opening"]),
         "lower half": -v,
-    }  # fmt: skip
+    }
 
 
 def _frame(f: Mapping[str, np.ndarray], size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -164,12 +192,16 @@ def _frame(f: Mapping[str, np.ndarray], size: int) -> tuple[np.ndarray, np.ndarr
     return np.broadcast_to(u[:, np.newaxis, :], shape), np.broadcast_to(v[:, :, np.newaxis], shape)
 
 
-def _ellipse(u: np.ndarray, v: np.ndarray, a: float | np.ndarray, b: float | np.ndarray) -> np.ndarray:
+def _ellipse(
+    u: np.ndarray, v: np.ndarray, a: float | np.ndarray, b: float | np.ndarray
+) -> np.ndarray:
     """Distance to an ellipse, exact in sign and near the outline of one that is nearly round."""
     return (np.hypot(u / a, v / b) - 1) * np.minimum(a, b)
 
 
-def _bar(u: np.ndarray, v: np.ndarray, half_width: float | np.ndarray, half_height: float | np.ndarray) -> np.ndarray:
+def _bar(
+    u: np.ndarray, v: np.ndarray, half_width: float | np.ndarray, half_height: float | np.ndarray
+) -> np.ndarray:
     """Distance to an upright rectangle."""
     right, down = np.abs(u) - half_width, np.abs(v) - half_height
     return np.maximum(right, down)
@@ -189,10 +221,17 @@ def _cover(distance: np.ndarray, size: int) -> np.ndarray:
 
 
 def _painted(
-    shapes: Mapping[str, np.ndarray], f: Mapping[str, np.ndarray], size: int, rng: np.random.Generator
+    shapes: Mapping[str, np.ndarray],
+    f: Mapping[str, np.ndarray],
+    size: int,
+    rng: np.random.Generator,
 ) -> np.ndarray:
-    """Pictures, uint8 (image, y, x, channel): parts over one another, then the light on them, then noise."""
-    picture = np.broadcast_to(_colour(f, (0.45, 0.5, 0.55), "background", 0.4), (*shapes["head"].shape, 3)).copy()
+    """Pictures, uint8 (image, y, x, channel): parts over one another, then the light on them, then
+    noise.
+    """
+    picture = np.broadcast_to(
+        _colour(f, (0.45, 0.5, 0.55), "background", 0.4), (*shapes["head"].shape, 3)
+    ).copy()
     for name, (base, by, reach) in _LAYERS.items():
         cover = _cover(shapes[name], size)[..., np.newaxis]
         picture += cover * (_colour(f, base, by, reach) - picture)
@@ -201,7 +240,9 @@ def _painted(
     return (255 * np.clip(picture, 0, 1)).round().astype(np.uint8)
 
 
-def _colour(f: Mapping[str, np.ndarray], base: tuple[float, ...], by: str, reach: float) -> np.ndarray:
+def _colour(
+    f: Mapping[str, np.ndarray], base: tuple[float, ...], by: str, reach: float
+) -> np.ndarray:
     """Colour of a part in each image, (image, 1, 1, channel): lighter or darker by a feature."""
     light = 1 + reach * f[by] if by else np.ones(len(f["skin"]))
     return (np.array(base) * light[:, np.newaxis]).astype(np.float32)[:, np.newaxis, np.newaxis]
@@ -212,11 +253,15 @@ def _light(f: Mapping[str, np.ndarray], size: int) -> np.ndarray:
     places = (np.arange(size) + 0.5) / size * 2 - 1
     angle, slope = (f[name][:, np.newaxis, np.newaxis] for name in ("light_angle", "light"))
     plane = np.cos(angle) * places + np.sin(angle) * places[:, np.newaxis]
-    return (1 + 0.1 * f["brightness"][:, np.newaxis, np.newaxis] + 0.2 * slope * plane).astype(np.float32)
+    return (1 + 0.1 * f["brightness"][:, np.newaxis, np.newaxis] + 0.2 * slope * plane).astype(
+        np.float32
+    )
 
 
 def _label_images(shapes: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The region of each pixel: parts reach a little beyond their outline, and the first of `REGIONS` takes a pixel."""
+    """The region of each pixel: parts reach a little beyond their outline, and the first of
+    `REGIONS` takes a pixel.
+    """
     head = shapes["head"]
     inside = {name: shapes[name] < _MARGIN for name in ("eyes", "brows", "nose", "mouth")}
     inside["jaw"] = (np.abs(head) < 2 * _MARGIN) & (shapes["lower half"] < 0)
@@ -228,7 +273,9 @@ def _label_images(shapes: Mapping[str, np.ndarray]) -> np.ndarray:
     return labels
 
 
-def draw_objects(n: int, *, size: int = 64, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def draw_objects(
+    n: int, *, size: int = 64, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw textured objects: a world to learn from that has no face in it.
 
     Parameters
@@ -256,12 +303,20 @@ def draw_objects(n: int, *, size: int = 64, rng: np.random.Generator) -> tuple[n
     angle = rng.uniform(-0.35, 0.35, n)
     places = ((np.arange(size) + 0.5) / size * 2 - 1).astype(np.float32)
     right, down = (places - rng.uniform(-0.25, 0.25, (n, 1)).astype(np.float32) for _ in range(2))
-    u = _column(np.cos(angle)) * right[:, np.newaxis, :] + _column(np.sin(angle)) * down[:, :, np.newaxis]
-    v = _column(np.cos(angle)) * down[:, :, np.newaxis] - _column(np.sin(angle)) * right[:, np.newaxis, :]
+    u = (
+        _column(np.cos(angle)) * right[:, np.newaxis, :]
+        + _column(np.sin(angle)) * down[:, :, np.newaxis]
+    )
+    v = (
+        _column(np.cos(angle)) * down[:, :, np.newaxis]
+        - _column(np.sin(angle)) * right[:, np.newaxis, :]
+    )
     reach = _column(rng.uniform(0.4, 0.65, n))
     cover = _cover(_chosen(_outlines(u, v, reach), shape), size)[..., np.newaxis]
     pattern = _chosen(_patterns(u, v, _column(rng.uniform(8, 14, n))), texture)[..., np.newaxis]
-    one, other, behind = (rng.uniform(0.05, 0.95, (n, 1, 1, 3)).astype(np.float32) for _ in range(3))
+    one, other, behind = (
+        rng.uniform(0.05, 0.95, (n, 1, 1, 3)).astype(np.float32) for _ in range(3)
+    )
     picture = behind + cover * (one + pattern * (other - one) - behind)
     picture += 0.02 * rng.standard_normal(picture.shape, dtype=np.float32)
     return (255 * np.clip(picture, 0, 1)).round().astype(np.uint8), kinds

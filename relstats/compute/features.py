@@ -1,4 +1,6 @@
-"""What networks make of images at some of their layers, streamed into `/features`: resumable, by one or many workers."""
+"""What networks make of images at some of their layers, streamed into `/features`: resumable, by
+one or many workers.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ def export_features(
     progress: Callable[[int, int], None] | None = None,
     say: Callable[[str], None] = lambda message: None,
 ) -> None:
-    """Write the activations of the layers of `study.features` for every network and image to `/features`.
+    """Write the activations of the layers of `study.features` for every network and image to
+    `/features`.
 
     Parameters
     ----------
@@ -43,7 +46,8 @@ def export_features(
     worker : tuple of int
         (k, n): of n workers this is number k, counted from 0.
     progress : callable, optional
-        Called with the number of images (for each network) that are done and to be done in this run.
+        Called with the number of images (for each network) that are done and to be done in this
+        run.
     say : callable, optional
         Called with each message: a batch that was halved.
 
@@ -52,7 +56,8 @@ def export_features(
     UsageError
         No layers are named, or `/features` is there with other settings.
     InvalidData
-        A network has no such layer, a layer gives no activations of each image, or is used more than once.
+        A network has no such layer, a layer gives no activations of each image, or is used more
+        than once.
     """
     out, how = Path(out), study.features
     if how is None:
@@ -71,7 +76,9 @@ def export_features(
             run = partial(_run, study, how, model, module, device)
             for shard in of_network:
                 shards.write_shard(
-                    out, shard, _padded(how, model, shard, _all_of(run, study, shard, pixels, say), *sizes)
+                    out,
+                    shard,
+                    _padded(how, model, shard, _all_of(run, study, shard, pixels, say), *sizes),
                 )
                 done += 1
                 if progress:
@@ -89,37 +96,72 @@ def describe(study: Study) -> str:
 _POOLED = {"mean": "mean over pixels", "none": "all values"}
 
 
-def _begin(study: Study, how: FeatureSettings, out: Path, device: torch.device, pixels: Pixels) -> None:
-    """Create the group, with sizes found on one image; where it is there with the same settings, nothing is tried."""
+def _begin(
+    study: Study, how: FeatureSettings, out: Path, device: torch.device, pixels: Pixels
+) -> None:
+    """Create the group, with sizes found on one image.
+
+    Where it is there with the same settings, nothing is tried.
+    """
     settings = groups.settings(study, device)
-    chosen = {"layers": how.layers, "pool": how.pool, "modules": {m.name: dict(m.layers) for m in study.models},
-              **{key: settings[key] for key in ("images", "models", "batch", "dtype", "device", "versions")}}  # fmt: skip
-    digest = hashlib.sha256(json.dumps(chosen, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    chosen = {
+        "layers": how.layers,
+        "pool": how.pool,
+        "modules": {m.name: dict(m.layers) for m in study.models},
+        **{
+            key: settings[key]
+            for key in ("images", "models", "batch", "dtype", "device", "versions")
+        },
+    }
+    digest = hashlib.sha256(json.dumps(chosen, sort_keys=True, default=str).encode()).hexdigest()[
+        :16
+    ]
     plan = f"relstats compute, features of {', '.join(how.layers)}, settings {digest}"
     store.begin_study(out, groups.root_attrs(study, settings))
     if (out / "features").exists():
         store.add_group(out, "features", xr.Dataset(), {}, plan)
         return
-    sizes = {model.name: _try(study, how, model, device, pixels(slice(0, 1))) for model in study.models}
+    sizes = {
+        model.name: _try(study, how, model, device, pixels(slice(0, 1))) for model in study.models
+    }
     largest = {f"{name}_feature": max(size[name] for size in sizes.values()) for name in how.layers}
-    store.add_group(out, "features", _group(study, how, sizes), {"features": how.layers}, plan, **largest)
+    store.add_group(
+        out, "features", _group(study, how, sizes), {"features": how.layers}, plan, **largest
+    )
 
 
-def _group(study: Study, how: FeatureSettings, sizes: Mapping[str, Mapping[str, int]]) -> xr.Dataset:
+def _group(
+    study: Study, how: FeatureSettings, sizes: Mapping[str, Mapping[str, int]]
+) -> xr.Dataset:
     """Labels, which networks exist, and how many features each model has."""
     axes = {
-        axis: ("model", np.array([m.axes[axis] for m in study.models], dtype=object)) for axis in study.models[0].axes
+        axis: ("model", np.array([m.axes[axis] for m in study.models], dtype=object))
+        for axis in study.models[0].axes
     }
-    coords = {"model": [m.name for m in study.models], "seed": list(study.seeds), "layer": list(how.layers),
-              "image": study.images.table.index.tolist()}  # fmt: skip
+    coords = {
+        "model": [m.name for m in study.models],
+        "seed": list(study.seeds),
+        "layer": list(how.layers),
+        "image": study.images.table.index.tolist(),
+    }
     there = [[seed in m.checkpoints for seed in study.seeds] for m in study.models]
-    counts = np.array([[sizes[m.name][name] for name in how.layers] for m in study.models], dtype=np.int32)
-    modules = {m.name: {name: m.layers.get(name, name) for name in how.layers} for m in study.models}
+    counts = np.array(
+        [[sizes[m.name][name] for name in how.layers] for m in study.models], dtype=np.int32
+    )
+    modules = {
+        m.name: {name: m.layers.get(name, name) for name in how.layers} for m in study.models
+    }
     return xr.Dataset(
-        {"available": (schema.NETWORK, np.array(there)), "n_features": (("model", "layer"), counts)},
-        coords={**{dim: (dim, np.array(labels, dtype=object)) for dim, labels in coords.items()}, **axes},
+        {
+            "available": (schema.NETWORK, np.array(there)),
+            "n_features": (("model", "layer"), counts),
+        },
+        coords={
+            **{dim: (dim, np.array(labels, dtype=object)) for dim, labels in coords.items()},
+            **axes,
+        },
         attrs={"pool": how.pool, "modules": json.dumps(modules), "dtype": study.dtype},
-    )  # fmt: skip
+    )
 
 
 def _sizes_there(out: Path) -> tuple[np.ndarray, dict[str, int]]:
@@ -130,16 +172,28 @@ def _sizes_there(out: Path) -> tuple[np.ndarray, dict[str, int]]:
         }
 
 
-def _try(study: Study, how: FeatureSettings, model: Model, device: torch.device, pixels: np.ndarray) -> dict[str, int]:
+def _try(
+    study: Study, how: FeatureSettings, model: Model, device: torch.device, pixels: np.ndarray
+) -> dict[str, int]:
     """Number of features of each layer, by one image and the model's first network."""
     module = models.build(model, next(iter(model.checkpoints)), device, getattr(torch, study.dtype))
-    return {name: values.shape[1] for name, values in _run(study, how, model, module, device, pixels).items()}
+    return {
+        name: values.shape[1]
+        for name, values in _run(study, how, model, module, device, pixels).items()
+    }
 
 
 def _run(
-    study: Study, how: FeatureSettings, model: Model, module: nn.Module, device: torch.device, pixels: np.ndarray
+    study: Study,
+    how: FeatureSettings,
+    model: Model,
+    module: nn.Module,
+    device: torch.device,
+    pixels: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    inputs = images.to_input(torch.from_numpy(pixels).to(device), model.preprocessing, getattr(torch, study.dtype))
+    inputs = images.to_input(
+        torch.from_numpy(pixels).to(device), model.preprocessing, getattr(torch, study.dtype)
+    )
     return activations(module, model, how, inputs)
 
 
@@ -156,7 +210,9 @@ def _all_of(
     in_turn = partial(batches.in_turn, lambda part: run(block[part]), slice(0, len(block)))
     name = study.models[shard.cell[0]].name
     found, _ = batches.in_memory(
-        in_turn, batch, lambda smaller: say(f"out of memory: features of {name} go on in batches of {smaller}")
+        in_turn,
+        batch,
+        lambda smaller: say(f"out of memory: features of {name} go on in batches of {smaller}"),
     )
     return found
 
@@ -172,15 +228,20 @@ def _padded(
     """NaN where another model has more features."""
     for k, name in enumerate(how.layers):
         if found[name].shape[1] != counts[shard.cell[0], k]:
-            raise InvalidData(f"layer {name!r} of model {model.name!r} has {found[name].shape[1]} features in one network and "
-                              f"{counts[shard.cell[0], k]} in another: they cannot be compared. Mend the factory")  # fmt: skip
+            raise InvalidData(
+                f"layer {name!r} of model {model.name!r} has {found[name].shape[1]} features in one"
+                f" network and {counts[shard.cell[0], k]} in another: they cannot be compared. Mend"
+                " the factory"
+            )
     return {
         name: np.pad(values, ((0, 0), (0, room[name] - values.shape[1])), constant_values=np.nan)
         for name, values in found.items()
     }
 
 
-def activations(module: nn.Module, model: Model, how: FeatureSettings, inputs: Tensor) -> dict[str, np.ndarray]:
+def activations(
+    module: nn.Module, model: Model, how: FeatureSettings, inputs: Tensor
+) -> dict[str, np.ndarray]:
     """Activations of layers for a batch.
 
     Parameters
@@ -196,7 +257,8 @@ def activations(module: nn.Module, model: Model, how: FeatureSettings, inputs: T
     Returns
     -------
     dict of str to ndarray, (image, feature), float32
-        By name of the layer; what comes out of the module, before anything later changes it in place.
+        By name of the layer; what comes out of the module, before anything later changes it in
+        place.
 
     Raises
     ------
@@ -208,18 +270,24 @@ def activations(module: nn.Module, model: Model, how: FeatureSettings, inputs: T
         module(inputs)
     silent = [name for name in how.layers if name not in found]
     if silent:
-        raise InvalidData(f"layer {silent[0]!r} of model {model.name!r} is not used when images are classified: it has no "
-                          f"activations. Name another")  # fmt: skip
+        raise InvalidData(
+            f"layer {silent[0]!r} of model {model.name!r} is not used when images are classified:"
+            " it has no activations. Name another"
+        )
     return found
 
 
 @contextmanager
-def _hooked(module: nn.Module, model: Model, how: FeatureSettings, found: dict[str, np.ndarray]) -> Iterator[None]:
+def _hooked(
+    module: nn.Module, model: Model, how: FeatureSettings, found: dict[str, np.ndarray]
+) -> Iterator[None]:
     handles = []
     try:
         for name in how.layers:
             layer = _layer(module, model, name)
-            handles.append(layer.register_forward_hook(partial(_keep, model, how.pool, name, found)))
+            handles.append(
+                layer.register_forward_hook(partial(_keep, model, how.pool, name, found))
+            )
         yield
     finally:
         for handle in handles:
@@ -232,8 +300,12 @@ def _layer(module: nn.Module, model: Model, name: str) -> nn.Module:
     if wanted in there and wanted:
         return there[wanted]
     near = difflib.get_close_matches(wanted, there, n=3) or [key for key in there if key][:5]
-    raise InvalidData(f"model {model.name!r} has no layer {wanted!r}; it has {', '.join(near)}, ... ({len(there) - 1} in all). Mend "
-                      f"[features] layers, or name its module: [models.{model.name}] layers = {{ \"{name}\" = \"...\" }}")  # fmt: skip
+    raise InvalidData(
+        f"model {model.name!r} has no layer {wanted!r}; it has {', '.join(near)}, ..."
+        f" ({len(there) - 1} in all). Mend "
+        f'[features] layers, or name its module: [models.{model.name}] layers = {{ "{name}" ='
+        ' "..." }'
+    )
 
 
 def _keep(
@@ -249,19 +321,26 @@ def _keep(
     where = f"layer {name!r} of model {model.name!r}"
     if name in found:
         raise InvalidData(
-            f"{where} is used more than once for an image: which of its activations is meant is not known. Name another"
+            f"{where} is used more than once for an image: which of its activations is meant is not"
+            " known. Name another"
         )
     if not isinstance(output, Tensor) or output.ndim < 2 or len(output) != len(inputs[0]):
-        got = f"a tensor of shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+        got = (
+            f"a tensor of shape {tuple(output.shape)}"
+            if isinstance(output, Tensor)
+            else type(output).__name__
+        )
         raise InvalidData(f"{where} gives {got}, not activations (image, ...). Name another")
     if pool == "mean" and output.ndim not in (2, 4):
         raise InvalidData(
-            f'{where} gives {output.ndim - 1} dims an image, and the mean over pixels needs (channel, y, x). Use pool = "none"'
+            f"{where} gives {output.ndim - 1} dims an image, and the mean over pixels needs"
+            ' (channel, y, x). Use pool = "none"'
         )
     values = output.mean(dim=(2, 3)) if pool == "mean" and output.ndim == 4 else output.flatten(1)
     kept = values.detach().to("cpu", torch.float32).numpy().copy()
     if not np.isfinite(kept).all():
         raise InvalidData(
-            f"{where}: {int((~np.isfinite(kept)).sum())} activations are NaN or infinite. Use another checkpoint or dtype"
+            f"{where}: {int((~np.isfinite(kept)).sum())} activations are NaN or infinite. Use"
+            " another checkpoint or dtype"
         )
     found[name] = kept

@@ -1,4 +1,6 @@
-"""Tables of the study file, read field by field: what is wrong is noted with what to do, and the reading goes on."""
+"""Tables of the study file, read field by field: what is wrong is noted with what to do, and the
+reading goes on.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,11 @@ class Table:
     def table(self, key: str, default: Any = REQUIRED) -> Table:
         """A table in this one; empty (and a problem) where it is required and missing."""
         values = self.take(key, mapping, default) or {}
-        return Table(values, f"[{f'{self.where[1:-1]}.' if self.where.startswith('[') else ''}{key}]", self.problems)
+        return Table(
+            values,
+            f"[{f'{self.where[1:-1]}.' if self.where.startswith('[') else ''}{key}]",
+            self.problems,
+        )
 
     def note(self, key: str, what: str, do: str) -> None:
         """A problem of one field."""
@@ -51,7 +57,11 @@ class Table:
         for key in self.values:
             if key not in self.asked:
                 close = difflib.get_close_matches(key, self.asked, n=2)
-                do = f"Did you mean {' or '.join(close)}?" if close else f"Known here: {', '.join(self.asked)}"
+                do = (
+                    f"Did you mean {' or '.join(close)}?"
+                    if close
+                    else f"Known here: {', '.join(self.asked)}"
+                )
                 self.note(key, "is not a known key", do)
 
 
@@ -76,7 +86,11 @@ def near(path: Path) -> str:
     """A hint at files of a similar name, for one that is not there; empty where there is none."""
     names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     close = difflib.get_close_matches(path.name, names)
-    return f" Did you mean {' or '.join(repr(str(path.with_name(n))) for n in close)}?" if close else ""
+    return (
+        f" Did you mean {' or '.join(repr(str(path.with_name(n))) for n in close)}?"
+        if close
+        else ""
+    )
 
 
 def text(value: object) -> str:
@@ -88,7 +102,11 @@ def text(value: object) -> str:
 
 def texts(value: object) -> tuple[str, ...]:
     """A list of different texts in quotes."""
-    if not isinstance(value, list) or not all(isinstance(v, str) for v in value) or len(set(value)) < len(value):
+    if (
+        not isinstance(value, list)
+        or not all(isinstance(v, str) for v in value)
+        or len(set(value)) < len(value)
+    ):
         raise ValueError
     return tuple(value)
 
@@ -116,7 +134,11 @@ def boolean(value: object) -> bool:
 
 def positive(value: object) -> float:
     """A number above 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 < value < float("inf")
+    ):
         raise ValueError
     return float(value)
 
@@ -150,7 +172,10 @@ def text_or_texts(value: object) -> str | tuple[str, ...]:
 def numbers(value: object) -> tuple[float, ...]:
     """One number, or a list of numbers, such as [0.485, 0.456, 0.406]."""
     found: list[Any] = value if isinstance(value, list) else [value]
-    if not found or any(isinstance(v, bool) or not isinstance(v, int | float) or abs(v) == float("inf") or v != v for v in found):  # fmt: skip
+    if not found or any(
+        isinstance(v, bool) or not isinstance(v, int | float) or abs(v) == float("inf") or v != v
+        for v in found
+    ):
         raise ValueError
     return tuple(float(v) for v in found)
 
@@ -170,7 +195,11 @@ def one_of(*choices: str) -> Callable[[object], str]:
         if value in choices:
             return str(value)
         close = difflib.get_close_matches(str(value), choices, n=1)
-        raise ValueError(f"Did you mean {close[0]!r}?" if close else f"Choose one of {', '.join(map(repr, choices))}")
+        raise ValueError(
+            f"Did you mean {close[0]!r}?"
+            if close
+            else f"Choose one of {', '.join(map(repr, choices))}"
+        )
 
     convert.__doc__ = f"One of {', '.join(map(repr, choices))}"
     return convert

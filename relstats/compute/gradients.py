@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-#: Each method with its parameters: integrated gradients start from `baseline`, a number or one per channel.
+#: Each method with its parameters: integrated gradients start from `baseline`, a number or one per
+#: channel.
 METHODS: dict[str, dict[str, Any]] = {
     "gradient": {},
     "gradient_x_input": {},
@@ -27,9 +28,9 @@ def differentiate(
     module : torch.nn.Module
         In eval mode and frozen.
     method : str
-        One of `METHODS`: the gradient of the logit; that times the image (Shrikumar et al. 2016); or the mean
-        gradient on the line from the baseline to the image, times their difference (Sundararajan et al. 2017), by
-        Gauss-Legendre quadrature.
+        One of `METHODS`: the gradient of the logit; that times the image (Shrikumar et al. 2016);
+        or the mean gradient on the line from the baseline to the image, times their difference
+        (Sundararajan et al. 2017), by Gauss-Legendre quadrature.
     values : mapping
         All parameters of the method.
     images : torch.Tensor, shape (image, channel, y, x)
@@ -55,16 +56,22 @@ def differentiate(
 
 
 def _gradients(module: nn.Module, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-    """Return logits and the gradient of each explained logit, shape (image, explained, channel, y, x)."""
+    """Return logits and the gradient of each explained logit, shape (image, explained, channel, y,
+    x).
+    """
     source = images.detach().clone().requires_grad_()
     with torch.enable_grad():
-        logits = module(source.clone())  # which the network may change in place, unlike a leaf of the graph
+        logits = module(
+            source.clone()
+        )  # which the network may change in place, unlike a leaf of the graph
         chosen = logits.gather(1, classes).sum(dim=0)
     gradients = [torch.autograd.grad(one, source, retain_graph=True)[0] for one in chosen]
     return logits.detach(), torch.stack(gradients, dim=1)
 
 
-def _mean_gradients(module: nn.Module, start: Tensor, way: Tensor, classes: Tensor, *, steps: int) -> Tensor:
+def _mean_gradients(
+    module: nn.Module, start: Tensor, way: Tensor, classes: Tensor, *, steps: int
+) -> Tensor:
     """Return the mean of the gradients along the way, one batch per step."""
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     total = torch.zeros((), dtype=start.dtype, device=start.device)

@@ -1,8 +1,9 @@
-"""A network as a list of steps: traced once, BatchNorm folded, every operation named and none without a rule.
+"""A network as a list of steps: traced once, BatchNorm folded, every operation named and none
+without a rule.
 
-The steps are read from `torch.fx`'s trace, so the network may be any class whose path does not depend on the
-values of the images. Operations are recognised by what they are, module or function: `torch.relu`, `x.relu()` and
-`nn.ReLU` are one thing, and so are `x + y`, `torch.add` and `x += y`.
+The steps are read from `torch.fx`'s trace, so the network may be any class whose path does not
+depend on the values of the images. Operations are recognised by what they are, module or function:
+`torch.relu`, `x.relu()` and `nn.ReLU` are one thing, and so are `x + y`, `torch.add` and `x += y`.
 """
 
 from __future__ import annotations
@@ -25,16 +26,23 @@ MODULES: dict[type[nn.Module], str] = {
     nn.ReLU: "relu",
     nn.ReLU6: "relu6",
     **dict.fromkeys((nn.LeakyReLU, nn.ELU, nn.CELU, nn.SELU, nn.Tanh, nn.Sigmoid), "pass"),
-    **dict.fromkeys((nn.MaxPool2d, nn.AdaptiveMaxPool2d, nn.Flatten, nn.Unflatten, nn.ZeroPad2d), "gradient"),
+    **dict.fromkeys(
+        (nn.MaxPool2d, nn.AdaptiveMaxPool2d, nn.Flatten, nn.Unflatten, nn.ZeroPad2d), "gradient"
+    ),
     **dict.fromkeys((nn.AvgPool2d, nn.AdaptiveAvgPool2d), "average"),
     **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d), "norm"),
-    **dict.fromkeys((nn.Identity, nn.Dropout, nn.Dropout2d, nn.AlphaDropout, nn.FeatureAlphaDropout), "same"),
+    **dict.fromkeys(
+        (nn.Identity, nn.Dropout, nn.Dropout2d, nn.AlphaDropout, nn.FeatureAlphaDropout), "same"
+    ),
 }
 RESHAPES = ("view", "reshape", torch.reshape, "flatten", torch.flatten, "squeeze", torch.squeeze)
 FUNCTIONS: dict[Any, str] = {
     **dict.fromkeys((F.relu, torch.relu, torch.relu_, "relu", "relu_"), "relu"),
     F.relu6: "relu6",
-    **dict.fromkeys((F.leaky_relu, F.elu, torch.tanh, F.tanh, torch.sigmoid, F.sigmoid, "tanh", "sigmoid"), "pass"),
+    **dict.fromkeys(
+        (F.leaky_relu, F.elu, torch.tanh, F.tanh, torch.sigmoid, F.sigmoid, "tanh", "sigmoid"),
+        "pass",
+    ),
     **dict.fromkeys((F.max_pool2d, torch.max_pool2d, F.adaptive_max_pool2d), "gradient"),
     **dict.fromkeys(("permute", "transpose", torch.permute, torch.transpose), "gradient"),
     **dict.fromkeys(RESHAPES, "gradient"),
@@ -49,8 +57,23 @@ FUNCTIONS: dict[Any, str] = {
 SIGN_KEEPERS = (nn.LeakyReLU, nn.ELU, nn.CELU, nn.SELU, nn.Tanh)
 # zennit has rules for these, or they need none; this engine does not walk them.
 ZENNIT_ONLY = (
-    *(nn.Conv1d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Hardtanh, nn.PReLU),
-    *(nn.MaxPool1d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool3d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool3d),
+    *(
+        nn.Conv1d,
+        nn.Conv3d,
+        nn.ConvTranspose1d,
+        nn.ConvTranspose2d,
+        nn.ConvTranspose3d,
+        nn.Hardtanh,
+        nn.PReLU,
+    ),
+    *(
+        nn.MaxPool1d,
+        nn.MaxPool3d,
+        nn.AvgPool1d,
+        nn.AvgPool3d,
+        nn.AdaptiveAvgPool1d,
+        nn.AdaptiveAvgPool3d,
+    ),
     *(nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool3d, nn.BatchNorm3d, nn.Dropout1d, nn.Dropout3d),
     *(nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d),
 )
@@ -62,11 +85,13 @@ class NotWalked(Exception):
 
 @dataclass(frozen=True)
 class Step:
-    """One operation on one or more earlier steps (`sources`), and how relevance goes back through it.
+    """One operation on one or more earlier steps (`sources`), and how relevance goes back through
+    it.
 
-    `kind` is `image` (the input), `conv` or `linear` (by the composite's rule), `relu` and `pass` (relevance passes
-    unchanged), `average` and `sum` (by contribution), `cat` (split), or `gradient` (pooling of maxima, padding,
-    reshaping: relevance goes where the value came from). `node` is the node of the trace that gives the same value.
+    `kind` is `image` (the input), `conv` or `linear` (by the composite's rule), `relu` and `pass`
+    (relevance passes unchanged), `average` and `sum` (by contribution), `cat` (split), or
+    `gradient` (pooling of maxima, padding, reshaping: relevance goes where the value came from).
+    `node` is the node of the trace that gives the same value.
     """
 
     name: str
@@ -84,10 +109,12 @@ class Step:
 
 
 def trace(module: nn.Module, sample: Tensor) -> list[Step]:
-    """Trace a network into steps, in the order of execution; the last one gives the network's output.
+    """Trace a network into steps, in the order of execution.
 
-    Every BatchNorm is folded into the convolution or linear layer before it, and the terms of a sum share relevance
-    by their contributions.
+    The last one gives the network's output.
+
+    Every BatchNorm is folded into the convolution or linear layer before it, and the terms of a sum
+    share relevance by their contributions.
 
     Parameters
     ----------
@@ -151,9 +178,13 @@ def _refuse_unknown(traced: fx.GraphModule) -> None:
         if node.op == "call_module":
             part = traced.get_submodule(node.target)
             if type(part) not in MODULES:
-                (foreign if isinstance(part, ZENNIT_ONLY) else unknown).append(f"{type(part).__name__} {node.target!r}")
+                (foreign if isinstance(part, ZENNIT_ONLY) else unknown).append(
+                    f"{type(part).__name__} {node.target!r}"
+                )
         elif (
-            node.op in ("call_function", "call_method") and node.target not in FUNCTIONS and "tensor_meta" in node.meta
+            node.op in ("call_function", "call_method")
+            and node.target not in FUNCTIONS
+            and "tensor_meta" in node.meta
         ):
             unknown.append(f"function {_title(node)!r}{_owner(node)}")
     if unknown:
@@ -163,13 +194,17 @@ def _refuse_unknown(traced: fx.GraphModule) -> None:
 
 
 def no_rule(names: list[str]) -> str:
-    """Say that operations have no rule, why that matters, and what to do; `names` are shown up to five."""
+    """Say that operations have no rule, why that matters, and what to do.
+
+    `names` are shown up to five.
+    """
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return (
-        f"no rule of relevance for {', '.join(names[:5])}{more}: relevance would be lost or created there, and the "
-        "maps would mean nothing. Use 'gradient', 'gradient_x_input' or 'integrated_gradients', or give a zennit "
-        "composite of your own as 'package.module:callable' that has a rule for each. A softmax at the end must be "
-        "left out of the network: relevance explains logits"
+        f"no rule of relevance for {', '.join(names[:5])}{more}: relevance would be lost or created"
+        " there, and the maps would mean nothing. Use 'gradient', 'gradient_x_input' or"
+        " 'integrated_gradients', or give a zennit composite of your own as"
+        " 'package.module:callable' that has a rule for each. A softmax at the end must be left"
+        " out of the network: relevance explains logits"
     )
 
 
@@ -196,14 +231,18 @@ def _closed(steps: list[Step], node: fx.Node, places: dict[fx.Node, int]) -> lis
     source = node.args[0]
     if not isinstance(source, fx.Node) or source not in places or len(_shape(source) or ()) != 2:
         shape = _shape(source) if isinstance(source, fx.Node) else type(source).__name__
-        raise ImpossibleAnalysis(f"the network returns {shape}: relevance explains logits of shape (images, classes)")
+        raise ImpossibleAnalysis(
+            f"the network returns {shape}: relevance explains logits of shape (images, classes)"
+        )
     last = places[source]
     if steps[last].type in ("Sigmoid", "sigmoid"):
         raise ImpossibleAnalysis(no_rule([f"{steps[last].type} {steps[last].name!r} at the end"]))
     return steps[: last + 1]
 
 
-def _add(steps: list[Step], node: fx.Node, traced: fx.GraphModule, places: dict[fx.Node, int]) -> int:
+def _add(
+    steps: list[Step], node: fx.Node, traced: fx.GraphModule, places: dict[fx.Node, int]
+) -> int:
     """Append the step(s) of a node; return the place of its value."""
     if node.op == "placeholder":
         if steps:
@@ -213,7 +252,9 @@ def _add(steps: list[Step], node: fx.Node, traced: fx.GraphModule, places: dict[
     part = traced.get_submodule(node.target) if node.op == "call_module" else None
     kind = MODULES[type(part)] if part is not None else FUNCTIONS[node.target]
     if any(source not in places for source in _tensors(node)):
-        raise ImpossibleAnalysis(no_rule([f"function {_title(node)!r}{_owner(node)} with a constant tensor"]))
+        raise ImpossibleAnalysis(
+            no_rule([f"function {_title(node)!r}{_owner(node)} with a constant tensor"])
+        )
     sources = tuple(places[source] for source in _tensors(node))
     if kind == "same" or (kind == "dropout" and _is_off(node)):
         return sources[0]
@@ -221,14 +262,23 @@ def _add(steps: list[Step], node: fx.Node, traced: fx.GraphModule, places: dict[
         _fold(steps, sources[0], node, part)
         return sources[0]
     title = type(part).__name__ if part is not None else _title(node)
-    step = Step(str(node.target) if part else node.name, title, kind, sources, owner=_owner_of(node)[1], node=node.name)
+    step = Step(
+        str(node.target) if part else node.name,
+        title,
+        kind,
+        sources,
+        owner=_owner_of(node)[1],
+        node=node.name,
+    )
     steps.extend(_completed(step, part, node, steps))
     return len(steps) - 1
 
 
 def _tensors(node: fx.Node) -> list[fx.Node]:
     """Return the tensors that a node works on, as often as it takes them."""
-    given = node.args[0] if node.target in (torch.cat, torch.concat, torch.concatenate) else node.args
+    given = (
+        node.args[0] if node.target in (torch.cat, torch.concat, torch.concatenate) else node.args
+    )
     if not given and node.kwargs:
         given = next(iter(node.kwargs.values()))
     chosen = given if isinstance(given, list | tuple) else (given,)
@@ -240,8 +290,8 @@ def _is_off(node: fx.Node) -> bool:
     training = node.kwargs.get("training", node.args[2] if len(node.args) > 2 else True)
     if training:
         raise ImpossibleAnalysis(
-            f"{_title(node)!r}{_owner(node)} stays on in eval mode: logits and maps would be random. Give it "
-            "training=self.training, or use nn.Dropout"
+            f"{_title(node)!r}{_owner(node)} stays on in eval mode: logits and maps would be"
+            " random. Give it training=self.training, or use nn.Dropout"
         )
     return True
 
@@ -254,7 +304,13 @@ def _completed(step: Step, part: nn.Module | None, node: fx.Node, steps: list[St
     if step.kind == "relu":
         return [replace(step, non_negative=True)]
     if step.kind == "relu6":
-        cap = replace(step, kind="pass", sources=(len(steps),), call=lambda x: x.clamp(max=6), non_negative=True)
+        cap = replace(
+            step,
+            kind="pass",
+            sources=(len(steps),),
+            call=lambda x: x.clamp(max=6),
+            non_negative=True,
+        )
         return [replace(step, kind="relu", non_negative=True, node=""), cap]
     if step.kind in ("sum", "cat"):
         return [replace(_combined(step, node), non_negative=non_negative)]
@@ -275,7 +331,12 @@ def _weighted(step: Step, part: nn.Conv2d | nn.Linear) -> Step:
         how = part.padding if part.padding == "same" else part.padding_mode
         raise NotWalked(f"Conv2d {step.name!r} pads by {how!r}, which only zennit handles")
     padding = (0, 0) if part.padding == "valid" else part.padding
-    geometry = {"stride": part.stride, "padding": padding, "dilation": part.dilation, "groups": part.groups}
+    geometry = {
+        "stride": part.stride,
+        "padding": padding,
+        "dilation": part.dilation,
+        "groups": part.groups,
+    }
     return replace(step, weight=part.weight.detach(), bias=bias, geometry=geometry)
 
 
@@ -284,12 +345,16 @@ def _combined(step: Step, node: fx.Node) -> Step:
     if step.kind == "cat":
         axis = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
         if axis not in (1, 1 - len(_shape(node) or ())):
-            raise NotWalked(f"{step.name!r} concatenates along dim {axis}, which only zennit handles")
+            raise NotWalked(
+                f"{step.name!r} concatenates along dim {axis}, which only zennit handles"
+            )
         return step
     shapes = {_shape(source) for source in _tensors(node)}
     if len(step.sources) != 2 or len(shapes) != 1 or node.kwargs.get("alpha", 1) != 1:
         raise ImpossibleAnalysis(
-            no_rule([f"the sum {step.name!r}{_owner(node)} with a constant, a factor or a broadcast"])
+            no_rule(
+                [f"the sum {step.name!r}{_owner(node)} with a constant, a factor or a broadcast"]
+            )
         )
     return step
 
@@ -314,11 +379,18 @@ def _check_shape(step: Step, node: fx.Node) -> None:
     """Refuse what mixes images, and padding with anything but zeros."""
     shape, source = _shape(node) or (), _shape(_tensors(node)[0]) or ()
     if not shape or shape[0] != source[0]:
-        raise ImpossibleAnalysis(f"{step.name!r}{_owner(node)} turns {source} into {shape}: it mixes images of a batch")
+        raise ImpossibleAnalysis(
+            f"{step.name!r}{_owner(node)} turns {source} into {shape}: it mixes images of a batch"
+        )
     if step.kind == "pad":
-        mode, value = (_argument(node, i, key, usual) for i, key, usual in ((2, "mode", "constant"), (3, "value", 0)))
+        mode, value = (
+            _argument(node, i, key, usual)
+            for i, key, usual in ((2, "mode", "constant"), (3, "value", 0))
+        )
         if mode != "constant" or value:
-            raise NotWalked(f"{step.name!r} pads by {mode!r} with {value!r}, which only zennit handles")
+            raise NotWalked(
+                f"{step.name!r} pads by {mode!r} with {value!r}, which only zennit handles"
+            )
 
 
 def _argument(node: fx.Node, place: int, name: str, usual: Any) -> Any:
@@ -330,10 +402,17 @@ def _fold(steps: list[Step], place: int, node: fx.Node, norm: Any) -> None:
     """Fold a BatchNorm into the weights of the step before it."""
     step, name = steps[place], f"{type(norm).__name__} {node.target!r}"
     if norm.running_mean is None:
-        raise ImpossibleAnalysis(f"{name} keeps no running statistics: logits would depend on the rest of the batch")
+        raise ImpossibleAnalysis(
+            f"{name} keeps no running statistics: logits would depend on the rest of the batch"
+        )
     if step.weight is None or len(_tensors(node)[0].users) != 1:
         raise ImpossibleAnalysis(
-            no_rule([f"{name}, which does not follow a convolution or linear layer that it could be folded into,"])
+            no_rule(
+                [
+                    f"{name}, which does not follow a convolution or linear layer that it could be"
+                    " folded into,"
+                ]
+            )
         )
     weight = step.weight.double()
     scale = (norm.running_var.double() + norm.eps).rsqrt()
@@ -345,4 +424,6 @@ def _fold(steps: list[Step], place: int, node: fx.Node, norm: Any) -> None:
         shift = shift + step.bias.double() * scale
     folded = weight * scale.reshape(-1, *[1] * (weight.dim() - 1))
     dtype = step.weight.dtype
-    steps[place] = replace(step, weight=folded.to(dtype), bias=shift.to(dtype), folded=str(node.target), node=node.name)
+    steps[place] = replace(
+        step, weight=folded.to(dtype), bias=shift.to(dtype), folded=str(node.target), node=node.name
+    )

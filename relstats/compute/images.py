@@ -1,4 +1,7 @@
-"""Image files to pixels, once: 8-bit RGB on the study's grid. What would have to be guessed is refused, with the file's name."""
+"""Image files to pixels, once: 8-bit RGB on the study's grid.
+
+What would have to be guessed is refused, with the file's name.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,8 @@ _SHOWN = 5
 def load_images(images: Images, ids: Sequence[str]) -> np.ndarray:
     """Decode images of a study: 8-bit RGB at its size.
 
-    EXIF orientation is applied; grey and palette images become RGB; a fully opaque alpha channel is dropped.
+    EXIF orientation is applied; grey and palette images become RGB; a fully opaque alpha channel is
+    dropped.
 
     Parameters
     ----------
@@ -42,8 +46,9 @@ def load_images(images: Images, ids: Sequence[str]) -> np.ndarray:
     Raises
     ------
     InvalidData
-        Images that are corrupt, truncated, changed since the study file was read, of another size where none is allowed,
-        transparent, CMYK, animated or of more than 8 bits: all of them, by id and path.
+        Images that are corrupt, truncated, changed since the study file was read, of another size
+        where none is allowed, transparent, CMYK, animated or of more than 8 bits: all of them, by
+        id and path.
     """
     paths, digests = images.table.loc[list(ids), "path"], images.table.loc[list(ids), "sha256"]
     pixels = np.empty((len(paths), *images.size, 3), dtype=np.uint8)
@@ -61,7 +66,8 @@ def load_images(images: Images, ids: Sequence[str]) -> np.ndarray:
         more = f"\n  and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
         lines = "".join(f"\n  {line}" for line in failed[:_SHOWN])
         raise InvalidData(
-            f"{len(failed)} of {len(paths)} images cannot be used. Mend them or take them out:{lines}{more}"
+            f"{len(failed)} of {len(paths)} images cannot be used. Mend them or take them"
+            f" out:{lines}{more}"
         )
     return pixels
 
@@ -76,14 +82,22 @@ def resize_rule(images: Images) -> str:
     'crop: centre of the image, scaled to 128 x 128 (bilinear, antialiased)'
     """
     y, x = images.size
-    how = {"none": f"none: all images are {y} x {x}",
-           "squash": f"squash: the whole image, scaled to {y} x {x} whatever its proportions (bilinear, antialiased)",
-           "crop": f"crop: centre of the image, scaled to {y} x {x} (bilinear, antialiased)"}  # fmt: skip
+    how = {
+        "none": f"none: all images are {y} x {x}",
+        "squash": (
+            f"squash: the whole image, scaled to {y} x {x} whatever its proportions (bilinear,"
+            " antialiased)"
+        ),
+        "crop": f"crop: centre of the image, scaled to {y} x {x} (bilinear, antialiased)",
+    }
     return how[images.resize]
 
 
-def to_input(pixels: torch.Tensor, preprocessing: Preprocessing, dtype: torch.dtype) -> torch.Tensor:
-    """Pixels as a network takes them: (colour x scale / 255 - mean) / std, in its order of channels.
+def to_input(
+    pixels: torch.Tensor, preprocessing: Preprocessing, dtype: torch.dtype
+) -> torch.Tensor:
+    """Pixels as a network takes them: (colour x scale / 255 - mean) / std, in its order of
+    channels.
 
     Parameters
     ----------
@@ -123,7 +137,10 @@ def bounds(preprocessing: Preprocessing) -> dict[str, tuple[float, ...]]:
     {'low': (-2.0,), 'high': (2.0,)}
     """
     mean, std = np.broadcast_arrays(preprocessing.mean, preprocessing.std)
-    return {"low": tuple((-mean / std).tolist()), "high": tuple(((preprocessing.scale - mean) / std).tolist())}
+    return {
+        "low": tuple((-mean / std).tolist()),
+        "high": tuple(((preprocessing.scale - mean) / std).tolist()),
+    }
 
 
 def _decoded(path: Path, digest: str, size: tuple[int, int], resize: str) -> np.ndarray:
@@ -136,7 +153,9 @@ def _decoded(path: Path, digest: str, size: tuple[int, int], resize: str) -> np.
             image.load()
             return np.asarray(_resized(ImageOps.exif_transpose(_rgb(image)), size, resize))
     except UnidentifiedImageError:
-        raise ValueError(f"not an image of {', '.join(FORMATS)} (it begins with {data[:8]!r})") from None
+        raise ValueError(
+            f"not an image of {', '.join(FORMATS)} (it begins with {data[:8]!r})"
+        ) from None
     except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise ValueError(f"corrupt or truncated ({error})") from None
 
@@ -146,16 +165,23 @@ def _require_readable(image: Image.Image) -> None:
         raise ValueError(f"{image.n_frames} frames. Save the one you mean as PNG")  # type: ignore[attr-defined]
     # Pillow reads 16-bit colours as 8-bit ones without a word: only the raw mode tells
     if image.mode in ("I", "F") or ";16" in f"{image.mode}{getattr(image, 'tile', '')}":
-        raise ValueError(f"more than 8 bits a channel (mode {image.mode}). Convert it to 8 bits, in the way you want")
+        raise ValueError(
+            f"more than 8 bits a channel (mode {image.mode}). Convert it to 8 bits, in the way you"
+            " want"
+        )
     if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "YCbCr"):
-        raise ValueError(f"colours of mode {image.mode}. Convert it to RGB, with the profile you want")
+        raise ValueError(
+            f"colours of mode {image.mode}. Convert it to RGB, with the profile you want"
+        )
 
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         image = image.convert("RGBA")
         if np.asarray(image)[..., 3].min() < _OPAQUE:
-            raise ValueError("transparent pixels: what is behind them? Save it without transparency")
+            raise ValueError(
+                "transparent pixels: what is behind them? Save it without transparency"
+            )
     orientation = image.getexif()
     rgb = image.convert("RGB")
     rgb.info["exif"] = orientation.tobytes()
@@ -167,7 +193,10 @@ def _resized(image: Image.Image, size: tuple[int, int], resize: str) -> Image.Im
     if image.size == (x, y):
         return image
     if resize == "none":
-        raise ValueError(f"{image.height} x {image.width} pixels, not {y} x {x}. Resize it, or give resize = \"squash\" or \"crop\"")  # fmt: skip
+        raise ValueError(
+            f"{image.height} x {image.width} pixels, not {y} x {x}. Resize it, or give resize ="
+            ' "squash" or "crop"'
+        )
     if resize == "crop":
         return ImageOps.fit(image, (x, y), Image.Resampling.BILINEAR)
     return image.resize((x, y), Image.Resampling.BILINEAR)

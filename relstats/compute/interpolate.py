@@ -1,9 +1,11 @@
-"""Noisy linear interpolation's linear system, for a batch of masks at once: each removed pixel is the mean of its neighbours.
+"""Noisy linear interpolation's linear system, for a batch of masks at once: each removed pixel is
+the mean of its neighbours.
 
-Rong et al. (2022, A consistent and efficient evaluation strategy for attribution methods, ICML) fill a removed pixel with
-1/6 of each direct and 1/12 of each diagonal neighbour, which couples all removed pixels of a hole. That is a weighted
-graph's Laplacian with the kept pixels as its boundary: symmetric and positive definite, so conjugate gradients solve it,
-and a multigrid cycle as preconditioner makes the number of steps independent of the size of the holes.
+Rong et al. (2022, A consistent and efficient evaluation strategy for attribution methods, ICML)
+fill a removed pixel with 1/6 of each direct and 1/12 of each diagonal neighbour, which couples all
+removed pixels of a hole. That is a weighted graph's Laplacian with the kept pixels as its boundary:
+symmetric and positive definite, so conjugate gradients solve it, and a multigrid cycle as
+preconditioner makes the number of steps independent of the size of the holes.
 """
 
 from __future__ import annotations
@@ -15,9 +17,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 #: Neighbours (y, x) and twelve times their weights.
-_NEIGHBOURS = {(-1, -1): 1, (-1, 0): 2, (-1, 1): 1, (0, -1): 2, (0, 1): 2, (1, -1): 1, (1, 0): 2, (1, 1): 1}
+_NEIGHBOURS = {
+    (-1, -1): 1,
+    (-1, 0): 2,
+    (-1, 1): 1,
+    (0, -1): 2,
+    (0, 1): 2,
+    (1, -1): 1,
+    (1, 0): 2,
+    (1, 1): 1,
+}
 _DAMPING = 0.8
-#: Cells of four pixels that share one value are stiffer than the pixels are: half the weights corrects for it.
+#: Cells of four pixels that share one value are stiffer than the pixels are: half the weights
+#: corrects for it.
 _STIFFNESS = 0.5
 _SMALLEST = 3
 _COARSEST_SWEEPS = 12
@@ -26,7 +38,9 @@ _MOST_STEPS = 500
 
 @dataclass(frozen=True)
 class _Level:
-    """The system on one grid: weights to eight neighbours, (8, mask, 1, y, x), and one over the diagonal, 0 where known."""
+    """The system on one grid: weights to eight neighbours, (8, mask, 1, y, x), and one over the
+    diagonal, 0 where known.
+    """
 
     weights: Tensor
     diagonal: Tensor
@@ -48,13 +62,14 @@ def interpolate(pictures: Tensor, known: Tensor, tolerance: float = 3e-4) -> Ten
     Returns
     -------
     Tensor, (mask, channel, y, x)
-        Known pixels are unchanged; the others lie within the range of the known ones, but for the tolerance. A mask that
-        keeps no pixel gives 0: there is nothing to interpolate.
+        Known pixels are unchanged; the others lie within the range of the known ones, but for the
+        tolerance. A mask that keeps no pixel gives 0: there is nothing to interpolate.
 
     Notes
     -----
-    The error is below half a grey level on natural images at the default tolerance, and the noise that follows has a
-    deviation of several (see `fills`). How many steps are taken depends on the masks of the batch.
+    The error is below half a grey level on natural images at the default tolerance, and the noise
+    that follows has a deviation of several (see `fills`). How many steps are taken depends on the
+    masks of the batch.
 
     Examples
     --------
@@ -81,9 +96,15 @@ def _depth(length: int) -> int:
 
 
 def _finest(kept: Tensor, inside: Tensor, values: Tensor) -> tuple[_Level, Tensor]:
-    """Weights among the unknown pixels, and what the known ones contribute to each of their unknown neighbours."""
+    """Weights among the unknown pixels, and what the known ones contribute to each of their unknown
+    neighbours.
+    """
     unknown = (inside & ~kept).to(values.dtype)
-    there, diagonal, boundary = inside.to(values.dtype), torch.zeros_like(unknown), torch.zeros_like(values)
+    there, diagonal, boundary = (
+        inside.to(values.dtype),
+        torch.zeros_like(unknown),
+        torch.zeros_like(values),
+    )
     weights = []
     for step, weight in _NEIGHBOURS.items():
         diagonal += weight * _shifted(there, step)
@@ -155,7 +176,9 @@ def _mean_of_known(values: Tensor, kept: Tensor) -> Tensor:
     return values.sum((-2, -1), keepdim=True) / kept.sum((-2, -1), keepdim=True).clamp(min=1)
 
 
-def _conjugate_gradients(levels: list[_Level], boundary: Tensor, found: Tensor, tolerance: float) -> Tensor:
+def _conjugate_gradients(
+    levels: list[_Level], boundary: Tensor, found: Tensor, tolerance: float
+) -> Tensor:
     """Solve each channel of each mask; those that are done stand still while the others go on."""
     residual = boundary - _applied(levels[0], found)
     goal = tolerance**2 * _dot(residual, residual)

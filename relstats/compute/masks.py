@@ -1,7 +1,9 @@
-"""Masks of the most relevant pixels, on the device: one rank map for each map, then a comparison for each fraction.
+"""Masks of the most relevant pixels, on the device: one rank map for each map, then a comparison
+for each fraction.
 
-The rule is that of the analysis (`relstats.stats.maps.top_fractions`), bit for bit: which pixels are eligible is said in both,
-and a test holds them together; how many a fraction is and which of equal ones are taken both have from `relstats.top_fraction`.
+The rule is that of the analysis (`relstats.stats.maps.top_fractions`), bit for bit: which pixels
+are eligible is said in both, and a test holds them together; how many a fraction is and which of
+equal ones are taken both have from `relstats.top_fraction`.
 """
 
 from __future__ import annotations
@@ -27,14 +29,16 @@ def places(relevance: Tensor, ranking: str = "positive") -> Tensor:
     relevance : Tensor, (map, pixel), floating
         Maps of any scale, on any device.
     ranking : {"positive", "absolute", "signed"}
-        "positive": by relevance, and only pixels above 0 are eligible. "absolute": by absolute relevance, only pixels
-        other than 0. "signed": by relevance, every pixel of a map that has any.
+        "positive": by relevance, and only pixels above 0 are eligible. "absolute": by absolute
+        relevance, only pixels other than 0. "signed": by relevance, every pixel of a map that has
+        any.
 
     Returns
     -------
     Tensor, (map, pixel), int32
-        `place < top_count(fraction, pixels)` is the mask of a fraction. Pixels that are not eligible, and all pixels of
-        a map without relevance or with NaN, have a place beyond the last.
+        `place < top_count(fraction, pixels)` is the mask of a fraction. Pixels that are not
+        eligible, and all pixels of a map without relevance or with NaN, have a place beyond the
+        last.
 
     Raises
     ------
@@ -47,7 +51,9 @@ def places(relevance: Tensor, ranking: str = "positive") -> Tensor:
     tensor([[0, 4, 4, 1]], dtype=torch.int32)
     """
     if ranking not in RANKINGS:
-        raise UsageError(f"ranking={ranking!r}: unknown, so no pixel is on top; use one of {', '.join(RANKINGS)}")
+        raise UsageError(
+            f"ranking={ranking!r}: unknown, so no pixel is on top; use one of {', '.join(RANKINGS)}"
+        )
     order = torch.from_numpy(np.argsort(tie_order(relevance.shape[-1]))).to(relevance.device)
     found = torch.empty(relevance.shape, dtype=torch.int32, device=relevance.device)
     for first in range(0, len(relevance), _SORTED_AT_ONCE):
@@ -67,7 +73,9 @@ def _places(relevance: Tensor, ranking: str, order: Tensor) -> Tensor:
     return torch.where(eligible & ~score.isnan().any(-1, keepdim=True), place, score.shape[-1])
 
 
-def top_fractions(relevance: Tensor, fractions: Sequence[float], ranking: str = "positive") -> Tensor:
+def top_fractions(
+    relevance: Tensor, fractions: Sequence[float], ranking: str = "positive"
+) -> Tensor:
     """Mask the most relevant pixels of each map, for several shares of pixels.
 
     Parameters
@@ -80,7 +88,8 @@ def top_fractions(relevance: Tensor, fractions: Sequence[float], ranking: str = 
     Returns
     -------
     Tensor, (fraction, map, pixel), bool
-        Equal to `relstats.stats.maps.top_fractions`: fewer pixels than asked for where too few are eligible.
+        Equal to `relstats.stats.maps.top_fractions`: fewer pixels than asked for where too few are
+        eligible.
 
     Raises
     ------

@@ -14,7 +14,8 @@ from relstats.compute.viewing import Pictures
 
 #: From a block of images to its pixels, uint8 (image, y, x, channel).
 Pixels = Callable[[int], np.ndarray]
-#: Bytes of decoded images, and as many of their fills, that are kept; what is beyond is decoded again for each target.
+#: Bytes of decoded images, and as many of their fills, that are kept; what is beyond is decoded
+#: again for each target.
 _KEPT_BYTES = 2 * 2**30
 
 
@@ -34,7 +35,10 @@ def _kept_blocks(whole: Design) -> int:
 
 
 def fill_colour(whole: Design, pixels: Pixels) -> list[float]:
-    """The colour that this fill needs: of the study file, or the mean of all pixels of all images; none for others."""
+    """The colour that this fill needs: of the study file, or the mean of all pixels of all images.
+
+    None for others.
+    """
     if whole.settings.fill == "value":
         return np.broadcast_to(whole.settings.fill_value, 3).tolist()
     if whole.settings.fill not in ("mean", "linear"):
@@ -44,12 +48,16 @@ def fill_colour(whole: Design, pixels: Pixels) -> list[float]:
 
 
 def reader(whole: Design, pixels: Pixels, colour: Sequence[float]) -> Callable[[int], Pictures]:
-    """A function from a block to its pictures and fills, which remembers as many as memory allows."""
+    """A function from a block to its pictures and fills, which remembers as many as memory
+    allows.
+    """
 
     @lru_cache(_kept_blocks(whole))
     def pictures(block: int) -> Pictures:
         seed, ids = whole.settings.seed, whole.ids[whole.images(block)]
-        filled = fills.backgrounds(pixels(block), ids, fill=whole.settings.fill, colour=colour, seed=seed)
+        filled = fills.backgrounds(
+            pixels(block), ids, fill=whole.settings.fill, colour=colour, seed=seed
+        )
         return pixels(block), filled
 
     return pictures

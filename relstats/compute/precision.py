@@ -10,13 +10,20 @@ import torch
 
 @contextmanager
 def exact_float32() -> Iterator[None]:
-    """Compute float32 products in float32, not in TF32 or bfloat16, and with the same kernel each time.
+    """Compute float32 products in float32, not in TF32 or bfloat16, and with the same kernel each
+    time.
 
-    PyTorch's default rounds the factors of a convolution on a GPU to TF32 (10 bits), which moves maps by several
-    per cent of their largest value. The caller's settings come back at the end, also after an error.
+    PyTorch's default rounds the factors of a convolution on a GPU to TF32 (10 bits), which moves
+    maps by several per cent of their largest value. The caller's settings come back at the end,
+    also after an error.
     """
     backends = torch.backends
-    products = (backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv)
+    products = (
+        backends.cuda.matmul,
+        backends.cudnn.conv,
+        backends.mkldnn.matmul,
+        backends.mkldnn.conv,
+    )
     before = [place.fp32_precision for place in products]
     kernels = backends.cudnn.deterministic, backends.cudnn.benchmark
     try:

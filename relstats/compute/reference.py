@@ -31,7 +31,11 @@ Table = list[tuple[str, str, str]]
 
 
 def hooked(
-    module: nn.Module, name: str, parameters: Mapping[str, Any], canonizers: Sequence[str], sample: Tensor
+    module: nn.Module,
+    name: str,
+    parameters: Mapping[str, Any],
+    canonizers: Sequence[str],
+    sample: Tensor,
 ) -> tuple[Explain, Table]:
     """Put zennit's hooks on a network.
 
@@ -40,20 +44,21 @@ def hooked(
     module : torch.nn.Module
         In eval mode and frozen; the caller's own copy, which is changed for good.
     name : str
-        A composite of `rules.DEFAULTS`, or `package.module:callable` that returns a zennit composite.
+        A composite of `rules.DEFAULTS`, or `package.module:callable` that returns a zennit
+        composite.
     parameters : mapping
         Of the composite.
     canonizers : sequence of str
-        Of `CANONIZERS`, or `package.module:callable` that returns a zennit canonizer. None given: BatchNorm is merged
-        and the sums of torchvision's ResNets are canonized.
+        Of `CANONIZERS`, or `package.module:callable` that returns a zennit canonizer. None given:
+        BatchNorm is merged and the sums of torchvision's ResNets are canonized.
     sample : torch.Tensor, shape (image, channel, y, x)
         Images that the network can take.
 
     Returns
     -------
     explain : callable
-        From images and classes, shape (image, explained), to logits, relevance and (here unknown: NaN) what biases
-        absorbed, as `engine.walk` gives them.
+        From images and classes, shape (image, explained), to logits, relevance and (here unknown:
+        NaN) what biases absorbed, as `engine.walk` gives them.
     table : list of tuple
         Name, type and rule of every module.
 
@@ -99,7 +104,9 @@ def load(path: str) -> Any:
     try:
         return getattr(importlib.import_module(place), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"{path!r} cannot be imported ({error}): give it as 'package.module:callable'") from error
+        raise UsageError(
+            f"{path!r} cannot be imported ({error}): give it as 'package.module:callable'"
+        ) from error
 
 
 def version() -> str:
@@ -120,12 +127,16 @@ def _composite(name: str, parameters: Mapping[str, Any], sample: Tensor) -> Any:
         return getattr(zennit.composites, _TITLES[name])(**values)
     built = load(name)(**parameters)
     if not isinstance(built, zennit.core.Composite):
-        raise UsageError(f"composite {name!r} returned {type(built).__name__}: it must return a zennit composite")
+        raise UsageError(
+            f"composite {name!r} returned {type(built).__name__}: it must return a zennit composite"
+        )
     return built
 
 
 def _canonizers(names: Sequence[str]) -> list[Any]:
-    """Return zennit's canonizers of these names, those that every network can do with if there are none."""
+    """Return zennit's canonizers of these names, those that every network can do with if there are
+    none.
+    """
     import zennit.canonizers
     import zennit.torchvision
 
@@ -138,7 +149,9 @@ def _canonizers(names: Sequence[str]) -> list[Any]:
 
 
 def _parts(module: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Return the modules that compute something themselves: those without children or with parameters of their own."""
+    """Return the modules that compute something themselves: those without children or with
+    parameters of their own.
+    """
     return [
         (name, part)
         for name, part in module.named_modules()
@@ -156,11 +169,16 @@ def _rules(built: Any, module: nn.Module) -> dict[str, str]:
 def _table(built: Any, module: nn.Module) -> Table:
     """Return name, type and rule of every module that computes something."""
     rules = _rules(built, module)
-    return [(name, type(part).__name__, rules.get(name, "Gradient")) for name, part in _parts(module)]
+    return [
+        (name, type(part).__name__, rules.get(name, "Gradient")) for name, part in _parts(module)
+    ]
 
 
 def _refuse_unruled(built: Any, module: nn.Module, *, own: bool) -> None:
-    """Refuse modules without a rule by name; a composite of the user's `own` may have one for any module."""
+    """Refuse modules without a rule by name.
+
+    A composite of the user's `own` may have one for any module.
+    """
     import zennit.layer
 
     known = (*MODULES, *ZENNIT_ONLY, zennit.layer.Sum)
@@ -176,37 +194,52 @@ def _refuse_unruled(built: Any, module: nn.Module, *, own: bool) -> None:
 
 
 def _refuse_unmerged(module: nn.Module) -> None:
-    """Refuse a BatchNorm that the canonizers left in place: relevance would pass it as if it did nothing."""
+    """Refuse a BatchNorm that the canonizers left in place: relevance would pass it as if it did
+    nothing.
+    """
     norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-    left = [name for name, part in module.named_modules() if isinstance(part, norms) and part.eps != 0]
+    left = [
+        name for name, part in module.named_modules() if isinstance(part, norms) and part.eps != 0
+    ]
     if left:
         raise ImpossibleAnalysis(
-            f"BatchNorm {left[:5]} was not merged by the canonizers: it must be registered right after a convolution "
-            "or linear layer. Use engine='relstats', or give a canonizer of your own as 'package.module:callable'"
+            f"BatchNorm {left[:5]} was not merged by the canonizers: it must be registered right"
+            " after a convolution or linear layer. Use engine='relstats', or give a canonizer of"
+            " your own as 'package.module:callable'"
         )
 
 
 def _refuse_unseen(steps: list[Step], module: nn.Module) -> None:
-    """Refuse what the network does outside of modules, which zennit's hooks do not see, and modules used twice."""
+    """Refuse what the network does outside of modules, which zennit's hooks do not see, and modules
+    used twice.
+    """
     import zennit.layer
 
     names = [name for name, _ in module.named_modules()]
     kinds = ("conv", "linear", "average")
-    unseen = [f"{step.type} {step.name!r}" for step in steps if step.kind in kinds and step.name not in names]
+    unseen = [
+        f"{step.type} {step.name!r}"
+        for step in steps
+        if step.kind in kinds and step.name not in names
+    ]
     used = [step.name for step in steps if step.kind in kinds]
-    unseen += [f"{name!r}, used more than once," for name in dict.fromkeys(used) if used.count(name) > 1]
+    unseen += [
+        f"{name!r}, used more than once," for name in dict.fromkeys(used) if used.count(name) > 1
+    ]
     sums = [step.name for step in steps if step.kind == "sum"]
     if len(sums) != sum(isinstance(part, zennit.layer.Sum) for part in module.modules()):
         unseen += [f"the sum {name!r}" for name in sums]
     if unseen:
         raise ImpossibleAnalysis(
-            f"zennit does not see {', '.join(unseen[:5])}: its hooks hold modules, each used once, and its ResNet "
-            "canonizer knows torchvision's classes. Use engine='relstats', or give a canonizer of your own as "
-            "'package.module:callable'"
+            f"zennit does not see {', '.join(unseen[:5])}: its hooks hold modules, each used once,"
+            " and its ResNet canonizer knows torchvision's classes. Use engine='relstats', or give"
+            " a canonizer of your own as 'package.module:callable'"
         )
 
 
-def _explain(built: Any, module: nn.Module, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _explain(
+    built: Any, module: nn.Module, images: Tensor, classes: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Run one pass forward and back for each explained class."""
     maps = []
     for index in range(classes.shape[1]):
@@ -220,4 +253,8 @@ def _explain(built: Any, module: nn.Module, images: Tensor, classes: Tensor) -> 
             for hook in built.hook_refs:
                 hook.remove()
         maps.append(relevance.sum(dim=1))
-    return logits.detach(), torch.stack(maps, dim=1), torch.full_like(classes, torch.nan, dtype=images.dtype)
+    return (
+        logits.detach(),
+        torch.stack(maps, dim=1),
+        torch.full_like(classes, torch.nan, dtype=images.dtype),
+    )

@@ -1,14 +1,15 @@
-"""What each rule of layer-wise relevance propagation is, as data: one table that the engine executes.
+"""What each rule of layer-wise relevance propagation is, as data: one table that the engine
+executes.
 
-Every rule here has the same form. A layer with inputs x_j, weights w_jk and biases b_k sends the relevance R_k of
-its outputs to its inputs as a sum over parts, each a sum over branches:
+Every rule here has the same form. A layer with inputs x_j, weights w_jk and biases b_k sends the
+relevance R_k of its outputs to its inputs as a sum over parts, each a sum over branches:
 
     R_j = sum_part c sum_k [ sum_branch f(x)_j g(w)_jk ] / ( z_k + stabiliser ) R_k,
     z_k = sum_branch sum_j f(x)_j g(w)_jk (+ g(b)_k, with the weights of the first branch)
 
 The rules are those of Bach et al. (2015, doi:10.1371/journal.pone.0130140), Montavon et al. (2017,
-doi:10.1016/j.patcog.2016.11.008; 2019, doi:10.1007/978-3-030-28954-6_10) and Lapuschkin et al. (2019,
-doi:10.1038/s41467-019-08987-4); names and defaults of the composites are zennit's.
+doi:10.1016/j.patcog.2016.11.008; 2019, doi:10.1007/978-3-030-28954-6_10) and Lapuschkin et al.
+(2019, doi:10.1038/s41467-019-08987-4); names and defaults of the composites are zennit's.
 """
 
 from __future__ import annotations
@@ -66,8 +67,8 @@ class Branch:
 class Part:
     """Branches with a common denominator.
 
-    `sign` is the sign that the denominator is known to have (0: either). `where` restricts the part to output
-    neurons with a `positive` or `negative` value.
+    `sign` is the sign that the denominator is known to have (0: either). `where` restricts the part
+    to output neurons with a `positive` or `negative` value.
     """
 
     branches: tuple[Branch, ...]
@@ -79,7 +80,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: its name with its parameters, its parts, its stabiliser and, for the box rule, its bounds."""
+    """One rule: its name with its parameters, its parts, its stabiliser and, for the box rule, its
+    bounds.
+    """
 
     name: str
     parts: tuple[Part, ...]
@@ -89,7 +92,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class Composite:
-    """Which rule each kind of layer gets. `first` is for the first layer, where `first_kinds` names its kind."""
+    """Which rule each kind of layer gets.
+
+    `first` is for the first layer, where `first_kinds` names its kind.
+    """
 
     name: str
     parameters: Mapping[str, Any]
@@ -100,12 +106,16 @@ class Composite:
 
 
 def epsilon(value: float = 1e-6) -> Rule:
-    """Return the epsilon rule: inputs share relevance by their contributions x w, biases take theirs."""
+    """Return the epsilon rule: inputs share relevance by their contributions x w, biases take
+    theirs.
+    """
     return Rule(f"Epsilon(epsilon={value:g})", (Part((Branch("all", whole),)),), value)
 
 
 def alpha_beta(alpha: float, beta: float, stabiliser: float = STABILISER) -> Rule:
-    """Return the alpha-beta rule: positive contributions get alpha, negative ones minus beta, of the relevance."""
+    """Return the alpha-beta rule: positive contributions get alpha, negative ones minus beta, of
+    the relevance.
+    """
     plus = (Branch("positive", positive), Branch("negative", negative))
     minus = (Branch("positive", negative), Branch("negative", positive))
     parts = (Part(plus, alpha, sign=1), Part(minus, -beta, sign=-1))
@@ -120,7 +130,9 @@ def z_plus(stabiliser: float = STABILISER) -> Rule:
 
 
 def gamma_rule(gamma: float, stabiliser: float = STABILISER) -> Rule:
-    """Return the gamma rule for signed inputs: contributions of the output's own sign are favoured by gamma."""
+    """Return the gamma rule for signed inputs: contributions of the output's own sign are favoured
+    by gamma.
+    """
     up, down = (partial(favoured, gamma=gamma, part=part) for part in (positive, negative))
     parts = (
         Part((Branch("positive", up), Branch("negative", down)), where="positive"),
@@ -136,7 +148,9 @@ def flat(stabiliser: float = STABILISER) -> Rule:
 
 
 def box(low: Bound, high: Bound, stabiliser: float = STABILISER) -> Rule:
-    """Return the box (z-B) rule for pixels between `low` and `high`, one number or one per channel."""
+    """Return the box (z-B) rule for pixels between `low` and `high`, one number or one per
+    channel.
+    """
     branches = (
         Branch("all", whole),
         Branch("low", partial(opposite, part=positive)),
@@ -151,11 +165,19 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "epsilon_plus_flat": {"epsilon": 1e-6, "stabilizer": STABILISER},
     "epsilon_alpha2_beta1": {"epsilon": 1e-6, "stabilizer": STABILISER},
     "epsilon_alpha2_beta1_flat": {"epsilon": 1e-6, "stabilizer": STABILISER},
-    "epsilon_gamma_box": {"low": None, "high": None, "epsilon": 1e-6, "gamma": 0.25, "stabilizer": STABILISER},
+    "epsilon_gamma_box": {
+        "low": None,
+        "high": None,
+        "epsilon": 1e-6,
+        "gamma": 0.25,
+        "stabilizer": STABILISER,
+    },
 }
 
 
-def resolve(name: str, parameters: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+def resolve(
+    name: str, parameters: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
     """Fill in default parameters, and refuse unknown or missing ones.
 
     Parameters
@@ -175,7 +197,8 @@ def resolve(name: str, parameters: Mapping[str, Any], defaults: Mapping[str, Any
     Raises
     ------
     UsageError
-        If a parameter is unknown, missing, or not a finite number (or, for a bound, several of them).
+        If a parameter is unknown, missing, or not a finite number (or, for a bound, several of
+        them).
 
     Examples
     --------
@@ -186,11 +209,15 @@ def resolve(name: str, parameters: Mapping[str, Any], defaults: Mapping[str, Any
         raise UsageError(f"{name} has no parameter {unknown}: it takes {list(defaults) or 'none'}")
     filled = {key: parameters.get(key, value) for key, value in defaults.items()}
     if missing := [key for key, value in filled.items() if value is None]:
-        raise UsageError(f"{name} needs {missing}: the lowest and highest value that a pixel can have")
+        raise UsageError(
+            f"{name} needs {missing}: the lowest and highest value that a pixel can have"
+        )
     for key, value in filled.items():
         if not torch.isfinite(torch.as_tensor(value, dtype=torch.float64)).all():
             raise UsageError(f"{name}: {key}={value!r} is not finite")
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in filled.items()}
+    return {
+        key: tuple(value) if isinstance(value, list) else value for key, value in filled.items()
+    }
 
 
 def composite(name: str, parameters: Mapping[str, Any]) -> Composite:
@@ -201,8 +228,8 @@ def composite(name: str, parameters: Mapping[str, Any]) -> Composite:
     name : str
         One of `DEFAULTS`.
     parameters : mapping
-        Parameters that differ from the defaults. `low` and `high` of `epsilon_gamma_box` are numbers or one per
-        channel, in the units of the network's input, and must be given.
+        Parameters that differ from the defaults. `low` and `high` of `epsilon_gamma_box` are
+        numbers or one per channel, in the units of the network's input, and must be given.
 
     Returns
     -------
@@ -220,11 +247,17 @@ def composite(name: str, parameters: Mapping[str, Any]) -> Composite:
     'Flat(stabilizer=1e-06)'
     """
     if name not in DEFAULTS:
-        raise UsageError(f"no composite {name!r}: take one of {list(DEFAULTS)}, or 'package.module:callable'")
+        raise UsageError(
+            f"no composite {name!r}: take one of {list(DEFAULTS)}, or 'package.module:callable'"
+        )
     values = resolve(f"composite {name!r}", parameters, DEFAULTS[name])
     dense, stabiliser = epsilon(values["epsilon"]), values["stabilizer"]
     if name == "epsilon_gamma_box":
         first = box(values["low"], values["high"], stabiliser)
-        return Composite(name, values, gamma_rule(values["gamma"], stabiliser), dense, first, ("conv",))
+        return Composite(
+            name, values, gamma_rule(values["gamma"], stabiliser), dense, first, ("conv",)
+        )
     convolution = z_plus(stabiliser) if "plus" in name else alpha_beta(2.0, 1.0, stabiliser)
-    return Composite(name, values, convolution, dense, flat(stabiliser) if name.endswith("_flat") else None)
+    return Composite(
+        name, values, convolution, dense, flat(stabiliser) if name.endswith("_flat") else None
+    )

@@ -1,4 +1,6 @@
-"""What the writers of a study share: work split among workers, what is read ahead, one writer at a time, a full disk."""
+"""What the writers of a study share: work split among workers, what is read ahead, one writer at a
+time, a full disk.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def share[Work](work: Sequence[Work], worker: tuple[int, int]) -> list[Work]:
-    """A worker's part: neighbours, so that it loads as few networks as possible. The same whatever is done already.
+    """A worker's part: neighbours, so that it loads as few networks as possible.
+
+    The same whatever is done already.
 
     Examples
     --------
@@ -36,7 +40,9 @@ def share[Work](work: Sequence[Work], worker: tuple[int, int]) -> list[Work]:
     return list(work[len(work) * k // n : len(work) * (k + 1) // n])
 
 
-def read_ahead[Item, Value](items: Iterable[Item], read: Callable[[Item], Value]) -> Iterator[tuple[Item, Value]]:
+def read_ahead[Item, Value](
+    items: Iterable[Item], read: Callable[[Item], Value]
+) -> Iterator[tuple[Item, Value]]:
     """Each item and what is read for it, in order; the next is read by a thread while one is used.
 
     Examples
@@ -68,7 +74,9 @@ def write_behind(out: Path, finished: Iterable[tuple[shards.Shard, dict[str, np.
 
 
 def record_batch(out: Path, group: str, which: str, batch: int) -> None:
-    """Note a smaller batch in the attributes of a group, before what it gave is written: it moves last digits."""
+    """Note a smaller batch in the attributes of a group, before what it gave is written: it moves
+    last digits.
+    """
     with alone(out / group):
         attrs = zarr.open_group(str(out), mode="r+", use_consolidated=False)[group].attrs
         noted = {**json.loads(str(attrs.get("batch_reduced", "{}"))), which: batch}
@@ -76,21 +84,34 @@ def record_batch(out: Path, group: str, which: str, batch: int) -> None:
 
 
 def in_memory[Found](
-    out: Path, group: str, told: tuple[str, str], task: Callable[[int], Found], batch: int, full: int, say: Callable[[str], None]
-) -> tuple[Found, int]:  # fmt: skip
-    """`batches.in_memory`, which says who goes on in smaller batches and records for what; `told` is both."""
+    out: Path,
+    group: str,
+    told: tuple[str, str],
+    task: Callable[[int], Found],
+    batch: int,
+    full: int,
+    say: Callable[[str], None],
+) -> tuple[Found, int]:
+    """`batches.in_memory`, which says who goes on in smaller batches and records for what.
+
+    `told` is both.
+    """
     who, what = told
     values, fitted = batches.in_memory(
         task,
         batch,
-        lambda n: say(f"out of memory: {who} goes on in batches of {n}; recorded in batch_reduced of /{group}"),
+        lambda n: say(
+            f"out of memory: {who} goes on in batches of {n}; recorded in batch_reduced of /{group}"
+        ),
     )
     if fitted < full:
         record_batch(out, group, what, fitted)
     return values, fitted
 
 
-def resumed(out: Path, group: str, families: Iterable[str], plan: str, force: bool) -> Mapping[str, Any]:
+def resumed(
+    out: Path, group: str, families: Iterable[str], plan: str, force: bool
+) -> Mapping[str, Any]:
     """The attributes of the group that this run goes on with; none where it is to be made.
 
     Raises
@@ -104,10 +125,14 @@ def resumed(out: Path, group: str, families: Iterable[str], plan: str, force: bo
     if there.get("relstats_plan") == plan:
         return there
     if not force:
-        raise UsageError(f"/{group} of {out} was made with other settings ({there.get('relstats_plan')}; now {plan}). "
-                         f"Choose another study, or replace /{group} with --force")  # fmt: skip
+        raise UsageError(
+            f"/{group} of {out} was made with other settings ({there.get('relstats_plan')}; now"
+            f" {plan}). Choose another study, or replace /{group} with --force"
+        )
     # the manifests first: scores without one are never taken for complete ones of another plan
-    with tempfile.TemporaryDirectory(prefix=f".{out.name[:100]}.relstats-", dir=out.parent) as scratch:
+    with tempfile.TemporaryDirectory(
+        prefix=f".{out.name[:100]}.relstats-", dir=out.parent
+    ) as scratch:
         for name in (*(f"manifest/{family}" for family in families), group):
             with suppress(FileNotFoundError):
                 shutil.move(out / name, Path(scratch) / name.replace("/", "-"))
@@ -116,7 +141,10 @@ def resumed(out: Path, group: str, families: Iterable[str], plan: str, force: bo
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """While other workers of this machine wait; the system lets go when the process ends, however it ends."""
+    """While other workers of this machine wait.
+
+    The system lets go when the process ends, however it ends.
+    """
     if sys.platform == "win32":
         yield
         return

@@ -1,4 +1,6 @@
-"""Scores of pictures: batches of one composition, each filled across maps and fractions, and what is read off logits."""
+"""Scores of pictures: batches of one composition, each filled across maps and fractions, and what
+is read off logits.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,9 @@ def scores(logits: Tensor, truth: Tensor) -> Tensor:
     Returns
     -------
     Tensor, (3, picture), float32 or float64
-        `SCORES`: 1 where the true class has the largest logit (0 where another one ties with it), its probability, and
-        its logit less the largest of the others. NaN or infinite where a logit is.
+        `SCORES`: 1 where the true class has the largest logit (0 where another one ties with it),
+        its probability, and its logit less the largest of the others. NaN or infinite where a logit
+        is.
 
     Examples
     --------
@@ -45,7 +48,8 @@ def scores(logits: Tensor, truth: Tensor) -> Tensor:
 
 
 def batches(total: int, batch: int) -> Iterator[tuple[int, int]]:
-    """First and last (exclusive) of each batch: as few batches as can be, of equal sizes but for one.
+    """First and last (exclusive) of each batch: as few batches as can be, of equal sizes but for
+    one.
 
     Examples
     --------
@@ -90,7 +94,8 @@ def scored(
 
 
 def stored(values: np.ndarray) -> dict[str, np.ndarray]:
-    """Scores as a study stores them: `correct` uint8 (255 where missing), the others float16 (NaN where missing).
+    """Scores as a study stores them: `correct` uint8 (255 where missing), the others float16 (NaN
+    where missing).
 
     Parameters
     ----------

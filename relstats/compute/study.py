@@ -1,4 +1,7 @@
-"""The study file: which images, which networks and how they are explained. Read once, with all its problems at once."""
+"""The study file: which images, which networks and how they are explained.
+
+Read once, with all its problems at once.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +31,11 @@ _NOT_AN_AXIS = {v.name for v in schema.variables("relevance")} | {"y", "x"}
 
 @dataclass(frozen=True)
 class Images:
-    """The images: a row of text for each (`path`, `sha256` and labels, by id) and the pixel grid (y, x) that they come to.
+    """The images: a row of text for each (`path`, `sha256` and labels, by id) and the pixel grid
+    (y, x) that they come to.
 
-    `resize` is "none" (another size is refused), "squash" or "crop"; `pixels` asks for them in the study.
+    `resize` is "none" (another size is refused), "squash" or "crop"; `pixels` asks for them in the
+    study.
     """
 
     table: pd.DataFrame
@@ -41,7 +46,9 @@ class Images:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From 8-bit colours to a network's input: (colour x scale / 255 - mean) / std, in the network's order of channels."""
+    """From 8-bit colours to a network's input: (colour x scale / 255 - mean) / std, in the
+    network's order of channels.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -51,10 +58,12 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Model:
-    """A condition: how its network is built, what it takes and names, and a checkpoint for each seed.
+    """A condition: how its network is built, what it takes and names, and a checkpoint for each
+    seed.
 
-    `label` is the column of the image table that holds the true class, or "" where there is none. Modules of `factory`
-    are also looked for in `folder`, that of the study file. `layers` names the modules of layers that are called otherwise.
+    `label` is the column of the image table that holds the true class, or "" where there is none.
+    Modules of `factory` are also looked for in `folder`, that of the study file. `layers` names the
+    modules of layers that are called otherwise.
     """
 
     name: str
@@ -71,7 +80,10 @@ class Model:
 
 @dataclass(frozen=True)
 class RelevanceSettings:
-    """How relevance is computed. `explained_class` is "true", "predicted", an index or the name of a class."""
+    """How relevance is computed.
+
+    `explained_class` is "true", "predicted", an index or the name of a class.
+    """
 
     composite: str
     parameters: Mapping[str, Any]
@@ -97,7 +109,9 @@ class TransferSettings:
 
 @dataclass(frozen=True)
 class FeatureSettings:
-    """Which layers' activations are kept, and whether as their mean over pixels ("mean") or as they are ("none")."""
+    """Which layers' activations are kept, and whether as their mean over pixels ("mean") or as they
+    are ("none").
+    """
 
     layers: tuple[str, ...]
     pool: str
@@ -105,7 +119,10 @@ class FeatureSettings:
 
 @dataclass(frozen=True)
 class Study:
-    """A study file that was read and checked. `transfer` and `features` are None where the file has no such table."""
+    """A study file that was read and checked.
+
+    `transfer` and `features` are None where the file has no such table.
+    """
 
     name: str
     path: Path
@@ -158,14 +175,24 @@ def read_study(path: str | Path) -> Study:
     images = _images(top.table("images"), path.parent)
     models = _models(top.table("models"), path.parent)
     relevance = _relevance(top.table("relevance"))
-    transfer = _transfer(top.table("transfer")) if "transfer" in top.values else top.take("transfer", dict, None)
-    features = _features(top.table("features")) if "features" in top.values else top.take("features", dict, None)
+    transfer = (
+        _transfer(top.table("transfer"))
+        if "transfer" in top.values
+        else top.take("transfer", dict, None)
+    )
+    features = (
+        _features(top.table("features"))
+        if "features" in top.values
+        else top.take("features", dict, None)
+    )
     top.close()
     problems += _across(images, models, relevance) + _across_layers(models, features)
     if problems or images is None:
         lines = "".join(f"\n  {problem}" for problem in problems)
         raise InvalidData(f"{path}: {len(problems)} problem(s) with this study file:{lines}")
-    return Study(name, path, text, images, tuple(models), relevance, transfer, batch, device, dtype, features)
+    return Study(
+        name, path, text, images, tuple(models), relevance, transfer, batch, device, dtype, features
+    )
 
 
 def true_classes(model: Model, table: pd.DataFrame) -> np.ndarray:
@@ -178,7 +205,17 @@ def true_classes(model: Model, table: pd.DataFrame) -> np.ndarray:
     Examples
     --------
     >>> table = pd.DataFrame({"sex": ["m", "f"]}, index=["a", "b"])
-    >>> model = Model("a", {}, "", {}, Preprocessing((0.0,), (1.0,), 1.0, "rgb"), "sex", ("f", "m"), {}, Path())
+    >>> model = Model(
+    ...     "a",
+    ...     {},
+    ...     "",
+    ...     {},
+    ...     Preprocessing((0.0,), (1.0,), 1.0, "rgb"),
+    ...     "sex",
+    ...     ("f", "m"),
+    ...     {},
+    ...     Path(),
+    ... )
     >>> true_classes(model, table).tolist()
     [1, 0]
     """
@@ -205,7 +242,9 @@ def _parsed(text: str, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise InvalidData(f"{path} is not TOML: {error}. Mend that line; text stands in quotes") from None
+        raise InvalidData(
+            f"{path} is not TOML: {error}. Mend that line; text stands in quotes"
+        ) from None
 
 
 def _images(table: Table, folder: Path) -> Images | None:
@@ -213,13 +252,23 @@ def _images(table: Table, folder: Path) -> Images | None:
     size = table.take("size", fields.size)
     resize = table.take("resize", fields.one_of("none", "squash", "crop"), "none")
     pixels = table.take("pixels", fields.boolean, False)
-    in_folder, in_table = table.take("folder", fields.text, None), table.take("table", fields.text, None)
+    in_folder, in_table = (
+        table.take("folder", fields.text, None),
+        table.take("table", fields.text, None),
+    )
     table.close()
     if (in_folder is None) == (in_table is None):
-        table.note("", f"has {'both folder and table' if in_folder else 'neither folder nor table'}",
-                   'Give folder = "photos", or table = "photos.csv" with columns image, path and labels')  # fmt: skip
+        table.note(
+            "",
+            f"has {'both folder and table' if in_folder else 'neither folder nor table'}",
+            'Give folder = "photos", or table = "photos.csv" with columns image, path and labels',
+        )
         return None
-    rows = from_table(folder / in_table, folder, table) if in_table else from_folder(folder / in_folder, table)
+    rows = (
+        from_table(folder / in_table, folder, table)
+        if in_table
+        else from_folder(folder / in_folder, table)
+    )
     if len(table.problems) > before:
         return None
     return Images(hashed(rows, table), size, resize, pixels)
@@ -233,12 +282,17 @@ def _models(table: Table, folder: Path) -> list[Model]:
     named = {frozenset(model.axes) for model in good}
     if len(named) > 1:
         sets = "; ".join(f"{m.name}: {', '.join(m.axes) or 'none'}" for m in good)
-        table.note("", f"models have different axes ({sets})", "Give every model a level on every axis")
+        table.note(
+            "", f"models have different axes ({sets})", "Give every model a level on every axis"
+        )
     paths = Counter(str(p.resolve()) for m in good for p in m.checkpoints.values())
     twice = [p for p, n in paths.items() if n > 1]
     if twice:
-        table.note("", f"{len(twice)} checkpoint(s) stand for more than one network (e.g. {twice[0]!r})",
-                   "Give each network its own: the same one twice counts as agreement")  # fmt: skip
+        table.note(
+            "",
+            f"{len(twice)} checkpoint(s) stand for more than one network (e.g. {twice[0]!r})",
+            "Give each network its own: the same one twice counts as agreement",
+        )
     return good
 
 
@@ -253,33 +307,52 @@ def _model(name: str, table: Table, folder: Path) -> Model | None:
     table.close()
     reserved = sorted(set(axes or ()) & _NOT_AN_AXIS)
     if reserved:
-        table.note("axes", f"{', '.join(reserved)} is a name the study uses", "Call the axis something else")
+        table.note(
+            "axes",
+            f"{', '.join(reserved)} is a name the study uses",
+            "Call the axis something else",
+        )
     if factory and ":" not in factory and "weights" in (arguments or {}):
-        table.note("arguments", "weights are given", "Leave them out: they come from the checkpoints")
+        table.note(
+            "arguments", "weights are given", "Leave them out: they come from the checkpoints"
+        )
     if len(table.problems) > before or preprocessing is None:
         return None
-    return Model(name, axes, factory, arguments, preprocessing, label, classes, checkpoints, folder, layers)
+    return Model(
+        name, axes, factory, arguments, preprocessing, label, classes, checkpoints, folder, layers
+    )
 
 
 def _factory(value: object) -> str:
-    """"package.module:callable", or the name of a torchvision model."""  # fmt: skip
+    """Either "package.module:callable", or the name of a torchvision model."""
     if not isinstance(value, str) or not _FACTORY.fullmatch(value):
         raise ValueError
     return value
 
 
 def _classes(table: Table, folder: Path) -> tuple[str, ...]:
-    """A list of names, or a text file with one a line; their order is that of the network's outputs."""
+    """A list of names, or a text file with one a line.
+
+    Their order is that of the network's outputs.
+    """
     given = table.take("classes", fields.text_or_texts, None)
     names: tuple[str, ...] = given if isinstance(given, tuple) else ()
     if isinstance(given, str):
         try:
             names = tuple((folder / given).read_text(encoding="utf-8-sig").splitlines())
         except (OSError, UnicodeDecodeError) as error:
-            table.note("classes", f"{given!r} cannot be read ({error})", "Name a text file with one class a line")
+            table.note(
+                "classes",
+                f"{given!r} cannot be read ({error})",
+                "Name a text file with one class a line",
+            )
     if len(names) < 2 or len(set(names)) < len(names):
-        table.note("classes", f"{len(names)} names, {len(set(names))} different",
-                   "Name 2 or more classes in the order of the network's outputs: a list, or a text file, one a line")  # fmt: skip
+        table.note(
+            "classes",
+            f"{len(names)} names, {len(set(names))} different",
+            "Name 2 or more classes in the order of the network's outputs: a list, or a text file,"
+            " one a line",
+        )
     return names
 
 
@@ -290,15 +363,25 @@ def _preprocessing(table: Table) -> Preprocessing | None:
     table.close()
     lengths = {1} if channels == "grey" else {1, 3}
     for key, values in (("mean", mean), ("std", std)):
-        if values is not None and (len(values) not in lengths or (key == "std" and min(values) <= 0)):
-            table.note(key, f"is {fields.shown(values)}", f"Give {max(lengths)} number(s), one a channel{', above 0' * (key == 'std')}")  # fmt: skip
+        if values is not None and (
+            len(values) not in lengths or (key == "std" and min(values) <= 0)
+        ):
+            table.note(
+                key,
+                f"is {fields.shown(values)}",
+                f"Give {max(lengths)} number(s), one a channel{', above 0' * (key == 'std')}",
+            )
     return Preprocessing(mean, std, scale, channels)
 
 
 def _checkpoints(table: Table, folder: Path) -> dict[str, Path]:
     named = table.take("checkpoints", fields.text_mapping)
     if named is not None and not named:
-        table.note("checkpoints", "is empty", 'Give a table of seeds: checkpoints = { "0" = "a.safetensors" }')
+        table.note(
+            "checkpoints",
+            "is empty",
+            'Give a table of seeds: checkpoints = { "0" = "a.safetensors" }',
+        )
     found = {seed: folder / path for seed, path in (named or {}).items()}
     for seed, path in found.items():
         if not path.is_file():
@@ -309,28 +392,39 @@ def _checkpoints(table: Table, folder: Path) -> dict[str, Path]:
 
 def _relevance(table: Table) -> RelevanceSettings:
     settings = RelevanceSettings(
-        table.take("composite", fields.text), table.take("parameters", fields.mapping, {}),
-        table.take("canonizers", fields.texts, ()), table.take("engine", fields.one_of("relstats", "zennit"), "relstats"),
-        table.take("precision", fields.one_of("fp32", "mixed"), "fp32"), table.take("explained_class", _explained),
-    )  # fmt: skip
+        table.take("composite", fields.text),
+        table.take("parameters", fields.mapping, {}),
+        table.take("canonizers", fields.texts, ()),
+        table.take("engine", fields.one_of("relstats", "zennit"), "relstats"),
+        table.take("precision", fields.one_of("fp32", "mixed"), "fp32"),
+        table.take("explained_class", _explained),
+    )
     table.close()
     return settings
 
 
 def _explained(value: object) -> str | int:
-    """"true", "predicted", the index of a class or its name."""  # fmt: skip
+    """One of "true", "predicted", the index of a class or its name."""
     return fields.whole(value) if not isinstance(value, str) else fields.text(value)
 
 
 def _features(table: Table) -> FeatureSettings:
     settings = FeatureSettings(
-        table.take("layers", fields.texts), table.take("pool", fields.one_of("mean", "none"), "mean")
+        table.take("layers", fields.texts),
+        table.take("pool", fields.one_of("mean", "none"), "mean"),
     )
     table.close()
-    wrong = [name for name in settings.layers or () if name in _NOT_A_LAYER or "/" in name or not name.strip(".")]
+    wrong = [
+        name
+        for name in settings.layers or ()
+        if name in _NOT_A_LAYER or "/" in name or not name.strip(".")
+    ]
     if wrong or settings.layers == ():
-        table.note("layers", f"is {fields.shown(list(settings.layers))}",
-                   f"Name one layer or more, not with '/' and not as {', '.join(sorted(_NOT_A_LAYER))}")  # fmt: skip
+        table.note(
+            "layers",
+            f"is {fields.shown(list(settings.layers))}",
+            f"Name one layer or more, not with '/' and not as {', '.join(sorted(_NOT_A_LAYER))}",
+        )
     return settings
 
 
@@ -342,12 +436,16 @@ def _transfer(table: Table) -> TransferSettings:
         table.take("fill_value", _colour, ()),
         table.take("ranking", fields.one_of("positive", "absolute", "signed"), "positive"),
         table.take("control", fields.one_of("image_swap", "random"), "image_swap"),
-        table.take("n_control", fields.count, 5), table.take("seed", fields.whole, 0),
-    )  # fmt: skip
+        table.take("n_control", fields.count, 5),
+        table.take("seed", fields.whole, 0),
+    )
     table.close()
     if (settings.fill == "value") != bool(settings.fill_value):
-        table.note("fill_value", f"is {fields.shown(settings.fill_value)} with fill {settings.fill!r}",
-                   'Give fill = "value" with fill_value = [127, 127, 127], or neither')  # fmt: skip
+        table.note(
+            "fill_value",
+            f"is {fields.shown(settings.fill_value)} with fill {settings.fill!r}",
+            'Give fill = "value" with fill_value = [127, 127, 127], or neither',
+        )
     return settings
 
 
@@ -359,7 +457,9 @@ def _colour(value: object) -> tuple[float, ...]:
     return found
 
 
-def _across(images: Images | None, models: list[Model], relevance: RelevanceSettings) -> list[Problem]:
+def _across(
+    images: Images | None, models: list[Model], relevance: RelevanceSettings
+) -> list[Problem]:
     """What only shows where two tables of the file meet: labels and classes."""
     problems = []
     for model in models:
@@ -367,35 +467,71 @@ def _across(images: Images | None, models: list[Model], relevance: RelevanceSett
         if images is not None and model.label:
             problems += _check_labels(where, model, images.table)
         if explained == "true" and not model.label:
-            problems.append(Problem(f"{where} label", "is missing, and explained_class is 'true'",
-                                    "Name the column of the true class, or explain the predicted one"))  # fmt: skip
+            problems.append(
+                Problem(
+                    f"{where} label",
+                    "is missing, and explained_class is 'true'",
+                    "Name the column of the true class, or explain the predicted one",
+                )
+            )
         elif isinstance(explained, int) and explained >= len(model.classes):
-            problems.append(Problem("[relevance] explained_class", f"is {explained}, but {model.name!r} has {len(model.classes)} classes",
-                                    "Count from 0"))  # fmt: skip
+            problems.append(
+                Problem(
+                    "[relevance] explained_class",
+                    f"is {explained}, but {model.name!r} has {len(model.classes)} classes",
+                    "Count from 0",
+                )
+            )
         elif isinstance(explained, str) and explained not in ("true", "predicted", *model.classes):
-            problems.append(Problem("[relevance] explained_class", f"is {explained!r}, no class of {model.name!r}",
-                                    f'Give "true", "predicted", an index, or a class that every model has.{_close(explained, model.classes)}'))  # fmt: skip
+            problems.append(
+                Problem(
+                    "[relevance] explained_class",
+                    f"is {explained!r}, no class of {model.name!r}",
+                    'Give "true", "predicted", an index, or a class that every model'
+                    f" has.{_close(explained, model.classes)}",
+                )
+            )
     return problems
 
 
 def _across_layers(models: list[Model], features: FeatureSettings | None) -> list[Problem]:
     named = features.layers or () if features else ()
-    return [Problem(f"[models.{model.name}] layers", f"names {fields.shown(name)}, no layer of [features]",
-                    f"[features] has {', '.join(named) or 'none'}.{_close(name, named)}")
-            for model in models for name in model.layers if name not in named]  # fmt: skip
+    return [
+        Problem(
+            f"[models.{model.name}] layers",
+            f"names {fields.shown(name)}, no layer of [features]",
+            f"[features] has {', '.join(named) or 'none'}.{_close(name, named)}",
+        )
+        for model in models
+        for name in model.layers
+        if name not in named
+    ]
 
 
 def _check_labels(where: str, model: Model, table: pd.DataFrame) -> list[Problem]:
     columns = [str(c) for c in table.columns if c not in ("path", "sha256")]
     if model.label not in columns:
-        return [Problem(f"{where} label", f"is {model.label!r}, no column of the images (they have {', '.join(columns) or 'no labels'})",
-                        f"Name one of them.{_close(model.label, columns)}")]  # fmt: skip
+        return [
+            Problem(
+                f"{where} label",
+                f"is {model.label!r}, no column of the images (they have"
+                f" {', '.join(columns) or 'no labels'})",
+                f"Name one of them.{_close(model.label, columns)}",
+            )
+        ]
     unknown = table.index[~table[model.label].isin(model.classes)]
     if not len(unknown):
         return []
     examples = tuple(f"{image!r}: {table.at[image, model.label]!r}" for image in unknown[:3])
-    return [Problem(f"{where} classes", f"{len(unknown)} image(s) have a {model.label!r} that is no class of this model",
-                    "Add the class, or leave these images out", len(unknown), examples)]  # fmt: skip
+    return [
+        Problem(
+            f"{where} classes",
+            f"{len(unknown)} image(s) have a {model.label!r} that is no class of this model",
+            "Add the class, or leave these images out",
+            len(unknown),
+            examples,
+        )
+    ]
 
 
 def _close(name: str, names: tuple[str, ...] | list[str]) -> str:

@@ -1,4 +1,6 @@
-"""Every network shown the shared set of each image alone, and the image without it: scores streamed into `/sufficiency`."""
+"""Every network shown the shared set of each image alone, and the image without it: scores streamed
+into `/sufficiency`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,17 @@ import xarray as xr
 from torch import Tensor
 
 from relstats import schema, shards, store
-from relstats.compute import designs, fills, models, pictures, running, scoring, sets, transfer, viewing
+from relstats.compute import (
+    designs,
+    fills,
+    models,
+    pictures,
+    running,
+    scoring,
+    sets,
+    transfer,
+    viewing,
+)
 from relstats.compute.designs import Design
 from relstats.compute.groups import device_name
 from relstats.compute.pictures import Pixels
@@ -48,7 +60,9 @@ class _Run:
     def shard(self, unit: tuple[int, int]) -> shards.Shard:
         """Where the scores of a part go."""
         target = self.design.targets[unit[0]]
-        return shards.Shard("sufficiency", self.shared.cells[target.model.name, target.seed], unit[1])
+        return shards.Shard(
+            "sufficiency", self.shared.cells[target.model.name, target.seed], unit[1]
+        )
 
     @property
     def n_sets(self) -> int:
@@ -67,17 +81,20 @@ def score_sets(
     progress: transfer.Progress | None = None,
     say: transfer.Say = lambda message: None,
 ) -> None:
-    """Score each network with only the shared set of each image kept, and with it removed, and write it to `/sufficiency`.
+    """Score each network with only the shared set of each image kept, and with it removed, and
+    write it to `/sufficiency`.
 
-    The same is done with three other sets of the same area: the network's own most relevant pixels, the shared set of another
-    image, and random pixels. What fills masked pixels, the number of controls and their seed are those of the study file.
+    The same is done with three other sets of the same area: the network's own most relevant pixels,
+    the shared set of another image, and random pixels. What fills masked pixels, the number of
+    controls and their seed are those of the study file.
 
     Parameters
     ----------
     study : Study
         From `read_study`, with transfer settings. Its networks that the result has are scored.
     out : str or Path
-        The study, with maps and the result. A run with the same settings is resumed, to the same bytes.
+        The study, with maps and the result. A run with the same settings is resumed, to the same
+        bytes.
     name : str
         The result of `relstats shared` that holds the sets, such as "shared_pretrain_task".
     worker, force, score, progress, say
@@ -88,17 +105,24 @@ def score_sets(
     UsageError
         No study, no such result, no transfer settings, or other settings.
     InvalidData
-        The result is of other maps, images or networks; maps, images or checkpoints do not fit; scores are not finite.
+        The result is of other maps, images or networks; maps, images or checkpoints do not fit;
+        scores are not finite.
     OSError
         The disk is full: what is written is kept, and the same call resumes.
 
     Notes
     -----
-    An image that the result left out, or on which no pixel is shared, has no scores but those of the whole image (NaN).
+    An image that the result left out, or on which no pixel is shared, has no scores but those of
+    the whole image (NaN).
     """
     out = Path(out)
     device = models.pick_device(study.device)
-    with models.modules_of(study.path.parent), running.disk_full_told(out), exact_float32(), torch.inference_mode():
+    with (
+        models.modules_of(study.path.parent),
+        running.disk_full_told(out),
+        exact_float32(),
+        torch.inference_mode(),
+    ):
         maps = transfer.maps_of(out, None)
         whole, shared = _design(study, maps, out, name)
         for message in _left_out(study, whole, shared):
@@ -107,7 +131,9 @@ def score_sets(
         colour = _begin(whole, shared, out, maps, device, pixels, force)
         run = _Run(whole, shared, out, device, score, progress, say)
         todo = set(shards.unfinished(out, "sufficiency"))
-        units = running.share(list(itertools.product(range(len(whole.targets)), whole.blocks)), worker)
+        units = running.share(
+            list(itertools.product(range(len(whole.targets)), whole.blocks)), worker
+        )
         left = [unit for unit in units if run.shard(unit) in todo]
         running.write_behind(out, _finished(run, left, colour, pixels))
         if not shards.unfinished(out, "sufficiency"):
@@ -119,30 +145,47 @@ def describe(study: Study, out: str | Path, name: str) -> str:
     whole, shared = _design(study, transfer.maps_of(Path(out), None), Path(out), name)
     some, n = shared.area[shared.area > 0], whole.settings.n_control
     total = 2 * len(whole.targets) * len(some) * (2 + 2 * n)
-    return (f"{len(whole.targets)} networks x {len(some)} of {len(whole.ids)} images with a set of /results/{name} ({100 * some.mean() / np.prod(study.images.size):.3g} % of "
-            f"the pixels on average), kept and removed, beside own, {n} image-swapped and {n} random set(s): {total} masked images, "
-            f"in batches of {study.batch} on {study.device}")  # fmt: skip
+    return (
+        f"{len(whole.targets)} networks x {len(some)} of {len(whole.ids)} images with a set of"
+        f" /results/{name} ({100 * some.mean() / np.prod(study.images.size):.3g} % of the pixels on"
+        f" average), kept and removed, beside own, {n} image-swapped and {n} random set(s): {total}"
+        f" masked images, in batches of {study.batch} on {study.device}"
+    )
 
 
 def rehearse(study: Study, out: str | Path, name: str) -> str:
-    """Build one network of each model, show it one batch, and say how long all would take; nothing is written."""
+    """Build one network of each model, show it one batch, and say how long all would take.
+
+    Nothing is written.
+    """
     whole, shared = _design(study, transfer.maps_of(Path(out), None), Path(out), name)
-    device, masked = models.pick_device(study.device), 4 * len(shared.donors()) * (1 + whole.settings.n_control)
+    device, masked = (
+        models.pick_device(study.device),
+        4 * len(shared.donors()) * (1 + whole.settings.n_control),
+    )
     with models.modules_of(study.path.parent), exact_float32(), torch.inference_mode():
         seconds = masked * viewing.seconds_a_picture(whole, device)
-    return f"about {seconds:.0f} s in all, by one worker on {device_name(device)}; making masks and fills not counted"
+    return (
+        f"about {seconds:.0f} s in all, by one worker on {device_name(device)}; making masks and"
+        " fills not counted"
+    )
 
 
 def _design(study: Study, maps: xr.Dataset, out: Path, name: str) -> tuple[Design, Shared]:
-    """The design of a transfer without what is not used here, and only the networks of the result."""
+    """The design of a transfer without what is not used here, and only the networks of the
+    result.
+    """
     if study.transfer is not None:
         how = replace(study.transfer, fractions=(), operation="", control="", ranking="")
         study = replace(study, transfer=how)
     whole, shared = designs.design(study, maps), sets.read_shared(out, name, maps)
-    targets = tuple(target for target in whole.targets if (target.model.name, target.seed) in shared.cells)
+    targets = tuple(
+        target for target in whole.targets if (target.model.name, target.seed) in shared.cells
+    )
     if not targets:
         raise InvalidData(
-            f"{study.path} has none of the networks of /results/{name}: nobody can be shown its sets. Name them in the study file"
+            f"{study.path} has none of the networks of /results/{name}: nobody can be shown its"
+            " sets. Name them in the study file"
         )
     return replace(whole, targets=targets), shared
 
@@ -150,21 +193,38 @@ def _design(study: Study, maps: xr.Dataset, out: Path, name: str) -> tuple[Desig
 def _left_out(study: Study, whole: Design, shared: Shared) -> list[str]:
     scored = {(target.model.name, target.seed) for target in whole.targets}
     there = {(model.name, seed) for model in study.models for seed in model.checkpoints}
-    told = ((there - scored, "of the study file are not scored: the result does not have them"),
-            (set(shared.cells) - scored, "of the result are not scored: the study file does not have them"))  # fmt: skip
-    return [f"warning: {len(some)} network(s) {what} ({', '.join(' seed '.join(n) for n in sorted(some)[:3])})"
-            for some, what in told if some]  # fmt: skip
+    told = (
+        (there - scored, "of the study file are not scored: the result does not have them"),
+        (
+            set(shared.cells) - scored,
+            "of the result are not scored: the study file does not have them",
+        ),
+    )
+    return [
+        f"warning: {len(some)} network(s) {what}"
+        f" ({', '.join(' seed '.join(n) for n in sorted(some)[:3])})"
+        for some, what in told
+        if some
+    ]
 
 
 def _begin(
-    whole: Design, shared: Shared, out: Path, maps: xr.Dataset, device: torch.device, pixels: Pixels, force: bool
+    whole: Design,
+    shared: Shared,
+    out: Path,
+    maps: xr.Dataset,
+    device: torch.device,
+    pixels: Pixels,
+    force: bool,
 ) -> tuple[float, ...]:
     """Create the group, or find it; returns the colour of the fill."""
     how, name = whole.settings, device_name(device)
     scored = [(target.model.name, target.seed) for target in whole.targets]
     digest = designs.digest(whole, maps, name, shared.digest, shared.about, scored)
-    plan = (f"relstats transfer --masks {shared.name}, fill {how.fill}, controls x {how.n_control}, batch {whole.study.batch} on {name}, "
-            f"settings {digest}")  # fmt: skip
+    plan = (
+        f"relstats transfer --masks {shared.name}, fill {how.fill}, controls x {how.n_control},"
+        f" batch {whole.study.batch} on {name}, settings {digest}"
+    )
     there = running.resumed(out, "sufficiency", STREAMED, plan, force)
     colour = there["fill_colour"] if there else pictures.fill_colour(whole, pixels)
     store.begin_study(out, {"name": whole.study.name, **store.provenance()})
@@ -174,31 +234,58 @@ def _begin(
 
 
 def _labels(whole: Design, shared: Shared, maps: xr.Dataset) -> xr.Dataset:
-    """The group without its scores. Its networks are placed as those of the maps, so that both have one grid in a study."""
-    study, classes = whole.study, {target.model.name: len(target.model.classes) for target in whole.targets}
+    """The group without its scores.
+
+    Its networks are placed as those of the maps, so that both have one grid in a study.
+    """
+    study, classes = (
+        whole.study,
+        {target.model.name: len(target.model.classes) for target in whole.targets},
+    )
     available = np.zeros([maps.sizes[dim] for dim in schema.NETWORK], bool)
     for target in whole.targets:
         available[shared.cells[target.model.name, target.seed]] = True
     area = np.where(shared.rows >= 0, shared.area / np.prod(study.images.size), np.nan)
-    text: dict[str, Any] = {"model": maps["model"].values, "seed": maps["seed"].values, "image": whole.ids,
-            "operation": schema.OPERATIONS, "choice": schema.CHOICES}  # fmt: skip
-    coords = {dim: np.array([str(value) for value in values], object) for dim, values in text.items()}
+    text: dict[str, Any] = {
+        "model": maps["model"].values,
+        "seed": maps["seed"].values,
+        "image": whole.ids,
+        "operation": schema.OPERATIONS,
+        "choice": schema.CHOICES,
+    }
+    coords = {
+        dim: np.array([str(value) for value in values], object) for dim, values in text.items()
+    }
     axes = {axis: ("model", levels) for axis, levels in schema.axes(maps).items()}
     n_classes = ("model", [classes.get(str(model), 0) for model in maps["model"].values])
     found = {"available": (schema.NETWORK, available), "area": ("image", area)}
     return xr.Dataset(found, coords={**coords, **axes, "n_classes": n_classes})
 
 
-def _attributes(whole: Design, shared: Shared, colour: Sequence[float], device: str) -> dict[str, object]:
+def _attributes(
+    whole: Design, shared: Shared, colour: Sequence[float], device: str
+) -> dict[str, object]:
     how = whole.settings
     found = {key: str(value) if key == "across" else value for key, value in shared.about.items()}
     return {
-        "masks": shared.name, **found, "fill": how.fill, "fill_about": fills.ABOUT[how.fill], "fill_colour": list(colour),
-        "n_control": how.n_control, "seed": how.seed, "dtype": whole.study.dtype, "tf32": "off", "batch": whole.study.batch,
-        "device": device, "torch_version": torch.__version__,
-        "choice_about": "shared: the set of the result; own: as many of the network's most relevant pixels; image_swap: as many of another "
-        "image's set, most shared first; random: as many random pixels",
-    }  # fmt: skip
+        "masks": shared.name,
+        **found,
+        "fill": how.fill,
+        "fill_about": fills.ABOUT[how.fill],
+        "fill_colour": list(colour),
+        "n_control": how.n_control,
+        "seed": how.seed,
+        "dtype": whole.study.dtype,
+        "tf32": "off",
+        "batch": whole.study.batch,
+        "device": device,
+        "torch_version": torch.__version__,
+        "choice_about": (
+            "shared: the set of the result; own: as many of the network's most relevant pixels;"
+            " image_swap: as many of another image's set, most shared first; random: as many random"
+            " pixels"
+        ),
+    }
 
 
 def _reader(
@@ -242,9 +329,14 @@ def _finished(
 
 
 def _scored(
-    run: _Run, viewer: viewing.Viewer, unit: tuple[int, int], chosen: Tensor | None, shown: Pictures,
-    colour: Sequence[float], batch: int,
-) -> tuple[dict[str, np.ndarray], int]:  # fmt: skip
+    run: _Run,
+    viewer: viewing.Viewer,
+    unit: tuple[int, int],
+    chosen: Tensor | None,
+    shown: Pictures,
+    colour: Sequence[float],
+    batch: int,
+) -> tuple[dict[str, np.ndarray], int]:
     block, full = run.design.images(unit[1]), run.design.study.batch
     truth, where = viewer.truth[block], run.images(unit[1]) - block.start
     told = str(viewer), f"{viewer}, images {block.start} to {block.stop - 1}"

@@ -1,4 +1,6 @@
-"""Masks from every source's relevance, shown to every target: scores streamed into `/transfer`, by one or many workers."""
+"""Masks from every source's relevance, shown to every target: scores streamed into `/transfer`, by
+one or many workers.
+"""
 
 from __future__ import annotations
 
@@ -50,10 +52,12 @@ def transfer(
     progress: Progress | None = None,
     say: Say = lambda message: None,
 ) -> None:
-    """Show each network the images masked by each network's relevance and write what it says to `/transfer`.
+    """Show each network the images masked by each network's relevance and write what it says to
+    `/transfer`.
 
-    Masks are made on the device and never stored. Batches are fixed by the study file, so that a study that was
-    interrupted and resumed on the same device has the same bytes as one that was not.
+    Masks are made on the device and never stored. Batches are fixed by the study file, so that a
+    study that was interrupted and resumed on the same device has the same bytes as one that was
+    not.
 
     Parameters
     ----------
@@ -66,10 +70,11 @@ def transfer(
     force : bool
         Replace `/transfer`, where it was made with other settings.
     maps : xarray.Dataset, optional
-        A `/relevance` group whose networks are the sources. Default: that of the study at `out`, whoever wrote it.
+        A `/relevance` group whose networks are the sources. Default: that of the study at `out`,
+        whoever wrote it.
     score : callable, optional
-        For networks that are not torch: from pictures, uint8 (picture, y, x, channel), and (model, seed) to logits
-        (picture, class). No network is built then, and no checkpoint is read.
+        For networks that are not torch: from pictures, uint8 (picture, y, x, channel), and (model,
+        seed) to logits (picture, class). No network is built then, and no checkpoint is read.
     progress : callable, optional
         Called with the number of masked images that are scored and to be scored in this run.
     say : callable, optional
@@ -78,7 +83,8 @@ def transfer(
     Raises
     ------
     UsageError
-        There is no study, no transfer settings, a device or factory that does not exist, or other settings.
+        There is no study, no transfer settings, a device or factory that does not exist, or other
+        settings.
     InvalidData
         Maps, images, checkpoints or networks do not fit, or scores are not finite.
     OSError
@@ -86,13 +92,19 @@ def transfer(
 
     Notes
     -----
-    A map without any relevance chooses no pixel: its scores are missing (NaN, or 255 for `correct`), and a network whose
-    maps are all so is not available, neither as source nor as target. A control is the mask of the same fraction from
-    the map of another image, of a source drawn for each image alike for all targets ("image_swap"), or of random pixels.
+    A map without any relevance chooses no pixel: its scores are missing (NaN, or 255 for
+    `correct`), and a network whose maps are all so is not available, neither as source nor as
+    target. A control is the mask of the same fraction from the map of another image, of a source
+    drawn for each image alike for all targets ("image_swap"), or of random pixels.
     """
     out = Path(out)
     device = models.pick_device(study.device)
-    with models.modules_of(study.path.parent), running.disk_full_told(out), exact_float32(), torch.inference_mode():
+    with (
+        models.modules_of(study.path.parent),
+        running.disk_full_told(out),
+        exact_float32(),
+        torch.inference_mode(),
+    ):
         found = maps_of(out, maps)
         whole = designs.design(study, found)
         for name in whole.left_out:
@@ -101,7 +113,11 @@ def transfer(
         colour = _begin(whole, out, found, device, pixels, force)
         units = running.share(designs.parts(whole), worker)
         todo = {shard for family in designs.STREAMED for shard in shards.unfinished(out, family)}
-        left = [unit for unit in units if todo.intersection(s for part in unit for s in whole.shards(part))]
+        left = [
+            unit
+            for unit in units
+            if todo.intersection(s for part in unit for s in whole.shards(part))
+        ]
         run = _Run(whole, out, device, score, progress, say)
         finished = _finished(run, left, colour, pixels)
         running.write_behind(out, (item for item in finished if item[0] in todo))
@@ -115,18 +131,34 @@ def describe(study: Study, out: str | Path, maps: xr.Dataset | None = None) -> s
     how, n = whole.settings, len(whole.ids)
     masked = len(whole.targets) * n * len(how.fractions) * (len(whole.sources) + how.n_control)
     values = len(whole.targets) * n * len(how.fractions) * (5 * len(whole.sources) + 6)
-    return (f"{len(whole.sources)} sources x {len(whole.targets)} targets x {len(how.fractions)} fractions x {n} images, and "
-            f"{how.n_control} control(s): {masked} masked images, {values / 1e6:.1f} MB of scores before compression, "
-            f"in batches of {study.batch} on {study.device}")  # fmt: skip
+    return (
+        f"{len(whole.sources)} sources x {len(whole.targets)} targets x {len(how.fractions)}"
+        f" fractions x {n} images, and {how.n_control} control(s): {masked} masked images,"
+        f" {values / 1e6:.1f} MB of scores before compression, in batches of {study.batch} on"
+        f" {study.device}"
+    )
 
 
 def rehearse(study: Study, out: str | Path, maps: xr.Dataset | None = None) -> str:
-    """Build one network of each model, show it one batch, and say how long all would take; nothing is written."""
-    whole, device = designs.design(study, maps_of(Path(out), maps)), models.pick_device(study.device)
-    masked = len(whole.ids) * len(whole.settings.fractions) * (len(whole.sources) + whole.settings.n_control)
+    """Build one network of each model, show it one batch, and say how long all would take.
+
+    Nothing is written.
+    """
+    whole, device = (
+        designs.design(study, maps_of(Path(out), maps)),
+        models.pick_device(study.device),
+    )
+    masked = (
+        len(whole.ids)
+        * len(whole.settings.fractions)
+        * (len(whole.sources) + whole.settings.n_control)
+    )
     with models.modules_of(study.path.parent), exact_float32(), torch.inference_mode():
         seconds = masked * viewing.seconds_a_picture(whole, device)
-    return f"about {seconds:.0f} s in all, by one worker on {device_name(device)}; making masks and fills not counted"
+    return (
+        f"about {seconds:.0f} s in all, by one worker on {device_name(device)}; making masks and"
+        " fills not counted"
+    )
 
 
 def maps_of(out: Path, maps: xr.Dataset | None) -> xr.Dataset:
@@ -135,7 +167,9 @@ def maps_of(out: Path, maps: xr.Dataset | None) -> xr.Dataset:
         return maps
     study = store.open_study(out)
     if "relevance" not in study.children:
-        raise UsageError(f"{out} has no /relevance: run relstats compute first, or save maps of your own into it")
+        raise UsageError(
+            f"{out} has no /relevance: run relstats compute first, or save maps of your own into it"
+        )
     store.require_complete(study, "relevance")
     return study["relevance"].to_dataset()
 
@@ -154,7 +188,9 @@ def _begin(
     return tuple(colour)
 
 
-def _reader(whole: Design, pixels: Pixels, colour: Sequence[float]) -> Callable[[Part], tuple[np.ndarray, Pictures]]:
+def _reader(
+    whole: Design, pixels: Pixels, colour: Sequence[float]
+) -> Callable[[Part], tuple[np.ndarray, Pictures]]:
     """A function from a part to its maps and pictures, which a thread calls ahead of time."""
     filled = pictures.reader(whole, pixels, colour)
     return lambda part: (designs.read_maps(whole, part), filled(part.block))
@@ -163,7 +199,10 @@ def _reader(whole: Design, pixels: Pixels, colour: Sequence[float]) -> Callable[
 def _finished(
     run: _Run, units: Sequence[Sequence[Part]], colour: Sequence[float], pixels: Pixels
 ) -> Iterator[tuple[shards.Shard, dict[str, np.ndarray]]]:
-    """Score part by part, target by target, each of which is on the device only meanwhile; yields complete shards."""
+    """Score part by part, target by target, each of which is on the device only meanwhile.
+
+    Yields complete shards.
+    """
     whole, parts = run.design, [part for unit in units for part in unit]
     total, done = sum(map(whole.evaluations, parts)), 0
     ahead = running.read_ahead(parts, _reader(whole, pixels, colour))
@@ -207,4 +246,6 @@ def _in_memory(
     run: _Run, viewer: viewing.Viewer, part: Part, task: Callable[[int], np.ndarray], batch: int
 ) -> tuple[np.ndarray, int]:
     told = str(viewer), f"{viewer}, {part}"
-    return running.in_memory(run.out, "transfer", told, task, batch, run.design.study.batch, run.say)
+    return running.in_memory(
+        run.out, "transfer", told, task, batch, run.design.study.batch, run.say
+    )

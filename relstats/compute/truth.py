@@ -18,7 +18,8 @@ _GOOD = 0.8
 class Finding:
     """One thing that is true of the demo, what the study says of it, and whether they agree.
 
-    `verdict` is "found"; "found, not certain" where the estimate agrees and its interval includes the opposite; "missed".
+    `verdict` is "found"; "found, not certain" where the estimate agrees and its interval includes
+    the opposite; "missed".
     """
 
     planted: str
@@ -64,9 +65,13 @@ def _parts(result: xr.Dataset) -> Iterator[Finding]:
     for features, task, own in ((faces.GENDER, "gender", 1), (faces.IDENTITY, "identity", -1)):
         for region in dict.fromkeys(features.values()):
             one = result.sel(contrast=contrast, region=region)
-            of = {level: one["level_mean"].sel(level=level).item() for level in ("gender", "identity")}
+            of = {
+                level: one["level_mean"].sel(level=level).item() for level in ("gender", "identity")
+            }
             said = f"density {of['gender']:.2f} for gender, {of['identity']:.2f} for identity"
-            names = " and ".join(name.replace("_", " ") for name, where in features.items() if where == region)
+            names = " and ".join(
+                name.replace("_", " ") for name, where in features.items() if where == region
+            )
             yield Finding(
                 f"{region} ({names}) tell {task}",
                 said,
@@ -76,18 +81,35 @@ def _parts(result: xr.Dataset) -> Iterator[Finding]:
     highest = result["level_ci"].sel(region="rest").values.max()
     said = f"density {rest.values.min():.2f} to {rest.values.max():.2f} (1 by chance)"
     yield Finding(
-        "the background tells nothing", said, _verdict(1 - float(rest.max()), np.array([1 - highest, np.inf]))
+        "the background tells nothing",
+        said,
+        _verdict(1 - float(rest.max()), np.array([1 - highest, np.inf])),
     )
 
 
 def _directions(result: xr.Dataset) -> Iterator[Finding]:
-    """Networks that grew up with faces have learnt from partly hidden ones, and do better on whatever pixels are left."""
+    """Networks that grew up with faces have learnt from partly hidden ones, and do better on
+    whatever pixels are left.
+    """
     contrast = str(result["contrast"].values[0])
     faces_first = {"faces|objects": 1, "objects|faces": -1}[contrast]
-    for effect, sign, planted in (("target_effect", 1, "networks that learnt from partly hidden faces are the easier targets"),
-                                  ("asymmetry", -1, "so objects' maps on faces' networks beat faces' maps on objects' networks")):  # fmt: skip
+    for effect, sign, planted in (
+        (
+            "target_effect",
+            1,
+            "networks that learnt from partly hidden faces are the easier targets",
+        ),
+        (
+            "asymmetry",
+            -1,
+            "so objects' maps on faces' networks beat faces' maps on objects' networks",
+        ),
+    ):
         one = result.sel(contrast=contrast, effect=effect)
-        estimate, interval = faces_first * one["estimate"].item(), np.sort(faces_first * one["ci"].values)
+        estimate, interval = (
+            faces_first * one["estimate"].item(),
+            np.sort(faces_first * one["ci"].values),
+        )
         said = f"{effect.replace('_', ' ')} {estimate:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"
         yield Finding(planted, said, _verdict(sign * estimate, sign * interval))
 
@@ -96,8 +118,13 @@ def _people(result: xr.Dataset) -> Iterator[Finding]:
     """Simulated people judge by the planted features, which the networks use too."""
     estimates, intervals = result["estimate"].values, result["ci"].values
     weakest = int(np.argmin(estimates))
-    said = f"agreement {estimates.min():.2f} to {estimates.max():.2f}, ceiling {result['noise_ceiling'].values[0]:.2f}"
-    yield Finding("people judge by the same parts", said, _verdict(estimates[weakest], intervals[weakest]))
+    said = (
+        f"agreement {estimates.min():.2f} to {estimates.max():.2f}, ceiling"
+        f" {result['noise_ceiling'].values[0]:.2f}"
+    )
+    yield Finding(
+        "people judge by the same parts", said, _verdict(estimates[weakest], intervals[weakest])
+    )
 
 
 def _verdict(estimate: float, interval: np.ndarray) -> str:

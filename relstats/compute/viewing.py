@@ -25,7 +25,10 @@ Pictures = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Viewer:
-    """A target on the device: from pictures, uint8 (picture, y, x, channel), to logits; `truth` is of all images."""
+    """A target on the device: from pictures, uint8 (picture, y, x, channel), to logits.
+
+    `truth` is of all images.
+    """
 
     target: Target
     network: Callable[[Tensor], Tensor]
@@ -35,7 +38,9 @@ class Viewer:
         return f"model {self.target.model.name!r}, seed {self.target.seed!r}"
 
 
-def viewer(design: Design, target: Target, device: torch.device, score: Score | None, sample: np.ndarray) -> Viewer:
+def viewer(
+    design: Design, target: Target, device: torch.device, score: Score | None, sample: np.ndarray
+) -> Viewer:
     """Build and load a target, or wrap the callback that stands for it.
 
     Parameters
@@ -58,7 +63,11 @@ def viewer(design: Design, target: Target, device: torch.device, score: Score | 
     module = models.build(model, target.seed, device, dtype)
     tried = images.to_input(torch.from_numpy(sample[:2]).to(device), model.preprocessing, dtype)
     models.require_output(module, model, tried[:1])
-    shown = Viewer(target, lambda pictures: module(images.to_input(pictures, model.preprocessing, dtype)), truth)
+    shown = Viewer(
+        target,
+        lambda pictures: module(images.to_input(pictures, model.preprocessing, dtype)),
+        truth,
+    )
     try:
         faithful.require_logits(module, tried)
     except ImpossibleAnalysis as error:
@@ -71,8 +80,11 @@ def _called(score: Score, target: Target) -> Callable[[Tensor], Tensor]:
         logits = np.asarray(score(pictures.cpu().numpy(), (target.model.name, target.seed)))
         expected = (len(pictures), len(target.model.classes))
         if logits.shape != expected or logits.dtype.kind not in "iuf":
-            raise InvalidData(f"the scoring callback returned {logits.dtype} {logits.shape} for model {target.model.name!r}, "
-                              f"seed {target.seed!r}; logits are real numbers of shape {expected} (picture, class)")  # fmt: skip
+            raise InvalidData(
+                f"the scoring callback returned {logits.dtype} {logits.shape} for model"
+                f" {target.model.name!r}, seed {target.seed!r}; logits are real numbers of shape"
+                f" {expected} (picture, class)"
+            )
         return torch.from_numpy(logits.astype(np.float64)).to(pictures.device)
 
     return network
@@ -109,7 +121,9 @@ def of_masked(
     random = bool(part.draws) and how.control == "random"
     rows = torch.from_numpy(maps.reshape(-1, maps.shape[-1])).to(device)
     place = places(rows, "positive" if random else how.ranking)
-    counts = torch.tensor([top_count(f, maps.shape[-1]) for f in how.fractions], dtype=torch.int32, device=device)
+    counts = torch.tensor(
+        [top_count(f, maps.shape[-1]) for f in how.fractions], dtype=torch.int32, device=device
+    )
 
     def masked(which: Tensor) -> tuple[Tensor, Tensor]:
         row, image = which // shares, which // shares % n
@@ -119,13 +133,23 @@ def of_masked(
 
     truth = viewer.truth[design.images(part.block)]
     found = scored(viewer.network, truth, masked, len(rows) * shares, batch)
-    values = _finite(found, viewer, "masked images").reshape(3, len(maps), n, shares).transpose(1, 0, 3, 2)
+    values = (
+        _finite(found, viewer, "masked images")
+        .reshape(3, len(maps), n, shares)
+        .transpose(1, 0, 3, 2)
+    )
     return np.where(maps.any(-1)[:, np.newaxis, np.newaxis], values, np.nan)
 
 
 def of_sets(
-    viewer: Viewer, sets: Tensor, where: np.ndarray, pictures: Pictures, truth: Tensor, colour: Sequence[float], batch: int
-) -> np.ndarray:  # fmt: skip
+    viewer: Viewer,
+    sets: Tensor,
+    where: np.ndarray,
+    pictures: Pictures,
+    truth: Tensor,
+    colour: Sequence[float],
+    batch: int,
+) -> np.ndarray:
     """Scores of images of which a set of pixels is kept, and of which it is removed.
 
     Parameters
@@ -153,7 +177,9 @@ def of_sets(
         kept = rows[row] ^ removed[:, None, None]
         return fills.masked(pixels[row % n], background[row % n], kept, colour), row % n
 
-    found = scored(viewer.network, truth[torch.from_numpy(where).to(device)], masked, 2 * len(rows), batch)
+    found = scored(
+        viewer.network, truth[torch.from_numpy(where).to(device)], masked, 2 * len(rows), batch
+    )
     values = _finite(found, viewer, "masked images").reshape(3, len(sets), n, 2)
     return values.transpose(3, 1, 0, 2)
 
@@ -166,7 +192,9 @@ def of_pictures(viewer: Viewer, pixels: np.ndarray, truth: Tensor, batch: int) -
 
 
 def seconds_a_picture(design: Design, device: torch.device) -> float:
-    """Time that all targets together need for one picture, from a batch shown to one network of each model."""
+    """Time that all targets together need for one picture, from a batch shown to one network of
+    each model.
+    """
     seconds, pixels = 0.0, images.load_images(design.study.images, design.ids[: design.study.batch])
     for target in {target.model.name: target for target in reversed(design.targets)}.values():
         shown = viewer(design, target, device, None, pixels)
@@ -182,6 +210,9 @@ def _finite(found: Tensor, viewer: Viewer, what: str) -> np.ndarray:
     values: np.ndarray = found.double().cpu().numpy()
     wrong = ~np.isfinite(values).all(0)
     if wrong.any():
-        raise InvalidData(f"{viewer} gives logits that are NaN, infinite or too large for {wrong.sum()} of {wrong.size} {what}: "
-                          f"what it says of them is not known. Check its preprocessing, or give dtype = \"float64\"")  # fmt: skip
+        raise InvalidData(
+            f"{viewer} gives logits that are NaN, infinite or too large for {wrong.sum()} of"
+            f" {wrong.size} {what}: "
+            f'what it says of them is not known. Check its preprocessing, or give dtype = "float64"'
+        )
     return values

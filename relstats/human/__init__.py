@@ -1,4 +1,6 @@
-"""Humans: RDMs of networks and of people, and how well they agree, for images and people like those measured."""
+"""Humans: RDMs of networks and of people, and how well they agree, for images and people like those
+measured.
+"""
 
 from relstats.human.comparisons import compare_rdms
 from relstats.human.controls import controls

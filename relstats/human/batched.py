@@ -1,6 +1,8 @@
-"""All draws of images at once, for complete RDMs and measures that are ratios of sums: a few matrix products. Plain arrays.
+"""All draws of images at once, for complete RDMs and measures that are ratios of sums: a few matrix
+products. Plain arrays.
 
-`comparisons.weigh` says the same draw by draw; here the weights of all draws multiply the products of all RDMs.
+`comparisons.weigh` says the same draw by draw; here the weights of all draws multiply the products
+of all RDMs.
 """
 
 from __future__ import annotations
@@ -30,11 +32,13 @@ def compare_all_draws(a: np.ndarray, b: np.ndarray, counts: np.ndarray, measure:
     Returns
     -------
     ndarray, (draw, k, s)
-        NaN where a vector says nothing in a draw; also in draws of "corr_cov", "cosine_cov" and "unbiased_cka" in which an image
-        makes up half of it, which are left to the other way.
+        NaN where a vector says nothing in a draw; also in draws of "corr_cov", "cosine_cov" and
+        "unbiased_cka" in which an image makes up half of it, which are left to the other way.
     """
     step = max(1, LARGEST // a.shape[1])
-    parts = [_some(a, b, counts[start : start + step], measure) for start in range(0, len(counts), step)]
+    parts = [
+        _some(a, b, counts[start : start + step], measure) for start in range(0, len(counts), step)
+    ]
     return np.concatenate(parts)
 
 
@@ -42,13 +46,20 @@ def _some(a: np.ndarray, b: np.ndarray, counts: np.ndarray, measure: str) -> np.
     first, second = np.triu_indices(counts.shape[1], 1)
     weights = counts[:, first] * counts[:, second]
     vectors = np.concatenate([a, b])
-    products = (weights @ (a[:, np.newaxis] * b).reshape(-1, a.shape[1]).T).reshape(len(counts), len(a), len(b))
+    products = (weights @ (a[:, np.newaxis] * b).reshape(-1, a.shape[1]).T).reshape(
+        len(counts), len(a), len(b)
+    )
     squares = weights @ (vectors**2).T
     raw, means = squares, np.zeros(squares.shape)
     if measure in _CENTRED:
         total = weights.sum(axis=1, keepdims=True)
         means = weights @ vectors.T / total
-        products = products - means[:, : len(a), np.newaxis] * means[:, np.newaxis, len(a) :] * total[..., np.newaxis]
+        products = (
+            products
+            - means[:, : len(a), np.newaxis]
+            * means[:, np.newaxis, len(a) :]
+            * total[..., np.newaxis]
+        )
         squares = squares - means**2 * total
     if measure in _RIDGES:
         sums, effects = _image_effects(vectors, means, counts, _RIDGES[measure])
@@ -57,7 +68,9 @@ def _some(a: np.ndarray, b: np.ndarray, counts: np.ndarray, measure: str) -> np.
         squares = squares - (weighted * effects).sum(axis=-1)
     with np.errstate(invalid="ignore"):
         norms = np.sqrt(np.where(squares > a.shape[1] * _EPS * raw, squares, np.nan))
-    return np.clip(products / norms[:, : len(a), np.newaxis] / norms[:, np.newaxis, len(a) :], -1, 1)
+    return np.clip(
+        products / norms[:, : len(a), np.newaxis] / norms[:, np.newaxis, len(a) :], -1, 1
+    )
 
 
 def _image_effects(

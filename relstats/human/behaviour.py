@@ -1,4 +1,5 @@
-"""Do networks err on the images on which people err: agreement of choices beyond what shares of right answers give.
+"""Do networks err on the images on which people err: agreement of choices beyond what shares of
+right answers give.
 
 Labels in, labels out. Every number comes from `kappa`, `crossed` and `inference`.
 """
@@ -46,15 +47,18 @@ def behaviour(
     study : DataTree
         A study with `/behaviour`, and with `correct` or `prediction` in `/relevance`.
     of : {"errors", "choices"}
-        "errors": of right and wrong answers (error consistency). "choices": of the classes that are named.
+        "errors": of right and wrong answers (error consistency). "choices": of the classes that are
+        named.
     label : str, optional
-        Label of the images that is the right choice. Default: the one of the study file, where all networks share it.
+        Label of the images that is the right choice. Default: the one of the study file, where all
+        networks share it.
     classes : sequence of str, optional
         Names of the networks' outputs, in their order. Default: those of the study file.
     models : sequence of str, optional
         Default: those that were trained for `label`; all, where that is not recorded.
     axis, within, pool
-        As in `relstats.compare`: every pair of levels is a contrast. Default: means of each model only.
+        As in `relstats.compare`: every pair of levels is a contrast. Default: means of each model
+        only.
     random : collection of {"images", "participants", "seeds"}
         What the claim is to hold for beyond what was measured.
     level : float
@@ -68,15 +72,17 @@ def behaviour(
     Returns
     -------
     xarray.Dataset
-        On `level` x `effect` ("kappa"): `level_mean` (mean over networks and people), `level_ci`, `level_p_value` (is it 0: no more
-        than independent raters with these shares?); with an axis on `contrast` the same as in `relstats.compare`. `kappa`,
-        `observed`, `expected`, `n_items` (network, participant); of errors `observed_bound` (network, participant, bound): what
-        the shares of right answers allow. `people_kappa`, `people_ci`: mean among people; `networks_kappa`, `networks_ci` on
-        `level`: among networks of it. `accuracy` of each network, `human_accuracy` of each participant.
+        On `level` x `effect` ("kappa"): `level_mean` (mean over networks and people), `level_ci`,
+        `level_p_value` (is it 0: no more than independent raters with these shares?); with an axis
+        on `contrast` the same as in `relstats.compare`. `kappa`, `observed`, `expected`, `n_items`
+        (network, participant); of errors `observed_bound` (network, participant, bound): what the
+        shares of right answers allow. `people_kappa`, `people_ci`: mean among people;
+        `networks_kappa`, `networks_ci` on `level`: among networks of it. `accuracy` of each
+        network, `human_accuracy` of each participant.
 
-        NaN: kappa of two who give one and the same answer throughout is not defined: NaN, and counted in `n_undefined`; such
-        participants are then left out of the means, for all networks alike. Images that a participant did not judge are left out of
-        this participant's kappas.
+        NaN: kappa of two who give one and the same answer throughout is not defined: NaN, and
+        counted in `n_undefined`; such participants are then left out of the means, for all networks
+        alike. Images that a participant did not judge are left out of this participant's kappas.
 
     Raises
     ------
@@ -85,12 +91,13 @@ def behaviour(
     ImpossibleAnalysis
         No network or participant is left; a level has one network and seeds are random.
     InvalidData
-        Choices that are no class, images that differ, classes in an order that `correct` contradicts.
+        Choices that are no class, images that differ, classes in an order that `correct`
+        contradicts.
 
     Notes
     -----
-    Geirhos et al. 2020 (arXiv:2006.16736). Intervals: analysis of variance over networks, images and people of kappa's influence
-    values. See `docs/human_maps.md`.
+    Geirhos et al. 2020 (arXiv:2006.16736). Intervals: analysis of variance over networks, images
+    and people of kappa's influence values. See `docs/human_maps.md`.
 
     Examples
     --------
@@ -98,11 +105,21 @@ def behaviour(
     >>> rng = np.random.default_rng(1)
     >>> study = relstats.simulate(models="2x1", seeds=3, images=40, size=8, rng=rng)
     >>> ids = study["relevance/image"].values
-    >>> maps = study["relevance"].to_dataset().assign(correct=(("model", "seed", "image"), rng.integers(0, 2, (2, 3, 40))))
-    >>> chosen = xr.Dataset({"choice": (("participant", "image"), rng.choice(["f", "m"], (4, 40)).astype(object))},
-    ...                     {"participant": list("abcd"), "image": ids})
-    >>> truth = xr.Dataset(coords={"image": ids, "sex": ("image", rng.choice(["f", "m"], 40).astype(object))})
-    >>> study = study.assign(relevance=xr.DataTree(maps), behaviour=xr.DataTree(chosen), images=xr.DataTree(truth))
+    >>> maps = (
+    ...     study["relevance"]
+    ...     .to_dataset()
+    ...     .assign(correct=(("model", "seed", "image"), rng.integers(0, 2, (2, 3, 40))))
+    ... )
+    >>> chosen = xr.Dataset(
+    ...     {"choice": (("participant", "image"), rng.choice(["f", "m"], (4, 40)).astype(object))},
+    ...     {"participant": list("abcd"), "image": ids},
+    ... )
+    >>> truth = xr.Dataset(
+    ...     coords={"image": ids, "sex": ("image", rng.choice(["f", "m"], 40).astype(object))}
+    ... )
+    >>> study = study.assign(
+    ...     relevance=xr.DataTree(maps), behaviour=xr.DataTree(chosen), images=xr.DataTree(truth)
+    ... )
     >>> bool(-1 < behaviour(study, label="sex", axis="pretrain", rng=rng)["estimate"].item() < 1)
     True
     """
@@ -118,31 +135,58 @@ def behaviour(
     result = level_results(cells, plan, random, level)
     if plan.contrasts is not None:
         result = result.merge(contrast_results(cells, plan, random, level, n_resamples, rng))
-    result = result.merge(matrices).merge(_among(kept, plan, level)).assign(n_undefined=int(undefined.sum()))
-    parameters = {"axis": axis or "model", "of": of, "label": data.label, "random_factors": sorted(random), "level": level, "n_resamples": n_resamples,
-                  "align": align, "classes": data.classes}  # fmt: skip
+    result = (
+        result.merge(matrices)
+        .merge(_among(kept, plan, level))
+        .assign(n_undefined=int(undefined.sum()))
+    )
+    parameters = {
+        "axis": axis or "model",
+        "of": of,
+        "label": data.label,
+        "random_factors": sorted(random),
+        "level": level,
+        "n_resamples": n_resamples,
+        "align": align,
+        "classes": data.classes,
+    }
     return _described(result, kept, parameters, [*data.notes, *notes, *plan.notes])
 
 
-def _check_options(of: str, random: Collection[str], align: str, level: float, n_resamples: int) -> None:
+def _check_options(
+    of: str, random: Collection[str], align: str, level: float, n_resamples: int
+) -> None:
     for what, value, known in (("of", of, OF), ("align", align, ("exact", "inner"))):
         if value not in known:
             raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
     if isinstance(random, str) or [factor for factor in random if factor not in FACTORS]:
         raise UsageError(f"random is {random!r}; it is a list of {', '.join(FACTORS)}")
     if not 0 < level < 1 or n_resamples < 1:
-        raise UsageError(f"level is {level} and n_resamples {n_resamples}: give one between 0 and 1, and at least 1")
+        raise UsageError(
+            f"level is {level} and n_resamples {n_resamples}: give one between 0 and 1, and at"
+            " least 1"
+        )
 
 
 def _defined(data: Answers, undefined: np.ndarray) -> tuple[Answers, list[str]]:
     """Without participants who cannot be compared with every network."""
     silent = undefined.any(axis=0)
     if silent.all():
-        raise ImpossibleAnalysis(f"no participant can be compared with every network: kappa of two who answer alike throughout, or share no "
-                                 f"image, is not defined ({int(undefined.sum())} of {undefined.size} pairs)")  # fmt: skip
+        raise ImpossibleAnalysis(
+            "no participant can be compared with every network: kappa of two who answer alike"
+            f" throughout, or share no image, is not defined ({int(undefined.sum())} of"
+            f" {undefined.size} pairs)"
+        )
     who = [p for p, is_silent in zip(data.participants, silent, strict=True) if is_silent]
-    left = replace(data, people=data.people[~silent], participants=[p for p in data.participants if p not in who])
-    note = f"{len(who)} participant(s) left out ({', '.join(who[:3])}): kappa with a network is not defined (both answer alike throughout)"
+    left = replace(
+        data,
+        people=data.people[~silent],
+        participants=[p for p in data.participants if p not in who],
+    )
+    note = (
+        f"{len(who)} participant(s) left out ({', '.join(who[:3])}): kappa with a network is not"
+        " defined (both answer alike throughout)"
+    )
     return left, [note] if who else []
 
 
@@ -150,10 +194,20 @@ def _matrices(found: kappa.Kappas, data: Answers, of: str) -> xr.Dataset:
     dims = ("network", "participant")
     labels = {f"network_{c}": ("network", data.table[c].to_numpy(dtype=object)) for c in data.table}
     result = xr.Dataset(
-        {"kappa": (dims, found.kappa), "observed": (dims, found.observed), "expected": (dims, found.expected), "n_items": (dims, found.n_items),
-         "n_images": len(data.images), "n_participants": len(data.participants)},
-        {**labels, "participant": np.array(data.participants, dtype=object), "bound": np.array(["lower", "upper"], dtype=object)},
-    )  # fmt: skip
+        {
+            "kappa": (dims, found.kappa),
+            "observed": (dims, found.observed),
+            "expected": (dims, found.expected),
+            "n_items": (dims, found.n_items),
+            "n_images": len(data.images),
+            "n_participants": len(data.participants),
+        },
+        {
+            **labels,
+            "participant": np.array(data.participants, dtype=object),
+            "bound": np.array(["lower", "upper"], dtype=object),
+        },
+    )
     if of != "errors":
         return result
     both = (data.networks[:, :, np.newaxis] >= 0) & (data.people.T[np.newaxis] >= 0)
@@ -162,8 +216,14 @@ def _matrices(found: kappa.Kappas, data: Answers, of: str) -> xr.Dataset:
         ((values == 1) & both).sum(axis=1) / n
         for values in (data.networks[:, :, np.newaxis], data.people.T[np.newaxis])
     )
-    result["observed_bound"] = ((*dims, "bound"), np.stack(kappa.observed_bounds(mine, theirs), axis=-1))
-    for name, dim, values in (("accuracy", "network", data.networks), ("human_accuracy", "participant", data.people)):
+    result["observed_bound"] = (
+        (*dims, "bound"),
+        np.stack(kappa.observed_bounds(mine, theirs), axis=-1),
+    )
+    for name, dim, values in (
+        ("accuracy", "network", data.networks),
+        ("human_accuracy", "participant", data.people),
+    ):
         known = (values >= 0).sum(axis=1)
         result[name] = (dim, (values == 1).sum(axis=1) / np.where(known, known, np.nan))
     return result
@@ -172,14 +232,26 @@ def _matrices(found: kappa.Kappas, data: Answers, of: str) -> xr.Dataset:
 def _among(data: Answers, plan: Plan, level: float) -> xr.Dataset:
     """Mean kappa among people, and among the networks of each level."""
     people = _mean_of_pairs(data.people, len(data.classes), level)
-    used = [data.networks[(rows != 0).any(axis=0)] if len(rows) else data.networks[:0] for rows in plan.rows]
+    used = [
+        data.networks[(rows != 0).any(axis=0)] if len(rows) else data.networks[:0]
+        for rows in plan.rows
+    ]
     networks = np.array([_mean_of_pairs(values, len(data.classes), level) for values in used])
-    return xr.Dataset({"people_kappa": people[0], "people_ci": ("bound", people[1:]), "networks_kappa": ("level", networks[:, 0]),
-                       "networks_ci": (("level", "bound"), networks[:, 1:])})  # fmt: skip
+    return xr.Dataset(
+        {
+            "people_kappa": people[0],
+            "people_ci": ("bound", people[1:]),
+            "networks_kappa": ("level", networks[:, 0]),
+            "networks_ci": (("level", "bound"), networks[:, 1:]),
+        }
+    )
 
 
 def _mean_of_pairs(codes: np.ndarray, n_classes: int, level: float) -> np.ndarray:
-    """Mean, lower and upper bound over raters and images, by the jackknife of pairs; NaN where a pair has no kappa."""
+    """Mean, lower and upper bound over raters and images, by the jackknife of pairs.
+
+    NaN where a pair has no kappa.
+    """
     if len(codes) < 2:
         return np.full(3, np.nan)
     found = kappa.kappas(codes, codes, n_classes)
@@ -194,26 +266,68 @@ def _mean_of_pairs(codes: np.ndarray, n_classes: int, level: float) -> np.ndarra
     return np.array([known.mean(), tested.lower[-1], tested.upper[-1]])
 
 
-def _described(result: xr.Dataset, data: Answers, parameters: dict[str, Any], notes: list[str]) -> xr.Dataset:
-    sizes = f"{len(data.table)} networks, {len(data.images)} images, {len(data.participants)} participants"
+def _described(
+    result: xr.Dataset, data: Answers, parameters: dict[str, Any], notes: list[str]
+) -> xr.Dataset:
+    sizes = (
+        f"{len(data.table)} networks, {len(data.images)} images, {len(data.participants)}"
+        " participants"
+    )
     kinds = sorted(
-        {str(kind) for name in ("random", "level_random") if name in result for kind in result[name].values.ravel()}
+        {
+            str(kind)
+            for name in ("random", "level_random")
+            if name in result
+            for kind in result[name].values.ravel()
+        }
     )
     what = (
         "right and wrong answers (error consistency, Geirhos et al. 2020, arXiv:2006.16736)"
         if parameters["of"] == "errors"
         else "choices"
     )
-    silent = sum(int(len(set(row[row >= 0].tolist())) == 1) for row in (*data.networks, *data.people))
+    silent = sum(
+        int(len(set(row[row >= 0].tolist())) == 1) for row in (*data.networks, *data.people)
+    )
     some = (data.people < 0).any() or (data.networks < 0).any()
-    checks = ((1 < len(data.participants) < 5, f"{len(data.participants)} participants: their variance is poorly known below 5"),
-              (len(data.images) < 20, f"{len(data.images)} images: kappa is poorly known below 20"),
-              (silent > 0, f"{silent} network(s) or participant(s) answer alike throughout (all right, say): kappa with them is 0 by definition"),
-        (bool(some), "not everybody judged every image: each pair is compared on the images that both judged"),
-              (bool(np.isnan(result["people_kappa"])), "kappa among people is unknown: one participant, or two who answer alike throughout"))  # fmt: skip
-    method = (f"Cohen's kappa of {what} was computed for each network and participant and averaged ({sizes}). "
-              f"{100 * parameters['level']:g} % intervals and p-values: analysis of variance over networks, images and people of kappa's "
-              f"influence values (infinitesimal jackknife), interactions counted once, with t and Satterthwaite's degrees of freedom.")  # fmt: skip
+    checks = (
+        (
+            1 < len(data.participants) < 5,
+            f"{len(data.participants)} participants: their variance is poorly known below 5",
+        ),
+        (len(data.images) < 20, f"{len(data.images)} images: kappa is poorly known below 20"),
+        (
+            silent > 0,
+            (
+                f"{silent} network(s) or participant(s) answer alike throughout (all right, say):"
+                " kappa with them is 0 by definition"
+            ),
+        ),
+        (
+            bool(some),
+            (
+                "not everybody judged every image: each pair is compared on the images that both"
+                " judged"
+            ),
+        ),
+        (
+            bool(np.isnan(result["people_kappa"])),
+            "kappa among people is unknown: one participant, or two who answer alike throughout",
+        ),
+    )
+    method = (
+        f"Cohen's kappa of {what} was computed for each network and participant and averaged"
+        f" ({sizes}). {100 * parameters['level']:g} % intervals and p-values: analysis of variance"
+        " over networks, images and people of kappa's influence values (infinitesimal jackknife),"
+        " interactions counted once, with t and Satterthwaite's degrees of freedom."
+    )
     floor = {"min_p": float(result["min_p_swap"].min())} if "min_p_swap" in result else {}
-    return result.assign_attrs(statistic="behaviour", **parameters, **floor, method=method, warnings=[*notes, *[t for so, t in checks if so]],
-                               population=f"inference over {' or '.join(kinds)} like those measured ({sizes})", **store.provenance())  # fmt: skip
+    return result.assign_attrs(
+        statistic="behaviour",
+        **parameters,
+        **floor,
+        method=method,
+        warnings=[*notes, *[t for so, t in checks if so]],
+        population=f"inference over {' or '.join(kinds)} like those measured ({sizes})",
+        **store.provenance(),
+    )

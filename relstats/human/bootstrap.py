@@ -1,9 +1,12 @@
-"""Variance over images, participants and seeds together: the k-factor bootstrap, by algebra. Plain arrays.
+"""Variance over images, participants and seeds together: the k-factor bootstrap, by algebra.
 
-V_A is the variance of an estimate where the factors of the set A are drawn anew. I_A = sum over B in A of (-1)^(|A| - |B|) V_B,
-theta_A = I_A times n / (n - 1) of each of its factors, and the variance is the sum over A of (-1)^(|A| + 1) theta_A, at least
-the largest theta of one factor (for two factors: Schuett et al. 2023, doi:10.7554/eLife.82566). Estimates are means over
-participants and seeds: their draws need no drawing.
+Plain arrays.
+
+V_A is the variance of an estimate where the factors of the set A are drawn anew. I_A = sum over B
+in A of (-1)^(|A| - |B|) V_B, theta_A = I_A times n / (n - 1) of each of its factors, and the
+variance is the sum over A of (-1)^(|A| + 1) theta_A, at least the largest theta of one factor (for
+two factors: Schuett et al. 2023, doi:10.7554/eLife.82566). Estimates are means over participants
+and seeds: their draws need no drawing.
 """
 
 from __future__ import annotations
@@ -26,8 +29,12 @@ _ROUNDING = 1e-12
 Parts = dict[tuple[str, ...], float]
 
 
-def image_draws(n_images: int, n_resamples: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:
-    """Draw images with replacement; draws with fewer than 4 distinct ones are drawn anew, and counted.
+def image_draws(
+    n_images: int, n_resamples: int, rng: np.random.Generator
+) -> tuple[np.ndarray, int]:
+    """Draw images with replacement.
+
+    Draws with fewer than 4 distinct ones are drawn anew, and counted.
 
     Returns
     -------
@@ -46,8 +53,11 @@ def image_draws(n_images: int, n_resamples: int, rng: np.random.Generator) -> tu
     array([5, 5, 5])
     """
     if n_images <= MIN_DISTINCT:
-        raise ImpossibleAnalysis(f"{n_images} images: draws with replacement hardly ever hold {MIN_DISTINCT} distinct ones, so "
-                                 f"nothing can be said of other images. Add images, or leave 'images' out of `random`")  # fmt: skip
+        raise ImpossibleAnalysis(
+            f"{n_images} images: draws with replacement hardly ever hold {MIN_DISTINCT} distinct"
+            " ones, so nothing can be said of other images. Add images, or leave 'images' out of"
+            " `random`"
+        )
     return _draws(n_images, n_resamples, MIN_DISTINCT, rng)
 
 
@@ -56,7 +66,9 @@ def people_draws(n_people: int, n_resamples: int, rng: np.random.Generator) -> n
     return _draws(n_people, n_resamples, 2, rng)[0]
 
 
-def _draws(n: int, n_resamples: int, distinct: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+def _draws(
+    n: int, n_resamples: int, distinct: int, rng: np.random.Generator
+) -> tuple[np.ndarray, int]:
     counts = rng.multinomial(n, np.full(n, 1 / n), size=n_resamples)
     redrawn = 0
     for _ in range(_MOST_REDRAWS):
@@ -68,7 +80,9 @@ def _draws(n: int, n_resamples: int, distinct: int, rng: np.random.Generator) ->
     return counts, redrawn
 
 
-def mean_parts(observed: np.ndarray, draws: np.ndarray | None, weights: np.ndarray, people: bool, seeds: bool) -> Parts:
+def mean_parts(
+    observed: np.ndarray, draws: np.ndarray | None, weights: np.ndarray, people: bool, seeds: bool
+) -> Parts:
     """Parts I_A of the variance of a contrast of mean evaluations.
 
     Parameters
@@ -78,8 +92,8 @@ def mean_parts(observed: np.ndarray, draws: np.ndarray | None, weights: np.ndarr
     draws : ndarray, (draw, network, participant), optional
         On draws of images; None where images are fixed.
     weights : ndarray, (group, network)
-        The contrast is `sum(weights @ observed.mean(axis=1))`; within a group, networks that take part weigh the same. Groups
-        vary independently, and are called "seeds 0", "seeds 1", ...
+        The contrast is `sum(weights @ observed.mean(axis=1))`; within a group, networks that take
+        part weigh the same. Groups vary independently, and are called "seeds 0", "seeds 1", ...
     people, seeds : bool
         Whether participants, and networks, are random.
 
@@ -108,7 +122,9 @@ def mean_parts(observed: np.ndarray, draws: np.ndarray | None, weights: np.ndarr
 def _drawn_means(
     evaluations: np.ndarray, weights: np.ndarray, people: bool, groups: range
 ) -> dict[tuple[str, ...], np.ndarray]:
-    """Exact I_A over infinitely many draws of participants and seeds, of (..., network, participant)."""
+    """Exact I_A over infinitely many draws of participants and seeds, of (..., network,
+    participant).
+    """
     n = evaluations.shape[-1]
     parts: dict[tuple[str, ...], np.ndarray] = {}
     if people:
@@ -128,9 +144,14 @@ def _drawn_means(
 
 
 def ceiling_parts(
-    parts: Parts, by_images: np.ndarray | None, by_people: np.ndarray | None, by_both: np.ndarray | None
+    parts: Parts,
+    by_images: np.ndarray | None,
+    by_people: np.ndarray | None,
+    by_both: np.ndarray | None,
 ) -> Parts:
-    """Parts of the variance of model - ceiling: its draws take the place of the model's; a ceiling has no seeds.
+    """Parts of the variance of model - ceiling: its draws take the place of the model's.
+
+    A ceiling has no seeds.
 
     Parameters
     ----------
@@ -144,8 +165,15 @@ def ceiling_parts(
     >>> ceiling_parts({("participants",): 1.0, ("seeds 0",): 0.5}, None, np.array([0.1, 0.3]), None)
     {('participants',): 0.02, ('seeds 0',): 0.5}
     """
-    drawn = {("images",): by_images, ("participants",): by_people, ("images", "participants"): by_both}
-    parts = {**parts, **{names: float(np.nanvar(v, ddof=1)) for names, v in drawn.items() if v is not None}}
+    drawn = {
+        ("images",): by_images,
+        ("participants",): by_people,
+        ("images", "participants"): by_both,
+    }
+    parts = {
+        **parts,
+        **{names: float(np.nanvar(v, ddof=1)) for names, v in drawn.items() if v is not None},
+    }
     if by_both is not None:
         parts["images", "participants"] -= parts["images",] + parts["participants",]
     return parts
@@ -165,7 +193,9 @@ class Inference:
     variances: Mapping[str, float]
 
 
-def infer(estimate: float, parts: Parts, sizes: Mapping[str, int], level: float = 0.95) -> Inference:
+def infer(
+    estimate: float, parts: Parts, sizes: Mapping[str, int], level: float = 0.95
+) -> Inference:
     """Test an estimate, from the parts of its variance.
 
     Parameters
@@ -182,8 +212,9 @@ def infer(estimate: float, parts: Parts, sizes: Mapping[str, int], level: float 
     Returns
     -------
     Inference
-        Two-sided p of the null that the estimate is 0, with t and Satterthwaite's degrees of freedom; `variances` are the theta
-        of single factors. No factor, or no variance but rounding: NaN (p = 1 where the estimate is 0 without any variance).
+        Two-sided p of the null that the estimate is 0, with t and Satterthwaite's degrees of
+        freedom; `variances` are the theta of single factors. No factor, or no variance but
+        rounding: NaN (p = 1 where the estimate is 0 without any variance).
 
     Raises
     ------
@@ -198,7 +229,10 @@ def infer(estimate: float, parts: Parts, sizes: Mapping[str, int], level: float 
     """
     if not 0 < level < 1:
         raise UsageError(f"level is {level}; a confidence level lies between 0 and 1, such as 0.95")
-    theta = {names: part * float(np.prod([sizes[f] / (sizes[f] - 1) for f in names])) for names, part in parts.items()}
+    theta = {
+        names: part * float(np.prod([sizes[f] / (sizes[f] - 1) for f in names]))
+        for names, part in parts.items()
+    }
     single = {names[0]: value for names, value in theta.items() if len(names) == 1}
     if not single:
         return Inference(estimate, *(np.nan,) * 6, variances={})
@@ -212,4 +246,6 @@ def infer(estimate: float, parts: Parts, sizes: Mapping[str, int], level: float 
     df = 1 / inverse if inverse > 0 else np.nan
     reach = float(stats.t.ppf((1 + level) / 2, df)) * error
     p = float(2 * stats.t.sf(abs(estimate) / error, df))
-    return Inference(estimate, error, estimate / error, df, p, estimate - reach, estimate + reach, single)
+    return Inference(
+        estimate, error, estimate / error, df, p, estimate - reach, estimate + reach, single
+    )

@@ -1,8 +1,11 @@
-"""The noise ceiling: how well any model could agree with people who do not agree among themselves. Plain arrays.
+"""The noise ceiling: how well any model could agree with people who do not agree among themselves.
 
-After Nili et al. 2014 (doi:10.1371/journal.pcbi.1003553). Upper: mean over participants of the agreement with the pool of all; lower: with the pool of all others. A pool is the mean of RDMs
-on a common scale: z-scored (corr), of unit norm (cosine; in whitened space for whitened measures; of what image effects leave for
-unbiased CKA), or of midranks.
+Plain arrays.
+
+After Nili et al. 2014 (doi:10.1371/journal.pcbi.1003553). Upper: mean over participants of the
+agreement with the pool of all; lower: with the pool of all others. A pool is the mean of RDMs on a
+common scale: z-scored (corr), of unit norm (cosine; in whitened space for whitened measures; of
+what image effects leave for unbiased CKA), or of midranks.
 """
 
 from __future__ import annotations
@@ -39,12 +42,13 @@ def noise_ceiling(rdms: np.ndarray, measure: str = "rho-a") -> tuple[float, floa
     Returns
     -------
     lower, upper : float
-        Neither squared nor divided by anything. NaN with fewer than 3 participants who judged differently.
+        Neither squared nor divided by anything. NaN with fewer than 3 participants who judged
+        differently.
 
     Notes
     -----
-    With missing pairs, a participant is compared with the mean of those others who judged the same pairs; midranks are then
-    taken as shares of each one's number of pairs.
+    With missing pairs, a participant is compared with the mean of those others who judged the same
+    pairs; midranks are then taken as shares of each one's number of pairs.
 
     Examples
     --------
@@ -64,7 +68,9 @@ def bounds(
         return np.nan, np.nan
     people = np.ones(len(rdms))
     if _by_cosines(rdms, measure, control):
-        among = compare_draws(rdms, rdms, np.asarray(count, float)[np.newaxis], measure, control=control)[0]
+        among = compare_draws(
+            rdms, rdms, np.asarray(count, float)[np.newaxis], measure, control=control
+        )[0]
         with_all = among.sum(axis=1)
         lower = _lower_of_cosines(among[np.newaxis], people[np.newaxis])[0]
         return float(lower), float(np.mean(with_all / np.sqrt(with_all.sum())))
@@ -94,10 +100,11 @@ def lower_draws(
     measure : str
         As in `relstats.human.compare_rdms`.
     people : ndarray, ([variant,] draw, participant), optional
-        How often each draw holds each participant; the pool of all others leaves out all copies. Default: each once. Several
-        variants share what is known of the images that a draw holds.
+        How often each draw holds each participant; the pool of all others leaves out all copies.
+        Default: each once. Several variants share what is known of the images that a draw holds.
     control : ndarray, (c, pair), optional
-        RDMs to hold constant. Needs all pairs of all participants; pools then are of what is left of ranks, not ranked again.
+        RDMs to hold constant. Needs all pairs of all participants; pools then are of what is left
+        of ranks, not ranked again.
 
     Returns
     -------
@@ -117,12 +124,16 @@ def lower_draws(
     variants = people.reshape(-1, *people.shape[-2:])
     if _by_cosines(rdms, measure, control):
         among = compare_draws(rdms, rdms, counts, measure, control=control)
-        return np.array([_lower_of_cosines(among, who) for who in variants]).reshape(people.shape[:-1])
+        return np.array([_lower_of_cosines(among, who) for who in variants]).reshape(
+            people.shape[:-1]
+        )
     complete = not np.isnan(rdms).any()
     known = prepared(rdms, measure) if complete else rdms
     lower = _lower_of_ranks if complete else _lower_of_pools
     draws = np.broadcast_to(counts, (people.shape[-2], counts.shape[1]))
-    found = [[lower(known, count, who[d], measure) for d, count in enumerate(draws)] for who in variants]
+    found = [
+        [lower(known, count, who[d], measure) for d, count in enumerate(draws)] for who in variants
+    ]
     return np.array(found).reshape(people.shape[:-1])
 
 
@@ -131,13 +142,17 @@ def _unknown(rdms: np.ndarray, control: np.ndarray | None) -> bool:
 
 
 def _by_cosines(rdms: np.ndarray, measure: str, control: np.ndarray | None) -> bool:
-    """Where a measure is a cosine of vectors, agreement with a mean of unit vectors needs only all agreements of two."""
+    """Where a measure is a cosine of vectors, agreement with a mean of unit vectors needs only all
+    agreements of two.
+    """
     return control is not None or (measure not in RANKED and not np.isnan(rdms).any())
 
 
 def _lower_of_cosines(among: np.ndarray, people: np.ndarray) -> np.ndarray:
     """From agreements of two (draw or 1, participant, participant) and draws of participants."""
-    with_all = np.einsum("dst,dt->ds", np.broadcast_to(among, (len(people), *among.shape[1:])), people)
+    with_all = np.einsum(
+        "dst,dt->ds", np.broadcast_to(among, (len(people), *among.shape[1:])), people
+    )
     own = people * np.diagonal(among, axis1=1, axis2=2)
     # c' R c without one: less twice that one's row, plus what was taken twice
     length = (people * with_all).sum(axis=1, keepdims=True) - 2 * people * with_all + people * own
@@ -149,11 +164,17 @@ def _lower_of_cosines(among: np.ndarray, people: np.ndarray) -> np.ndarray:
     return found
 
 
-def _lower_of_ranks(codes: np.ndarray, count: np.ndarray, people: np.ndarray, measure: str) -> float:
+def _lower_of_ranks(
+    codes: np.ndarray, count: np.ndarray, people: np.ndarray, measure: str
+) -> float:
     """Where every pair is known, sums of midranks are exact, and people need no sorting."""
     first, second = np.triu_indices(len(count), 1)
     held, drawn = np.flatnonzero(count[first] * count[second]), np.flatnonzero(people)
-    graph, codes, weights = Graph(first[held], second[held], count), codes[np.ix_(drawn, held)], people[drawn]
+    graph, codes, weights = (
+        Graph(first[held], second[held], count),
+        codes[np.ix_(drawn, held)],
+        people[drawn],
+    )
     found = weigh(codes, graph, "spearman")
     mine = np.where(np.isnan(found.norm), 0, weights)[:, np.newaxis] * found.right
     pools = prepared(mine.sum(axis=0) - mine, measure)
@@ -172,7 +193,10 @@ def _lower_of_pools(rdms: np.ndarray, count: np.ndarray, people: np.ndarray, mea
 
 
 def _tied(pool: np.ndarray, measure: str) -> np.ndarray:
-    """Mean ranks that are equal but for rounding are ties. Shares of ranks have a scale of their own."""
+    """Mean ranks that are equal but for rounding are ties.
+
+    Shares of ranks have a scale of their own.
+    """
     return np.round(pool, 12) if measure in RANKED else pool
 
 
@@ -183,7 +207,10 @@ def _mean(values: np.ndarray, weights: np.ndarray) -> float:
 
 
 def _on_common_scale(rdms: np.ndarray, count: np.ndarray, measure: str) -> np.ndarray:
-    """What a pool is the mean of; NaN where missing, not drawn, or where a participant says nothing."""
+    """What a pool is the mean of.
+
+    NaN where missing, not drawn, or where a participant says nothing.
+    """
     first, second = np.triu_indices(len(count), 1)
     held = count[first] * count[second] > 0
     scaled = np.full(rdms.shape, np.nan)
@@ -192,6 +219,10 @@ def _on_common_scale(rdms: np.ndarray, count: np.ndarray, measure: str) -> np.nd
         vectors = prepared(rdms[np.ix_(rows, pairs)], measure)
         how = "spearman" if measure in RANKED else measure
         found = weigh(vectors, graph, how)
-        size = np.where(np.isnan(found.norm), np.nan, graph.weights.sum()) if measure in RANKED else found.norm
+        size = (
+            np.where(np.isnan(found.norm), np.nan, graph.weights.sum())
+            if measure in RANKED
+            else found.norm
+        )
         scaled[np.ix_(rows, pairs)] = found.left / graph.weights / size[:, np.newaxis]
     return scaled

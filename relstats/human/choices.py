@@ -1,4 +1,7 @@
-"""What people chose for each image, into a study; and what networks chose, out of it. Matched by label."""
+"""What people chose for each image, into a study; and what networks chose, out of it.
+
+Matched by label.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ from relstats.human.tables import read_table
 from relstats.stats import scores
 
 
-def add_choices(path: str | Path, source: str | Path, *, align: str = "exact", force: bool = False) -> xr.Dataset:
+def add_choices(
+    path: str | Path, source: str | Path, *, align: str = "exact", force: bool = False
+) -> xr.Dataset:
     """Add people's choices to a study, as `/behaviour`.
 
     Parameters
@@ -28,10 +33,12 @@ def add_choices(path: str | Path, source: str | Path, *, align: str = "exact", f
     path : str or Path
         A study with `/relevance`.
     source : str or Path
-        `.csv` with columns participant, image and choice (the name of a class); one row for each that was shown. All is text:
-        "007" stays "007", "NA" stays "NA". An empty choice, or no row: none.
+        `.csv` with columns participant, image and choice (the name of a class); one row for each
+        that was shown. All is text: "007" stays "007", "NA" stays "NA". An empty choice, or no row:
+        none.
     align : {"exact", "inner"}
-        "inner" leaves out choices of images that the study does not have, and images without any. Both are counted.
+        "inner" leaves out choices of images that the study does not have, and images without any.
+        Both are counted.
     force : bool
         Replace choices that are there.
 
@@ -45,14 +52,24 @@ def add_choices(path: str | Path, source: str | Path, *, align: str = "exact", f
     UsageError
         No such file, or other choices are there.
     InvalidData
-        Columns are missing, an image is there twice for a participant, or images do not match (with both lists).
+        Columns are missing, an image is there twice for a participant, or images do not match (with
+        both lists).
 
     Examples
     --------
     >>> import tempfile, relstats
     >>> folder = tempfile.mkdtemp()
-    >>> _ = relstats.simulate(folder + "/s.zarr", models="2x1", seeds=3, images=2, size=8, rng=np.random.default_rng(1))
-    >>> _ = Path(folder + "/c.csv").write_text("participant,image,choice" + chr(10) + "p1,img00000,f" + chr(10) + "p1,img00001,m")
+    >>> _ = relstats.simulate(
+    ...     folder + "/s.zarr",
+    ...     models="2x1",
+    ...     seeds=3,
+    ...     images=2,
+    ...     size=8,
+    ...     rng=np.random.default_rng(1),
+    ... )
+    >>> _ = Path(folder + "/c.csv").write_text(
+    ...     "participant,image,choice" + chr(10) + "p1,img00000,f" + chr(10) + "p1,img00001,m"
+    ... )
     >>> add_choices(folder + "/s.zarr", folder + "/c.csv")["n_choices"].values
     array([2])
     """
@@ -60,27 +77,46 @@ def add_choices(path: str | Path, source: str | Path, *, align: str = "exact", f
         raise UsageError(f"align is {align!r}; it is exact or inner")
     study, source = store.open_study(path), Path(source)
     if "relevance" not in study.children:
-        raise UsageError(f"{path} has no /relevance, so there are no networks to compare with. Add maps first")
+        raise UsageError(
+            f"{path} has no /relevance, so there are no networks to compare with. Add maps first"
+        )
     table = read_table(source, ("participant", "image", "choice"))
     twice = table[table.duplicated(["participant", "image"])]
     if len(twice):
-        raise InvalidData(f"{source.name}: {len(twice)} choice(s) of an image that the participant chose for already (first: participant "
-                          f"{twice['participant'].iloc[0]!r}, image {twice['image'].iloc[0]!r}). Which one counts? Keep one")  # fmt: skip
+        raise InvalidData(
+            f"{source.name}: {len(twice)} choice(s) of an image that the participant chose for"
+            f" already (first: participant {twice['participant'].iloc[0]!r}, image"
+            f" {twice['image'].iloc[0]!r}). Which one counts? Keep one"
+        )
     wanted = [str(label) for label in study["relevance"].to_dataset()["image"].values]
     images = common_images(tuple(table["image"].unique()), wanted, source.name, align)
-    wide = table.pivot(index="participant", columns="image", values="choice").reindex(columns=images).fillna("")
+    wide = (
+        table.pivot(index="participant", columns="image", values="choice")
+        .reindex(columns=images)
+        .fillna("")
+    )
     attrs = {
         "source": source.name,
         "n_images_dropped": len(set(table["image"]) - set(images)),
         "n_images_without_choices": len(wanted) - len(images),
     }
-    dataset = xr.Dataset({"choice": (("participant", "image"), wide.to_numpy(object))},
-                         {"participant": wide.index.to_numpy(object), "image": np.array(images, object)}, attrs)  # fmt: skip
+    dataset = xr.Dataset(
+        {"choice": (("participant", "image"), wide.to_numpy(object))},
+        {"participant": wide.index.to_numpy(object), "image": np.array(images, object)},
+        attrs,
+    )
     digest = hashlib.sha256(repr(wide.to_dict("split")).encode()).hexdigest()[:16]
     store.add_small_group(path, "behaviour", dataset, f"choices {digest}, {attrs}", force=force)
     given = wide != ""
-    return xr.Dataset({"n_choices": ("participant", given.sum(axis=1)), "n_images": len(images), "n_classes": len(set(wide.to_numpy().ravel()) - {""})},
-                      {"participant": dataset["participant"].values}, attrs)  # fmt: skip
+    return xr.Dataset(
+        {
+            "n_choices": ("participant", given.sum(axis=1)),
+            "n_images": len(images),
+            "n_classes": len(set(wide.to_numpy().ravel()) - {""}),
+        },
+        {"participant": dataset["participant"].values},
+        attrs,
+    )
 
 
 @dataclass(frozen=True)
@@ -120,8 +156,10 @@ def answers(
     """Read both sides; the parameters are those of `relstats.behaviour`."""
     for group in ("relevance", "behaviour"):
         if group not in study.children:
-            raise UsageError(f"this study has no /{group}; it has {', '.join(study.children) or 'nothing'}. Add people's choices with "
-                             f"relstats behaviour add")  # fmt: skip
+            raise UsageError(
+                f"this study has no /{group}; it has {', '.join(study.children) or 'nothing'}. Add"
+                " people's choices with relstats behaviour add"
+            )
         store.require_complete(study, group)
     maps, people = study["relevance"].to_dataset(), study["behaviour"].to_dataset()
     problems = schema.check_group(people, "behaviour")
@@ -154,7 +192,9 @@ def answers(
 def _settings(study: xr.DataTree) -> dict[str, dict[str, object]]:
     """What a study file says of each model; empty for maps of other tools."""
     text = study.attrs.get("compute_settings")
-    found: dict[str, dict[str, object]] = json.loads(text)["models"] if isinstance(text, str) else {}
+    found: dict[str, dict[str, object]] = (
+        json.loads(text)["models"] if isinstance(text, str) else {}
+    )
     return found
 
 
@@ -163,30 +203,45 @@ def _label(label: str | None, settings: dict[str, dict[str, object]]) -> tuple[s
     if label is not None:
         return label, []
     if len(known) != 1:
-        raise UsageError(f"which label of the images is the right choice is not known (networks were trained for "
-                         f"{', '.join(known) or 'none that is recorded'}): give --label")  # fmt: skip
+        raise UsageError(
+            "which label of the images is the right choice is not known (networks were trained for"
+            f" {', '.join(known) or 'none that is recorded'}): give --label"
+        )
     return known[0], [f"the right choice is the label {known[0]!r}"]
 
 
 def _models(
-    table: pd.DataFrame, settings: dict[str, dict[str, object]], label: str, models: Sequence[str] | None
+    table: pd.DataFrame,
+    settings: dict[str, dict[str, object]],
+    label: str,
+    models: Sequence[str] | None,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Networks that were asked for, or that choose among the classes of the label."""
     unknown = sorted(set(models or ()) - set(table["model"]))
     if unknown:
-        raise UsageError(f"no model {unknown[0]!r}; there are {', '.join(sorted(set(table['model'])))}")
+        raise UsageError(
+            f"no model {unknown[0]!r}; there are {', '.join(sorted(set(table['model'])))}"
+        )
     wanted = (
-        set(models) if models else {m for m in table["model"] if m not in settings or settings[m].get("label") == label}
+        set(models)
+        if models
+        else {m for m in table["model"] if m not in settings or settings[m].get("label") == label}
     )
     chosen = table[table["model"].isin(wanted)].reset_index(drop=True)
     if chosen.empty:
         raise ImpossibleAnalysis(
-            f"no network names {label!r}, so none can be compared with people who did. Give another --label, or --models"
+            f"no network names {label!r}, so none can be compared with people who did. Give another"
+            " --label, or --models"
         )
     left = sorted(set(table["model"]) - wanted)
-    return chosen, [
-        f"{len(left)} model(s) left out: they name something else than {label!r} ({', '.join(left[:3])})"
-    ] if left else []
+    return chosen, (
+        [
+            f"{len(left)} model(s) left out: they name something else than {label!r}"
+            f" ({', '.join(left[:3])})"
+        ]
+        if left
+        else []
+    )
 
 
 def _classes(
@@ -196,7 +251,9 @@ def _classes(
     recorded = [settings.get(model, {}).get("classes") for model in sorted(set(table["model"]))]
     first = recorded[0] if recorded and all(one == recorded[0] for one in recorded) else None
     if given is not None and len(set(given)) < len(given):
-        raise UsageError(f"classes are {list(given)}: each once, in the order of the networks' outputs")
+        raise UsageError(
+            f"classes are {list(given)}: each once, in the order of the networks' outputs"
+        )
     found = given if given is not None else first
     return [str(name) for name in found] if isinstance(found, list | tuple) else None
 
@@ -211,17 +268,23 @@ def _common(maps: list[str], people: list[str], align: str, without: int) -> lis
 def _truth(study: xr.DataTree, label: str, images: list[str]) -> np.ndarray:
     labels = study["images"].to_dataset() if "images" in study.children else xr.Dataset()
     if label not in labels.coords or labels[label].dims != ("image",):
-        has = ", ".join(str(c) for c in labels.coords if labels[c].dims == ("image",) and c != "image")
-        raise UsageError(f"images have no label {label!r}; they have {has or 'only ids'}. Give --label")
+        has = ", ".join(
+            str(c) for c in labels.coords if labels[c].dims == ("image",) and c != "image"
+        )
+        raise UsageError(
+            f"images have no label {label!r}; they have {has or 'only ids'}. Give --label"
+        )
     return np.array([str(v) for v in labels[label].sel(image=images).values], dtype=object)
 
 
 def _require_classes(chosen: np.ndarray, classes: Sequence[str], where: str) -> None:
     unknown = sorted({str(choice) for choice in chosen.ravel()} - set(classes) - {""})
     if unknown:
-        raise InvalidData(f"{where}: {len(unknown)} choice(s) are no class ({', '.join(map(repr, unknown[:3]))}); classes are "
-                          f"{', '.join(map(repr, list(classes)[:6]))}. Names must be equal, letter by letter: mend them, or name the "
-                          f"networks' classes with --classes")  # fmt: skip
+        raise InvalidData(
+            f"{where}: {len(unknown)} choice(s) are no class ({', '.join(map(repr, unknown[:3]))});"
+            f" classes are {', '.join(map(repr, list(classes)[:6]))}. Names must be equal, letter"
+            " by letter: mend them, or name the networks' classes with --classes"
+        )
 
 
 def _network_answers(
@@ -231,31 +294,44 @@ def _network_answers(
     named = _predicted(maps, cells, len(classes)) if classes and "prediction" in maps else None
     right = _recorded(maps, cells) if "correct" in maps else None
     if named is not None and classes is not None:
-        by_name = np.where(named < 0, MISSING, np.array([*classes, ""], dtype=object)[named] == truth).astype(int)
+        by_name = np.where(
+            named < 0, MISSING, np.array([*classes, ""], dtype=object)[named] == truth
+        ).astype(int)
         if right is not None and ((by_name != right) & (by_name >= 0) & (right >= 0)).any():
-            raise InvalidData(f"/relevance: with classes {', '.join(map(repr, classes[:4]))} in this order, `prediction` is right where "
-                              f"`correct` says wrong: the order is another one. Give --classes in the order of the outputs")  # fmt: skip
+            raise InvalidData(
+                f"/relevance: with classes {', '.join(map(repr, classes[:4]))} in this order,"
+                " `prediction` is right where `correct` says wrong: the order is another one. Give"
+                " --classes in the order of the outputs"
+            )
         right = by_name
     if of == "choices" and named is None:
-        raise UsageError("what networks chose is known by name only with `prediction` in /relevance and the classes in the order of "
-                         "their outputs: give --classes, or --of errors")  # fmt: skip
+        raise UsageError(
+            "what networks chose is known by name only with `prediction` in /relevance and the"
+            " classes in the order of their outputs: give --classes, or --of errors"
+        )
     if right is None:
         raise UsageError(
-            "/relevance has neither `correct` nor `prediction` with --classes: which answers are right is not known"
+            "/relevance has neither `correct` nor `prediction` with --classes: which answers are"
+            " right is not known"
         )
     return named if of == "choices" and named is not None else right
 
 
 def _predicted(maps: xr.Dataset, cells: list[tuple[int, ...]], n_classes: int) -> np.ndarray:
-    values = shards.read_block(maps["prediction"].transpose(*schema.NETWORK, "image"), cells, slice(None))
+    values = shards.read_block(
+        maps["prediction"].transpose(*schema.NETWORK, "image"), cells, slice(None)
+    )
     codes = np.where(np.isnan(values) | (values < 0), MISSING, values).astype(int)
     if codes.max() >= n_classes:
         raise InvalidData(
-            f"/relevance: prediction {codes.max()} is no index of {n_classes} classes (counted from 0). Give all --classes"
+            f"/relevance: prediction {codes.max()} is no index of {n_classes} classes (counted from"
+            " 0). Give all --classes"
         )
     return codes
 
 
 def _recorded(maps: xr.Dataset, cells: list[tuple[int, ...]]) -> np.ndarray:
-    values = shards.read_block(maps["correct"].transpose(*schema.NETWORK, "image"), cells, slice(None))
+    values = shards.read_block(
+        maps["correct"].transpose(*schema.NETWORK, "image"), cells, slice(None)
+    )
     return np.where(np.isin(values, (0, 1)), values, MISSING).astype(int)

@@ -1,7 +1,10 @@
-"""How well RDMs agree: every measure, over all pairs of images or a bootstrap draw of images. Plain arrays in and out.
+"""How well RDMs agree: every measure, over all pairs of images or a bootstrap draw of images.
 
-A draw is a vector of counts: how often it holds each image. Pair (i, j) then has weight count_i * count_j, and copies of one
-image have no pair with each other. So no RDM is ever resampled: each measure is a ratio of weighted sums.
+Plain arrays in and out.
+
+A draw is a vector of counts: how often it holds each image. Pair (i, j) then has weight count_i *
+count_j, and copies of one image have no pair with each other. So no RDM is ever resampled: each
+measure is a ratio of weighted sums.
 """
 
 from __future__ import annotations
@@ -16,7 +19,16 @@ from relstats.human import batched
 from relstats.human.ranks import dense_codes, weighted_midranks, weighted_tau_a
 from relstats.human.whitening import without_images
 
-MEASURES = ("rho-a", "spearman", "tau-a", "corr", "cosine", "corr_cov", "cosine_cov", "unbiased_cka")
+MEASURES = (
+    "rho-a",
+    "spearman",
+    "tau-a",
+    "corr",
+    "cosine",
+    "corr_cov",
+    "cosine_cov",
+    "unbiased_cka",
+)
 RANKED = ("rho-a", "spearman", "tau-a")
 #: Of these, no partial comparison exists: they are no cosines.
 WITHOUT_PARTIAL = ("rho-a", "tau-a")
@@ -61,24 +73,28 @@ def compare_rdms(
     Parameters
     ----------
     a : array_like, (k, pair) or (pair,)
-        RDMs, say of models; pairs in upper-triangle row order: (0, 1), (0, 2), ..., (1, 2), ...; any unit. NaN where missing.
+        RDMs, say of models; pairs in upper-triangle row order: (0, 1), (0, 2), ..., (1, 2), ...;
+        any unit. NaN where missing.
     b : array_like, (s, pair) or (pair,)
         RDMs, say of participants, on the same images in the same order.
     measure : str
-        "rho-a": 12 sum (r_a - mean)(r_b - mean) / (n^3 - n) of midranks, the expected Spearman correlation where ties are broken
-        at random. "spearman", "tau-a" (Kendall, ties count as neither), "corr" (Pearson), "cosine". "corr_cov", "cosine_cov":
-        of RDMs whitened by the covariance of their entries; "cosine_cov" is linear CKA, biased upwards by noise.
+        "rho-a": 12 sum (r_a - mean)(r_b - mean) / (n^3 - n) of midranks, the expected Spearman
+        correlation where ties are broken at random. "spearman", "tau-a" (Kendall, ties count as
+        neither), "corr" (Pearson), "cosine". "corr_cov", "cosine_cov": of RDMs whitened by the
+        covariance of their entries; "cosine_cov" is linear CKA, biased upwards by noise.
         "unbiased_cka": cosine after image effects are taken out of both.
     control : array_like, (c, pair), optional
-        RDMs to hold constant: a partial correlation. Not for "rho-a" and "tau-a". Measures of ranks rank the controls too.
+        RDMs to hold constant: a partial correlation. Not for "rho-a" and "tau-a". Measures of ranks
+        rank the controls too.
 
     Returns
     -------
     ndarray, (k, s), float64
-        In [-1, 1]. Signs are kept. With NaN: each RDM of `b` is compared on its own pairs, the same for all of `a`: those on
-        which it, every one of `a` and every control is known; RDMs of `a` that are NaN throughout are left out of this and
-        give NaN. NaN too where an RDM is constant on its pairs (zero for "cosine" and "cosine_cov"), or nothing is left of it
-        after image effects or controls, or fewer than 3 pairs are known.
+        In [-1, 1]. Signs are kept. With NaN: each RDM of `b` is compared on its own pairs, the same
+        for all of `a`: those on which it, every one of `a` and every control is known; RDMs of `a`
+        that are NaN throughout are left out of this and give NaN. NaN too where an RDM is constant
+        on its pairs (zero for "cosine" and "cosine_cov"), or nothing is left of it after image
+        effects or controls, or fewer than 3 pairs are known.
 
     Raises
     ------
@@ -89,12 +105,16 @@ def compare_rdms(
 
     Notes
     -----
-    Kriegeskorte et al. 2008 (doi:10.3389/neuro.06.004.2008); rho-a: Schuett et al. 2023 (doi:10.7554/eLife.82566); whitening:
-    Diedrichsen et al. 2021 (arXiv:2007.02789); unbiased CKA: Szekely & Rizzo 2014 (doi:10.1214/14-AOS1255).
+    Kriegeskorte et al. 2008 (doi:10.3389/neuro.06.004.2008); rho-a: Schuett et al. 2023
+    (doi:10.7554/eLife.82566); whitening: Diedrichsen et al. 2021 (arXiv:2007.02789); unbiased CKA:
+    Szekely & Rizzo 2014 (doi:10.1214/14-AOS1255).
 
     Examples
     --------
-    >>> model, person = np.array([1.0, 2, 3, 4, 5, 6]), np.array([[1.0, 2, 3, 4, 6, 5], [3.0, 3, 3, 3, 3, 3]])
+    >>> model, person = (
+    ...     np.array([1.0, 2, 3, 4, 5, 6]),
+    ...     np.array([[1.0, 2, 3, 4, 6, 5], [3.0, 3, 3, 3, 3, 3]]),
+    ... )
     >>> compare_rdms(model, person, "spearman")
     array([[0.943,   nan]])
     """
@@ -108,7 +128,12 @@ def compare_rdms(
 
 
 def compare_draws(
-    a: np.ndarray, b: np.ndarray, counts: np.ndarray, measure: str, *, control: np.ndarray | None = None
+    a: np.ndarray,
+    b: np.ndarray,
+    counts: np.ndarray,
+    measure: str,
+    *,
+    control: np.ndarray | None = None,
 ) -> np.ndarray:
     """Agreement of RDMs in each of many draws of images.
 
@@ -152,8 +177,13 @@ def compare_draws(
     return out
 
 
-def shared_pairs(a: np.ndarray, b: np.ndarray, control: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows of `b` that know the same pairs, and these pairs; all of `a` and the controls know them too. At least 3 pairs."""
+def shared_pairs(
+    a: np.ndarray, b: np.ndarray, control: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows of `b` that know the same pairs, and these pairs.
+
+    All of `a` and the controls know them too. At least 3 pairs.
+    """
     return by_pairs(np.isfinite(b) & np.isfinite(a).all(axis=0) & np.isfinite(control).all(axis=0))
 
 
@@ -178,7 +208,10 @@ def by_pairs(known: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def prepared(vectors: np.ndarray, measure: str) -> np.ndarray:
-    """Codes of ranks, or values on a scale of their own that squares cannot leave; the order of values stays."""
+    """Codes of ranks, or values on a scale of their own that squares cannot leave.
+
+    The order of values stays.
+    """
     if measure in RANKED:
         return dense_codes(vectors)
     if measure in _CENTRED:
@@ -188,7 +221,9 @@ def prepared(vectors: np.ndarray, measure: str) -> np.ndarray:
     return scaled
 
 
-def _drawn(vectors: list[np.ndarray], graph: Graph) -> tuple[np.ndarray, np.ndarray, np.ndarray, Graph]:
+def _drawn(
+    vectors: list[np.ndarray], graph: Graph
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Graph]:
     """Only the pairs that a draw holds."""
     held = np.flatnonzero(graph.weights)
     if len(held) == len(graph.first):
@@ -198,7 +233,9 @@ def _drawn(vectors: list[np.ndarray], graph: Graph) -> tuple[np.ndarray, np.ndar
 
 @dataclass(frozen=True)
 class Weighted:
-    """Vectors of a draw, ready for products. `left @ right.T` are the products, `norm` their roots with themselves.
+    """Vectors of a draw, ready for products.
+
+    `left @ right.T` are the products, `norm` their roots with themselves.
 
     Attributes
     ----------
@@ -257,7 +294,9 @@ def weigh(vectors: np.ndarray, graph: Graph, measure: str) -> Weighted:
     return Weighted(left, right, np.sqrt(np.where(nothing, np.nan, squares)))
 
 
-def _cross(a: np.ndarray, b: np.ndarray, control: np.ndarray, graph: Graph, measure: str) -> np.ndarray:
+def _cross(
+    a: np.ndarray, b: np.ndarray, control: np.ndarray, graph: Graph, measure: str
+) -> np.ndarray:
     """Agreement of each of `a` with each of `b` in one draw: (k, s)."""
     if len(graph.first) < MIN_PAIRS:
         return np.full((len(a), len(b)), np.nan)
@@ -294,7 +333,8 @@ def _partial(parts: list[Weighted], products: np.ndarray) -> tuple[np.ndarray, l
 
 
 def compare_rows(a: np.ndarray, b: np.ndarray, count: np.ndarray, measure: str) -> np.ndarray:
-    """Agreement of each row of `a` with the same row of `b` in one draw, each row on the pairs that both know.
+    """Agreement of each row of `a` with the same row of `b` in one draw, each row on the pairs that
+    both know.
 
     Parameters
     ----------
@@ -325,10 +365,14 @@ def compare_rows(a: np.ndarray, b: np.ndarray, count: np.ndarray, measure: str) 
 
 
 def compare_prepared(a: np.ndarray, b: np.ndarray, graph: Graph, measure: str) -> np.ndarray:
-    """Agreement of each row of `a` with the same row of `b`, both from `prepared`, in a draw that holds every pair: (s,)."""
+    """Agreement of each row of `a` with the same row of `b`, both from `prepared`, in a draw that
+    holds every pair: (s,).
+    """
     if measure == "tau-a":
         pairs = zip(a, b, strict=True)
-        return np.array([_taus(x[np.newaxis], y[np.newaxis], graph.weights)[0, 0] for x, y in pairs])
+        return np.array(
+            [_taus(x[np.newaxis], y[np.newaxis], graph.weights)[0, 0] for x, y in pairs]
+        )
     one, other = (weigh(v, graph, measure) for v in (a, b))
     products = np.einsum("sp,sp->s", one.left, other.right)
     return np.asarray(np.clip(products / one.norm / other.norm, -1, 1))
@@ -338,12 +382,15 @@ def as_rdms(values: np.ndarray, name: str) -> np.ndarray:
     """RDMs as float64 (rdm, pair)."""
     values = np.asarray(values)
     if values.dtype.kind not in "biuf" or values.ndim not in (1, 2):
-        raise InvalidData(f"{name} has dtype {values.dtype} and shape {values.shape}; RDMs are real numbers of shape (rdm, pair), "
-                          f"pairs in upper-triangle row order")  # fmt: skip
+        raise InvalidData(
+            f"{name} has dtype {values.dtype} and shape {values.shape}; RDMs are real numbers of"
+            " shape (rdm, pair), pairs in upper-triangle row order"
+        )
     values = np.atleast_2d(values).astype(float)
     if np.isinf(values).any():
         raise InvalidData(
-            f"{name} holds {np.isinf(values).sum()} infinite value(s); mend them, or mark them as missing (NaN)"
+            f"{name} holds {np.isinf(values).sum()} infinite value(s); mend them, or mark them as"
+            " missing (NaN)"
         )
     return values
 
@@ -364,8 +411,10 @@ def n_images(rdms: np.ndarray) -> int:
     pairs = rdms.shape[-1]
     n = round((1 + np.sqrt(1 + 8 * pairs)) / 2)
     if n * (n - 1) // 2 != pairs or pairs < 1:
-        raise InvalidData(f"an RDM of {pairs} pairs: n images have n (n - 1) / 2, such as 4186 for 92. Pass the upper triangle row "
-                          f"by row, without the diagonal")  # fmt: skip
+        raise InvalidData(
+            f"an RDM of {pairs} pairs: n images have n (n - 1) / 2, such as 4186 for 92. Pass the"
+            " upper triangle row by row, without the diagonal"
+        )
     return n
 
 
@@ -375,10 +424,13 @@ def check(a: np.ndarray, b: np.ndarray, control: np.ndarray, measure: str) -> No
         raise UsageError(f"measure is {measure!r}; it is one of {', '.join(MEASURES)}")
     if len(control) and measure in WITHOUT_PARTIAL:
         raise UsageError(
-            f"measure {measure!r} has no partial form, so nothing can be held constant; use 'spearman' with controls"
+            f"measure {measure!r} has no partial form, so nothing can be held constant; use"
+            " 'spearman' with controls"
         )
     lengths = {a.shape[1], b.shape[1], control.shape[1]}
     if len(lengths) > 1:
-        raise InvalidData(f"RDMs of {a.shape[1]}, {b.shape[1]} and {control.shape[1]} pairs (a, b, control): they must be on the "
-                          f"same images in the same order")  # fmt: skip
+        raise InvalidData(
+            f"RDMs of {a.shape[1]}, {b.shape[1]} and {control.shape[1]} pairs (a, b, control): they"
+            " must be on the same images in the same order"
+        )
     n_images(b)

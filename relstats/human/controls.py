@@ -23,8 +23,8 @@ def controls(study: xr.DataTree, names: Sequence[str]) -> xr.DataArray | None:
     ----------
     study : DataTree
     names : sequence of str
-        "images": the correlation RDM of their pixels. Else a file of dissimilarities, as `relstats.human.judgments.read_judgments`
-        reads it: each matrix or column is one RDM.
+        "images": the correlation RDM of their pixels. Else a file of dissimilarities, as
+        `relstats.human.judgments.read_judgments` reads it: each matrix or column is one RDM.
 
     Returns
     -------
@@ -39,24 +39,36 @@ def controls(study: xr.DataTree, names: Sequence[str]) -> xr.DataArray | None:
     Examples
     --------
     >>> import relstats
-    >>> study = relstats.simulate(models="2x1", seeds=2, images=4, size=8, rng=np.random.default_rng(1))
+    >>> study = relstats.simulate(
+    ...     models="2x1", seeds=2, images=4, size=8, rng=np.random.default_rng(1)
+    ... )
     >>> controls(study, []) is None
     True
     """
     if not names:
         return None
-    arrays = [rdm(study, on="images")["dissimilarity"] if name == PIXELS
-              else read_judgments(name, kind="dissimilarity")["dissimilarity"] for name in names]  # fmt: skip
-    read = [pairs.read_pairs(array, Path(name).name) for array, name in zip(arrays, names, strict=True)]
+    arrays = [
+        (
+            rdm(study, on="images")["dissimilarity"]
+            if name == PIXELS
+            else read_judgments(name, kind="dissimilarity")["dissimilarity"]
+        )
+        for name in names
+    ]
+    read = [
+        pairs.read_pairs(array, Path(name).name) for array, name in zip(arrays, names, strict=True)
+    ]
     common = sorted(set.intersection(*(set(one.images) for one in read)))
     if len(common) < 2:
         raise InvalidData(
-            f"controls {', '.join(names)} have {len(common)} image(s) in common: nothing can be held constant"
+            f"controls {', '.join(names)} have {len(common)} image(s) in common: nothing can be"
+            " held constant"
         )
     values = [one.of(common).values for one in read]
     rows = np.concatenate([v.reshape(-1, v.shape[-1]) for v in values])
     if np.isnan(rows).any():
         raise InvalidData(
-            f"controls {', '.join(names)} lack {np.isnan(rows).sum()} pair(s): what is not known cannot be held constant"
+            f"controls {', '.join(names)} lack {np.isnan(rows).sum()} pair(s): what is not known"
+            " cannot be held constant"
         )
     return xr.DataArray(rows, dims=("control", "pair"), coords=pairs.pair_labels(common))

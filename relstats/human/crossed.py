@@ -28,8 +28,9 @@ def crossed_test(
     estimate : float
         The contrast.
     values : ndarray, (network, image, participant)
-        What each cell adds to it: scores, or for what is no mean of scores its pseudo-values, so that
-        `sum(weights @ values.mean(axis=(1, 2)))` is the contrast but for a bias of the order of 1 / n.
+        What each cell adds to it: scores, or for what is no mean of scores its pseudo-values, so
+        that `sum(weights @ values.mean(axis=(1, 2)))` is the contrast but for a bias of the order
+        of 1 / n.
     weights : ndarray, (group, network)
         One row a group, the same weight for each of its networks. Groups vary independently.
     random : collection of {"images", "participants", "seeds"}
@@ -40,12 +41,15 @@ def crossed_test(
     Returns
     -------
     Inference
-        Variance of the mean over all random factors, interactions counted once (three-way analysis of variance; for two factors
-        Gallas 2006, doi:10.1016/j.acra.2005.12.011), with t and Satterthwaite's degrees of freedom.
+        Variance of the mean over all random factors, interactions counted once (three-way analysis
+        of variance; for two factors Gallas 2006, doi:10.1016/j.acra.2005.12.011), with t and
+        Satterthwaite's degrees of freedom.
 
     Examples
     --------
-    >>> values = np.random.default_rng(2).normal(size=(4, 20, 6)) + np.array([1.0, 1, 0, 0]).reshape(4, 1, 1)
+    >>> values = np.random.default_rng(2).normal(size=(4, 20, 6)) + np.array(
+    ...     [1.0, 1, 0, 0]
+    ... ).reshape(4, 1, 1)
     >>> weights = np.array([[0.5, 0.5, 0, 0], [0, 0, -0.5, -0.5]])
     >>> found = crossed_test(float(weights.sum(axis=0) @ values.mean(axis=(1, 2))), values, weights)
     >>> bool(found.lower < 1 < found.upper), sorted(found.variances)
@@ -57,7 +61,9 @@ def crossed_test(
     return infer(estimate, _parts(values, weights, is_random), sizes, level)
 
 
-def random_factors(shape: tuple[int, ...], weights: np.ndarray, random: Collection[str]) -> list[str]:
+def random_factors(
+    shape: tuple[int, ...], weights: np.ndarray, random: Collection[str]
+) -> list[str]:
     """Which of the factors are random in a contrast: those with two units or more.
 
     Examples
@@ -65,12 +71,18 @@ def random_factors(shape: tuple[int, ...], weights: np.ndarray, random: Collecti
     >>> random_factors((2, 9, 1), np.array([[0.5, 0.5]]), ("images", "participants", "seeds"))
     ['images', 'seeds']
     """
-    many = {"images": shape[1] > 1, "participants": shape[2] > 1, "seeds": bool(((weights != 0).sum(axis=1) > 1).all())}
+    many = {
+        "images": shape[1] > 1,
+        "participants": shape[2] > 1,
+        "seeds": bool(((weights != 0).sum(axis=1) > 1).all()),
+    }
     return [factor for factor in FACTORS if factor in random and many[factor]]
 
 
 def _parts(values: np.ndarray, weights: np.ndarray, random: list[str]) -> Parts:
-    """Parts I_A of the variance, as `bootstrap.infer` takes them: mean squares of interactions over the numbers of units."""
+    """Parts I_A of the variance, as `bootstrap.infer` takes them: mean squares of interactions over
+    the numbers of units.
+    """
     parts: Parts = {}
     contrast = np.tensordot(weights.sum(axis=0), values, 1)[np.newaxis]
     for names, axes in _sets([factor for factor in random if factor != "seeds"]):
@@ -79,12 +91,16 @@ def _parts(values: np.ndarray, weights: np.ndarray, random: list[str]) -> Parts:
         used = np.flatnonzero(row)
         share = (row[used[0]] * len(used)) ** 2
         mine = values[used]
-        for names, axes in _sets([factor for factor in random if factor != "seeds"], with_empty=True):
+        for names, axes in _sets(
+            [factor for factor in random if factor != "seeds"], with_empty=True
+        ):
             parts[f"seeds {g}", *names] = share * _mean_square(mine, (0, *axes))
     return parts
 
 
-def _sets(factors: list[str], with_empty: bool = False) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
+def _sets(
+    factors: list[str], with_empty: bool = False
+) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
     """All sets of factors, and their axes."""
     for size in range(0 if with_empty else 1, len(factors) + 1):
         for names in itertools.combinations(factors, size):
@@ -106,7 +122,8 @@ def contrast_rows(groups: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     groups : ndarray of int, (network,)
-        2 x stratum for the first level, one more for the second, -1 for a network that takes no part.
+        2 x stratum for the first level, one more for the second, -1 for a network that takes no
+        part.
 
     Returns
     -------
@@ -126,7 +143,9 @@ def contrast_rows(groups: np.ndarray) -> np.ndarray:
 
 
 def level_rows(plan: Contrasts, k: int) -> np.ndarray:
-    """Weights of the mean of level number k over the strata of the contrasts: one row a stratum, none where it is in no contrast."""
+    """Weights of the mean of level number k over the strata of the contrasts: one row a stratum,
+    none where it is in no contrast.
+    """
     used = (plan.groups >= 0).any(axis=0) & (plan.level == k)
     strata = np.unique(plan.stratum[used])
     rows = (used & (plan.stratum == strata[:, np.newaxis])).astype(float)

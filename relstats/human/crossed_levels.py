@@ -1,4 +1,7 @@
-"""Means of levels and their contrasts, of scores of networks on images with people. Labels in, labels out."""
+"""Means of levels and their contrasts, of scores of networks on images with people.
+
+Labels in, labels out.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,9 @@ TESTED = ("above_swapped", "kappa")
 
 @dataclass(frozen=True)
 class Cells:
-    """Scores (network, image), whose mean is the estimate, and what each cell adds to it (network, image, participant)."""
+    """Scores (network, image), whose mean is the estimate, and what each cell adds to it (network,
+    image, participant).
+    """
 
     scores: np.ndarray
     values: np.ndarray
@@ -31,7 +36,9 @@ class Cells:
 
 @dataclass(frozen=True)
 class Plan:
-    """Weights of the networks for the mean of each level, and the contrasts where an axis is compared."""
+    """Weights of the networks for the mean of each level, and the contrasts where an axis is
+    compared.
+    """
 
     levels: list[str]
     rows: list[np.ndarray]
@@ -40,7 +47,11 @@ class Plan:
 
 
 def plan_levels(
-    table: pd.DataFrame, axis: str | None, random: Collection[str], within: Sequence[str] | None, pool: Sequence[str]
+    table: pd.DataFrame,
+    axis: str | None,
+    random: Collection[str],
+    within: Sequence[str] | None,
+    pool: Sequence[str],
 ) -> Plan:
     """Levels of an axis, or models where none is given.
 
@@ -51,12 +62,17 @@ def plan_levels(
 
     Examples
     --------
-    >>> plan_levels(pd.DataFrame({"model": list("aab"), "seed": list("010")}), None, (), None, ()).rows[0]
+    >>> plan_levels(
+    ...     pd.DataFrame({"model": list("aab"), "seed": list("010")}), None, (), None, ()
+    ... ).rows[0]
     array([[0.5, 0.5, 0. ]])
     """
     if axis is None:
         levels = sorted(table["model"].unique())
-        rows = [(own := (table["model"] == level).to_numpy(float))[np.newaxis] / own.sum() for level in levels]
+        rows = [
+            (own := (table["model"] == level).to_numpy(float))[np.newaxis] / own.sum()
+            for level in levels
+        ]
         notes = [
             f"{level} has one network: what is said is of this network"
             for level, row in zip(levels, rows, strict=True)
@@ -66,11 +82,18 @@ def plan_levels(
     planned = contrasts.plan(table, axis, within=within, pool=pool, symmetric=True)
     if "seeds" in random:
         require_seeds(planned)
-    mixed = [f"networks that differ on {a} are mixed: an effect may be one of {a}" for a in planned.pooled]
-    return Plan(planned.levels, [level_rows(planned, k) for k in range(len(planned.levels))], planned, mixed)
+    mixed = [
+        f"networks that differ on {a} are mixed: an effect may be one of {a}"
+        for a in planned.pooled
+    ]
+    return Plan(
+        planned.levels, [level_rows(planned, k) for k in range(len(planned.levels))], planned, mixed
+    )
 
 
-def level_results(cells: Mapping[str, Cells], plan: Plan, random: Collection[str], level: float) -> xr.Dataset:
+def level_results(
+    cells: Mapping[str, Cells], plan: Plan, random: Collection[str], level: float
+) -> xr.Dataset:
     """`level_mean`, `level_ci`, `level_p_value`, `level_random` on level x effect."""
     tests = [[_test(one, rows, random, level) for one in cells.values()] for rows in plan.rows]
     p = _field(tests, "p_value")
@@ -78,12 +101,19 @@ def level_results(cells: Mapping[str, Cells], plan: Plan, random: Collection[str
     kinds = [[_kinds(one.values, rows, random) for one in cells.values()] for rows in plan.rows]
     dims = ("level", "effect")
     return xr.Dataset(
-        {"level_mean": (dims, _field(tests, "estimate")), "level_ci": ((*dims, "bound"), _intervals(tests)),
-         "level_p_value": (dims, p), "level_random": (dims, np.array(kinds, dtype=object)),
-         "level_networks": ("level", [int((rows != 0).sum()) for rows in plan.rows])},
-        {"level": np.array(plan.levels, dtype=object), "effect": np.array(list(cells), dtype=object),
-         "bound": np.array(["lower", "upper"], dtype=object)},
-    )  # fmt: skip
+        {
+            "level_mean": (dims, _field(tests, "estimate")),
+            "level_ci": ((*dims, "bound"), _intervals(tests)),
+            "level_p_value": (dims, p),
+            "level_random": (dims, np.array(kinds, dtype=object)),
+            "level_networks": ("level", [int((rows != 0).sum()) for rows in plan.rows]),
+        },
+        {
+            "level": np.array(plan.levels, dtype=object),
+            "effect": np.array(list(cells), dtype=object),
+            "bound": np.array(["lower", "upper"], dtype=object),
+        },
+    )
 
 
 def contrast_results(
@@ -101,20 +131,38 @@ def contrast_results(
     tests = [[_test(one, row, random, level) for one in cells.values()] for row in rows]
     result = xr.Dataset({name: (dims, _field(tests, name)) for name in _FIELDS})
     for name in ("networks", "images", "participants"):
-        result[f"variance_{name}"] = (dims, np.array([[_share(test, name) for test in row] for row in tests]))
+        result[f"variance_{name}"] = (
+            dims,
+            np.array([[_share(test, name) for test in row] for row in tests]),
+        )
     kinds = [[_kinds(one.values, row, random) for one in cells.values()] for row in rows]
     p_swap, floor = _swaps(cells, planned, n_resamples, rng)
     return result.assign(
-        ci=((*dims, "bound"), _intervals(tests)), p_swap=(dims, p_swap), min_p_swap=("contrast", floor),
-        p_adjusted=(dims, np.stack([holm(column) for column in result["p_value"].values.T], axis=1)),
-        random=(dims, np.array(kinds, dtype=object)), n_networks=("contrast", [int((g >= 0).sum()) for g in planned.groups]),
-    ).assign_coords(contrast=np.array(["|".join(pair) for pair in planned.pairs], dtype=object), effect=np.array(list(cells), dtype=object))  # fmt: skip
+        ci=((*dims, "bound"), _intervals(tests)),
+        p_swap=(dims, p_swap),
+        min_p_swap=("contrast", floor),
+        p_adjusted=(
+            dims,
+            np.stack([holm(column) for column in result["p_value"].values.T], axis=1),
+        ),
+        random=(dims, np.array(kinds, dtype=object)),
+        n_networks=("contrast", [int((g >= 0).sum()) for g in planned.groups]),
+    ).assign_coords(
+        contrast=np.array(["|".join(pair) for pair in planned.pairs], dtype=object),
+        effect=np.array(list(cells), dtype=object),
+    )
 
 
 def _test(cells: Cells, rows: np.ndarray, random: Collection[str], level: float) -> Inference:
     if not len(rows):
         return Inference(*(np.nan,) * 7, variances={})
-    return crossed_test(float((rows.sum(axis=0) @ cells.scores).mean()), cells.values, rows, random=random, level=level)
+    return crossed_test(
+        float((rows.sum(axis=0) @ cells.scores).mean()),
+        cells.values,
+        rows,
+        random=random,
+        level=level,
+    )
 
 
 def _kinds(values: np.ndarray, rows: np.ndarray, random: Collection[str]) -> str:
@@ -142,11 +190,16 @@ def _swaps(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Label swap of whole networks, with the same labelings for all effects."""
     means = np.stack([one.scores.mean(axis=1) for one in cells.values()], axis=1)
-    p, floor = np.full((len(planned.pairs), len(cells)), np.nan), np.full(len(planned.pairs), np.nan)
+    p, floor = (
+        np.full((len(planned.pairs), len(cells)), np.nan),
+        np.full(len(planned.pairs), np.nan),
+    )
     for c, groups in enumerate(planned.groups):
         part = groups >= 0
         strata = groups[part] // 2
-        labels, exact = swaps.labelings(groups[part] % 2 == 0, strata, n_resamples=n_resamples, rng=rng)
+        labels, exact = swaps.labelings(
+            groups[part] % 2 == 0, strata, n_resamples=n_resamples, rng=rng
+        )
         p[c] = swaps.swap_p(networks.swapped_means(means[part], labels, strata), exact)
         floor[c] = swaps.smallest_p(labels, strata, exact)[0]
     return p, floor

@@ -1,6 +1,8 @@
-"""Dissimilarity of all pairs of images, from maps or features, in blocks of pixels: one matrix product. Plain arrays.
+"""Dissimilarity of all pairs of images, from maps or features, in blocks of pixels: one matrix
+product. Plain arrays.
 
-Nothing is copied at full length: a block of pixels is centred and scaled while it is read, so that extra memory is the RDM.
+Nothing is copied at full length: a block of pixels is centred and scaled while it is read, so that
+extra memory is the RDM.
 """
 
 from __future__ import annotations
@@ -53,7 +55,8 @@ def dissimilarities(features: np.ndarray, measure: str = "correlation") -> Dissi
     features : array_like, (image, feature)
         Maps (stacked y, x), or activations; real, finite or NaN; any scale.
     measure : {"correlation", "spearman", "cosine", "euclidean"}
-        1 - Pearson, 1 - Spearman (midranks), 1 - cosine, squared Euclidean distance over the number of features.
+        1 - Pearson, 1 - Spearman (midranks), 1 - cosine, squared Euclidean distance over the number
+        of features.
 
     Returns
     -------
@@ -75,12 +78,15 @@ def dissimilarities(features: np.ndarray, measure: str = "correlation") -> Dissi
     features = np.asarray(features)
     if features.ndim != 2 or features.dtype.kind not in "biuf":
         raise InvalidData(
-            f"features of shape {features.shape} and dtype {features.dtype}: give real numbers of shape (image, feature)"
+            f"features of shape {features.shape} and dtype {features.dtype}: give real numbers of"
+            " shape (image, feature)"
         )
     return tiled(lambda images: features[images], len(features), len(features), measure)
 
 
-def tiled(read: Callable[[slice], np.ndarray], n_images: int, tile: int, measure: str) -> Dissimilarities:
+def tiled(
+    read: Callable[[slice], np.ndarray], n_images: int, tile: int, measure: str
+) -> Dissimilarities:
     """The same from a store: two tiles of images are in memory at a time.
 
     Parameters
@@ -110,8 +116,12 @@ def tiled(read: Callable[[slice], np.ndarray], n_images: int, tile: int, measure
         for j, rows in enumerate(parts[:k]):
             left = _values(read(rows), measure)
             products[rows, columns] = _products(left, scales[j], right, scales[k])
-    missing, degenerate = (np.concatenate([getattr(s, what) for s in scales]) for what in ("missing", "degenerate"))
-    return Dissimilarities(_condensed(products, measure, pixels, missing | degenerate), missing, degenerate)
+    missing, degenerate = (
+        np.concatenate([getattr(s, what) for s in scales]) for what in ("missing", "degenerate")
+    )
+    return Dissimilarities(
+        _condensed(products, measure, pixels, missing | degenerate), missing, degenerate
+    )
 
 
 def _values(block: np.ndarray, measure: str) -> np.ndarray:
@@ -124,11 +134,15 @@ def _scale(values: np.ndarray, measure: str) -> _Scale:
         total = values.sum(axis=1, dtype=float)
         low, high = values.min(axis=1).astype(float), values.max(axis=1).astype(float)
     if np.isinf(low).any() or np.isinf(high).any():
-        raise InvalidData(f"{(np.isinf(low) | np.isinf(high)).sum()} image(s) have infinite features: a distance to them means nothing "
-                          f"(float16 overflows at 65504)")  # fmt: skip
+        raise InvalidData(
+            f"{(np.isinf(low) | np.isinf(high)).sum()} image(s) have infinite features: a distance"
+            " to them means nothing (float16 overflows at 65504)"
+        )
     missing = np.isnan(total)
     centred = measure in ("correlation", "spearman")
-    degenerate = ~missing & ((low == high) if centred else (np.maximum(-low, high) == 0) & (measure == "cosine"))
+    degenerate = ~missing & (
+        (low == high) if centred else (np.maximum(-low, high) == 0) & (measure == "cosine")
+    )
     centre = total / values.shape[1] if centred else np.zeros(len(values))
     if measure == "euclidean":
         return _Scale(centre, np.ones(len(values)), missing, degenerate)
@@ -148,7 +162,11 @@ def _products(left: np.ndarray, a: _Scale, right: np.ndarray, b: _Scale) -> np.n
     for start in range(0, left.shape[1], _PIXELS):
         block = slice(start, start + _PIXELS)
         rows = (left[:, block] - a.centre[:, np.newaxis]) * a.factor[:, np.newaxis]
-        columns = rows if left is right else (right[:, block] - b.centre[:, np.newaxis]) * b.factor[:, np.newaxis]
+        columns = (
+            rows
+            if left is right
+            else (right[:, block] - b.centre[:, np.newaxis]) * b.factor[:, np.newaxis]
+        )
         total += rows @ columns.T  # numpy computes half of it where both are the same
     return total
 

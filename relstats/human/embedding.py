@@ -1,4 +1,6 @@
-"""Multidimensional scaling of an RDM, for plots: images as points whose distances are their dissimilarities. Plain arrays."""
+"""Multidimensional scaling of an RDM, for plots: images as points whose distances are their
+dissimilarities. Plain arrays.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,17 @@ class Embedding:
     points : ndarray, (image, dimension)
         In the unit of the RDM; centred, and turned so that the first axis has the largest variance.
     stress : float
-        Kruskal's stress-1: root of the squared misfit over the squared distances. 0 is perfect, above 0.2 poor.
+        Kruskal's stress-1: root of the squared misfit over the squared distances. 0 is perfect,
+        above 0.2 poor.
     """
 
     points: np.ndarray
     stress: float
 
 
-def mds(rdm: np.ndarray, *, n_dimensions: int = 2, max_iterations: int = 300, tolerance: float = 1e-7) -> Embedding:
+def mds(
+    rdm: np.ndarray, *, n_dimensions: int = 2, max_iterations: int = 300, tolerance: float = 1e-7
+) -> Embedding:
     """Metric multidimensional scaling: SMACOF from the classical solution. Deterministic.
 
     Parameters
@@ -52,7 +57,8 @@ def mds(rdm: np.ndarray, *, n_dimensions: int = 2, max_iterations: int = 300, to
 
     Notes
     -----
-    De Leeuw 1977, Kruskal 1964 (doi:10.1007/BF02289565). Distances in two dimensions are not the RDM: quote the stress.
+    De Leeuw 1977, Kruskal 1964 (doi:10.1007/BF02289565). Distances in two dimensions are not the
+    RDM: quote the stress.
 
     Examples
     --------
@@ -63,8 +69,11 @@ def mds(rdm: np.ndarray, *, n_dimensions: int = 2, max_iterations: int = 300, to
     values = as_rdms(rdm, "rdm")[0]
     n = n_images(values)
     if not (values >= 0).all() or not values.any():
-        raise InvalidData(f"{np.isnan(values).sum()} of {values.size} dissimilarities are missing and {(values < 0).sum()} negative "
-                          f"(or all are 0): points have distances, all known and not negative. Average over participants first")  # fmt: skip
+        raise InvalidData(
+            f"{np.isnan(values).sum()} of {values.size} dissimilarities are missing and"
+            f" {(values < 0).sum()} negative (or all are 0): points have distances, all known and"
+            " not negative. Average over participants first"
+        )
     if not 1 <= n_dimensions < n:
         raise UsageError(f"n_dimensions is {n_dimensions}; {n} images span 1 to {n - 1}")
     wanted = np.zeros((n, n))
@@ -99,5 +108,7 @@ def _turned(points: np.ndarray) -> np.ndarray:
     points = points - points.mean(axis=0)
     points = points @ np.linalg.svd(points, full_matrices=False)[2].T
     largest = np.abs(points).argmax(axis=0)
-    turned: np.ndarray = points * np.where(points[largest, np.arange(points.shape[1])] < 0, -1.0, 1.0)
+    turned: np.ndarray = points * np.where(
+        points[largest, np.arange(points.shape[1])] < 0, -1.0, 1.0
+    )
     return turned

@@ -1,7 +1,9 @@
-"""How well models agree with people, for images, people and networks like those measured. Plain arrays.
+"""How well models agree with people, for images, people and networks like those measured.
 
-Agreement of every network with every participant on every draw of images; from it, tests of each model, of the difference of
-two, and of what a model lacks to the noise ceiling.
+Plain arrays.
+
+Agreement of every network with every participant on every draw of images; from it, tests of each
+model, of the difference of two, and of what a model lacks to the noise ceiling.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ FACTORS = ("images", "participants", "seeds")
 
 @dataclass(frozen=True)
 class Ceiling:
-    """The noise ceiling, and its lower bound in draws of images, of participants, and of both: (draw,), or None where fixed."""
+    """The noise ceiling, and its lower bound in draws of images, of participants, and of both:
+    (draw,), or None where fixed.
+    """
 
     lower: float
     upper: float
@@ -43,7 +47,8 @@ class Evaluations:
     ceiling : Ceiling
     random : frozenset of str
     n_images, redrawn, left_out : int
-        `redrawn` draws held fewer than 4 distinct images; `left_out` ones left somebody with nothing to compare.
+        `redrawn` draws held fewer than 4 distinct images; `left_out` ones left somebody with
+        nothing to compare.
     """
 
     observed: np.ndarray
@@ -118,9 +123,11 @@ def evaluate(
 
 def _require_draws(known: np.ndarray) -> None:
     if known.sum() <= len(known) / 2:
-        raise ImpossibleAnalysis(f"in {(~known).sum()} of {len(known)} draws of images somebody has nothing left to compare (too few "
-                                 f"pairs, or all judged alike): the variance over images is unknown. Leave out participants with few "
-                                 f"judgments, or 'images' from `random`")  # fmt: skip
+        raise ImpossibleAnalysis(
+            f"in {(~known).sum()} of {len(known)} draws of images somebody has nothing left to"
+            " compare (too few pairs, or all judged alike): the variance over images is unknown."
+            " Leave out participants with few judgments, or 'images' from `random`"
+        )
 
 
 def _ceiling(
@@ -135,7 +142,9 @@ def _ceiling(
     by_images = by_people = by_both = None
     if counts is not None and drawn is not None:
         both = np.stack([np.ones(drawn.shape), drawn])
-        by_images, by_both = ceiling.lower_draws(people, counts, measure, people=both, control=control)
+        by_images, by_both = ceiling.lower_draws(
+            people, counts, measure, people=both, control=control
+        )
     elif counts is not None:
         by_images = ceiling.lower_draws(people, counts, measure, control=control)
     if drawn is not None:
@@ -150,8 +159,9 @@ def contrast(found: Evaluations, weights: np.ndarray, level: float = 0.95) -> In
     ----------
     found : Evaluations
     weights : ndarray, (group, network)
-        One row a model, the same weight for each of its networks: [[1/2, 1/2, 0], [0, 0, -1]] is the mean of two less a third.
-        Seeds count as random where every model of the contrast has two or more.
+        One row a model, the same weight for each of its networks: [[1/2, 1/2, 0], [0, 0, -1]] is
+        the mean of two less a third. Seeds count as random where every model of the contrast has
+        two or more.
     level : float
         Confidence level.
 
@@ -172,7 +182,8 @@ def contrast(found: Evaluations, weights: np.ndarray, level: float = 0.95) -> In
 
 
 def to_ceiling(found: Evaluations, weights: np.ndarray, level: float = 0.95) -> Inference:
-    """Test what a model lacks to the lower bound of the noise ceiling: the mean of its networks less the bound.
+    """Test what a model lacks to the lower bound of the noise ceiling: the mean of its networks
+    less the bound.
 
     Parameters
     ----------
@@ -213,7 +224,9 @@ def _people_random(found: Evaluations) -> bool:
 
 
 def _parts(found: Evaluations, weights: np.ndarray) -> Parts:
-    return mean_parts(found.observed, found.draws, weights, _people_random(found), seeds_random(found, weights))
+    return mean_parts(
+        found.observed, found.draws, weights, _people_random(found), seeds_random(found, weights)
+    )
 
 
 def _sizes(found: Evaluations, weights: np.ndarray) -> dict[str, int]:

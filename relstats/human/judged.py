@@ -13,7 +13,8 @@ from relstats.errors import InvalidData
 from relstats.human.pairs import ENDS, pair_labels
 
 FORMATS = ("ratings", "pairs", "matrix", "triplets", "arrangement")
-#: Two halves of a matrix that differ by less than this share of its largest value are the same, written with few digits.
+#: Two halves of a matrix that differ by less than this share of its largest value are the same,
+#: written with few digits.
 _ROUNDING = 1e-6
 
 
@@ -45,11 +46,19 @@ class Judged:
 def labelled(
     values: np.ndarray, participants: Sequence[str], first: Sequence[str], second: Sequence[str]
 ) -> xr.DataArray:
-    """Values (participant, pair) with their labels; a participant who is there twice is an error."""
-    ends = {name: ("pair", np.array(labels, object)) for name, labels in zip(ENDS, (first, second), strict=True)}
+    """Values (participant, pair) with their labels.
+
+    A participant who is there twice is an error.
+    """
+    ends = {
+        name: ("pair", np.array(labels, object))
+        for name, labels in zip(ENDS, (first, second), strict=True)
+    }
     require_once(participants, "participants")
     return xr.DataArray(
-        values, dims=("participant", "pair"), coords={"participant": np.array(participants, object), **ends}
+        values,
+        dims=("participant", "pair"),
+        coords={"participant": np.array(participants, object), **ends},
     )
 
 
@@ -63,19 +72,27 @@ def require_once(labels: Sequence[object], where: str) -> None:
     """Raise where a label, or a pair, is there more than once."""
     twice = [label for label, count in Counter(labels).items() if count > 1]
     if twice:
-        raise InvalidData(f"{where}: {len(twice)} label(s) or pair(s) are there more than once (e.g. {twice[0]!r}): which one counts is "
-                          f"not known. Average them yourself, or make ids unique")  # fmt: skip
+        raise InvalidData(
+            f"{where}: {len(twice)} label(s) or pair(s) are there more than once (e.g."
+            f" {twice[0]!r}): which one counts is not known. Average them yourself, or make ids"
+            " unique"
+        )
 
 
 def upper(squares: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
-    """The upper triangle of square matrices, and their diagonals; a half that is left empty is taken from the other."""
+    """The upper triangle of square matrices, and their diagonals.
+
+    A half that is left empty is taken from the other.
+    """
     if squares.shape[1] < 2 or squares.shape[1] != squares.shape[2]:
         raise InvalidData(
-            f"{where}: matrices are {squares.shape[1]} x {squares.shape[2]}, not square with two images or more"
+            f"{where}: matrices are {squares.shape[1]} x {squares.shape[2]}, not square with two"
+            " images or more"
         )
     if np.isinf(squares).any():
         raise InvalidData(
-            f"{where} holds {np.isinf(squares).sum()} infinite value(s). Mend them, or mark them missing (NaN)"
+            f"{where} holds {np.isinf(squares).sum()} infinite value(s). Mend them, or mark them"
+            " missing (NaN)"
         )
     first, second = np.triu_indices(squares.shape[1], 1)
     halves = np.stack([squares[:, first, second], squares[:, second, first]])
@@ -83,8 +100,10 @@ def upper(squares: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
     gap = np.where(both, np.abs(halves[0] - halves[1]), 0.0)
     own = squares[:, *np.diag_indices(squares.shape[1])]
     if gap.max() > _ROUNDING * np.nanmax(np.abs(squares), initial=0):
-        raise InvalidData(f"{where} is not symmetric: max asymmetry {gap.max():g}, and the largest diagonal value is "
-                          f"{np.nanmax(np.abs(own), initial=0):g}. Average the two halves yourself if order should not matter, or leave one "
-                          f"half empty")  # fmt: skip
+        raise InvalidData(
+            f"{where} is not symmetric: max asymmetry {gap.max():g}, and the largest diagonal value"
+            f" is {np.nanmax(np.abs(own), initial=0):g}. Average the two halves yourself if order"
+            " should not matter, or leave one half empty"
+        )
     values = np.where(np.isfinite(halves[0]), halves[0], halves[1])
     return np.where(both, halves.mean(axis=0), values), own

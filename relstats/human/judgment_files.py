@@ -1,4 +1,7 @@
-"""Files of judgments: ratings, pair tables, square matrices, odd-one-out triplets, arrangements. Every label stays the text it is."""
+"""Files of judgments: ratings, pair tables, square matrices, odd-one-out triplets, arrangements.
+
+Every label stays the text it is.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,8 @@ def read(source: Path, form: str | None, task: str | None = None) -> Judged:
         raise UsageError(f"format is {form!r}; it is one of {', '.join(FORMATS)}")
     if not source.exists():
         raise UsageError(
-            f"no such file: {str(source)!r}. Give judgments (.csv, .npz, .json, a Zarr store, or a folder of them)"
+            f"no such file: {str(source)!r}. Give judgments (.csv, .npz, .json, a Zarr store, or a"
+            " folder of them)"
         )
     if source.is_dir() and not any((source / name).exists() for name in ("zarr.json", ".zgroup")):
         return _folder(source, form, task)
@@ -59,36 +63,54 @@ def read(source: Path, form: str | None, task: str | None = None) -> Judged:
     if source.is_dir():
         return judgment_arrays.from_zarr(source, form)
     if source.suffix != ".csv":
-        raise UsageError(f"{str(source)!r} ends in {source.suffix!r}; judgments come as .csv, .npz, .json (arrangements), a Zarr store "
-                         f"or a folder of .csv or .json")  # fmt: skip
+        raise UsageError(
+            f"{str(source)!r} ends in {source.suffix!r}; judgments come as .csv, .npz, .json"
+            " (arrangements), a Zarr store or a folder of .csv or .json"
+        )
     return _csv(source, form)
 
 
 def _folder(source: Path, form: str | None, task: str | None) -> Judged:
     """One file a participant, named as the participant."""
-    files = sorted(p for p in source.iterdir() if p.suffix in (".csv", ".json") and not p.name.startswith("."))
+    files = sorted(
+        p for p in source.iterdir() if p.suffix in (".csv", ".json") and not p.name.startswith(".")
+    )
     if len({p.suffix for p in files}) != 1:
-        raise UsageError(f"{str(source)!r} holds {len(files)} files of judgments ({', '.join(p.name for p in files[:3])}): give a folder "
-                         f"of .csv or of .json, one file a participant")  # fmt: skip
+        raise UsageError(
+            f"{str(source)!r} holds {len(files)} files of judgments"
+            f" ({', '.join(p.name for p in files[:3])}): give a folder of .csv or of .json, one"
+            " file a participant"
+        )
     if files[0].suffix == ".json":
         read_files = [arrangement_files.read(path, task) for path in files]
-        return _arranged([t for trials, _ in read_files for t in trials], [n for _, notes in read_files for n in notes])
+        return _arranged(
+            [t for trials, _ in read_files for t in trials],
+            [n for _, notes in read_files for n in notes],
+        )
     parts = [_csv(path, form) for path in files]
     kinds = {part.format for part in parts}
     if len(kinds) > 1 or not kinds <= {"matrix", "pairs"}:
-        raise UsageError(f"the files of {str(source)!r} are of format {', '.join(sorted(kinds))}: a folder holds a matrix, or a table of "
-                         f"pairs, for each participant. Put other formats into one file with a column 'participant'")  # fmt: skip
+        raise UsageError(
+            f"the files of {str(source)!r} are of format {', '.join(sorted(kinds))}: a folder holds"
+            " a matrix, or a table of pairs, for each participant. Put other formats into one file"
+            " with a column 'participant'"
+        )
     for path, part in zip(files, parts, strict=True):
         if part.values.sizes["participant"] > 1:
             raise InvalidData(
-                f"{path.name}: {part.values.sizes['participant']} columns of values; in a folder each file is one participant"
+                f"{path.name}: {part.values.sizes['participant']} columns of values; in a folder"
+                " each file is one participant"
             )
     named = [
         part.values.assign_coords(participant=np.array([path.stem], object))
         for path, part in zip(files, parts, strict=True)
     ]
-    return Judged(_together(named), kinds.pop(), np.concatenate([p.own for p in parts]),
-                  notes=[f"each of {len(files)} files is a participant, named as the file"])  # fmt: skip
+    return Judged(
+        _together(named),
+        kinds.pop(),
+        np.concatenate([p.own for p in parts]),
+        notes=[f"each of {len(files)} files is a participant, named as the file"],
+    )
 
 
 def _together(parts: Sequence[xr.DataArray]) -> xr.DataArray:
@@ -99,11 +121,16 @@ def _together(parts: Sequence[xr.DataArray]) -> xr.DataArray:
     values = np.full((len(parts), len(pairs)), np.nan)
     for row, part, keys in zip(values, parts, columns, strict=True):
         row[[place[key] for key in keys]] = part.values[0]
-    return labelled(values, [str(part["participant"].values[0]) for part in parts], *zip(*pairs, strict=True))
+    return labelled(
+        values, [str(part["participant"].values[0]) for part in parts], *zip(*pairs, strict=True)
+    )
 
 
 def _keyed(part: xr.DataArray) -> list[tuple[str, str]]:
-    keys = [tuple(sorted(pair)) for pair in zip(*(part[end].values.tolist() for end in ENDS), strict=True)]
+    keys = [
+        tuple(sorted(pair))
+        for pair in zip(*(part[end].values.tolist() for end in ENDS), strict=True)
+    ]
     require_once(keys, f"participant {part['participant'].values[0]!r}")
     return keys  # type: ignore[return-value]
 
@@ -133,9 +160,12 @@ def _guess(header: list[str], rows: list[list[str]], source: Path) -> str:
         return "ratings" if "participant" in columns else "pairs"
     if len(rows) == len(header) - 1 and {row[0] for row in rows} == set(header[1:]):
         return "matrix"
-    raise UsageError(f"{source.name}: the format cannot be told from the columns {', '.join(header[:6])}. Give --format: ratings "
-                     f"(participant, image_i, image_j, a value), pairs (image_i, image_j, a column a participant), matrix (ids of images "
-                     f"as header and first column), triplets (participant, {', '.join(_TRIPLET)})")  # fmt: skip
+    raise UsageError(
+        f"{source.name}: the format cannot be told from the columns {', '.join(header[:6])}. Give"
+        " --format: ratings (participant, image_i, image_j, a value), pairs (image_i, image_j, a"
+        " column a participant), matrix (ids of images as header and first column), triplets"
+        f" (participant, {', '.join(_TRIPLET)})"
+    )
 
 
 def _numbers(cells: np.ndarray, source: Path) -> np.ndarray:
@@ -147,10 +177,15 @@ def _numbers(cells: np.ndarray, source: Path) -> np.ndarray:
         try:
             out[where] = float(text)
         except ValueError as error:
-            raise InvalidData(f"{source.name}, row {where[0] + 2}: {text!r} is no number. Leave a missing judgment empty, and write "
-                              f"decimals with a point") from error  # fmt: skip
+            raise InvalidData(
+                f"{source.name}, row {where[0] + 2}: {text!r} is no number. Leave a missing"
+                " judgment empty, and write decimals with a point"
+            ) from error
         if not np.isfinite(out[where]):
-            raise InvalidData(f"{source.name}, row {where[0] + 2}: {text!r} is infinite. Mend it, or leave it empty")
+            raise InvalidData(
+                f"{source.name}, row {where[0] + 2}: {text!r} is infinite. Mend it, or leave it"
+                " empty"
+            )
     return out
 
 
@@ -159,8 +194,10 @@ def _ratings(table: pd.DataFrame, source: Path) -> Judged:
     known = [name for name in others if name in ("rating", "similarity", "dissimilarity")]
     chosen = known if len(known) == 1 else others
     if len(chosen) != 1:
-        raise InvalidData(f"{source.name} has columns {', '.join(map(str, others)) or 'without any value'} beside participant, image_i, image_j: "
-                          f"name the one with the judgments 'rating'")  # fmt: skip
+        raise InvalidData(
+            f"{source.name} has columns {', '.join(map(str, others)) or 'without any value'} beside"
+            " participant, image_i, image_j: name the one with the judgments 'rating'"
+        )
     values = _numbers(table[chosen].to_numpy(), source)[:, 0]
     own = (table[ENDS[0]] == table[ENDS[1]]).to_numpy()
     notes = [f"{own.sum()} judgment(s) of an image with itself left out"] if own.any() else []
@@ -172,14 +209,17 @@ def _ratings(table: pd.DataFrame, source: Path) -> Judged:
     at = [{label: k for k, label in enumerate(labels)} for labels in (rows, columns)]
     found[[at[0][p] for p in people], [at[1][p] for p in pairs]] = values[~own]
     notes += [] if known else [f"the judgments are taken from column {chosen[0]!r}"]
-    return Judged(labelled(found, rows, *zip(*columns, strict=True)), "ratings", values[own], chosen[0], notes)
+    return Judged(
+        labelled(found, rows, *zip(*columns, strict=True)), "ratings", values[own], chosen[0], notes
+    )
 
 
 def _pairs(table: pd.DataFrame, source: Path) -> Judged:
     people = [str(name) for name in table if name not in ENDS]
     if "participant" in people:
         raise InvalidData(
-            f"{source.name} has a column 'participant': that is format ratings; in pairs each participant is a column"
+            f"{source.name} has a column 'participant': that is format ratings; in pairs each"
+            " participant is a column"
         )
     if not people:
         raise InvalidData(f"{source.name} has no column with values beside image_i and image_j")
@@ -189,21 +229,29 @@ def _pairs(table: pd.DataFrame, source: Path) -> Judged:
 
 def _triplets(table: pd.DataFrame, source: Path) -> Judged:
     notes = (
-        [] if "participant" in table else ["no column 'participant': all triplets are of one participant, called 'all'"]
+        []
+        if "participant" in table
+        else ["no column 'participant': all triplets are of one participant, called 'all'"]
     )
     people = table["participant"] if "participant" in table else pd.Series("all", table.index)
     trials, odd = table[list(_TRIPLET[:3])].to_numpy(), table["odd"].to_numpy()
     is_odd = trials == odd[:, np.newaxis]
     wrong = np.flatnonzero((is_odd.sum(axis=1) != 1) | [len(set(trial)) < 3 for trial in trials])
     if len(wrong):
-        raise InvalidData(f"{source.name}: {len(wrong)} row(s) do not hold three different images and one of them as 'odd' (e.g. row "
-                          f"{wrong[0] + 2}: {', '.join(trials[wrong[0]])}; odd {odd[wrong[0]]!r})")  # fmt: skip
+        raise InvalidData(
+            f"{source.name}: {len(wrong)} row(s) do not hold three different images and one of them"
+            f" as 'odd' (e.g. row {wrong[0] + 2}: {', '.join(trials[wrong[0]])}; odd"
+            f" {odd[wrong[0]]!r})"
+        )
     images = sorted(set(trials.ravel()))
     number = {image: k for k, image in enumerate(images)}
     places = np.vectorize(number.__getitem__, otypes=[int])(trials)
     rows = sorted(set(people))
-    values = [tasks.odd_one_out(places[mine], is_odd[mine].argmax(axis=1), len(images))[0]
-              for person in rows for mine in [(people == person).to_numpy()]]  # fmt: skip
+    values = [
+        tasks.odd_one_out(places[mine], is_odd[mine].argmax(axis=1), len(images))[0]
+        for person in rows
+        for mine in [(people == person).to_numpy()]
+    ]
     ends = all_pairs(images)
     return Judged(labelled(np.array(values), rows, *ends), "triplets", notes=notes)
 
@@ -214,14 +262,21 @@ def _matrix(header: list[str], rows: list[list[str]], source: Path) -> Judged:
         require_once(labels, source.name)
     if set(columns) != set(index):
         differ = sorted(set(columns) ^ set(index))
-        raise InvalidData(f"{source.name}: ids of rows and columns differ ({len(differ)}, e.g. {', '.join(map(repr, differ[:3]))}). A square "
-                          f"matrix has the same images as header and as first column")  # fmt: skip
+        raise InvalidData(
+            f"{source.name}: ids of rows and columns differ ({len(differ)}, e.g."
+            f" {', '.join(map(repr, differ[:3]))}). A square matrix has the same images as header"
+            " and as first column"
+        )
     square = _numbers(np.array([row[1:] for row in rows], dtype=object), source)
     square = square[np.argsort([columns.index(label) for label in index])]
     values, own = upper(square[np.newaxis], source.name)
     ends = all_pairs(columns)
-    return Judged(labelled(values, [source.stem], *ends), "matrix", own,
-                  notes=[f"one matrix: its participant is named as the file, {source.stem!r}"])  # fmt: skip
+    return Judged(
+        labelled(values, [source.stem], *ends),
+        "matrix",
+        own,
+        notes=[f"one matrix: its participant is named as the file, {source.stem!r}"],
+    )
 
 
 def _arranged(trials: list[arrangement_files.Trial], notes: list[str]) -> Judged:
@@ -229,6 +284,9 @@ def _arranged(trials: list[arrangement_files.Trial], notes: list[str]) -> Judged
     images = sorted({image for trial in trials for image in trial.images})
     number = {image: k for k, image in enumerate(images)}
     people = sorted({trial.participant for trial in trials})
-    values = [tasks.arranged(np.array([t.distances(number) for t in trials if t.participant == p])) for p in people]
+    values = [
+        tasks.arranged(np.array([t.distances(number) for t in trials if t.participant == p]))
+        for p in people
+    ]
     ends = all_pairs(images)
     return Judged(labelled(np.array(values), people, *ends), "arrangement", notes=notes)

@@ -1,4 +1,5 @@
-"""Judgments of people into a study: read by label, turned into dissimilarities, checked, and matched with the study's images.
+"""Judgments of people into a study: read by label, turned into dissimilarities, checked, and
+matched with the study's images.
 
 Labels in, labels out. Every number comes from `tasks`.
 """
@@ -20,7 +21,8 @@ from relstats.human.judged import Judged
 KINDS = ("similarity", "dissimilarity")
 #: Formats whose task says what is alike; of the others the user does.
 _TOLD = ("triplets", "arrangement")
-#: Below, triplets of images are ordered as similarities order them. The people of Mur et al. 2013 lie at .60 to .68, noise at .5.
+#: Below, triplets of images are ordered as similarities order them. The people of Mur et al. 2013
+#: lie at .60 to .68, noise at .5.
 _IMPLAUSIBLE = 0.4
 #: In fewer images, chance orders triplets either way.
 _ENOUGH = 10
@@ -46,7 +48,8 @@ def add_judgments(
     source, kind, format, task
         As in `read_judgments`.
     align : {"exact", "inner"}
-        "inner" keeps the images that both the judgments and the study have; the others are recorded in `dropped_images`.
+        "inner" keeps the images that both the judgments and the study have; the others are recorded
+        in `dropped_images`.
     force : bool
         Replace judgments that are there.
     dry_run : bool
@@ -68,11 +71,15 @@ def add_judgments(
     --------
     >>> import tempfile, relstats
     >>> folder = Path(tempfile.mkdtemp())
-    >>> study = relstats.simulate(folder / "s.zarr", models="2x1", seeds=3, images=3, size=8, rng=np.random.default_rng(1))
+    >>> study = relstats.simulate(
+    ...     folder / "s.zarr", models="2x1", seeds=3, images=3, size=8, rng=np.random.default_rng(1)
+    ... )
     >>> a, b, c = relstats.open_study(folder / "s.zarr")["relevance"]["image"].values
     >>> rows = [f"p1,{a},{b},6", f"p1,{c},{a},2", f"p1,{b},{c},1"]
     >>> _ = (folder / "r.csv").write_text("\n".join(["participant,image_i,image_j,rating", *rows]))
-    >>> add_judgments(folder / "s.zarr", folder / "r.csv", kind="similarity")["dissimilarity"].values
+    >>> add_judgments(folder / "s.zarr", folder / "r.csv", kind="similarity")[
+    ...     "dissimilarity"
+    ... ].values
     array([[0., 4., 5.]], dtype=float32)
     """
     if align not in ("exact", "inner"):
@@ -87,21 +94,28 @@ def add_judgments(
 
 
 def read_judgments(
-    source: str | Path, *, kind: str | None = None, format: str | None = None, task: str | None = None
+    source: str | Path,
+    *,
+    kind: str | None = None,
+    format: str | None = None,
+    task: str | None = None,
 ) -> xr.Dataset:
     r"""Read judgments of people as dissimilarities of pairs of images.
 
     Parameters
     ----------
     source : str or Path
-        ratings: `.csv` with `participant`, `image_i`, `image_j` and one column of judgments. pairs: `.csv` with `image_i`, `image_j`
-        and one column a participant. matrix: a square `.csv` with the ids of images as header and first column. A folder of `.csv`
-        holds one matrix, or one table of pairs, a participant, named as the file. `.npz` or Zarr: one array (participant, pair) with
-        ids `participant`, `image_i`, `image_j`, or (participant, image, image) with `participant` and `image` (Zarr: dims
-        `participant`, `image_i`, `image_j`). triplets: `.csv` with `participant`, `image_1`, `image_2`, `image_3`, `odd`.
-        arrangement: `.json`, or a folder of them, see `relstats.human.arrangement_files.read`. All ids are text.
+        ratings: `.csv` with `participant`, `image_i`, `image_j` and one column of judgments. pairs:
+        `.csv` with `image_i`, `image_j` and one column a participant. matrix: a square `.csv` with
+        the ids of images as header and first column. A folder of `.csv` holds one matrix, or one
+        table of pairs, a participant, named as the file. `.npz` or Zarr: one array (participant,
+        pair) with ids `participant`, `image_i`, `image_j`, or (participant, image, image) with
+        `participant` and `image` (Zarr: dims `participant`, `image_i`, `image_j`). triplets: `.csv`
+        with `participant`, `image_1`, `image_2`, `image_3`, `odd`. arrangement: `.json`, or a
+        folder of them, see `relstats.human.arrangement_files.read`. All ids are text.
     kind : {"similarity", "dissimilarity"}
-        What a large number means. Needed for ratings, pairs and matrices; triplets and arrangements say it themselves.
+        What a large number means. Needed for ratings, pairs and matrices; triplets and arrangements
+        say it themselves.
     format : {"ratings", "pairs", "matrix", "triplets", "arrangement"}, optional
         Default: what nothing but the file's columns allow.
     task : str, optional
@@ -110,18 +124,20 @@ def read_judgments(
     Returns
     -------
     xarray.Dataset
-        `dissimilarity` (participant, pair), float32; NaN where a pair was not judged, and throughout for participants who judged all
-        alike (attribute `n_constant`). Similarities are turned over: the largest of all less each. Triplets: 1 - the share of triplets
-        with the pair in which the third image was the odd one. Arrangements: see `relstats.human.tasks.arranged`. Pairs are those of
-        all images, sorted. `warnings` has what was assumed, left out, or looks wrong.
+        `dissimilarity` (participant, pair), float32; NaN where a pair was not judged, and
+        throughout for participants who judged all alike (attribute `n_constant`). Similarities are
+        turned over: the largest of all less each. Triplets: 1 - the share of triplets with the pair
+        in which the third image was the odd one. Arrangements: see `relstats.human.tasks.arranged`.
+        Pairs are those of all images, sorted. `warnings` has what was assumed, left out, or looks
+        wrong.
 
     Raises
     ------
     UsageError
         No such file, unknown or unclear format or kind.
     InvalidData
-        Pairs or participants there twice, ids that are no text, values that are no numbers, an asymmetric matrix, a diagonal that is
-        not 0.
+        Pairs or participants there twice, ids that are no text, values that are no numbers, an
+        asymmetric matrix, a diagonal that is not 0.
 
     Examples
     --------
@@ -141,15 +157,24 @@ def read_judgments(
     notes = [*judged.notes, *_own_pairs(judged, kind, source), *_implausible(rdms, kind, judged)]
     values, turned = rdms.values, {}
     if kind == "similarity":
-        top = float(np.nanmax(np.concatenate([values.ravel(), judged.own.ravel()]), initial=-np.inf))
+        top = float(
+            np.nanmax(np.concatenate([values.ravel(), judged.own.ravel()]), initial=-np.inf)
+        )
         values, turned = top - values, {"turned_over_at": top}
-    constant = ~(np.nanmax(values, axis=1, initial=-np.inf) > np.nanmin(values, axis=1, initial=np.inf))
+    constant = ~(
+        np.nanmax(values, axis=1, initial=-np.inf) > np.nanmin(values, axis=1, initial=np.inf)
+    )
     values = np.where(constant[:, np.newaxis], np.nan, values)
     names = [
-        str(p) for p, is_constant in zip(judged.values["participant"].values, constant, strict=True) if is_constant
+        str(p)
+        for p, is_constant in zip(judged.values["participant"].values, constant, strict=True)
+        if is_constant
     ]
     if names:
-        notes.append(f"{len(names)} participant(s) judged all pairs alike, or none: NaN ({', '.join(names[:3])})")
+        notes.append(
+            f"{len(names)} participant(s) judged all pairs alike, or none: NaN"
+            f" ({', '.join(names[:3])})"
+        )
     attrs: dict[str, Any] = {
         "format": judged.format,
         "kind": kind,
@@ -166,12 +191,16 @@ def _kind(kind: str | None, judged: Judged, source: Path) -> str:
     if judged.format in _TOLD:
         if kind == "similarity":
             raise UsageError(
-                f"{source.name}: {judged.format} are made into dissimilarities by what people did; leave --kind out"
+                f"{source.name}: {judged.format} are made into dissimilarities by what people did;"
+                " leave --kind out"
             )
         return "dissimilarity"
     if kind is None:
-        raise UsageError(f"{source.name} has {judged.format}: does a large number mean that images are alike? Say --kind similarity or "
-                         f"--kind dissimilarity: a wrong guess would turn every result over")  # fmt: skip
+        raise UsageError(
+            f"{source.name} has {judged.format}: does a large number mean that images are alike?"
+            " Say --kind similarity or --kind dissimilarity: a wrong guess would turn every result"
+            " over"
+        )
     return kind
 
 
@@ -179,15 +208,24 @@ def _own_pairs(judged: Judged, kind: str, source: Path) -> list[str]:
     """What an image got with itself says which way a scale runs."""
     own = judged.own[np.isfinite(judged.own)]
     if kind == "dissimilarity" and judged.format == "matrix" and own.any():
-        raise InvalidData(f"{source.name}: the diagonal is not 0 (largest value {np.abs(own).max():g}; max asymmetry 0): an image has no "
-                          f"dissimilarity to itself. If these are similarities, say --kind similarity")  # fmt: skip
+        raise InvalidData(
+            f"{source.name}: the diagonal is not 0 (largest value {np.abs(own).max():g}; max"
+            " asymmetry 0): an image has no dissimilarity to itself. If these are similarities,"
+            " say --kind similarity"
+        )
     others = judged.values.values[np.isfinite(judged.values.values)]
     if not len(own) or not len(others):
         return []
     gap = own.mean() - others.mean()
     wrong = gap < 0 if kind == "similarity" else gap > 0
-    return [f"implausible: images are judged less alike with themselves (mean {own.mean():g}) than with others ({others.mean():g}): is "
-            f"this {_other(kind)}?"] if wrong else []  # fmt: skip
+    return (
+        [
+            f"implausible: images are judged less alike with themselves (mean {own.mean():g}) than"
+            f" with others ({others.mean():g}): is this {_other(kind)}?"
+        ]
+        if wrong
+        else []
+    )
 
 
 def _implausible(rdms: pairs.Rdms, kind: str, judged: Judged) -> list[str]:
@@ -195,8 +233,10 @@ def _implausible(rdms: pairs.Rdms, kind: str, judged: Judged) -> list[str]:
     share = tasks.ordered_as_dissimilarities(sign * rdms.values, len(rdms.images))
     notes = []
     if share < _IMPLAUSIBLE and len(rdms.images) >= _ENOUGH and judged.format not in _TOLD:
-        notes.append(f"implausible: in {100 * share:.0f} % of the triplets of images, values are ordered as {kind} orders them (50 % by "
-                     f"chance): is this {_other(kind)}?")  # fmt: skip
+        notes.append(
+            f"implausible: in {100 * share:.0f} % of the triplets of images, values are ordered as"
+            f" {kind} orders them (50 % by chance): is this {_other(kind)}?"
+        )
     if judged.column == _other(kind):
         notes.append(f"implausible: the column is called {judged.column!r}, and read as {kind}")
     return notes
@@ -211,8 +251,10 @@ def _as_stored(values: np.ndarray, where: str) -> np.ndarray:
         stored: np.ndarray = values.astype(np.float32)
     if np.isinf(stored).any() or ((stored == 0) & (values != 0)).any():
         known = np.abs(values[np.isfinite(values)])
-        raise InvalidData(f"{where} holds values as far from 1 as {known.max():g} or {known[known > 0].min():g}; they are stored in float32. "
-                          f"Rescale them: only their order and proportions matter")  # fmt: skip
+        raise InvalidData(
+            f"{where} holds values as far from 1 as {known.max():g} or {known[known > 0].min():g};"
+            " they are stored in float32. Rescale them: only their order and proportions matter"
+        )
     return stored
 
 
@@ -222,7 +264,8 @@ def _study_images(study: xr.DataTree, path: str | Path) -> set[str]:
         if group in study.children and "image" in study[group].coords:
             return {str(label) for label in study[group].to_dataset()["image"].values}
     raise UsageError(
-        f"{path} has no images that judgments could be of (it has {', '.join(study.children) or 'nothing'})"
+        f"{path} has no images that judgments could be of (it has"
+        f" {', '.join(study.children) or 'nothing'})"
     )
 
 
@@ -238,11 +281,20 @@ def _matched(found: xr.Dataset, images: set[str], where: str, align: str) -> xr.
     attrs, dropped = dict(found.attrs), sorted(judged ^ images)
     if dropped:
         attrs["dropped_images"] = dropped
-        attrs["warnings"] = [*attrs["warnings"], f"{len(dropped)} image(s) left out: only the judgments or the study have them "
-                             f"({', '.join(dropped[:3])})"]  # fmt: skip
-    return xr.Dataset({"dissimilarity": (("participant", "pair"), kept.values.astype(np.float32))}, coords, attrs)
+        attrs["warnings"] = [
+            *attrs["warnings"],
+            (
+                f"{len(dropped)} image(s) left out: only the judgments or the study have them "
+                f"({', '.join(dropped[:3])})"
+            ),
+        ]
+    return xr.Dataset(
+        {"dissimilarity": (("participant", "pair"), kept.values.astype(np.float32))}, coords, attrs
+    )
 
 
 def _digest(found: xr.Dataset) -> str:
     labels = [found[name].values.tolist() for name in ("participant", *pairs.ENDS)]
-    return hashlib.sha256(repr(labels).encode() + found["dissimilarity"].values.tobytes()).hexdigest()[:16]
+    return hashlib.sha256(
+        repr(labels).encode() + found["dissimilarity"].values.tobytes()
+    ).hexdigest()[:16]

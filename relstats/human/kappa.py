@@ -1,4 +1,7 @@
-"""Cohen's kappa between raters over items, how it varies over items, and its bounds. Plain arrays."""
+"""Cohen's kappa between raters over items, how it varies over items, and its bounds.
+
+Plain arrays.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,23 @@ MISSING = -1
 
 @dataclass(frozen=True)
 class Kappas:
-    """Agreement of each rater of one set with each of another. All of shape (a, b), over the items that both answered.
+    """Agreement of each rater of one set with each of another.
+
+    All of shape (a, b), over the items that both answered.
 
     Attributes
     ----------
     kappa : ndarray
-        (observed - expected) / (1 - expected). 0 by definition where one gives the same answer throughout; NaN where both give the same answer throughout (expected is 1), or share no item.
+        (observed - expected) / (1 - expected). 0 by definition where one gives the same answer
+        throughout; NaN where both give the same answer throughout (expected is 1), or share no
+        item.
     observed, expected : ndarray
-        Share of equal answers, and what independent raters with the same shares of answers would give.
+        Share of equal answers, and what independent raters with the same shares of answers would
+        give.
     n_items : ndarray of int
     influence : ndarray, (a, item, b)
-        What each item adds to kappa, by the infinitesimal jackknife: mean 0 over items; 0 where one did not answer, NaN where kappa is.
+        What each item adds to kappa, by the infinitesimal jackknife: mean 0 over items; 0 where one
+        did not answer, NaN where kappa is.
     """
 
     kappa: np.ndarray
@@ -47,8 +56,8 @@ def kappas(a: np.ndarray, b: np.ndarray, n_classes: int) -> Kappas:
 
     Notes
     -----
-    Cohen 1960 (doi:10.1177/001316446002000104). Of right and wrong answers: error consistency (Geirhos et al. 2020,
-    arXiv:2006.16736).
+    Cohen 1960 (doi:10.1177/001316446002000104). Of right and wrong answers: error consistency
+    (Geirhos et al. 2020, arXiv:2006.16736).
 
     Examples
     --------
@@ -60,15 +69,21 @@ def kappas(a: np.ndarray, b: np.ndarray, n_classes: int) -> Kappas:
     n = both.sum(axis=1)
     first, second = _one_hot(a, n_classes), _one_hot(b, n_classes)
     with np.errstate(invalid="ignore", divide="ignore"):  # no common item, or expected 1: NaN
-        shares = [np.einsum("aic,bi->abc", first, (b >= 0).astype(float)) / n[..., np.newaxis],
-                  np.einsum("bic,ai->abc", second, (a >= 0).astype(float)) / n[..., np.newaxis]]  # fmt: skip
+        shares = [
+            np.einsum("aic,bi->abc", first, (b >= 0).astype(float)) / n[..., np.newaxis],
+            np.einsum("bic,ai->abc", second, (a >= 0).astype(float)) / n[..., np.newaxis],
+        ]
         same = (a[:, :, np.newaxis] == b.T[np.newaxis]) & both
         observed, expected = same.sum(axis=1) / n, (shares[0] * shares[1]).sum(axis=-1)
         left = np.where(_constant_alike(shares), np.nan, 1 - expected)
         silent = np.maximum(*(share.max(axis=-1) for share in shares)) == 1
         kappa = np.where(silent & ~np.isnan(left), 0.0, (observed - expected) / left)
-        crossed = np.einsum("aic,abc->aib", first, shares[1]) + np.einsum("bic,abc->aib", second, shares[0])
-        moved = (same - observed[:, np.newaxis]) - (1 - kappa)[:, np.newaxis] * (crossed - 2 * expected[:, np.newaxis])
+        crossed = np.einsum("aic,abc->aib", first, shares[1]) + np.einsum(
+            "bic,abc->aib", second, shares[0]
+        )
+        moved = (same - observed[:, np.newaxis]) - (1 - kappa)[:, np.newaxis] * (
+            crossed - 2 * expected[:, np.newaxis]
+        )
         scale = a.shape[1] / n / left
         influence = (
             np.where(both & ~silent[:, np.newaxis], moved * scale[:, np.newaxis], 0)
@@ -87,7 +102,8 @@ def _constant_alike(shares: list[np.ndarray]) -> np.ndarray:
 
 
 def observed_bounds(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Least and largest share of items on which two are both right or both wrong, whatever items these are.
+    """Least and largest share of items on which two are both right or both wrong, whatever items
+    these are.
 
     Parameters
     ----------

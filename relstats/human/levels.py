@@ -48,14 +48,16 @@ def compare_human(
     align: str = "exact",
     rng: np.random.Generator,
 ) -> xr.Dataset:
-    """Test whether the networks of one level of an axis agree better with people's judgments than those of another.
+    """Test whether the networks of one level of an axis agree better with people's judgments than
+    those of another.
 
     Parameters
     ----------
     study : DataTree
         A study with `/human`, and with what `on` asks for.
     axis : str
-        A label of the models, e.g. "pretrain". Every pair of its levels is a contrast, "a|b": a less b.
+        A label of the models, e.g. "pretrain". Every pair of its levels is a contrast, "a|b": a
+        less b.
     on : {"relevance", "weighted_images", "features"}
         What makes the RDMs (1 - Pearson) of networks, see `relstats.human.rdm`.
     layer, ranking, nan
@@ -63,9 +65,11 @@ def compare_human(
     agreement : str
         Of RDMs, see `relstats.human.compare_rdms`.
     random : collection of {"images", "participants", "seeds"}
-        What the claim is to hold for beyond what was measured. Without "seeds" it is one about these networks.
+        What the claim is to hold for beyond what was measured. Without "seeds" it is one about
+        these networks.
     within : sequence of str, optional
-        Axes at each level of which the contrast is taken, and then averaged. Default: every other axis that varies.
+        Axes at each level of which the contrast is taken, and then averaged. Default: every other
+        axis that varies.
     pool : sequence of str
         Axes to leave out of `within`: networks that differ on them are mixed.
     level : float
@@ -79,11 +83,13 @@ def compare_human(
     Returns
     -------
     xarray.Dataset
-        On `contrast` x `effect` (one, "human_correspondence": mean agreement of a's networks with the participants, less b's):
-        `estimate`, `ci`, `standard_error`, `statistic`, `df`, `p_value` (two-sided: is it 0, for seeds, images and people like
-        these?), `p_adjusted` (Holm over contrasts), `p_swap` (label swap of whole networks: are labels irrelevant, on these images
-        for these people?), `min_p_swap`, `variance_networks`, `variance_images`, `variance_participants`, `random`; `n_networks`
-        of each contrast. On `level`: `level_mean`, `level_ci`. `network_estimate` of each network, `noise_ceiling`, `n_images`,
+        On `contrast` x `effect` (one, "human_correspondence": mean agreement of a's networks with
+        the participants, less b's): `estimate`, `ci`, `standard_error`, `statistic`, `df`,
+        `p_value` (two-sided: is it 0, for seeds, images and people like these?), `p_adjusted` (Holm
+        over contrasts), `p_swap` (label swap of whole networks: are labels irrelevant, on these
+        images for these people?), `min_p_swap`, `variance_networks`, `variance_images`,
+        `variance_participants`, `random`; `n_networks` of each contrast. On `level`: `level_mean`,
+        `level_ci`. `network_estimate` of each network, `noise_ceiling`, `n_images`,
         `n_participants`.
 
         NaN: as in `relstats.human.rsa`. What was left out is in `warnings`.
@@ -93,14 +99,15 @@ def compare_human(
     UsageError
         Unknown axis, measure, factor; the study has no judgments or no such group.
     ImpossibleAnalysis
-        A level has one network and seeds are random: a claim about models needs two. One level only, or a confounded axis.
+        A level has one network and seeds are random: a claim about models needs two. One level
+        only, or a confounded axis.
     InvalidData
         Images differ between networks and people (with both lists).
 
     Notes
     -----
-    The bootstrap variance over crossed factors of `relstats.human.rsa`; the seeds of each level in each stratum are a factor of
-    their own.
+    The bootstrap variance over crossed factors of `relstats.human.rsa`; the seeds of each level in
+    each stratum are a factor of their own.
 
     Examples
     --------
@@ -108,9 +115,13 @@ def compare_human(
     >>> from relstats.human.pairs import pair_labels
     >>> rng = np.random.default_rng(1)
     >>> study = relstats.simulate(models="2x1", seeds=3, images=12, size=8, rng=rng)
-    >>> people = xr.Dataset({"dissimilarity": (("participant", "pair"), rng.random((5, 66), dtype=np.float32))},
-    ...                     {"participant": list("abcde"), **pair_labels(study["relevance"]["image"].values)})
-    >>> result = compare_human(study.assign(human=xr.DataTree(people)), axis="pretrain", n_draws=50, rng=rng)
+    >>> people = xr.Dataset(
+    ...     {"dissimilarity": (("participant", "pair"), rng.random((5, 66), dtype=np.float32))},
+    ...     {"participant": list("abcde"), **pair_labels(study["relevance"]["image"].values)},
+    ... )
+    >>> result = compare_human(
+    ...     study.assign(human=xr.DataTree(people)), axis="pretrain", n_draws=50, rng=rng
+    ... )
     >>> bool(0 < result["p_value"].item() < 1)
     True
     """
@@ -120,17 +131,36 @@ def compare_human(
     plan = contrasts.plan(data.networks, axis, within=within, pool=pool, symmetric=True)
     if "seeds" in random:
         require_seeds(plan)
-    found = evaluation.evaluate(data.models, data.people, agreement, random=random, n_resamples=n_draws, rng=rng)
+    found = evaluation.evaluate(
+        data.models, data.people, agreement, random=random, n_resamples=n_draws, rng=rng
+    )
     result = _contrasts(found, plan, level).merge(_levels(found, plan, level))
     result = result.merge(_swaps(found, plan, n_resamples, rng)).merge(_context(found, data))
-    parameters = {"axis": axis, "measure": "human", "agreement": agreement, "on": rdms.attrs["on"], "layer": layer or "", "ranking": ranking,
-                  "random_factors": sorted(random), "level": level, "n_resamples": n_resamples, "n_draws": n_draws, "align": align,
-                  "nan": nan, "normalise": "none"}  # fmt: skip
+    parameters = {
+        "axis": axis,
+        "measure": "human",
+        "agreement": agreement,
+        "on": rdms.attrs["on"],
+        "layer": layer or "",
+        "ranking": ranking,
+        "random_factors": sorted(random),
+        "level": level,
+        "n_resamples": n_resamples,
+        "n_draws": n_draws,
+        "align": align,
+        "nan": nan,
+        "normalise": "none",
+    }
     return _described(result, found, data, plan, parameters, [*rdms.attrs["warnings"], *data.notes])
 
 
 def check_options(
-    on: str, agreement: str, random: Collection[str], level: float, n_resamples: int, n_draws: int = 1000
+    on: str,
+    agreement: str,
+    random: Collection[str],
+    level: float,
+    n_resamples: int,
+    n_draws: int = 1000,
 ) -> None:
     """Raise what `compare_human` raises before it reads anything."""
     for what, value, known in (("on", on, ON), ("agreement", agreement, MEASURES)):
@@ -146,31 +176,45 @@ def check_options(
 
 
 def require_seeds(plan: Contrasts) -> None:
-    """One network of a level says nothing of others like it, however many images and people there are."""
+    """One network of a level says nothing of others like it, however many images and people there
+    are.
+    """
     for pair, groups in zip(plan.pairs, plan.groups, strict=True):
         sizes = np.bincount(groups[groups >= 0])
         if 1 in sizes:
             name = pair[int(np.argmax(sizes == 1)) % 2]
-            raise ImpossibleAnalysis(f"{'|'.join(pair)}: {name!r} has one network{' in a stratum' * bool(plan.within)}, so what is closer "
-                                     f"to people may be this network, not {name!r}. Train it from more seeds, or claim less: these "
-                                     f"networks, with --random images participants")  # fmt: skip
+            raise ImpossibleAnalysis(
+                f"{'|'.join(pair)}: {name!r} has one network{' in a stratum' * bool(plan.within)},"
+                f" so what is closer to people may be this network, not {name!r}. Train it from"
+                " more seeds, or claim less: these networks, with --random images participants"
+            )
 
 
 def _contrasts(found: Evaluations, plan: Contrasts, level: float) -> xr.Dataset:
     tests = [evaluation.contrast(found, contrast_rows(groups), level) for groups in plan.groups]
     dims = ("contrast", "effect")
-    values = {name: (dims, np.array([[getattr(test, name)] for test in tests], float)) for name in _FIELDS}
+    values = {
+        name: (dims, np.array([[getattr(test, name)] for test in tests], float)) for name in _FIELDS
+    }
     result = xr.Dataset(values).assign(
-        {f"variance_{name}": (dims, np.array([[v] for v in shares])) for name, shares in _shares(tests).items()}
+        {
+            f"variance_{name}": (dims, np.array([[v] for v in shares]))
+            for name, shares in _shares(tests).items()
+        }
     )
     kinds = [
         [", ".join(k for k in FACTORS if _is_random(found, contrast_rows(groups))[k]) or "nothing"]
         for groups in plan.groups
     ]
     return result.assign(
-        ci=((*dims, "bound"), _intervals(tests)[:, np.newaxis]), p_adjusted=(dims, holm(result["p_value"].values)),
-        random=(dims, np.array(kinds, dtype=object)), n_networks=("contrast", [int((g >= 0).sum()) for g in plan.groups]),
-    ).assign_coords(contrast=np.array(["|".join(pair) for pair in plan.pairs], dtype=object), effect=np.array([EFFECT], dtype=object))  # fmt: skip
+        ci=((*dims, "bound"), _intervals(tests)[:, np.newaxis]),
+        p_adjusted=(dims, holm(result["p_value"].values)),
+        random=(dims, np.array(kinds, dtype=object)),
+        n_networks=("contrast", [int((g >= 0).sum()) for g in plan.groups]),
+    ).assign_coords(
+        contrast=np.array(["|".join(pair) for pair in plan.pairs], dtype=object),
+        effect=np.array([EFFECT], dtype=object),
+    )
 
 
 def _intervals(tests: Sequence[Inference]) -> np.ndarray:
@@ -178,14 +222,22 @@ def _intervals(tests: Sequence[Inference]) -> np.ndarray:
 
 
 def _shares(tests: Sequence[Inference]) -> dict[str, list[float]]:
-    shares = {name: [test.variances.get(name, np.nan) for test in tests] for name in ("images", "participants")}
-    of_seeds = [[v for name, v in test.variances.items() if name.startswith("seeds")] for test in tests]
+    shares = {
+        name: [test.variances.get(name, np.nan) for test in tests]
+        for name in ("images", "participants")
+    }
+    of_seeds = [
+        [v for name, v in test.variances.items() if name.startswith("seeds")] for test in tests
+    ]
     return shares | {"networks": [sum(values) if values else np.nan for values in of_seeds]}
 
 
 def _is_random(found: Evaluations, rows: np.ndarray) -> dict[str, bool]:
-    return {"images": "images" in found.random, "seeds": evaluation.seeds_random(found, rows),
-            "participants": "participants" in found.random and found.observed.shape[1] > 1}  # fmt: skip
+    return {
+        "images": "images" in found.random,
+        "seeds": evaluation.seeds_random(found, rows),
+        "participants": "participants" in found.random and found.observed.shape[1] > 1,
+    }
 
 
 def _levels(found: Evaluations, plan: Contrasts, level: float) -> xr.Dataset:
@@ -198,16 +250,25 @@ def _levels(found: Evaluations, plan: Contrasts, level: float) -> xr.Dataset:
     mean, ci = np.full(len(tests), np.nan), np.full((len(tests), 2), np.nan)
     where = [k for k, test in enumerate(tests) if test is not None]
     mean[where], ci[where] = [test.estimate for test in known], _intervals(known)
-    return xr.Dataset({"level_mean": ("level", mean), "level_ci": (("level", "bound"), ci)},
-                      {"level": np.array(plan.levels, dtype=object), "bound": np.array(["lower", "upper"], dtype=object)})  # fmt: skip
+    return xr.Dataset(
+        {"level_mean": ("level", mean), "level_ci": (("level", "bound"), ci)},
+        {
+            "level": np.array(plan.levels, dtype=object),
+            "bound": np.array(["lower", "upper"], dtype=object),
+        },
+    )
 
 
-def _swaps(found: Evaluations, plan: Contrasts, n_resamples: int, rng: np.random.Generator) -> xr.Dataset:
+def _swaps(
+    found: Evaluations, plan: Contrasts, n_resamples: int, rng: np.random.Generator
+) -> xr.Dataset:
     means, p, floor = found.observed.mean(axis=1)[:, np.newaxis], [], []
     for groups in plan.groups:
         part = groups >= 0
         strata = groups[part] // 2
-        labels, exact = swaps.labelings(groups[part] % 2 == 0, strata, n_resamples=n_resamples, rng=rng)
+        labels, exact = swaps.labelings(
+            groups[part] % 2 == 0, strata, n_resamples=n_resamples, rng=rng
+        )
         p.append(swaps.swap_p(networks.swapped_means(means[part], labels, strata), exact))
         floor.append(swaps.smallest_p(labels, strata, exact)[:1])
     dims = ("contrast", "effect")
@@ -215,49 +276,92 @@ def _swaps(found: Evaluations, plan: Contrasts, n_resamples: int, rng: np.random
 
 
 def _context(found: Evaluations, data: Data) -> xr.Dataset:
-    labels = {f"network_{c}": ("network", data.networks[c].to_numpy(dtype=object)) for c in data.networks}
+    labels = {
+        f"network_{c}": ("network", data.networks[c].to_numpy(dtype=object)) for c in data.networks
+    }
     return xr.Dataset(
-        {"network_estimate": ("network", found.observed.mean(axis=1)), "n_images": data.n_images, "n_participants": len(data.people),
-         "noise_ceiling": ("bound", np.array([found.ceiling.lower, found.ceiling.upper]))},
+        {
+            "network_estimate": ("network", found.observed.mean(axis=1)),
+            "n_images": data.n_images,
+            "n_participants": len(data.people),
+            "noise_ceiling": ("bound", np.array([found.ceiling.lower, found.ceiling.upper])),
+        },
         {**labels, "bound": np.array(["lower", "upper"], dtype=object)},
-    )  # fmt: skip
+    )
 
 
 def _described(
-    result: xr.Dataset, found: Evaluations, data: Data, plan: Contrasts, parameters: dict[str, Any], notes: list[str]
+    result: xr.Dataset,
+    found: Evaluations,
+    data: Data,
+    plan: Contrasts,
+    parameters: dict[str, Any],
+    notes: list[str],
 ) -> xr.Dataset:
     kinds = sorted({str(kind) for kind in result["random"].values.ravel()})
-    seeds = "" if all("seeds" in kind for kind in kinds) else "; these networks, not models like them"
-    population = (f"inference over {'; '.join(kinds)} like those measured{seeds} ({len(data.networks)} networks, {data.n_images} images, "
-                  f"{len(data.people)} participants)")  # fmt: skip
+    seeds = (
+        "" if all("seeds" in kind for kind in kinds) else "; these networks, not models like them"
+    )
+    population = (
+        f"inference over {'; '.join(kinds)} like those measured{seeds} ({len(data.networks)}"
+        f" networks, {data.n_images} images, {len(data.people)} participants)"
+    )
     return result.assign_attrs(
-        statistic="compare_human", **parameters, within=list(plan.within), pooled=list(plan.pooled), strata=plan.strata,
-        method=_method(data, plan, parameters), population=population, min_p=float(result["min_p_swap"].min()),
-        warnings=[*notes, *_warnings(result, found, data, plan, parameters["level"])], **store.provenance(),
-    )  # fmt: skip
+        statistic="compare_human",
+        **parameters,
+        within=list(plan.within),
+        pooled=list(plan.pooled),
+        strata=plan.strata,
+        method=_method(data, plan, parameters),
+        population=population,
+        min_p=float(result["min_p_swap"].min()),
+        warnings=[*notes, *_warnings(result, found, data, plan, parameters["level"])],
+        **store.provenance(),
+    )
 
 
-def _warnings(result: xr.Dataset, found: Evaluations, data: Data, plan: Contrasts, level: float) -> list[str]:
+def _warnings(
+    result: xr.Dataset, found: Evaluations, data: Data, plan: Contrasts, level: float
+) -> list[str]:
     sizes = [np.bincount(groups[groups >= 0]) for groups in plan.groups]
     least = min(int(size[size > 0].min()) for size in sizes)
     checks = (
-        (data.n_images < FEW_IMAGES, f"{data.n_images} images: below {FEW_IMAGES} all tests are conservative"),
-        (1 < least < FEW_SEEDS, f"{least} networks of a level: their variance is poorly known below {FEW_SEEDS}"),
-        (found.observed.shape[1] == 1, "one participant: nothing is known of other people, and there is no noise ceiling"),
-        (found.left_out > 0, f"{found.left_out} draws of images left out: somebody had nothing left to compare"),
-        (float(result["min_p_swap"].max()) > 1 - level, f"the label swap cannot give p below {float(result['min_p_swap'].max()):.3g}"),
-    )  # fmt: skip
-    return [f"networks that differ on {a} are mixed: an effect may be one of {a}" for a in plan.pooled] + [
-        t for so, t in checks if so
-    ]
+        (
+            data.n_images < FEW_IMAGES,
+            f"{data.n_images} images: below {FEW_IMAGES} all tests are conservative",
+        ),
+        (
+            1 < least < FEW_SEEDS,
+            f"{least} networks of a level: their variance is poorly known below {FEW_SEEDS}",
+        ),
+        (
+            found.observed.shape[1] == 1,
+            "one participant: nothing is known of other people, and there is no noise ceiling",
+        ),
+        (
+            found.left_out > 0,
+            f"{found.left_out} draws of images left out: somebody had nothing left to compare",
+        ),
+        (
+            float(result["min_p_swap"].max()) > 1 - level,
+            f"the label swap cannot give p below {float(result['min_p_swap'].max()):.3g}",
+        ),
+    )
+    return [
+        f"networks that differ on {a} are mixed: an effect may be one of {a}" for a in plan.pooled
+    ] + [t for so, t in checks if so]
 
 
 def _method(data: Data, plan: Contrasts, parameters: dict[str, Any]) -> str:
-    strata = f", within each level of {' and '.join(plan.within)} and averaged" if plan.within else ""
+    strata = (
+        f", within each level of {' and '.join(plan.within)} and averaged" if plan.within else ""
+    )
     return (
-        f"RDMs (1 - Pearson, on {parameters['on']}) of {len(data.networks)} networks were compared with the judgments of "
-        f"{len(data.people)} participants on {data.n_images} images by {parameters['agreement']}, averaged, and compared over {plan.axis} "
-        f"({', '.join(plan.levels)}){strata}. Standard errors, {100 * float(parameters['level']):g} % intervals and p-values come from "
-        f"{REFERENCE}, with {parameters['n_draws']} draws; seeds of each level are a factor of their own; Holm over contrasts. "
-        f"p_swap permutes the labels of whole networks."
+        f"RDMs (1 - Pearson, on {parameters['on']}) of {len(data.networks)} networks were compared"
+        f" with the judgments of {len(data.people)} participants on {data.n_images} images by"
+        f" {parameters['agreement']}, averaged, and compared over {plan.axis}"
+        f" ({', '.join(plan.levels)}){strata}. Standard errors,"
+        f" {100 * float(parameters['level']):g} % intervals and p-values come from {REFERENCE},"
+        f" with {parameters['n_draws']} draws; seeds of each level are a factor of their own; Holm"
+        " over contrasts. p_swap permutes the labels of whole networks."
     )

@@ -1,4 +1,7 @@
-"""Does an RDM of a network say anything of people's? Permutation of image labels (Mantel 1967). Plain arrays."""
+"""Does an RDM of a network say anything of people's? Permutation of image labels (Mantel 1967).
+
+Plain arrays.
+"""
 
 from __future__ import annotations
 
@@ -45,11 +48,13 @@ def mantel(
     people : ndarray, (participant, pair)
         NaN where missing; each agrees or disagrees with something: none constant.
     measure : str
-        As in `relstats.human.compare_rdms`. "tau-a", and missing pairs, take a full comparison for each permutation.
+        As in `relstats.human.compare_rdms`. "tau-a", and missing pairs, take a full comparison for
+        each permutation.
     weights : ndarray, (family, network)
         Rows are means over networks, such as the seeds of one model.
     n_permutations : int
-        Labels of all networks are permuted alike, so that p of the largest holds whatever the dependence between them.
+        Labels of all networks are permuted alike, so that p of the largest holds whatever the
+        dependence between them.
     progress : callable, optional
         Called with the number of permutations done, and of all.
     rng : numpy.random.Generator
@@ -57,7 +62,8 @@ def mantel(
     Returns
     -------
     Mantel
-        The null is that image labels are irrelevant to agreement, for these participants and networks.
+        The null is that image labels are irrelevant to agreement, for these participants and
+        networks.
 
     Examples
     --------
@@ -69,7 +75,9 @@ def mantel(
     n = n_images(models)
     complete = not np.isnan(people).any() and measure != "tau-a"
     mean_agreement = (
-        _of_products(models, people, measure, n) if complete else _of_comparisons(models, people, measure, n)
+        _of_products(models, people, measure, n)
+        if complete
+        else _of_comparisons(models, people, measure, n)
     )
     observed = weights @ mean_agreement(np.arange(n))
     tolerance = 1e-12 * np.abs(observed)  # the same permutation may be rounded otherwise
@@ -83,11 +91,17 @@ def mantel(
     return Mantel((exceed + 1) / (n_permutations + 1), (exceed_max + 1) / (n_permutations + 1))
 
 
-def _of_products(models: np.ndarray, people: np.ndarray, measure: str, n: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Where every pair is known, the mean over participants is one vector, and a permutation one product with it."""
+def _of_products(
+    models: np.ndarray, people: np.ndarray, measure: str, n: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Where every pair is known, the mean over participants is one vector, and a permutation one
+    product with it.
+    """
     first, second = np.triu_indices(n, 1)
     graph = Graph(first, second, np.ones(n))
-    ours, theirs = (weigh(prepared(vectors, measure), graph, measure) for vectors in (models, people))
+    ours, theirs = (
+        weigh(prepared(vectors, measure), graph, measure) for vectors in (models, people)
+    )
     pooled = (theirs.right / theirs.norm[:, np.newaxis]).mean(axis=0)
     place = _places(first, second, n)
     left = ours.left / ours.norm[:, np.newaxis]
@@ -99,7 +113,9 @@ def _of_products(models: np.ndarray, people: np.ndarray, measure: str, n: int) -
     return mean_agreement
 
 
-def _of_comparisons(models: np.ndarray, people: np.ndarray, measure: str, n: int) -> Callable[[np.ndarray], np.ndarray]:
+def _of_comparisons(
+    models: np.ndarray, people: np.ndarray, measure: str, n: int
+) -> Callable[[np.ndarray], np.ndarray]:
     first, second = np.triu_indices(n, 1)
     place = _places(first, second, n)
 

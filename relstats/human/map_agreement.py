@@ -1,7 +1,10 @@
-"""How well maps of networks agree with people's maps of the same image, and of other images. Plain arrays, one image at a time.
+"""How well maps of networks agree with people's maps of the same image, and of other images.
 
-Both measures are products of two vectors: of standardised midranks (Spearman), or of the weights of the top pixels (overlap). So
-the mean agreement with all other images is one product with the sum of their vectors.
+Plain arrays, one image at a time.
+
+Both measures are products of two vectors: of standardised midranks (Spearman), or of the weights of
+the top pixels (overlap). So the mean agreement with all other images is one product with the sum of
+their vectors.
 """
 
 from __future__ import annotations
@@ -39,8 +42,15 @@ class Agreement:
 
     @property
     def above(self) -> np.ndarray:
-        """What each image adds to own less swapped, in which it takes part twice: its mean over images is the mean difference."""
-        return np.asarray(self.own - self.swapped - self.swapped_as_other + self.swapped.mean(axis=1, keepdims=True))
+        """What each image adds to own less swapped, in which it takes part twice: its mean over
+        images is the mean difference.
+        """
+        return np.asarray(
+            self.own
+            - self.swapped
+            - self.swapped_as_other
+            + self.swapped.mean(axis=1, keepdims=True)
+        )
 
 
 def vectors(maps: np.ndarray, measure: str, fraction: float) -> np.ndarray:
@@ -58,8 +68,9 @@ def vectors(maps: np.ndarray, measure: str, fraction: float) -> np.ndarray:
     Returns
     -------
     ndarray, (map, pixel), float64
-        NaN where a map is constant. Pixels that tie for the last places on top share them: what breaking ties at random gives on
-        average, so that maps of few levels, or with few pixels above zero, do not seem to agree.
+        NaN where a map is constant. Pixels that tie for the last places on top share them: what
+        breaking ties at random gives on average, so that maps of few levels, or with few pixels
+        above zero, do not seem to agree.
 
     Examples
     --------
@@ -81,7 +92,10 @@ def vectors(maps: np.ndarray, measure: str, fraction: float) -> np.ndarray:
 
 
 def top_weights(maps: np.ndarray, fraction: float) -> np.ndarray:
-    """1 for pixels on top, 0 for others, and shares for those that tie for the last places; they add up to the number on top."""
+    """1 for pixels on top, 0 for others, and shares for those that tie for the last places.
+
+    They add up to the number on top.
+    """
     count, pixels = top_count(fraction, maps.shape[1]), maps.shape[1]
     threshold = np.partition(maps, pixels - count, axis=1)[:, pixels - count, np.newaxis]
     above, tied = maps > threshold, maps == threshold
@@ -97,7 +111,9 @@ def ranked(maps: np.ndarray, ranking: str) -> np.ndarray:
 
 
 def informative(people: np.ndarray) -> np.ndarray:
-    """Which maps of people say anything: not missing (NaN), not constant. (participant, pixel) to (participant,).
+    """Which maps of people say anything: not missing (NaN), not constant.
+
+    (participant, pixel) to (participant,).
 
     Examples
     --------
@@ -108,7 +124,9 @@ def informative(people: np.ndarray) -> np.ndarray:
 
 
 def mean_maps(people: np.ndarray) -> np.ndarray:
-    """Mean map of people, then without each of them; maps are first divided by the sum of their absolute values.
+    """Mean map of people, then without each of them.
+
+    Maps are first divided by the sum of their absolute values.
 
     Parameters
     ----------
@@ -118,8 +136,8 @@ def mean_maps(people: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, (1 + participant, pixel)
-        Without a person who has none it is the mean of all; without the only one, NaN. Equal pixels stay equal: nothing is
-        subtracted from the sum.
+        Without a person who has none it is the mean of all; without the only one, NaN. Equal pixels
+        stay equal: nothing is subtracted from the sum.
 
     Examples
     --------
@@ -141,15 +159,18 @@ def mean_maps(people: np.ndarray) -> np.ndarray:
 
 
 def agree(
-    pairs: Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]], n_images: int, measure: str, fraction: float
+    pairs: Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]],
+    n_images: int,
+    measure: str,
+    fraction: float,
 ) -> Agreement:
     """Agreement of networks with people on own and on all other images.
 
     Parameters
     ----------
     pairs : callable
-        Gives, each time anew, maps of networks (network, pixel) and `mean_maps` of people (1 + participant, pixel) image by image;
-        none constant.
+        Gives, each time anew, maps of networks (network, pixel) and `mean_maps` of people (1 +
+        participant, pixel) image by image; none constant.
     n_images : int
         At least 2, or there is no other image: swapped values are NaN.
     measure, fraction
@@ -183,7 +204,9 @@ def agree(
     return Agreement(*out)
 
 
-def split_half(people: np.ndarray, measure: str, fraction: float, n_splits: int, rng: np.random.Generator) -> float:
+def split_half(
+    people: np.ndarray, measure: str, fraction: float, n_splits: int, rng: np.random.Generator
+) -> float:
     """Mean agreement of the mean maps of two halves of people, over all splits or a sample of them.
 
     Parameters
@@ -203,7 +226,9 @@ def split_half(people: np.ndarray, measure: str, fraction: float, n_splits: int,
 
     Examples
     --------
-    >>> split_half(np.array([[1.0, 2, 3], [1.0, 3, 2]]), "spearman", 0.5, 9, np.random.default_rng(1))
+    >>> split_half(
+    ...     np.array([[1.0, 2, 3], [1.0, 3, 2]]), "spearman", 0.5, 9, np.random.default_rng(1)
+    ... )
     0.5
     """
     maps = people[informative(people)].astype(float)
@@ -211,13 +236,22 @@ def split_half(people: np.ndarray, measure: str, fraction: float, n_splits: int,
     if len(maps) < 2:
         return float("nan")
     halves = list(_splits(len(maps), n_splits, rng))
-    means = [np.array([maps[part].mean(axis=0) for part in parts]) for parts in zip(*halves, strict=True)]
-    products = (vectors(means[0], measure, fraction) * vectors(means[1], measure, fraction)).sum(axis=1)
+    means = [
+        np.array([maps[part].mean(axis=0) for part in parts]) for parts in zip(*halves, strict=True)
+    ]
+    products = (vectors(means[0], measure, fraction) * vectors(means[1], measure, fraction)).sum(
+        axis=1
+    )
     return float(np.nanmean(products)) if np.isfinite(products).any() else float("nan")
 
 
-def _splits(n: int, n_splits: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Two halves, as positions. All, where there are no more than `n_splits`: of an even number each once."""
+def _splits(
+    n: int, n_splits: int, rng: np.random.Generator
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Two halves, as positions.
+
+    All, where there are no more than `n_splits`: of an even number each once.
+    """
     first = n // 2
     total = math.comb(n, first) // (1 if n % 2 else 2)
     if total > n_splits:
@@ -230,7 +264,9 @@ def _splits(n: int, n_splits: int, rng: np.random.Generator) -> Iterator[tuple[n
 
 
 def spearman_brown(half: float) -> float:
-    """Reliability of the mean map of all people, from that of halves: 2 r / (1 + r) (Spearman 1910; Brown 1910).
+    """Reliability of the mean map of all people, from that of halves: 2 r / (1 + r) (Spearman 1910.
+
+    Brown 1910).
 
     Examples
     --------
@@ -241,7 +277,8 @@ def spearman_brown(half: float) -> float:
 
 
 def people_pseudo_values(values: np.ndarray) -> np.ndarray:
-    """What each person adds, from values with all people and without each: P f - (P - 1) f without p.
+    """What each person adds, from values with all people and without each: P f - (P - 1) f without
+    p.
 
     Parameters
     ----------

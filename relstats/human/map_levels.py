@@ -1,4 +1,5 @@
-"""Do networks find relevant what people do, more than on other images, and at which level of an axis more.
+"""Do networks find relevant what people do, more than on other images, and at which level of an
+axis more.
 
 Labels in, labels out. Every number comes from `map_agreement`, `crossed` and `swaps`.
 """
@@ -22,9 +23,11 @@ from relstats.human.map_agreement import Agreement
 from relstats.stats import scores
 from relstats.stats.maps import RANKINGS
 
-REFERENCE = ("a three-way analysis of variance over networks, images and people with interactions counted once, with t and "
-             "Satterthwaite's degrees of freedom; people's part by delete-one jackknife of the mean map (Efron & Stein 1981, "
-             "doi:10.1214/aos/1176345462)")  # fmt: skip
+REFERENCE = (
+    "a three-way analysis of variance over networks, images and people with interactions counted"
+    " once, with t and Satterthwaite's degrees of freedom; people's part by delete-one jackknife of"
+    " the mean map (Efron & Stein 1981, doi:10.1214/aos/1176345462)"
+)
 #: Images in memory at once; people's maps are stored in blocks of so many.
 _BLOCK = 20
 
@@ -53,16 +56,19 @@ def compare_human_maps(
     study : DataTree
         A study with `/relevance` and `/human_maps`.
     axis : str, optional
-        A label of the models; every pair of its levels is a contrast, "a|b": a less b. Default: means of each model only.
+        A label of the models; every pair of its levels is a contrast, "a|b": a less b. Default:
+        means of each model only.
     measure : {"spearman", "overlap"}
-        Of a network's map and the mean map of people (each divided by its sum): Spearman correlation over pixels, or the share of
-        the top pixels that both have. Ties share ranks, and places on top.
+        Of a network's map and the mean map of people (each divided by its sum): Spearman
+        correlation over pixels, or the share of the top pixels that both have. Ties share ranks,
+        and places on top.
     fraction : float
         Of overlap: share of the pixels that are on top, and what unrelated maps give.
     ranking : {"positive", "absolute", "signed"}
         What of relevance counts.
     random : collection of {"images", "participants", "seeds"}
-        What the claim is to hold for beyond what was measured. With one map for all people it is one about these people.
+        What the claim is to hold for beyond what was measured. With one map for all people it is
+        one about these people.
     within, pool
         As in `relstats.compare`.
     level : float
@@ -80,16 +86,20 @@ def compare_human_maps(
     Returns
     -------
     xarray.Dataset
-        On `effect` ("agreement": with people's map of the same image; "above_swapped": that less the mean agreement with their maps
-        of all other images, which a bias to the centre gives as well) and `level`: `level_mean`, `level_ci`, `level_p_value` (of
-        "above_swapped" alone: is it 0?); with an axis on `contrast` x `effect`: `estimate`, `ci`, `standard_error`, `statistic`,
-        `df`, `p_value`, `p_adjusted` (Holm over contrasts), `p_swap`, `min_p_swap`, `variance_networks`, `variance_images`,
-        `variance_participants`, `random`, `n_networks`. `swapped` on `level`; `split_half` (of people, mean over splits and images)
-        and `split_half_corrected` (2 r / (1 + r): the mean map of all; NaN for overlap, which it does not hold for);
-        `image_agreement` (level, image), `image_split_half`; `network_score`; `n_images`, `n_participants`.
+        On `effect` ("agreement": with people's map of the same image; "above_swapped": that less
+        the mean agreement with their maps of all other images, which a bias to the centre gives as
+        well) and `level`: `level_mean`, `level_ci`, `level_p_value` (of "above_swapped" alone: is
+        it 0?); with an axis on `contrast` x `effect`: `estimate`, `ci`, `standard_error`,
+        `statistic`, `df`, `p_value`, `p_adjusted` (Holm over contrasts), `p_swap`, `min_p_swap`,
+        `variance_networks`, `variance_images`, `variance_participants`, `random`, `n_networks`.
+        `swapped` on `level`; `split_half` (of people, mean over splits and images) and
+        `split_half_corrected` (2 r / (1 + r): the mean map of all; NaN for overlap, which it does
+        not hold for); `image_agreement` (level, image), `image_split_half`; `network_score`;
+        `n_images`, `n_participants`.
 
-        NaN: a participant without a map of an image, or with a constant one, is left out there, and counted. Images with fewer than
-        two maps of people (where there are several people), or on which a network's map is constant, are left out for all.
+        NaN: a participant without a map of an image, or with a constant one, is left out there, and
+        counted. Images with fewer than two maps of people (where there are several people), or on
+        which a network's map is constant, are left out for all.
 
     Raises
     ------
@@ -98,7 +108,8 @@ def compare_human_maps(
     ImpossibleAnalysis
         No image or network is left; a level has one network and seeds are random; one level only.
     InvalidData
-        Incomplete, damaged, NaN (unless omitted) or infinite maps; images that differ (with both lists), other sizes.
+        Incomplete, damaged, NaN (unless omitted) or infinite maps; images that differ (with both
+        lists), other sizes.
 
     Notes
     -----
@@ -109,10 +120,17 @@ def compare_human_maps(
     >>> import relstats
     >>> rng = np.random.default_rng(1)
     >>> study = relstats.simulate(models="2x1", seeds=3, images=12, size=8, rng=rng)
-    >>> maps = np.abs(study["relevance/relevance"].values[0]).transpose(0, 1, 2, 3) + rng.random((3, 12, 8, 8))
+    >>> maps = np.abs(study["relevance/relevance"].values[0]).transpose(0, 1, 2, 3) + rng.random(
+    ...     (3, 12, 8, 8)
+    ... )
     >>> labels = {"participant": list("abc"), "image": study["relevance/image"].values}
     >>> people = xr.Dataset({"map": (("participant", "image", "y", "x"), maps)}, labels)
-    >>> result = compare_human_maps(study.assign(human_maps=xr.DataTree(people)), axis="pretrain", ranking="absolute", rng=rng)
+    >>> result = compare_human_maps(
+    ...     study.assign(human_maps=xr.DataTree(people)),
+    ...     axis="pretrain",
+    ...     ranking="absolute",
+    ...     rng=rng,
+    ... )
     >>> result["level_mean"].sizes
     Frozen({'level': 2, 'effect': 2})
     """
@@ -120,17 +138,33 @@ def compare_human_maps(
     data, notes = _kept(_read(study, align, ranking), nan)
     found = agreement.agree(data.pairs, len(data.images), measure, fraction)
     halves = np.array(
-        [agreement.split_half(people, measure, fraction, n_splits, rng) for _, people in data.blocks_of_one()]
+        [
+            agreement.split_half(people, measure, fraction, n_splits, rng)
+            for _, people in data.blocks_of_one()
+        ]
     )
     plan = plan_levels(data.networks, axis, random, within, pool)
     scored = {"agreement": found.own, "above_swapped": found.above}
-    cells = {name: Cells(values[..., 0], agreement.people_pseudo_values(values)) for name, values in scored.items()}
+    cells = {
+        name: Cells(values[..., 0], agreement.people_pseudo_values(values))
+        for name, values in scored.items()
+    }
     result = level_results(cells, plan, random, level)
     if plan.contrasts is not None:
         result = result.merge(contrast_results(cells, plan, random, level, n_resamples, rng))
     result = result.merge(_context(result, found, halves, data, plan.rows, measure))
-    parameters = {"axis": axis or "model", "measure": measure, "fraction": fraction, "ranking": ranking, "random_factors": sorted(random),
-                  "level": level, "n_splits": n_splits, "n_resamples": n_resamples, "nan": nan, "align": align}  # fmt: skip
+    parameters = {
+        "axis": axis or "model",
+        "measure": measure,
+        "fraction": fraction,
+        "ranking": ranking,
+        "random_factors": sorted(random),
+        "level": level,
+        "n_splits": n_splits,
+        "n_resamples": n_resamples,
+        "nan": nan,
+        "align": align,
+    }
     return _described(result, data, parameters, [*notes, *plan.notes])
 
 
@@ -145,8 +179,12 @@ def _check_options(
     n_splits: int,
     n_resamples: int,
 ) -> None:
-    for what, value, known in (("measure", measure, agreement.MEASURES), ("ranking", ranking, RANKINGS), ("nan", nan, ("raise", "omit")),
-                               ("align", align, ("exact", "inner"))):  # fmt: skip
+    for what, value, known in (
+        ("measure", measure, agreement.MEASURES),
+        ("ranking", ranking, RANKINGS),
+        ("nan", nan, ("raise", "omit")),
+        ("align", align, ("exact", "inner")),
+    ):
         if value not in known:
             raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
     if isinstance(random, str) or [factor for factor in random if factor not in FACTORS]:
@@ -155,12 +193,17 @@ def _check_options(
         if not 0 < share < 1:
             raise UsageError(f"{what} is {share}; it lies between 0 and 1")
     if min(n_splits, n_resamples) < 1:
-        raise UsageError(f"n_splits is {n_splits} and n_resamples {n_resamples}; give at least 1 of each")
+        raise UsageError(
+            f"n_splits is {n_splits} and n_resamples {n_resamples}; give at least 1 of each"
+        )
 
 
 @dataclass(frozen=True)
 class _Data:
-    """Both sides on the same images. `relevance` (model, seed, image, y, x), `human` (participant, image, y, x): lazy."""
+    """Both sides on the same images.
+
+    `relevance` (model, seed, image, y, x), `human` (participant, image, y, x): lazy.
+    """
 
     relevance: xr.DataArray
     human: xr.DataArray
@@ -173,7 +216,9 @@ class _Data:
         return [str(label) for label in self.relevance["image"].values]
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-        """Positions of images, maps of networks (network, image, y, x) and of people (participant, image, y, x)."""
+        """Positions of images, maps of networks (network, image, y, x) and of people (participant,
+        image, y, x).
+        """
         for start in range(0, len(self.images), _BLOCK):
             where = slice(start, start + _BLOCK)
             people = [(p,) for p in range(self.human.sizes["participant"])]
@@ -200,20 +245,26 @@ class _Data:
 def _read(study: xr.DataTree, align: str, ranking: str) -> _Data:
     for group in ("relevance", "human_maps"):
         if group not in study.children:
-            raise UsageError(f"this study has no /{group}; it has {', '.join(study.children) or 'nothing'}. Add people's maps with "
-                             f"relstats humanmaps add")  # fmt: skip
+            raise UsageError(
+                f"this study has no /{group}; it has {', '.join(study.children) or 'nothing'}. Add"
+                " people's maps with relstats humanmaps add"
+            )
         store.require_complete(study, group)
     maps, human = study["relevance"].to_dataset(), study["human_maps"].to_dataset()
     _require_valid(human)
     labels = [scores.image_labels(dataset) for dataset in (maps, human)]
-    without = int(human.attrs.get("n_images_without_maps", 0)) > 0  # left out on purpose, when they were added
+    without = (
+        int(human.attrs.get("n_images_without_maps", 0)) > 0
+    )  # left out on purpose, when they were added
     problems = schema.disagreement(set(labels[0]), set(labels[1]), "/relevance", "/human_maps")
     if problems and align == "exact" and not (without and set(labels[1]) < set(labels[0])):
         raise InvalidData(f"{problems[0]} (--align inner)")
     sizes = [(dataset.sizes["y"], dataset.sizes["x"]) for dataset in (maps, human)]
     if sizes[0] != sizes[1]:
-        raise InvalidData(f"maps of networks are {sizes[0]} and maps of people {sizes[1]} (y, x): which pixels correspond is not known. "
-                          f"Add people's maps again, with --resize")  # fmt: skip
+        raise InvalidData(
+            f"maps of networks are {sizes[0]} and maps of people {sizes[1]} (y, x): which pixels"
+            " correspond is not known. Add people's maps again, with --resize"
+        )
     common = sorted(set(labels[0]) & set(labels[1]))
     chosen = [
         dataset.isel(image=[known.index(image) for image in common])
@@ -221,8 +272,13 @@ def _read(study: xr.DataTree, align: str, ranking: str) -> _Data:
     ]
     table = scores.network_table(maps)
     people = chosen[1]["map"].transpose("participant", "image", "y", "x")
-    return _Data(chosen[0]["relevance"].transpose(*schema.NETWORK, "image", "y", "x"), people, table.drop(columns="cell"),
-                 list(table["cell"]), ranking)  # fmt: skip
+    return _Data(
+        chosen[0]["relevance"].transpose(*schema.NETWORK, "image", "y", "x"),
+        people,
+        table.drop(columns="cell"),
+        list(table["cell"]),
+        ranking,
+    )
 
 
 def _require_valid(human: xr.Dataset) -> None:
@@ -247,55 +303,108 @@ def _kept(data: _Data, nan: str) -> tuple[_Data, list[str]]:
             said = agreement.informative(seen)
             silent += int((~said & ~np.isnan(seen).any(axis=1)).sum())
             # without the only map there is no mean map
-            enough[i] = agreement.informative(agreement.mean_maps(seen)[: 1 + people * (people > 1)]).all()
+            enough[i] = agreement.informative(
+                agreement.mean_maps(seen)[: 1 + people * (people > 1)]
+            ).all()
     if missing.any() and nan == "raise":
         cells = scores.name_cells(missing, table, data.images)
         raise InvalidData(
-            f"NaN in {len(cells)} cell(s) (e.g. {'; '.join(cells[:3])}). Mend them, or leave these images out with --nan omit"
+            f"NaN in {len(cells)} cell(s) (e.g. {'; '.join(cells[:3])}). Mend them, or leave these"
+            " images out with --nan omit"
         )
     alive = ~(constant | missing).all(axis=1)
     keep = ~(constant | missing)[alive].any(axis=0) & enough
     if not alive.any() or keep.sum() < 1:
-        raise ImpossibleAnalysis(f"{keep.sum()} image(s) and {alive.sum()} network(s) are left: every network needs a map that varies, and "
-                                 f"people {min(2, people)} map(s), on the same images")  # fmt: skip
-    counts = ((int((~alive).sum()), "network(s) left out: none of their maps varies"), (silent, "map(s) of people left out: constant"),
-              (int((~enough).sum()), f"image(s) left out: fewer than {min(2, people)} map(s) of people, or alike everywhere"),
-              (int(missing[alive].any(axis=0).sum()), "image(s) left out for NaN"),
-              (int((constant & ~missing)[alive].any(axis=0).sum()), f"image(s) left out: a network has no {data.ranking} relevance there"))  # fmt: skip
+        raise ImpossibleAnalysis(
+            f"{keep.sum()} image(s) and {alive.sum()} network(s) are left: every network needs a"
+            f" map that varies, and people {min(2, people)} map(s), on the same images"
+        )
+    counts = (
+        (int((~alive).sum()), "network(s) left out: none of their maps varies"),
+        (silent, "map(s) of people left out: constant"),
+        (
+            int((~enough).sum()),
+            f"image(s) left out: fewer than {min(2, people)} map(s) of people, or alike everywhere",
+        ),
+        (int(missing[alive].any(axis=0).sum()), "image(s) left out for NaN"),
+        (
+            int((constant & ~missing)[alive].any(axis=0).sum()),
+            f"image(s) left out: a network has no {data.ranking} relevance there",
+        ),
+    )
     chosen = np.flatnonzero(keep)
-    left = replace(data, relevance=data.relevance.isel(image=chosen), human=data.human.isel(image=chosen),
-                   networks=table[alive].reset_index(drop=True), cells=[c for c, is_alive in zip(data.cells, alive, strict=True) if is_alive])  # fmt: skip
+    left = replace(
+        data,
+        relevance=data.relevance.isel(image=chosen),
+        human=data.human.isel(image=chosen),
+        networks=table[alive].reset_index(drop=True),
+        cells=[c for c, is_alive in zip(data.cells, alive, strict=True) if is_alive],
+    )
     return left, [f"{count} {text}" for count, text in counts if count]
 
 
 def _require_finite(people: np.ndarray, data: _Data, i: int) -> None:
-    wrong = np.isinf(people).any(axis=1) | (np.isnan(people).any(axis=1) & ~np.isnan(people).all(axis=1))
+    wrong = np.isinf(people).any(axis=1) | (
+        np.isnan(people).any(axis=1) & ~np.isnan(people).all(axis=1)
+    )
     if wrong.any():
         who = str(data.human["participant"].values[np.argmax(wrong)])
-        raise InvalidData(f"/human_maps: the map of participant {who!r} and image {data.images[i]!r} is NaN in part, or infinite. A map "
-                          f"that is missing is NaN throughout: mend it")  # fmt: skip
+        raise InvalidData(
+            f"/human_maps: the map of participant {who!r} and image {data.images[i]!r} is NaN in"
+            " part, or infinite. A map that is missing is NaN throughout: mend it"
+        )
 
 
 def _context(
-    result: xr.Dataset, found: Agreement, halves: np.ndarray, data: _Data, rows: list[np.ndarray], measure: str
+    result: xr.Dataset,
+    found: Agreement,
+    halves: np.ndarray,
+    data: _Data,
+    rows: list[np.ndarray],
+    measure: str,
 ) -> xr.Dataset:
     half = float(np.nanmean(halves)) if np.isfinite(halves).any() else np.nan
-    over = np.array([row.sum(axis=0) if len(row) else np.full(len(data.cells), np.nan) for row in rows])
-    labels = {f"network_{c}": ("network", data.networks[c].to_numpy(dtype=object)) for c in data.networks}
+    over = np.array(
+        [row.sum(axis=0) if len(row) else np.full(len(data.cells), np.nan) for row in rows]
+    )
+    labels = {
+        f"network_{c}": ("network", data.networks[c].to_numpy(dtype=object)) for c in data.networks
+    }
     return xr.Dataset(
-        {"swapped": ("level", over @ found.swapped[..., 0].mean(axis=1)), "image_agreement": (("level", "image"), over @ found.own[..., 0]),
-         "image_split_half": ("image", halves), "network_score": (("network", "effect"), np.stack([found.own[..., 0], found.above[..., 0]], axis=-1).mean(axis=1)),
-         "split_half": half, "split_half_corrected": agreement.spearman_brown(half) if measure == "spearman" else np.nan,
-         "n_images": len(data.images), "n_participants": data.human.sizes["participant"],
-         "n_maps": ("image", np.array([agreement.informative(people).sum() for _, people in data.blocks_of_one()]))},
+        {
+            "swapped": ("level", over @ found.swapped[..., 0].mean(axis=1)),
+            "image_agreement": (("level", "image"), over @ found.own[..., 0]),
+            "image_split_half": ("image", halves),
+            "network_score": (
+                ("network", "effect"),
+                np.stack([found.own[..., 0], found.above[..., 0]], axis=-1).mean(axis=1),
+            ),
+            "split_half": half,
+            "split_half_corrected": (
+                agreement.spearman_brown(half) if measure == "spearman" else np.nan
+            ),
+            "n_images": len(data.images),
+            "n_participants": data.human.sizes["participant"],
+            "n_maps": (
+                "image",
+                np.array(
+                    [agreement.informative(people).sum() for _, people in data.blocks_of_one()]
+                ),
+            ),
+        },
         {**labels, "image": np.array(data.images, dtype=object), "effect": result["effect"].values},
-    )  # fmt: skip
+    )
 
 
-def _described(result: xr.Dataset, data: _Data, parameters: dict[str, Any], notes: list[str]) -> xr.Dataset:
+def _described(
+    result: xr.Dataset, data: _Data, parameters: dict[str, Any], notes: list[str]
+) -> xr.Dataset:
     n, people = len(data.images), data.human.sizes["participant"]
     checks = (
-        (people == 1, "one map for all people: there is no ceiling, and nothing is known of other people"),
+        (
+            people == 1,
+            "one map for all people: there is no ceiling, and nothing is known of other people",
+        ),
         (1 < people < 5, f"{people} participants: their variance is poorly known below 5"),
         (n < 2, "one image: there is no other image to swap with"),
         (
@@ -304,17 +413,35 @@ def _described(result: xr.Dataset, data: _Data, parameters: dict[str, Any], note
         ),
     )
     kinds = sorted(
-        {str(kind) for name in ("random", "level_random") if name in result for kind in result[name].values.ravel()}
+        {
+            str(kind)
+            for name in ("random", "level_random")
+            if name in result
+            for kind in result[name].values.ravel()
+        }
     )
     held = (
         f"the {100 * parameters['fraction']:g} % top pixels that both have"
         if parameters["measure"] == "overlap"
         else "Spearman correlation over pixels"
     )
-    method = (f"For each network and image, {parameters['ranking']} relevance was compared with the mean map of people (each divided by its "
-              f"sum) by {held}; and with their maps of all other images, whose mean was taken off (image swap). {len(data.cells)} networks, "
-              f"{n} images, {people} participants. {100 * parameters['level']:g} % intervals and p-values: {REFERENCE}.")  # fmt: skip
+    method = (
+        f"For each network and image, {parameters['ranking']} relevance was compared with the mean"
+        f" map of people (each divided by its sum) by {held}; and with their maps of all other"
+        f" images, whose mean was taken off (image swap). {len(data.cells)} networks, {n} images,"
+        f" {people} participants. {100 * parameters['level']:g} % intervals and p-values:"
+        f" {REFERENCE}."
+    )
     floor = {"min_p": float(result["min_p_swap"].min())} if "min_p_swap" in result else {}
-    return result.assign_attrs(statistic="human_maps", **parameters, **floor, method=method, warnings=[*notes, *[t for so, t in checks if so]],
-                               population=f"inference over {' or '.join(kinds)} like those measured ({len(data.cells)} networks, {n} images, "
-                                          f"{people} participants)", **store.provenance())  # fmt: skip
+    return result.assign_attrs(
+        statistic="human_maps",
+        **parameters,
+        **floor,
+        method=method,
+        warnings=[*notes, *[t for so, t in checks if so]],
+        population=(
+            f"inference over {' or '.join(kinds)} like those measured ({len(data.cells)} networks,"
+            f" {n} images, {people} participants)"
+        ),
+        **store.provenance(),
+    )

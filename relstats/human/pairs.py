@@ -1,4 +1,6 @@
-"""Labelled RDMs to arrays and back: pairs of images are matched by the two labels, in either order, never by position."""
+"""Labelled RDMs to arrays and back: pairs of images are matched by the two labels, in either order,
+never by position.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ class Rdms:
         kept = sorted(images)
         index = np.array([place[image] for image in kept])
         first, second = np.triu_indices(len(kept), 1)
-        return Rdms(self.values[..., position(index[first], index[second], len(self.images))], tuple(kept))
+        return Rdms(
+            self.values[..., position(index[first], index[second], len(self.images))], tuple(kept)
+        )
 
 
 def position(first: np.ndarray, second: np.ndarray, n: int) -> np.ndarray:
@@ -63,12 +67,14 @@ def pair_labels(images: Sequence[str]) -> dict[str, tuple[str, np.ndarray]]:
 
 
 def read_pairs(array: xr.DataArray, name: str) -> Rdms:
-    """Read an array with a dim `pair` whose coordinates `image_i` and `image_j` name the two images.
+    """Read an array with a dim `pair` whose coordinates `image_i` and `image_j` name the two
+    images.
 
     Parameters
     ----------
     array : DataArray, (..., pair)
-        Pairs in any order, each once, either way round. Those that are not listed are missing (NaN).
+        Pairs in any order, each once, either way round. Those that are not listed are missing
+        (NaN).
     name : str
         What it is, for messages.
 
@@ -79,19 +85,27 @@ def read_pairs(array: xr.DataArray, name: str) -> Rdms:
     Raises
     ------
     InvalidData
-        No such dim or coordinates, labels that are not text, an image paired with itself, a pair twice, infinite values.
+        No such dim or coordinates, labels that are not text, an image paired with itself, a pair
+        twice, infinite values.
 
     Examples
     --------
-    >>> array = xr.DataArray([2.0, 1.0], dims="pair", coords={"image_i": ("pair", ["b", "c"]), "image_j": ("pair", ["a", "a"])})
+    >>> array = xr.DataArray(
+    ...     [2.0, 1.0],
+    ...     dims="pair",
+    ...     coords={"image_i": ("pair", ["b", "c"]), "image_j": ("pair", ["a", "a"])},
+    ... )
     >>> rdms = read_pairs(array, "ratings")
     >>> rdms.images, rdms.values
     (('a', 'b', 'c'), array([ 2.,  1., nan]))
     """
     lacking = [end for end in ENDS if end not in array.coords]
     if "pair" not in array.dims or lacking:
-        raise InvalidData(f"{name} has dims {array.dims} and lacks {', '.join(lacking) or 'none'} of the coordinates image_i, image_j: "
-                          f"pairs are matched by label. Give it a dim 'pair' with both")  # fmt: skip
+        raise InvalidData(
+            f"{name} has dims {array.dims} and lacks {', '.join(lacking) or 'none'} of the"
+            " coordinates image_i, image_j: pairs are matched by label. Give it a dim 'pair' with"
+            " both"
+        )
     array = array.transpose(..., "pair")
     ends = np.array([_text(array[end].values, f"{end} of {name}") for end in ENDS], dtype=object)
     images = tuple(sorted(set(ends.ravel())))
@@ -103,7 +117,8 @@ def read_pairs(array: xr.DataArray, name: str) -> Rdms:
     values[..., where] = array.values
     if np.isinf(values).any():
         raise InvalidData(
-            f"{name} holds {np.isinf(values).sum()} infinite dissimilarities; mend them, or mark them missing (NaN)"
+            f"{name} holds {np.isinf(values).sum()} infinite dissimilarities; mend them, or mark"
+            " them missing (NaN)"
         )
     return Rdms(values, images)
 
@@ -112,7 +127,8 @@ def _text(labels: np.ndarray, name: str) -> list[str]:
     wrong = [label for label in labels.tolist() if not isinstance(label, str)]
     if wrong:
         raise InvalidData(
-            f"{name}: {len(wrong)} label(s) are not text (e.g. {wrong[0]!r}). Write ids as text: '007' is not 7"
+            f"{name}: {len(wrong)} label(s) are not text (e.g. {wrong[0]!r}). Write ids as text:"
+            " '007' is not 7"
         )
     return [str(label) for label in labels]
 
@@ -120,16 +136,23 @@ def _text(labels: np.ndarray, name: str) -> list[str]:
 def _check_pairs(index: np.ndarray, images: tuple[str, ...], name: str) -> None:
     same = np.flatnonzero(index[0] == index[1])
     if len(same):
-        raise InvalidData(f"{name}: {len(same)} pair(s) of an image with itself (e.g. {images[index[0, same[0]]]!r}). A dissimilarity "
-                          f"has two images: leave these out")  # fmt: skip
+        raise InvalidData(
+            f"{name}: {len(same)} pair(s) of an image with itself (e.g."
+            f" {images[index[0, same[0]]]!r}). A dissimilarity has two images: leave these out"
+        )
     found, count = np.unique(index, axis=1, return_counts=True)
     if (count > 1).any():
         i, j = found[:, np.argmax(count > 1)]
-        raise InvalidData(f"{name}: {(count > 1).sum()} pair(s) are there more than once (e.g. {images[i]!r} and {images[j]!r}, in "
-                          f"either order): which one counts is not known. Average them yourself")  # fmt: skip
+        raise InvalidData(
+            f"{name}: {(count > 1).sum()} pair(s) are there more than once (e.g. {images[i]!r} and"
+            f" {images[j]!r}, in either order): which one counts is not known. Average them"
+            " yourself"
+        )
 
 
-def align(left: Rdms, right: Rdms, names: tuple[str, str], how: str = "exact") -> tuple[Rdms, Rdms, list[str]]:
+def align(
+    left: Rdms, right: Rdms, names: tuple[str, str], how: str = "exact"
+) -> tuple[Rdms, Rdms, list[str]]:
     """Bring two sets of RDMs onto the same images, by label.
 
     Parameters

@@ -1,4 +1,5 @@
-"""Images as points whose distances are their dissimilarities, for plots: of each model's mean RDM, or of people's.
+"""Images as points whose distances are their dissimilarities, for plots: of each model's mean RDM,
+or of people's.
 
 Labels in, labels out. Every number comes from `embedding`.
 """
@@ -27,8 +28,9 @@ def points(rdms: xr.DataArray, *, n_dimensions: int = 2) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        `points` ([model,] image, dimension), in the unit of the RDM, images sorted; `stress` ([model]), Kruskal's stress-1. NaN where
-        a mean dissimilarity is missing or negative, or all are 0, and for more than 500 images; `unknown` says why, or is "".
+        `points` ([model,] image, dimension), in the unit of the RDM, images sorted; `stress`
+        ([model]), Kruskal's stress-1. NaN where a mean dissimilarity is missing or negative, or all
+        are 0, and for more than 500 images; `unknown` says why, or is "".
 
     Notes
     -----
@@ -47,7 +49,10 @@ def points(rdms: xr.DataArray, *, n_dimensions: int = 2) -> xr.Dataset:
     rows = read.values.reshape(-1, read.values.shape[-1])
     images = list(read.images)
     reasons = [_reason(row, len(images)) for row in rows]
-    found = [None if reason else mds(row, n_dimensions=n_dimensions) for row, reason in zip(rows, reasons, strict=True)]
+    found = [
+        None if reason else mds(row, n_dimensions=n_dimensions)
+        for row, reason in zip(rows, reasons, strict=True)
+    ]
     nothing = np.full((len(images), n_dimensions), np.nan)
     values = np.array([nothing if one is None else one.points for one in found])
     stress = np.array([np.nan if one is None else one.stress for one in found])
@@ -55,9 +60,16 @@ def points(rdms: xr.DataArray, *, n_dimensions: int = 2) -> xr.Dataset:
     coords = {"image": np.array(images, object)} | ({"model": rdms["model"].values} if dims else {})
     shape = [rdms.sizes[dim] for dim in dims]
     return xr.Dataset(
-        {"points": ((*dims, "image", "dimension"), values.reshape(*shape, len(images), n_dimensions)),
-         "stress": (dims, stress.reshape(shape)), "unknown": (dims, np.array(reasons, object).reshape(shape))}, coords,
-    )  # fmt: skip
+        {
+            "points": (
+                (*dims, "image", "dimension"),
+                values.reshape(*shape, len(images), n_dimensions),
+            ),
+            "stress": (dims, stress.reshape(shape)),
+            "unknown": (dims, np.array(reasons, object).reshape(shape)),
+        },
+        coords,
+    )
 
 
 def _reason(row: np.ndarray, n_images: int) -> str:

@@ -1,4 +1,7 @@
-"""Ranks and Kendall's tau of pairs that were drawn several times. Kernels over integer codes: each vector is sorted once."""
+"""Ranks and Kendall's tau of pairs that were drawn several times.
+
+Kernels over integer codes: each vector is sorted once.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,8 @@ def weighted_midranks(codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     codes : ndarray of int64, (vector, pair)
-        Any non-negative integers below 2**31 in the order of the values: from `dense_codes`, or a part of its columns.
+        Any non-negative integers below 2**31 in the order of the values: from `dense_codes`, or a
+        part of its columns.
     weights : ndarray, (pair,)
         Whole numbers, not negative.
 
@@ -79,7 +83,8 @@ def weighted_midranks(codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 @compiled
 def weighted_tau_a(one: np.ndarray, other: np.ndarray, weights: np.ndarray) -> float:
-    """Kendall's tau-a of two vectors in a sample that holds each pair `weights` times: ties count as neither.
+    """Kendall's tau-a of two vectors in a sample that holds each pair `weights` times: ties count
+    as neither.
 
     Parameters
     ----------
@@ -91,14 +96,17 @@ def weighted_tau_a(one: np.ndarray, other: np.ndarray, weights: np.ndarray) -> f
     Returns
     -------
     float
-        (concordant - discordant) / (n (n - 1) / 2), n the sum of the weights; exact up to the division.
+        (concordant - discordant) / (n (n - 1) / 2), n the sum of the weights; exact up to the
+        division.
 
     Examples
     --------
     >>> weighted_tau_a(np.array([0, 1, 2]), np.array([0, 2, 1]), np.ones(3))
     0.333
     """
-    tree = np.zeros(other.max() + 2)  # Fenwick tree: weight of the codes of `other` that lie below in `one`
+    tree = np.zeros(
+        other.max() + 2
+    )  # Fenwick tree: weight of the codes of `other` that lie below in `one`
     order = np.argsort(one)
     balance = inserted = 0.0
     start = 0
@@ -106,7 +114,9 @@ def weighted_tau_a(one: np.ndarray, other: np.ndarray, weights: np.ndarray) -> f
         end = start
         while end < order.size and one[order[end]] == one[order[start]]:
             pair = order[end]
-            balance += weights[pair] * (_below(tree, other[pair]) - inserted + _below(tree, other[pair] + 1))
+            balance += weights[pair] * (
+                _below(tree, other[pair]) - inserted + _below(tree, other[pair] + 1)
+            )
             end += 1
         for place in range(start, end):
             pair = order[place]

@@ -1,4 +1,5 @@
-"""RDMs of networks: which images are alike in what a network finds relevant, in what it sees of them, or in its features.
+"""RDMs of networks: which images are alike in what a network finds relevant, in what it sees of
+them, or in its features.
 
 Labels in, labels out. Every number comes from `dissimilarity`.
 """
@@ -40,13 +41,16 @@ def rdm(
     Parameters
     ----------
     study : DataTree, Dataset or DataArray
-        A study, its `/relevance` group, or any array with dims (image, ...) or (model, seed, image, ...) and text ids of images.
+        A study, its `/relevance` group, or any array with dims (image, ...) or (model, seed, image,
+        ...) and text ids of images.
     on : {"relevance", "weighted_images", "images", "features"}
-        "relevance": the maps. "weighted_images": the pixels of the images times what of relevance `ranking` names, so what a
-        network weighs of an image. "images": their pixels, one RDM, to be held constant. "features": a variable of `/features`,
-        (model, seed, image, ...). Of an array, what it holds.
+        "relevance": the maps. "weighted_images": the pixels of the images times what of relevance
+        `ranking` names, so what a network weighs of an image. "images": their pixels, one RDM, to
+        be held constant. "features": a variable of `/features`, (model, seed, image, ...). Of an
+        array, what it holds.
     measure : {"correlation", "spearman", "cosine", "euclidean"}
-        1 - Pearson, 1 - Spearman (midranks), 1 - cosine, squared Euclidean distance / number of pixels.
+        1 - Pearson, 1 - Spearman (midranks), 1 - cosine, squared Euclidean distance / number of
+        pixels.
     ranking : {"positive", "absolute", "signed"}
         Of weighted images: weigh by relevance above 0, by its absolute value, or with its sign.
     layer : str, optional
@@ -59,30 +63,35 @@ def rdm(
     Returns
     -------
     xarray.Dataset
-        `dissimilarity` (model, seed, pair), or (pair,) where there are no networks, float64, with coordinates `image_i`, `image_j` on
-        `pair` and the axes of models; `available` (model, seed). 0 to 2; "euclidean" in squared units.
+        `dissimilarity` (model, seed, pair), or (pair,) where there are no networks, float64, with
+        coordinates `image_i`, `image_j` on `pair` and the axes of models; `available` (model,
+        seed). 0 to 2; "euclidean" in squared units.
 
-        Networks without any relevance are left out (not available); then images on which any other network's map is constant
-        (all zero for "cosine") are left out for all, so that networks can be compared. Both are counted in the attributes, and
-        `omitted_images` names the images.
+        Networks without any relevance are left out (not available); then images on which any other
+        network's map is constant (all zero for "cosine") are left out for all, so that networks can
+        be compared. Both are counted in the attributes, and `omitted_images` names the images.
 
     Raises
     ------
     UsageError
         Unknown option; the study has no such group.
     InvalidData
-        Incomplete, damaged, NaN (unless omitted) or infinite data; images of another size or label than the maps.
+        Incomplete, damaged, NaN (unless omitted) or infinite data; images of another size or label
+        than the maps.
     ImpossibleAnalysis
         Fewer than 3 images are left, or no network.
 
     Notes
     -----
-    Two tiles of images are in memory at a time, and one RDM (Kriegeskorte et al. 2008, doi:10.3389/neuro.06.004.2008).
+    Two tiles of images are in memory at a time, and one RDM (Kriegeskorte et al. 2008,
+    doi:10.3389/neuro.06.004.2008).
 
     Examples
     --------
     >>> import relstats
-    >>> study = relstats.simulate(models="2x1", seeds=2, images=6, size=8, rng=np.random.default_rng(1))
+    >>> study = relstats.simulate(
+    ...     models="2x1", seeds=2, images=6, size=8, rng=np.random.default_rng(1)
+    ... )
     >>> dict(rdm(study)["dissimilarity"].sizes)
     {'model': 2, 'seed': 2, 'pair': 15}
     """
@@ -94,7 +103,9 @@ def rdm(
         if progress:
             progress(k + 1, len(source.networks))
     what = str(study.name or "features") if isinstance(study, xr.DataArray) else on
-    return _described(found, source, {"on": what, "measure": measure, "ranking": ranking, "nan": nan})
+    return _described(
+        found, source, {"on": what, "measure": measure, "ranking": ranking, "nan": nan}
+    )
 
 
 def describe(
@@ -112,13 +123,20 @@ def describe(
     n, networks = len(source.images), len(source.networks)
     size = source.read(0, slice(0, 1)).shape[1]
     memory = (8 * n**2 * 2 + 2 * 4 * source.tile * size) / 1e6
-    return (f"{measure} RDMs on {on} of {networks} network(s), {n} images ({n * (n - 1) // 2} pairs) of {size} values; "
-            f"{networks * n**2 * size / 1e9:.3g} billion products (about 10 a second on one core), {memory:.0f} MB")  # fmt: skip
+    return (
+        f"{measure} RDMs on {on} of {networks} network(s), {n} images ({n * (n - 1) // 2} pairs) of"
+        f" {size} values; {networks * n**2 * size / 1e9:.3g} billion products (about 10 a second on"
+        f" one core), {memory:.0f} MB"
+    )
 
 
 def _check_options(on: str, measure: str, ranking: str, nan: str) -> None:
-    for what, value, known in (("on", on, SOURCES), ("measure", measure, MEASURES), ("ranking", ranking, RANKINGS),
-                               ("nan", nan, ("raise", "omit"))):  # fmt: skip
+    for what, value, known in (
+        ("on", on, SOURCES),
+        ("measure", measure, MEASURES),
+        ("ranking", ranking, RANKINGS),
+        ("nan", nan, ("raise", "omit")),
+    ):
         if value not in known:
             raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
 
@@ -144,25 +162,36 @@ class _Source:
     tile: int
 
 
-def _source(study: xr.DataTree | xr.Dataset | xr.DataArray, on: str, layer: str | None, ranking: str) -> _Source:
+def _source(
+    study: xr.DataTree | xr.Dataset | xr.DataArray, on: str, layer: str | None, ranking: str
+) -> _Source:
     if isinstance(study, xr.DataArray):
         return _of_array(study, study.coords.to_dataset())
     if on == "features":
         dataset = _group(study, "features")
-        names = [str(name) for name, v in dataset.data_vars.items() if {"image", "model"} <= set(v.dims)]
+        names = [
+            str(name) for name, v in dataset.data_vars.items() if {"image", "model"} <= set(v.dims)
+        ]
         if layer not in names and not (layer is None and len(names) == 1):
             raise UsageError(f"layer is {layer!r}; /features has {', '.join(names) or 'none'}")
-        return _without_padding(_of_array(dataset[layer or names[0]], dataset), dataset, layer or names[0])
+        return _without_padding(
+            _of_array(dataset[layer or names[0]], dataset), dataset, layer or names[0]
+        )
     if on == "images":
         dataset = _group(study, "images")
         return _of_array(_pixels(dataset), dataset)
     dataset = _group(study, "relevance")
     if "relevance" not in dataset:
         raise UsageError(
-            f"RDMs on {on!r} need relevance maps; this dataset has {', '.join(map(str, dataset.data_vars))}"
+            f"RDMs on {on!r} need relevance maps; this dataset has"
+            f" {', '.join(map(str, dataset.data_vars))}"
         )
     maps = _of_array(dataset["relevance"], dataset)
-    return maps if on == "relevance" else _weighted(maps, dataset["relevance"], _group(study, "images"), ranking)
+    return (
+        maps
+        if on == "relevance"
+        else _weighted(maps, dataset["relevance"], _group(study, "images"), ranking)
+    )
 
 
 def _group(study: xr.DataTree | xr.Dataset, group: str) -> xr.Dataset:
@@ -171,7 +200,9 @@ def _group(study: xr.DataTree | xr.Dataset, group: str) -> xr.Dataset:
             return study
         raise UsageError(f"this needs /{group}: pass the whole study")
     if group not in study.children:
-        raise UsageError(f"this study has no /{group}; it has {', '.join(study.children) or 'nothing'}")
+        raise UsageError(
+            f"this study has no /{group}; it has {', '.join(study.children) or 'nothing'}"
+        )
     store.require_complete(study, group)
     return study[group].to_dataset()
 
@@ -187,8 +218,13 @@ def _of_array(array: xr.DataArray, dataset: xr.Dataset) -> _Source:
     if "image" not in array.dims or "image" not in array.coords:
         raise InvalidData(f"{array.name} has dims {array.dims}: RDMs need a dim 'image' with ids")
     images = scores.image_labels(dataset)
-    if len(set(images)) < len(images) or not all(isinstance(label, str) for label in array["image"].values.tolist()):
-        raise InvalidData(f"ids of images are not text, or not unique ({', '.join(images[:3])}, ...): '007' is not 7")
+    if len(set(images)) < len(images) or not all(
+        isinstance(label, str) for label in array["image"].values.tolist()
+    ):
+        raise InvalidData(
+            f"ids of images are not text, or not unique ({', '.join(images[:3])}, ...): '007' is"
+            " not 7"
+        )
     dims = [dim for dim in schema.NETWORK if dim in array.dims]
     networks = pd.DataFrame(index=[0])
     cells: list[tuple[int, ...]] = [()]
@@ -214,12 +250,17 @@ def _of_array(array: xr.DataArray, dataset: xr.Dataset) -> _Source:
 
 def _without_padding(features: _Source, dataset: xr.Dataset, layer: str) -> _Source:
     """Only as many features as a model has: where others have more, NaN fill the array."""
-    if "n_features" not in dataset or layer not in dataset["n_features"].coords.get("layer", xr.DataArray([])).values:
+    if (
+        "n_features" not in dataset
+        or layer not in dataset["n_features"].coords.get("layer", xr.DataArray([])).values
+    ):
         return features
     counts = dataset["n_features"].sel(layer=layer)
     of_model = dict(zip(map(str, counts["model"].values), counts.values.tolist(), strict=True))
     own = [of_model[model] for model in features.networks["model"]]
-    return replace(features, read=lambda network, block: features.read(network, block)[:, : own[network]])
+    return replace(
+        features, read=lambda network, block: features.read(network, block)[:, : own[network]]
+    )
 
 
 def _weighted(maps: _Source, relevance: xr.DataArray, images: xr.Dataset, ranking: str) -> _Source:
@@ -230,44 +271,80 @@ def _weighted(maps: _Source, relevance: xr.DataArray, images: xr.Dataset, rankin
     sizes = [(a.sizes["y"], a.sizes["x"]) for a in (relevance, pixels)]
     if problems or sizes[0] != sizes[1]:
         raise InvalidData(
-            f"images cannot be weighed: {problems[0] if problems else f'maps are {sizes[0]}, pixels {sizes[1]} (y, x)'}"
+            "images cannot be weighed:"
+            f" {problems[0] if problems else f'maps are {sizes[0]}, pixels {sizes[1]} (y, x)'}"
         )
     place = {label: k for k, label in enumerate(labels)}
     pixels = pixels.transpose("image", "y", "x", "channel")
 
     def read(network: int, block: slice) -> np.ndarray:
-        chosen = pixels.isel(image=[place[label] for label in maps.images[block]]).values.astype(np.float32)
+        chosen = pixels.isel(image=[place[label] for label in maps.images[block]]).values.astype(
+            np.float32
+        )
         weights = ranked(maps.read(network, block), ranking)
-        return (chosen.reshape(*weights.shape, -1) * weights[..., np.newaxis]).reshape(len(weights), -1)
+        return (chosen.reshape(*weights.shape, -1) * weights[..., np.newaxis]).reshape(
+            len(weights), -1
+        )
 
     return _Source(maps.networks, maps.images, read, max(1, maps.tile // pixels.sizes["channel"]))
 
 
-def _described(found: list[Dissimilarities], source: _Source, parameters: dict[str, Any]) -> xr.Dataset:
-    missing, degenerate = (np.array([getattr(d, what) for d in found]) for what in ("missing", "degenerate"))
+def _described(
+    found: list[Dissimilarities], source: _Source, parameters: dict[str, Any]
+) -> xr.Dataset:
+    missing, degenerate = (
+        np.array([getattr(d, what) for d in found]) for what in ("missing", "degenerate")
+    )
     if missing.any() and parameters["nan"] == "raise":
         cells = [f"{_name(source, k)}image {source.images[i]!r}" for k, i in np.argwhere(missing)]
-        raise InvalidData(f"NaN in {len(cells)} cell(s) (e.g. {'; '.join(cells[:3])}). Mend them, or leave these images out on "
-                          f"purpose with --nan omit")  # fmt: skip
+        raise InvalidData(
+            f"NaN in {len(cells)} cell(s) (e.g. {'; '.join(cells[:3])}). Mend them, or leave these"
+            " images out on purpose with --nan omit"
+        )
     dead = (missing | degenerate).all(axis=1)
     keep = ~(missing | degenerate)[~dead].any(axis=0)
     if dead.all() or keep.sum() < 3:
-        raise ImpossibleAnalysis(f"{keep.sum()} image(s) are left on which every network has a map that varies ({dead.sum()} network(s) "
-                                 f"have none at all): RDMs need 3")  # fmt: skip
+        raise ImpossibleAnalysis(
+            f"{keep.sum()} image(s) are left on which every network has a map that varies"
+            f" ({dead.sum()} network(s) have none at all): RDMs need 3"
+        )
     first, second = np.triu_indices(len(keep), 1)
     rdms = np.array([d.rdm for d in found])[:, keep[first] & keep[second]]
-    result = _labelled(rdms, dead, source, [label for label, kept in zip(source.images, keep, strict=True) if kept])
-    counts: dict[str, Any] = {"n_images": int(keep.sum()), "n_images_omitted_nan": int(missing[~dead].any(axis=0).sum()),
-              "n_images_omitted_degenerate": int((~keep & ~missing[~dead].any(axis=0)).sum()),
-              "omitted_images": [label for label, kept in zip(source.images, keep, strict=True) if not kept],
-              "n_networks": int((~dead).sum()), "n_networks_omitted": int(dead.sum())}  # fmt: skip
-    notes = [f"{counts[f'n_{what}']} {text}" for what, text in (
-        ("networks_omitted", "network(s) left out: no map of theirs varies"), ("images_omitted_nan", "image(s) left out for NaN"),
-        ("images_omitted_degenerate", "image(s) left out: a map is constant or all zero")) if counts[f"n_{what}"]]  # fmt: skip
-    method = (f"Representational dissimilarity matrices ({parameters['measure']}) were computed on {parameters['on']} of "
-              f"{counts['n_networks']} networks over {counts['n_images']} images.")  # fmt: skip
-    return result.assign_attrs(statistic="rdm", **parameters, **counts, method=method, warnings=notes,
-                               population="these networks and these images", **store.provenance())  # fmt: skip
+    result = _labelled(
+        rdms, dead, source, [label for label, kept in zip(source.images, keep, strict=True) if kept]
+    )
+    counts: dict[str, Any] = {
+        "n_images": int(keep.sum()),
+        "n_images_omitted_nan": int(missing[~dead].any(axis=0).sum()),
+        "n_images_omitted_degenerate": int((~keep & ~missing[~dead].any(axis=0)).sum()),
+        "omitted_images": [
+            label for label, kept in zip(source.images, keep, strict=True) if not kept
+        ],
+        "n_networks": int((~dead).sum()),
+        "n_networks_omitted": int(dead.sum()),
+    }
+    notes = [
+        f"{counts[f'n_{what}']} {text}"
+        for what, text in (
+            ("networks_omitted", "network(s) left out: no map of theirs varies"),
+            ("images_omitted_nan", "image(s) left out for NaN"),
+            ("images_omitted_degenerate", "image(s) left out: a map is constant or all zero"),
+        )
+        if counts[f"n_{what}"]
+    ]
+    method = (
+        f"Representational dissimilarity matrices ({parameters['measure']}) were computed on"
+        f" {parameters['on']} of {counts['n_networks']} networks over {counts['n_images']} images."
+    )
+    return result.assign_attrs(
+        statistic="rdm",
+        **parameters,
+        **counts,
+        method=method,
+        warnings=notes,
+        population="these networks and these images",
+        **store.provenance(),
+    )
 
 
 def _name(source: _Source, k: int) -> str:
@@ -293,5 +370,9 @@ def _labelled(rdms: np.ndarray, dead: np.ndarray, source: _Source, images: list[
         coords[axis] = ("model", np.array([levels[model] for model in models], dtype=object))
     coords |= {"model": np.array(models, dtype=object), "seed": np.array(seeds, dtype=object)}
     return xr.Dataset(
-        {"dissimilarity": ((*schema.NETWORK, "pair"), values), "available": (schema.NETWORK, available)}, coords=coords
+        {
+            "dissimilarity": ((*schema.NETWORK, "pair"), values),
+            "available": (schema.NETWORK, available),
+        },
+        coords=coords,
     )

@@ -82,27 +82,54 @@ def read(
     models, people, dropped = pairs.align(models, people, ("the models' RDMs", "the people's"), how)
     held = None if control is None else _control(control, models.images)
     if by not in table:
-        raise UsageError(f"by is {by!r}; networks have {', '.join(c for c in table if c != 'seed')}")
-    notes = [f"{len(dropped)} image(s) left out: only one side has them ({', '.join(dropped[:3])})"] if dropped else []
+        raise UsageError(
+            f"by is {by!r}; networks have {', '.join(c for c in table if c != 'seed')}"
+        )
+    notes = (
+        [f"{len(dropped)} image(s) left out: only one side has them ({', '.join(dropped[:3])})"]
+        if dropped
+        else []
+    )
     notes += (
-        [f"{len(omitted)} image(s) left out: a map of theirs says nothing ({', '.join(omitted[:3])})"]
+        [
+            f"{len(omitted)} image(s) left out: a map of theirs says nothing"
+            f" ({', '.join(omitted[:3])})"
+        ]
         if omitted
         else []
     )
     who, silent = _usable_people(people.values, measure)
-    notes += _said(participants, silent, "participant(s) left out: all judged alike, or fewer than 3 pairs")
+    notes += _said(
+        participants, silent, "participant(s) left out: all judged alike, or fewer than 3 pairs"
+    )
     _require_pairs(models, table)
-    useful = np.isfinite(compare_rdms(models.values, models.values, measure, control=held)).any(axis=1)
-    names = [f"{model} seed {seed}" for model, seed in zip(table["model"], table["seed"], strict=True)]
-    notes += _said(names, ~useful, "network(s) left out: their RDM is constant, or nothing is left of it")
+    useful = np.isfinite(compare_rdms(models.values, models.values, measure, control=held)).any(
+        axis=1
+    )
+    names = [
+        f"{model} seed {seed}" for model, seed in zip(table["model"], table["seed"], strict=True)
+    ]
+    notes += _said(
+        names, ~useful, "network(s) left out: their RDM is constant, or nothing is left of it"
+    )
     if not who.any() or not useful.any():
         raise ImpossibleAnalysis(
-            f"{who.sum()} participant(s) and {useful.sum()} network(s) have anything to compare ({'; '.join(notes)})"
+            f"{who.sum()} participant(s) and {useful.sum()} network(s) have anything to compare"
+            f" ({'; '.join(notes)})"
         )
     table = table[useful].reset_index(drop=True)
     groups = sorted(table[by].unique())
-    return Data(models.values[useful], people.values[who], held, table, table[by].map(groups.index).to_numpy(), groups,
-                 [p for p, keep in zip(participants, who, strict=True) if keep], len(models.images), notes)  # fmt: skip
+    return Data(
+        models.values[useful],
+        people.values[who],
+        held,
+        table,
+        table[by].map(groups.index).to_numpy(),
+        groups,
+        [p for p, keep in zip(participants, who, strict=True) if keep],
+        len(models.images),
+        notes,
+    )
 
 
 def _said(names: Sequence[str], which: np.ndarray, what: str) -> list[str]:
@@ -115,7 +142,8 @@ def _array(source: xr.Dataset | xr.DataArray, name: str) -> xr.DataArray:
         return source
     if "dissimilarity" not in source:
         raise InvalidData(
-            f"{name} has no variable 'dissimilarity' (got {', '.join(map(str, source.data_vars)) or 'nothing'})"
+            f"{name} has no variable 'dissimilarity' (got"
+            f" {', '.join(map(str, source.data_vars)) or 'nothing'})"
         )
     return source["dissimilarity"]
 
@@ -128,26 +156,37 @@ def _networks(source: xr.Dataset | xr.DataArray) -> tuple[pd.DataFrame, Rdms]:
             array = array.drop_vars(dim, errors="ignore").expand_dims({dim: [label]})
     array = array.transpose("model", "seed", "pair")
     for dim in schema.NETWORK:
-        if dim not in array.coords or not all(isinstance(label, str) for label in array[dim].values.tolist()):
+        if dim not in array.coords or not all(
+            isinstance(label, str) for label in array[dim].values.tolist()
+        ):
             raise InvalidData(
-                f"labels of {dim!r} of model_rdms are missing or not text: write ids as text ('007' is not 7)"
+                f"labels of {dim!r} of model_rdms are missing or not text: write ids as text ('007'"
+                " is not 7)"
             )
     exists = np.ones(array.shape[:2], bool)
     if isinstance(source, xr.Dataset) and "available" in source:
         exists = source["available"].transpose("model", "seed").values.astype(bool)
     axes = schema.axes(array.to_dataset(name="dissimilarity"))
     cells = sorted(
-        np.argwhere(exists).tolist(), key=lambda c: (array["model"].values[c[0]], array["seed"].values[c[1]])
+        np.argwhere(exists).tolist(),
+        key=lambda c: (array["model"].values[c[0]], array["seed"].values[c[1]]),
     )
-    rows = [{"model": str(array["model"].values[m]), "seed": str(array["seed"].values[s]),
-             **{axis: levels[m] for axis, levels in axes.items()}} for m, s in cells]  # fmt: skip
+    rows = [
+        {
+            "model": str(array["model"].values[m]),
+            "seed": str(array["seed"].values[s]),
+            **{axis: levels[m] for axis, levels in axes.items()},
+        }
+        for m, s in cells
+    ]
     read = pairs.read_pairs(array, "model_rdms")
     table = pd.DataFrame(rows, dtype=object)
     twice = table[table.duplicated(["model", "seed"])]
     if len(twice):
         named = ", ".join(map(str, twice[["model", "seed"]].itertuples(index=False, name=None)))
         raise InvalidData(
-            f"model_rdms: networks (model, seed) are there twice and would count twice: {named}. Make labels unique"
+            f"model_rdms: networks (model, seed) are there twice and would count twice: {named}."
+            " Make labels unique"
         )
     return table, Rdms(np.array([read.values[m, s] for m, s in cells]), read.images)
 
@@ -156,18 +195,26 @@ def _people(source: xr.DataTree | xr.Dataset | xr.DataArray) -> tuple[list[str],
     if isinstance(source, xr.DataTree):
         if "human" not in source.children:
             raise UsageError(
-                f"this study has no /human (it has {', '.join(source.children) or 'nothing'}): add judgments first (relstats judgments add)"
+                f"this study has no /human (it has {', '.join(source.children) or 'nothing'}): add"
+                " judgments first (relstats judgments add)"
             )
         source = source["human"].to_dataset()
     array = _array(source, "human_rdms")
     if set(array.dims) != {"participant", "pair"} or "participant" not in array.coords:
-        raise InvalidData(f"human_rdms has dims {array.dims} (or no ids of participants): give (participant, pair)")
+        raise InvalidData(
+            f"human_rdms has dims {array.dims} (or no ids of participants): give (participant,"
+            " pair)"
+        )
     ids = array["participant"].values.tolist()
     wrong = [label for label in ids if not isinstance(label, str)]
     if wrong or len(set(ids)) < len(ids):
-        raise InvalidData(f"participants are {ids[:3]}...: ids are text ('007' is not 7), each there once")
+        raise InvalidData(
+            f"participants are {ids[:3]}...: ids are text ('007' is not 7), each there once"
+        )
     order = np.argsort(np.array(ids, dtype=object))
-    read = pairs.read_pairs(array.transpose("participant", "pair").isel(participant=order), "human_rdms")
+    read = pairs.read_pairs(
+        array.transpose("participant", "pair").isel(participant=order), "human_rdms"
+    )
     return [str(ids[k]) for k in order], read
 
 
@@ -176,7 +223,8 @@ def _control(source: xr.Dataset | xr.DataArray, images: tuple[str, ...]) -> np.n
     lacking = sorted(set(images) - set(read.images))
     if lacking:
         raise InvalidData(
-            f"control lacks {len(lacking)} image(s) of the models ({', '.join(lacking[:3])}): nothing can be held constant there"
+            f"control lacks {len(lacking)} image(s) of the models ({', '.join(lacking[:3])}):"
+            " nothing can be held constant there"
         )
     values = read.of(images).values
     return values.reshape(-1, values.shape[-1])
@@ -184,7 +232,9 @@ def _control(source: xr.Dataset | xr.DataArray, images: tuple[str, ...]) -> np.n
 
 def _usable_people(values: np.ndarray, measure: str) -> tuple[np.ndarray, np.ndarray]:
     known = np.isfinite(values)
-    spread = np.where(known, values, -np.inf).max(axis=1) > np.where(known, values, np.inf).min(axis=1)
+    spread = np.where(known, values, -np.inf).max(axis=1) > np.where(known, values, np.inf).min(
+        axis=1
+    )
     usable = spread & (known.sum(axis=1) >= 3)
     return usable, ~usable
 
@@ -192,12 +242,16 @@ def _usable_people(values: np.ndarray, measure: str) -> tuple[np.ndarray, np.nda
 def _require_pairs(models: Rdms, table: pd.DataFrame) -> None:
     if len(models.images) < 3:
         raise ImpossibleAnalysis(
-            f"{len(models.images)} common image(s): RDMs are compared over pairs, which takes at least 3 images"
+            f"{len(models.images)} common image(s): RDMs are compared over pairs, which takes at"
+            " least 3 images"
         )
     lacking = np.argwhere(np.isnan(models.values))
     if len(lacking):
         row, pair = lacking[0]
         first, second = (end[pair] for end in np.triu_indices(len(models.images), 1))
-        raise InvalidData(f"model_rdms: {len(lacking)} dissimilarities are NaN (e.g. {table['model'][row]} seed {table['seed'][row]}, "
-                          f"{models.images[first]!r} and {models.images[second]!r}): models would be compared on different pairs. "
-                          f"Leave these images out with .where or --align inner")  # fmt: skip
+        raise InvalidData(
+            f"model_rdms: {len(lacking)} dissimilarities are NaN (e.g. {table['model'][row]} seed"
+            f" {table['seed'][row]}, {models.images[first]!r} and {models.images[second]!r}):"
+            " models would be compared on different pairs. Leave these images out with .where or"
+            " --align inner"
+        )

@@ -1,4 +1,6 @@
-"""What people did in a task, as dissimilarities: arrangements of images on a plane, and odd ones out. Plain arrays."""
+"""What people did in a task, as dissimilarities: arrangements of images on a plane, and odd ones
+out. Plain arrays.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +12,22 @@ from scipy import stats
 from relstats.errors import ImpossibleAnalysis, InvalidData
 from relstats.human.pairs import position
 
-#: Two images closer than this share of the arena's radius are as near as a hand puts them: their evidence falls no further.
+#: Two images closer than this share of the arena's radius are as near as a hand puts them: their
+#: evidence falls no further.
 NEAREST = 0.2
 _TOLERANCE = 1e-8
 _MOST_STEPS = 10_000
 
 
 def arranged(distances: np.ndarray) -> np.ndarray:
-    """Inverse multidimensional scaling: one RDM of one participant from trials with different sets of images.
+    """Inverse multidimensional scaling: one RDM of one participant from trials with different sets
+    of images.
 
     Parameters
     ----------
     distances : array_like, (trial, pair)
-        Distances on the plane, in units of the arena's radius; NaN where a trial does not hold the pair.
+        Distances on the plane, in units of the arena's radius; NaN where a trial does not hold the
+        pair.
 
     Returns
     -------
@@ -38,9 +43,11 @@ def arranged(distances: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    Kriegeskorte & Mur 2012 (doi:10.3389/fpsyg.2012.00245): the further apart two images lie, the more a distance says of them.
-    A distance d weighs max(d, 0.2)^2. Each trial's distances are scaled to the norm that the current estimate has on its pairs, the
-    estimate is their weighted mean, scaled to unit norm, until its squares change by less than 1e-8. It starts from the plain mean.
+    Kriegeskorte & Mur 2012 (doi:10.3389/fpsyg.2012.00245): the further apart two images lie, the
+    more a distance says of them. A distance d weighs max(d, 0.2)^2. Each trial's distances are
+    scaled to the norm that the current estimate has on its pairs, the estimate is their weighted
+    mean, scaled to unit norm, until its squares change by less than 1e-8. It starts from the plain
+    mean.
 
     Examples
     --------
@@ -50,12 +57,16 @@ def arranged(distances: np.ndarray) -> np.ndarray:
     distances = np.atleast_2d(np.asarray(distances, float))
     held = np.isfinite(distances)
     if np.isinf(distances).any() or (distances[held] < 0).any():
-        raise InvalidData("distances of arranged images are negative or infinite: mend these trials")
+        raise InvalidData(
+            "distances of arranged images are negative or infinite: mend these trials"
+        )
     values = np.where(held, distances, 0.0)
     norms = np.sqrt((values**2).sum(axis=1, keepdims=True))
     values, held, norms = (array[norms[:, 0] > 0] for array in (values, held, norms))
     if not len(values):
-        raise ImpossibleAnalysis("no trial has two images at different places: nothing is known of their dissimilarity")
+        raise ImpossibleAnalysis(
+            "no trial has two images at different places: nothing is known of their dissimilarity"
+        )
     weights = np.where(held, np.maximum(values, NEAREST) ** 2, 0.0)
     known = held.any(axis=0)
     estimate = _unit(_mean(values, held.astype(float)))
@@ -65,7 +76,8 @@ def arranged(distances: np.ndarray) -> np.ndarray:
         if ((estimate - before) ** 2).sum() <= _TOLERANCE:
             return np.where(known, estimate, np.nan)
     raise ImpossibleAnalysis(
-        f"the arrangement does not settle within {_MOST_STEPS} steps: its trials contradict each other"
+        f"the arrangement does not settle within {_MOST_STEPS} steps: its trials contradict each"
+        " other"
     )
 
 
@@ -75,11 +87,16 @@ def _unit(vector: np.ndarray) -> np.ndarray:
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     total = weights.sum(axis=0)
-    return np.asarray(np.divide((values * weights).sum(axis=0), total, out=np.zeros(total.shape), where=total > 0))
+    return np.asarray(
+        np.divide((values * weights).sum(axis=0), total, out=np.zeros(total.shape), where=total > 0)
+    )
 
 
-def odd_one_out(triplets: np.ndarray, odd: np.ndarray, n_images: int) -> tuple[np.ndarray, np.ndarray]:
-    """Dissimilarities of one participant from triplets: how often two images were not the pair that was kept together.
+def odd_one_out(
+    triplets: np.ndarray, odd: np.ndarray, n_images: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Dissimilarities of one participant from triplets: how often two images were not the pair that
+    was kept together.
 
     Parameters
     ----------
@@ -92,7 +109,8 @@ def odd_one_out(triplets: np.ndarray, odd: np.ndarray, n_images: int) -> tuple[n
     Returns
     -------
     dissimilarity : ndarray, (pair,)
-        1 - the share of the triplets with this pair in which the third image was the odd one. NaN where no triplet has it.
+        1 - the share of the triplets with this pair in which the third image was the odd one. NaN
+        where no triplet has it.
     n_triplets : ndarray of int, (pair,)
         How many triplets hold the pair.
 
@@ -125,10 +143,11 @@ def odd_one_out(triplets: np.ndarray, odd: np.ndarray, n_images: int) -> tuple[n
 
 
 def ordered_as_dissimilarities(rdms: np.ndarray, n_images: int, *, most: int = 50_000) -> float:
-    """Share of triplets of images in which the middle one of three values is nearer to the largest than to the smallest, in ranks.
+    """Share of triplets of images in which the middle one of three values is nearer to the largest
+    than to the smallest, in ranks.
 
-    Where two images are alike, they are about equally far from any third one: dissimilarities give more than a half, similarities
-    less, values without structure a half.
+    Where two images are alike, they are about equally far from any third one: dissimilarities give
+    more than a half, similarities less, values without structure a half.
 
     Parameters
     ----------

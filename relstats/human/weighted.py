@@ -1,7 +1,9 @@
-"""Weighted models: RDMs added up with non-negative weights so as to agree best with people. Plain arrays.
+"""Weighted models: RDMs added up with non-negative weights so as to agree best with people.
 
-What a combination reaches on the data that its weights were fitted to is no estimate of anything: only the agreement with
-left-out participants on left-out images counts.
+Plain arrays.
+
+What a combination reaches on the data that its weights were fitted to is no estimate of anything:
+only the agreement with left-out participants on left-out images counts.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ class WeightedModel:
     Attributes
     ----------
     weights : ndarray, (component,)
-        Fitted to all data; of components with unit standard deviation; they sum to 1 (all 0 where none helps).
+        Fitted to all data; of components with unit standard deviation; they sum to 1 (all 0 where
+        none helps).
     in_sample : float
         Mean agreement with the participants that the weights were fitted to. Biased upwards.
     held_out : float
@@ -57,7 +60,8 @@ def weighted_model(
     people : ndarray, (participant, pair)
         NaN where missing.
     measure : {"corr", "spearman", "rho-a"}
-        How agreement is measured. Weights are fitted by non-negative least squares to the mean of z-scored RDMs.
+        How agreement is measured. Weights are fitted by non-negative least squares to the mean of
+        z-scored RDMs.
     folds : tuple of int
         Into how many parts participants, and images, are divided at random; at least 2.
     rng : numpy.random.Generator
@@ -86,16 +90,22 @@ def weighted_model(
         raise UsageError(f"measure is {measure!r}; weighted models know {', '.join(MEASURES)}")
     n = n_images(people)
     if min(folds) < 2 or folds[0] > len(people) or n // folds[1] < MIN_IMAGES:
-        raise ImpossibleAnalysis(f"folds {folds} of {len(people)} participants and {n} images: each needs at least 2 folds, a "
-                                 f"participant a fold and {MIN_IMAGES} images a fold")  # fmt: skip
+        raise ImpossibleAnalysis(
+            f"folds {folds} of {len(people)} participants and {n} images: each needs at least 2"
+            f" folds, a participant a fold and {MIN_IMAGES} images a fold"
+        )
     weights = fit(components, people)
     in_sample = _mean_agreement(weights @ _unit(components), people, measure)
     person_folds, image_folds = (
         np.array_split(rng.permutation(k), f) for k, f in zip((len(people), n), folds, strict=True)
     )
-    by_fold = np.array([[_held_out(components, people, measure, p, i) for i in image_folds] for p in person_folds])
+    by_fold = np.array(
+        [[_held_out(components, people, measure, p, i) for i in image_folds] for p in person_folds]
+    )
     total = weights.sum()
-    return WeightedModel(weights / total if total > 0 else weights, in_sample, float(np.nanmean(by_fold)), by_fold)
+    return WeightedModel(
+        weights / total if total > 0 else weights, in_sample, float(np.nanmean(by_fold)), by_fold
+    )
 
 
 def fit(components: np.ndarray, people: np.ndarray) -> np.ndarray:
@@ -118,7 +128,9 @@ def fit(components: np.ndarray, people: np.ndarray) -> np.ndarray:
     >>> fit(components, components[:1])
     array([1., 0.])
     """
-    people = people[np.nanmax(people, axis=1, initial=-np.inf) > np.nanmin(people, axis=1, initial=np.inf)]
+    people = people[
+        np.nanmax(people, axis=1, initial=-np.inf) > np.nanmin(people, axis=1, initial=np.inf)
+    ]
     if not len(people):
         return np.zeros(len(components))
     judged = np.isfinite(people).any(axis=0)
@@ -137,7 +149,9 @@ def _unit(components: np.ndarray) -> np.ndarray:
     return deviation / np.where(size > 0, size, 1)
 
 
-def _held_out(components: np.ndarray, people: np.ndarray, measure: str, out: np.ndarray, images: np.ndarray) -> float:
+def _held_out(
+    components: np.ndarray, people: np.ndarray, measure: str, out: np.ndarray, images: np.ndarray
+) -> float:
     n = n_images(people)
     first, second = np.triu_indices(n, 1)
     inside = np.isin(np.arange(n), images)

@@ -1,10 +1,12 @@
-"""What the entries of an RDM share because they share an image: whitening, and removal of image effects.
+"""What the entries of an RDM share because they share an image: whitening, and removal of image
+effects.
 
-Two dissimilarities with an image in common err together. With equal, independent errors of the images' patterns their
-covariance is V = (CC') o (CC'), C the contrasts of all pairs (Diedrichsen et al. 2021, arXiv:2007.02789). V u = v is the
-system 2 u_ij + r_i + r_j = v_ij with r_i the sum of u over the pairs of image i: one unknown an image, not one a pair.
-With 0 in place of the 2, r are the least-squares effects of images: what is left of v then is its U-centring (Szekely & Rizzo
-2014, doi:10.1214/14-AOS1255), and the cosine of what is left is unbiased linear CKA.
+Two dissimilarities with an image in common err together. With equal, independent errors of the
+images' patterns their covariance is V = (CC') o (CC'), C the contrasts of all pairs (Diedrichsen et
+al. 2021, arXiv:2007.02789). V u = v is the system 2 u_ij + r_i + r_j = v_ij with r_i the sum of u
+over the pairs of image i: one unknown an image, not one a pair. With 0 in place of the 2, r are the
+least-squares effects of images: what is left of v then is its U-centring (Szekely & Rizzo 2014,
+doi:10.1214/14-AOS1255), and the cosine of what is left is unbiased linear CKA.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import numpy as np
 
 from relstats.stats.maps import compiled
 
-#: Keeps the least-squares system regular where image effects are not unique; relative to the pairs of an image.
+#: Keeps the least-squares system regular where image effects are not unique; relative to the pairs
+#: of an image.
 _RIDGE = 1e-12
 
 
@@ -29,7 +32,8 @@ def without_images(
     first, second : ndarray of int, (pair,)
         Positions of the images of each pair; each pair once.
     counts : ndarray, (image,)
-        How often each image was drawn; copies are images of their own, and have no pair with each other.
+        How often each image was drawn; copies are images of their own, and have no pair with each
+        other.
     ridge : float
         2 for whitening (the result is twice u), 0 for least squares.
 
@@ -41,7 +45,10 @@ def without_images(
     --------
     >>> first, second = np.triu_indices(4, 1)
     >>> sums = np.array([[1.0, 2, 4, 8]])
-    >>> without_images(sums[:, first] + sums[:, second], first, second, np.ones(4), 0).round(9) + 0.0
+    >>> (
+    ...     without_images(sums[:, first] + sums[:, second], first, second, np.ones(4), 0).round(9)
+    ...     + 0.0
+    ... )
     array([[0., 0., 0., 0., 0., 0.]])
     """
     sums = _sums_by_image(np.ascontiguousarray(values, dtype=float), first, second, counts)
@@ -56,7 +63,8 @@ def without_images(
 def _all_pairs(sums: np.ndarray, counts: np.ndarray, ridge: float) -> np.ndarray:
     """(ridge + n - 2 w_i) r_i + sum_k w_k r_k = s_i: a diagonal and one common sum."""
     diagonal = ridge + counts.sum() - 2.0 * counts
-    if (diagonal == 0).any():  # an image makes up half of a draw: this way divides by 0, though the system is regular
+    # An image makes up half of a draw: this way divides by 0, though the system is regular.
+    if (diagonal == 0).any():
         first, second = np.triu_indices(len(counts), 1)
         return _some_pairs(sums, first, second, counts, ridge)
     common = (sums / diagonal) @ counts / (1 + (counts / diagonal).sum())
@@ -77,7 +85,9 @@ def _some_pairs(
 
 
 @compiled
-def _sums_by_image(values: np.ndarray, first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _sums_by_image(
+    values: np.ndarray, first: np.ndarray, second: np.ndarray, counts: np.ndarray
+) -> np.ndarray:
     """Sum over the pairs of each image, each as often as the other image was drawn."""
     sums = np.zeros((values.shape[0], counts.size))
     for vector in range(values.shape[0]):

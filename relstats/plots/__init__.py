@@ -1,7 +1,10 @@
-"""Figures of results and studies: each takes what a statistic returned, and draws it; nothing is computed here.
+"""Figures of results and studies: each takes what a statistic returned, and draws it.
 
-`figures` lists all that a result supports, `study_figures` those of the data themselves. A drawing is a name (fit for a file), an
-alternative text that holds the numbers, and a function that draws it.
+Nothing is computed here.
+
+`figures` lists all that a result supports, `study_figures` those of the data themselves. A drawing
+is a name (fit for a file), an alternative text that holds the numbers, and a function that draws
+it.
 """
 
 from __future__ import annotations
@@ -28,7 +31,15 @@ from relstats.plots import (
 from relstats.plots.canvas import require_matplotlib, to_pdf, to_png, to_svg
 from relstats.plots.drawing import Drawing
 
-__all__ = ["Drawing", "figures", "require_matplotlib", "study_figures", "to_pdf", "to_png", "to_svg"]
+__all__ = [
+    "Drawing",
+    "figures",
+    "require_matplotlib",
+    "study_figures",
+    "to_pdf",
+    "to_png",
+    "to_svg",
+]
 
 _BY_STATISTIC: dict[str, Callable[[xr.Dataset, xr.Dataset | None], list[Drawing]]] = {
     "compare": generalization.figures,
@@ -54,15 +65,17 @@ def figures(result: xr.Dataset, images: xr.Dataset | None = None) -> list[Drawin
     Parameters
     ----------
     result : Dataset
-        What a statistic returned, or `/results/<name>` of a study; its attribute `statistic` says which.
+        What a statistic returned, or `/results/<name>` of a study; its attribute `statistic` says
+        which.
     images : Dataset, optional
         The study's `/images`, to be drawn under maps.
 
     Returns
     -------
     list of Drawing
-        (name, alt, draw): a name for a file, unique here; an alternative text with the numbers; a function without arguments that
-        returns a matplotlib Figure. Empty where there are no figures of this statistic.
+        (name, alt, draw): a name for a file, unique here; an alternative text with the numbers; a
+        function without arguments that returns a matplotlib Figure. Empty where there are no
+        figures of this statistic.
 
     Examples
     --------
@@ -89,4 +102,6 @@ def study_figures(study: xr.DataTree) -> list[Drawing]:
         See `figures`.
     """
     found = [*maps.figures(study), *quality.figures(study)] if "relevance" in study.children else []
-    return found + (rdms.judgment_figures(study["human"].to_dataset()) if "human" in study.children else [])
+    return found + (
+        rdms.judgment_figures(study["human"].to_dataset()) if "human" in study.children else []
+    )

@@ -1,4 +1,6 @@
-"""Figures in one style: made without pyplot, drawn and written under settings of their own, so that no other setting matters."""
+"""Figures in one style: made without pyplot, drawn and written under settings of their own, so that
+no other setting matters.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +29,46 @@ GREY, PALE = "0.45", "0.85"
 #: Inches: two columns of a journal.
 WIDTH = 7.0
 _STYLE = {
-    "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans", "Verdana", "Helvetica", "Arial"], "font.size": 8.0,
-    "axes.titlesize": 8.5, "axes.labelsize": 8.0, "xtick.labelsize": 7.5, "ytick.labelsize": 7.5, "legend.fontsize": 7.5,
-    "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.7,
-    "axes.formatter.limits": (-4, 5), "lines.linewidth": 1.4, "lines.markersize": 4.5, "legend.frameon": False,
-    "text.hinting": "none", "text.parse_math": False, "text.usetex": False, "hatch.linewidth": 0.5, "figure.dpi": 100.0, "figure.facecolor": "white",
-    "svg.fonttype": "none", "svg.hashsalt": "relstats", "pdf.fonttype": 42, "savefig.facecolor": "white",
-}  # fmt: skip
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Helvetica", "Arial"],
+    "font.size": 8.0,
+    "axes.titlesize": 8.5,
+    "axes.labelsize": 8.0,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 7.5,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "axes.formatter.limits": (-4, 5),
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+    "text.hinting": "none",
+    "text.parse_math": False,
+    "text.usetex": False,
+    "hatch.linewidth": 0.5,
+    "figure.dpi": 100.0,
+    "figure.facecolor": "white",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "relstats",
+    "pdf.fonttype": 42,
+    "savefig.facecolor": "white",
+}
 #: Settings that say where matplotlib runs, not how it draws.
-_NOT_STYLE = ("backend", "interactive", "toolbar", "timezone", "webagg", "docstring", "tk.", "figure.hooks", "savefig.directory", "date.epoch")  # fmt: skip
+_NOT_STYLE = (
+    "backend",
+    "interactive",
+    "toolbar",
+    "timezone",
+    "webagg",
+    "docstring",
+    "tk.",
+    "figure.hooks",
+    "savefig.directory",
+    "date.epoch",
+)
 
 
 def require_matplotlib() -> None:
@@ -47,19 +80,26 @@ def require_matplotlib() -> None:
         matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
-        raise UsageError("matplotlib is not installed, which figures need: pip install 'relstats[report]'")
+        raise UsageError(
+            "matplotlib is not installed, which figures need: pip install 'relstats[report]'"
+        )
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Matplotlib's own defaults and the few settings of these figures; what was set before is back afterwards."""
+    """Matplotlib's own defaults and the few settings of these figures.
+
+    What was set before is back afterwards.
+    """
     require_matplotlib()
     import matplotlib
 
     own: Any = {k: v for k, v in matplotlib.rcParamsDefault.items() if not k.startswith(_NOT_STYLE)}
     own.update(_STYLE)
     with warnings.catch_warnings(), matplotlib.rc_context(own):
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a label may be in any script
+        warnings.filterwarnings(
+            "ignore", message="Glyph .* missing"
+        )  # a label may be in any script
         warnings.filterwarnings("ignore", message=".*decreasing .* constrained_layout")
         yield
 
@@ -80,14 +120,19 @@ def styled[**P](draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
 
 def new_figure(height: float, width: float = WIDTH, *, pictures: bool = False) -> Figure:
-    """An empty figure of a size in inches; panels that keep their aspect (pictures) are moved together."""
+    """An empty figure of a size in inches.
+
+    Panels that keep their aspect (pictures) are moved together.
+    """
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="compressed" if pictures else "constrained")
 
 
 def level_style(k: int) -> dict[str, Any]:
-    """Colour, marker and line of the k-th level: no two of the first 42 are alike, and none differ by colour alone."""
+    """Colour, marker and line of the k-th level: no two of the first 42 are alike, and none differ
+    by colour alone.
+    """
     return {
         "color": COLOURS[k % len(COLOURS)],
         "marker": MARKERS[k % len(MARKERS)],
@@ -101,7 +146,9 @@ def level_marker(k: int) -> dict[str, Any]:
 
 
 def diverging() -> Colormap:
-    """Blue below zero, red above, clear at zero: over a picture, and on the white of its colour bar, the same colours."""
+    """Blue below zero, red above, clear at zero: over a picture, and on the white of its colour
+    bar, the same colours.
+    """
     import matplotlib
     from matplotlib.colors import ListedColormap
 

@@ -1,4 +1,6 @@
-"""Figures of people's own maps and choices: how far networks agree with them, and people among themselves."""
+"""Figures of people's own maps and choices: how far networks agree with them, and people among
+themselves.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +26,19 @@ def figures(result: xr.Dataset, images: xr.Dataset | None = None) -> list[Drawin
     """Means of levels beside people's own agreement, and differences."""
     found = [Drawing("level_means", means_alt(result), functools.partial(means, result))]
     if "estimate" in result:
-        found.append(Drawing("level_differences", differences_alt(result), functools.partial(differences, result)))
+        found.append(
+            Drawing(
+                "level_differences", differences_alt(result), functools.partial(differences, result)
+            )
+        )
     return found
 
 
 @styled
 def means(result: xr.Dataset) -> Figure:
-    """Mean of each level for each effect with its interval; the dotted line is what people reach among themselves.
+    """Mean of each level for each effect with its interval.
+
+    The dotted line is what people reach among themselves.
 
     Parameters
     ----------
@@ -43,7 +51,9 @@ def means(result: xr.Dataset) -> Figure:
     parts.forest(axes, rows)
     name, value = _people(result)
     if np.isfinite(value):
-        axes.axvline(value, color=GREY, linestyle=(0, (1, 2)), label=f"{name} {number(value)}", gid="people")
+        axes.axvline(
+            value, color=GREY, linestyle=(0, (1, 2)), label=f"{name} {number(value)}", gid="people"
+        )
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center")
     axes.set_xlabel(f"{percent(result.attrs['level'])} interval")
     return figure
@@ -51,9 +61,16 @@ def means(result: xr.Dataset) -> Figure:
 
 def _people(result: xr.Dataset) -> tuple[str, float]:
     """What people reach among themselves."""
-    for variable, words in (("people_kappa", "people among themselves"), ("split_half_corrected", "people, split half, corrected"),
-                            ("split_half", "people, split half")):  # fmt: skip
-        if variable in result and result[variable].size == 1 and np.isfinite(result[variable].item()):
+    for variable, words in (
+        ("people_kappa", "people among themselves"),
+        ("split_half_corrected", "people, split half, corrected"),
+        ("split_half", "people, split half"),
+    ):
+        if (
+            variable in result
+            and result[variable].size == 1
+            and np.isfinite(result[variable].item())
+        ):
             return words, float(result[variable].item())
     return "people", float("nan")
 
@@ -81,11 +98,15 @@ def means_alt(result: xr.Dataset) -> str:
     """Each mean in words."""
     name, value = _people(result)
     told = (
-        f"{safe(row.label)} {interval(row.estimate, (row.low, row.high))}{', ' * bool(row.note)}{row.note}"
+        f"{safe(row.label)}"
+        f" {interval(row.estimate, (row.low, row.high))}{', ' * bool(row.note)}{row.note}"
         for row in _mean_rows(result)
     )
-    return sentence(f"Agreement of networks with people, with {percent(result.attrs['level'])} intervals", told,
-                    f"{name} {number(value)}" if np.isfinite(value) else "")  # fmt: skip
+    return sentence(
+        f"Agreement of networks with people, with {percent(result.attrs['level'])} intervals",
+        told,
+        f"{name} {number(value)}" if np.isfinite(value) else "",
+    )
 
 
 @styled
@@ -123,8 +144,13 @@ def _difference_rows(result: xr.Dataset) -> Iterator[Row]:
 def differences_alt(result: xr.Dataset) -> str:
     """Each difference in words."""
     told = (
-        f"{safe(row.label)} {interval(row.estimate, (row.low, row.high))}{', ' * bool(row.note)}{row.note}"
+        f"{safe(row.label)}"
+        f" {interval(row.estimate, (row.low, row.high))}{', ' * bool(row.note)}{row.note}"
         for row in _difference_rows(result)
     )
-    return sentence(f"Differences between levels in agreement with people, with {percent(result.attrs['level'])} intervals", told,
-                    safe(result.attrs.get("population", "")))  # fmt: skip
+    return sentence(
+        "Differences between levels in agreement with people, with"
+        f" {percent(result.attrs['level'])} intervals",
+        told,
+        safe(result.attrs.get("population", "")),
+    )

@@ -25,7 +25,9 @@ def figures(result: xr.Dataset, images: xr.Dataset | None = None) -> list[Drawin
 
 @styled
 def power(result: xr.Dataset) -> Figure:
-    """Power for an effect, and the effect that is found with the power aimed for, over networks; a curve for each number of images.
+    """Power for an effect, and the effect that is found with the power aimed for, over networks.
+
+    A curve for each number of images.
 
     Parameters
     ----------
@@ -37,7 +39,9 @@ def power(result: xr.Dataset) -> Figure:
     panels = figure.subplots(1, 1 + known, squeeze=False)[0]
     if known:
         _curves(panels[0], result, "power")
-        panels[0].axhline(result.attrs["target_power"], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+        panels[0].axhline(
+            result.attrs["target_power"], color=GREY, linewidth=0.8, linestyle=(0, (4, 3))
+        )
         panels[0].set_ylim(0, 1.02)
         panels[0].set_title(f"power to find an asymmetry of {number(result.attrs['effect'])}")
     _curves(panels[-1], result, "detectable_effect")
@@ -63,6 +67,12 @@ def power_alt(result: xr.Dataset) -> str:
         if known
         else "Smallest asymmetry"
     )
-    told = (f"{n} networks a level and {m} images {f'{number(one['power'].item())}, ' if known else ''}{number(one['detectable_effect'].item())}"
-            for n in result["networks"].values for m in result["images"].values for one in [result.sel(networks=n, images=m)])  # fmt: skip
+    told = (
+        f"{n} networks a level and {m} images "
+        + (f"{number(one['power'].item())}, " if known else "")
+        + number(one["detectable_effect"].item())
+        for n in result["networks"].values
+        for m in result["images"].values
+        for one in [result.sel(networks=n, images=m)]
+    )
     return sentence(f"{begin} found with power {result.attrs['target_power']:g}", told)

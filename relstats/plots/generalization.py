@@ -1,4 +1,6 @@
-"""Figures of `compare`: who generalizes to whom, in which direction better, over which fractions, and the networks behind it."""
+"""Figures of `compare`: who generalizes to whom, in which direction better, over which fractions,
+and the networks behind it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,16 @@ from relstats.plots import parts
 from relstats.plots.canvas import GREY, level_marker, level_style, new_figure, styled
 from relstats.plots.drawing import Drawing
 from relstats.plots.parts import Row
-from relstats.plots.words import count, interval, literal, p_text, percent, quantity, sentence, wrapped
+from relstats.plots.words import (
+    count,
+    interval,
+    literal,
+    p_text,
+    percent,
+    quantity,
+    sentence,
+    wrapped,
+)
 from relstats.terminal import number, safe
 
 if TYPE_CHECKING:
@@ -23,10 +34,12 @@ if TYPE_CHECKING:
 
 #: What an effect is, for levels a|b.
 MEANING = {
-    "asymmetry": "asymmetry (a to b less b to a)", "source_effect": "source effect (maps of a less of b)",
-    "target_effect": "target effect (tested on a less on b)", "generalization_gap": "generalization gap (own less other level)",
+    "asymmetry": "asymmetry (a to b less b to a)",
+    "source_effect": "source effect (maps of a less of b)",
+    "target_effect": "target effect (tested on a less on b)",
+    "generalization_gap": "generalization gap (own less other level)",
     "stability": "stability (within a less within b)",
-}  # fmt: skip
+}
 _WRITTEN = 14
 
 
@@ -42,7 +55,13 @@ def figures(result: xr.Dataset, images: xr.Dataset | None = None) -> list[Drawin
     if "cell_mean_by_fraction" in result:
         found.append(Drawing("curves", curves_alt(result), draw(curves, result)))
     if "fraction" in result.dims and result.sizes["fraction"] > 1:
-        found.append(Drawing("effects_by_fraction", effects_by_fraction_alt(result), draw(effects_by_fraction, result)))
+        found.append(
+            Drawing(
+                "effects_by_fraction",
+                effects_by_fraction_alt(result),
+                draw(effects_by_fraction, result),
+            )
+        )
     if "specificity_score" in result and np.isfinite(result["specificity_score"].values).any():
         found += [
             Drawing(f"networks_{k + 1}", networks_alt(result, k), draw(networks, result, k))
@@ -53,7 +72,8 @@ def figures(result: xr.Dataset, images: xr.Dataset | None = None) -> list[Drawin
 
 @styled
 def matrix(result: xr.Dataset) -> Figure:
-    """Mean of each cell: rows are the level that the maps come from, columns the level that is tested on.
+    """Mean of each cell: rows are the level that the maps come from, columns the level that is
+    tested on.
 
     Parameters
     ----------
@@ -63,17 +83,22 @@ def matrix(result: xr.Dataset) -> Figure:
     Returns
     -------
     Figure
-        Means and intervals are written in the cells (means alone above 6 levels, nothing above 14); NaN cells are hatched.
+        Means and intervals are written in the cells (means alone above 6 levels, nothing above 14);
+        NaN cells are hatched.
     """
     levels = _text(result["source_level"])
     n = len(levels)
     figure = new_figure(*_square(n), pictures=True)
     axes = figure.subplots()
     means, flags = result["cell_mean"].values, _flags(result)
-    written = [[_cell_text(result, i, j, n) for j in range(n)] for i in range(n)] if n <= _WRITTEN else []
+    written = (
+        [[_cell_text(result, i, j, n) for j in range(n)] for i in range(n)] if n <= _WRITTEN else []
+    )
     shown = parts.cells(axes, means, written, levels, levels, cmap="cividis")
     for i, j in zip(*np.nonzero(flags != ""), strict=True):
-        axes.annotate("†", (j + 0.42, i - 0.42), ha="right", va="top", color="black", fontsize=7, bbox=_ROUND)
+        axes.annotate(
+            "†", (j + 0.42, i - 0.42), ha="right", va="top", color="black", fontsize=7, bbox=_ROUND
+        )
     axes.set_xlabel("tested on")
     axes.set_ylabel("maps from")
     figure.colorbar(shown, ax=axes, label=wrapped(quantity(result.attrs), 34), shrink=0.8)
@@ -111,15 +136,23 @@ def matrix_alt(result: xr.Dataset) -> str:
     """Each cell in words."""
     means, bounds, flags = result["cell_mean"].values, result["cell_ci"].values, _flags(result)
     levels = [safe(level) for level in result["source_level"].values]
-    told = (f"{a} on {b} {interval(means[i, j], bounds[i, j])}{f', at the {flags[i, j]}' if flags[i, j] else ''}"
-            for i, a in enumerate(levels) for j, b in enumerate(levels))  # fmt: skip
-    begin = f"Matrix of {quantity(result.attrs)}, maps from the first level tested on the second, with {percent(result.attrs['level'])} intervals"
+    told = (
+        f"{a} on {b}"
+        f" {interval(means[i, j], bounds[i, j])}{f', at the {flags[i, j]}' if flags[i, j] else ''}"
+        for i, a in enumerate(levels)
+        for j, b in enumerate(levels)
+    )
+    begin = (
+        f"Matrix of {quantity(result.attrs)}, maps from the first level tested on the second, with"
+        f" {percent(result.attrs['level'])} intervals"
+    )
     return sentence(begin, told, f"{count(int(result['n_images']), 'image')}.")
 
 
 @styled
 def effects(result: xr.Dataset) -> Figure:
-    """Every effect of every contrast with its interval and the p-value that is adjusted over contrasts.
+    """Every effect of every contrast with its interval and the p-value that is adjusted over
+    contrasts.
 
     Parameters
     ----------
@@ -142,7 +175,10 @@ def effects(result: xr.Dataset) -> Figure:
 def _effects_of_one(result: xr.Dataset, names: list[str], contrast: object) -> Figure:
     figure = new_figure(parts.rows_height(len(names)) + 0.2)
     axes = figure.subplots()
-    rows = [replace(_effect_row(result, contrast, name), label=MEANING.get(name, name)) for name in names]
+    rows = [
+        replace(_effect_row(result, contrast, name), label=MEANING.get(name, name))
+        for name in names
+    ]
     parts.forest(axes, rows)
     axes.set_title(f"a|b = {literal(contrast, 60)}")
     axes.set_xlabel(_effects_label(result))
@@ -161,16 +197,23 @@ def _effect_row(result: xr.Dataset, contrast: object, effect: str) -> Row:
     one = result.sel(contrast=contrast, effect=effect)
     low, high = one["ci"].values
     over = str(one["random"].item()) if "random" in one else _BOTH
-    note = p_text(one["p_adjusted"].item(), "p Holm") + ("" if over in (_BOTH, "nothing") else f"; {over} only")
+    note = p_text(one["p_adjusted"].item(), "p Holm") + (
+        "" if over in (_BOTH, "nothing") else f"; {over} only"
+    )
     return Row(str(contrast), one["estimate"].item(), low, high, note)
 
 
 def effects_alt(result: xr.Dataset) -> str:
     """Each effect in words."""
-    begin = f"Differences in {quantity(result.attrs)} with {percent(result.attrs['level'])} intervals; for a|b, " + "; ".join(
-        MEANING[str(e)] for e in result["effect"].values if str(e) in MEANING)  # fmt: skip
+    begin = (
+        f"Differences in {quantity(result.attrs)} with {percent(result.attrs['level'])} intervals;"
+        " for a|b, "
+        + "; ".join(MEANING[str(e)] for e in result["effect"].values if str(e) in MEANING)
+    )
     return sentence(
-        begin, _told(result, [str(e) for e in result["effect"].values]), safe(result.attrs.get("population", ""))
+        begin,
+        _told(result, [str(e) for e in result["effect"].values]),
+        safe(result.attrs.get("population", "")),
     )
 
 
@@ -178,12 +221,16 @@ def _told(result: xr.Dataset, effects: Iterable[str]) -> Iterator[str]:
     for c in result["contrast"].values:
         for effect in effects:
             row = _effect_row(result, c, effect)
-            yield f"{safe(c)} {effect} {interval(row.estimate, (row.low, row.high))}{', ' * bool(row.note)}{row.note}"
+            yield (
+                f"{safe(c)} {effect}"
+                f" {interval(row.estimate, (row.low, row.high))}{', ' * bool(row.note)}{row.note}"
+            )
 
 
 @styled
 def directions(result: xr.Dataset) -> Figure:
-    """Both directions of each contrast as arrows, and beside them their difference, the asymmetry, with its interval.
+    """Both directions of each contrast as arrows, and beside them their difference, the asymmetry,
+    with its interval.
 
     Parameters
     ----------
@@ -222,7 +269,15 @@ def _cell(result: xr.Dataset, a: str, b: str) -> float:
 
 def _dumbbell(axes: Axes, there: float, back: float, y: float) -> None:
     axes.plot([there, back], [y, y], color=GREY, linewidth=0.8, zorder=0)
-    axes.plot(there, y, marker=">", color=level_style(0)["color"], linestyle="none", markersize=6, gid="a to b")
+    axes.plot(
+        there,
+        y,
+        marker=">",
+        color=level_style(0)["color"],
+        linestyle="none",
+        markersize=6,
+        gid="a to b",
+    )
     axes.plot(
         back,
         y,
@@ -248,25 +303,34 @@ def directions_alt(result: xr.Dataset) -> str:
 
 @styled
 def curves(result: xr.Dataset) -> Figure:
-    """Mean of each cell over the share of pixels: a panel for the level that maps come from, a curve for each that is tested on.
+    """Mean of each cell over the share of pixels: a panel for the level that maps come from, a
+    curve for each that is tested on.
 
     Parameters
     ----------
     result : Dataset
-        From `compare` with fractions. Bands are intervals; the lines of control masks and of whole images are drawn where the
-        result has them.
+        From `compare` with fractions. Bands are intervals; the lines of control masks and of whole
+        images are drawn where the result has them.
     """
     levels = _text(result["source_level"])
     columns = min(len(levels), 3)
     figure = new_figure(0.7 + 2.2 * -(-len(levels) // columns))
-    panels = figure.subplots(-(-len(levels) // columns), columns, sharex=True, sharey=True, squeeze=False).ravel()
+    panels = figure.subplots(
+        -(-len(levels) // columns), columns, sharex=True, sharey=True, squeeze=False
+    ).ravel()
     for axes in panels[len(levels) :]:
         axes.set_axis_off()
     for axes, source in zip(panels, levels, strict=False):
         for k, target in enumerate(levels):
             one = result.sel(source_level=source, target_level=target)
-            _curve(axes, result["fraction"].values, one["cell_mean_by_fraction"].values, one["cell_ci_by_fraction"].values, k,
-                   f"tested on {literal(target, 24)}")  # fmt: skip
+            _curve(
+                axes,
+                result["fraction"].values,
+                one["cell_mean_by_fraction"].values,
+                one["cell_ci_by_fraction"].values,
+                k,
+                f"tested on {literal(target, 24)}",
+            )
         _controls(axes, result)
         axes.set_title(f"maps from {literal(source, 24)}")
         _fraction_axis(axes, result)
@@ -279,7 +343,9 @@ def _curve(axes: Axes, x: np.ndarray, y: np.ndarray, bounds: np.ndarray, k: int,
     look = level_style(k)
     axes.plot(x, y, label=name, **look)
     if np.isfinite(bounds).any():
-        axes.fill_between(x, bounds[:, 0], bounds[:, 1], color=look["color"], alpha=0.16, linewidth=0)
+        axes.fill_between(
+            x, bounds[:, 0], bounds[:, 1], color=look["color"], alpha=0.16, linewidth=0
+        )
 
 
 def _controls(axes: Axes, result: xr.Dataset) -> None:
@@ -319,7 +385,13 @@ def _legend(figure: Figure, axes: Axes, title: str) -> None:
     handles, labels = axes.get_legend_handles_labels()
     columns = max(1, min(4, len(labels), 110 // (max(map(len, labels)) + 10)))
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=columns, title=title, title_fontsize=7.5, handlelength=3.5
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=columns,
+        title=title,
+        title_fontsize=7.5,
+        handlelength=3.5,
     )
 
 
@@ -327,15 +399,19 @@ def curves_alt(result: xr.Dataset) -> str:
     """The curves' values in words."""
     levels = _text(result["source_level"])
     means = result["cell_mean_by_fraction"].values
-    told = (f"{safe(a)} on {safe(b)} " + ", ".join(number(float(v)) for v in means[i, j])
-            for i, a in enumerate(levels) for j, b in enumerate(levels))  # fmt: skip
+    told = (
+        f"{safe(a)} on {safe(b)} " + ", ".join(number(float(v)) for v in means[i, j])
+        for i, a in enumerate(levels)
+        for j, b in enumerate(levels)
+    )
     shares = ", ".join(f"{100 * f:g}" for f in result["fraction"].values)
     return sentence(f"Curves of {quantity(result.attrs)} over {shares} % of the pixels", told)
 
 
 @styled
 def effects_by_fraction(result: xr.Dataset) -> Figure:
-    """Every effect over the share of pixels, with bands, and filled markers where p is small over all fractions.
+    """Every effect over the share of pixels, with bands, and filled markers where p is small over
+    all fractions.
 
     Parameters
     ----------
@@ -365,22 +441,30 @@ def effects_by_fraction(result: xr.Dataset) -> Figure:
         axes.set_title(name.replace("_", " "))
         _fraction_axis(axes, result)
     panels[0].set_ylabel("difference")
-    _legend(figure, panels[0], f"bands: {percent(result.attrs['level'])} intervals of each fraction alone")
+    _legend(
+        figure,
+        panels[0],
+        f"bands: {percent(result.attrs['level'])} intervals of each fraction alone",
+    )
     return figure
 
 
 def effects_by_fraction_alt(result: xr.Dataset) -> str:
     """The effects at each fraction in words."""
     values = result["estimate_by_fraction"].transpose("contrast", "effect", "fraction").values
-    told = (f"{safe(c)} {effect} " + ", ".join(number(float(v)) for v in values[i, j])
-            for i, c in enumerate(result["contrast"].values) for j, effect in enumerate(result["effect"].values))  # fmt: skip
+    told = (
+        f"{safe(c)} {effect} " + ", ".join(number(float(v)) for v in values[i, j])
+        for i, c in enumerate(result["contrast"].values)
+        for j, effect in enumerate(result["effect"].values)
+    )
     shares = ", ".join(f"{100 * f:g}" for f in result["fraction"].values)
     return sentence(f"Differences in {quantity(result.attrs)} over {shares} % of the pixels", told)
 
 
 @styled
 def networks(result: xr.Dataset, contrast: int = 0) -> Figure:
-    """The networks behind a contrast: scores as source, as target and of the own level less the other, and the effects below.
+    """The networks behind a contrast: scores as source, as target and of the own level less the
+    other, and the effects below.
 
     Parameters
     ----------
@@ -408,7 +492,11 @@ def _roles(result: xr.Dataset) -> dict[str, tuple[str, str]]:
     """What networks are scored as: title, and the effect that sums it up."""
     roles = {"specificity": ("own less other level", "generalization_gap")}
     if "source_effect" in result["effect"].values:
-        roles = {"source": ("as source", "source_effect"), "target": ("as target", "target_effect"), **roles}
+        roles = {
+            "source": ("as source", "source_effect"),
+            "target": ("as target", "target_effect"),
+            **roles,
+        }
     return roles
 
 
@@ -422,7 +510,9 @@ def _members(result: xr.Dataset, contrast: int, pair: tuple[str, str]) -> list[n
 def _strip(axes: Axes, result: xr.Dataset, contrast: int, pair: tuple[str, str], role: str) -> None:
     for k, members in enumerate(_members(result, contrast, pair)):
         values = result[f"{role}_score"].values[contrast, members]
-        place = k + (np.arange(len(values)) - (len(values) - 1) / 2) * min(0.08, 0.5 / max(1, len(values)))
+        place = k + (np.arange(len(values)) - (len(values) - 1) / 2) * min(
+            0.08, 0.5 / max(1, len(values))
+        )
         axes.plot(place, values, **level_marker(k), alpha=0.75, gid=f"{role} {k}")
     axes.set_xlim(-0.6, 1.6)
     axes.set_xticks([0, 1], [literal(level, 11) for level in pair])
@@ -435,18 +525,30 @@ def _difference(axes: Axes, result: xr.Dataset, contrast: object, effect: str) -
     axes.set_ylim(-1, 1)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel(f"{effect.replace('_', ' ')}\n{interval(row.estimate, (row.low, row.high))}\n{row.note}")
+    axes.set_xlabel(
+        f"{effect.replace('_', ' ')}\n{interval(row.estimate, (row.low, row.high))}\n{row.note}"
+    )
 
 
 def networks_alt(result: xr.Dataset, contrast: int = 0) -> str:
     """Each network's scores and the differences in words."""
     name = result["contrast"].values[contrast]
     pair = _pairs(result, [name])[0]
-    label = lambda k: f"{safe(result['network_model'].values[k])} seed {safe(result['network_seed'].values[k])}"  # noqa: E731
+    networks = zip(result["network_model"].values, result["network_seed"].values, strict=True)
+    labels = [f"{safe(model)} seed {safe(seed)}" for model, seed in networks]
     roles = _roles(result)
-    told = (f"{label(k)} " + ", ".join(f"{number(float(result[f'{role}_score'].values[contrast, k]))} {title}" for role, (title, _) in roles.items())
-            for members in _members(result, contrast, pair) for k in members)  # fmt: skip
-    effects = "; ".join(_told(result.sel(contrast=[name]), [effect for _, effect in roles.values()]))
+    told = (
+        f"{labels[k]} "
+        + ", ".join(
+            f"{number(float(result[f'{role}_score'].values[contrast, k]))} {title}"
+            for role, (title, _) in roles.items()
+        )
+        for members in _members(result, contrast, pair)
+        for k in members
+    )
+    effects = "; ".join(
+        _told(result.sel(contrast=[name]), [effect for _, effect in roles.values()])
+    )
     return sentence(f"Scores of single networks of {safe(name)}", told, f"{effects}.")
 
 

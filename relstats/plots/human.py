@@ -25,19 +25,30 @@ def figures(result: xr.Dataset, images: xr.Dataset | None = None) -> list[Drawin
     """Models against the noise ceiling, and their differences."""
     found = [Drawing("models", models_alt(result), functools.partial(models, result))]
     if "difference" in result:
-        found.append(Drawing("model_differences", differences_alt(result), functools.partial(differences, result)))
+        found.append(
+            Drawing(
+                "model_differences", differences_alt(result), functools.partial(differences, result)
+            )
+        )
     return found + rdms.point_figures(result, images)
 
 
 def level_figures(result: xr.Dataset, images: xr.Dataset | None = None) -> list[Drawing]:
     """Levels of an axis against the noise ceiling, and their differences."""
-    return [Drawing("levels", levels_alt(result), functools.partial(levels, result)),
-            Drawing("level_differences", level_differences_alt(result), functools.partial(level_differences, result))]  # fmt: skip
+    return [
+        Drawing("levels", levels_alt(result), functools.partial(levels, result)),
+        Drawing(
+            "level_differences",
+            level_differences_alt(result),
+            functools.partial(level_differences, result),
+        ),
+    ]
 
 
 @styled
 def models(result: xr.Dataset) -> Figure:
-    """Agreement of each model with people, each person as a tick, and the band of the noise ceiling.
+    """Agreement of each model with people, each person as a tick, and the band of the noise
+    ceiling.
 
     Parameters
     ----------
@@ -51,9 +62,13 @@ def models(result: xr.Dataset) -> Figure:
     parts.forest(axes, rows)
     axes.plot([], [], color=COLOURS[0], marker="|", linestyle="none", label="one participant")
     axes.set_xlabel(
-        f"agreement with people ({literal(result.attrs['measure'])}), {percent(result.attrs['level'])} interval"
+        f"agreement with people ({literal(result.attrs['measure'])}),"
+        f" {percent(result.attrs['level'])} interval"
     )
-    axes.set_title(f"{count(int(result['n_participants']), 'participant')}, {count(int(result['n_images']), 'image')}")
+    axes.set_title(
+        f"{count(int(result['n_participants']), 'participant')},"
+        f" {count(int(result['n_images']), 'image')}"
+    )
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
@@ -62,26 +77,40 @@ def _ceiling(axes: Axes, result: xr.Dataset) -> None:
     low, high = result["noise_ceiling"].values
     if np.isfinite(high):
         start = low if np.isfinite(low) else high
-        axes.axvspan(start, high, facecolor=PALE, edgecolor="0.6", hatch="///", linewidth=0.6, zorder=-1, label="noise ceiling", gid="ceiling")  # fmt: skip
+        axes.axvspan(
+            start,
+            high,
+            facecolor=PALE,
+            edgecolor="0.6",
+            hatch="///",
+            linewidth=0.6,
+            zorder=-1,
+            label="noise ceiling",
+            gid="ceiling",
+        )
 
 
 def _ceiling_words(result: xr.Dataset) -> str:
     low, high = (number(float(v)) for v in result["noise_ceiling"].values)
     return (
-        f"Noise ceiling {low} to {high}." if np.isfinite(result["noise_ceiling"].values).any() else "No noise ceiling."
+        f"Noise ceiling {low} to {high}."
+        if np.isfinite(result["noise_ceiling"].values).any()
+        else "No noise ceiling."
     )
 
 
 def _told(rows: Iterable[Row]) -> list[str]:
     return [
-        f"{safe(row.label)} {interval(row.estimate, (row.low, row.high))}{', ' * bool(row.note)}{row.note}"
+        f"{safe(row.label)}"
+        f" {interval(row.estimate, (row.low, row.high))}{', ' * bool(row.note)}{row.note}"
         for row in rows
     ]
 
 
 @styled
 def levels(result: xr.Dataset) -> Figure:
-    """Agreement of each level's networks with people, each network as a tick, and the band of the noise ceiling.
+    """Agreement of each level's networks with people, each network as a tick, and the band of the
+    noise ceiling.
 
     Parameters
     ----------
@@ -95,9 +124,13 @@ def levels(result: xr.Dataset) -> Figure:
     parts.forest(axes, rows)
     axes.plot([], [], color=COLOURS[0], marker="|", linestyle="none", label="one network")
     axes.set_xlabel(
-        f"agreement with people ({literal(result.attrs['agreement'])}), {percent(result.attrs['level'])} interval"
+        f"agreement with people ({literal(result.attrs['agreement'])}),"
+        f" {percent(result.attrs['level'])} interval"
     )
-    axes.set_title(f"{count(int(result['n_participants']), 'participant')}, {count(int(result['n_images']), 'image')}")
+    axes.set_title(
+        f"{count(int(result['n_participants']), 'participant')},"
+        f" {count(int(result['n_images']), 'image')}"
+    )
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
@@ -113,7 +146,10 @@ def _level_rows(result: xr.Dataset) -> Iterator[Row]:
 def levels_alt(result: xr.Dataset) -> str:
     """Each level and the ceiling in words."""
     people = count(int(result["n_participants"]), "participant")
-    begin = f"Agreement ({result.attrs['agreement']}) of networks' RDMs with those of {people}, with {percent(result.attrs['level'])} intervals"
+    begin = (
+        f"Agreement ({result.attrs['agreement']}) of networks' RDMs with those of {people}, with"
+        f" {percent(result.attrs['level'])} intervals"
+    )
     return sentence(begin, _told(_level_rows(result)), _ceiling_words(result))
 
 
@@ -131,7 +167,8 @@ def level_differences(result: xr.Dataset) -> Figure:
     axes = figure.subplots()
     parts.forest(axes, rows)
     axes.set_xlabel(
-        f"difference in agreement ({literal(result.attrs['agreement'])}), {percent(result.attrs['level'])} interval"
+        f"difference in agreement ({literal(result.attrs['agreement'])}),"
+        f" {percent(result.attrs['level'])} interval"
     )
     return figure
 
@@ -140,13 +177,24 @@ def _level_difference_rows(result: xr.Dataset) -> Iterator[Row]:
     for contrast in result["contrast"].values:
         one = result.sel(contrast=contrast).isel(effect=0)
         low, high = one["ci"].values
-        yield Row(str(contrast), one["estimate"].item(), low, high, p_text(one["p_adjusted"].item(), "p Holm"))
+        yield Row(
+            str(contrast),
+            one["estimate"].item(),
+            low,
+            high,
+            p_text(one["p_adjusted"].item(), "p Holm"),
+        )
 
 
 def level_differences_alt(result: xr.Dataset) -> str:
     """Each difference in words."""
-    begin = f"Differences between levels in agreement with people, with {percent(result.attrs['level'])} intervals"
-    return sentence(begin, _told(_level_difference_rows(result)), safe(result.attrs.get("population", "")))
+    begin = (
+        "Differences between levels in agreement with people, with"
+        f" {percent(result.attrs['level'])} intervals"
+    )
+    return sentence(
+        begin, _told(_level_difference_rows(result)), safe(result.attrs.get("population", ""))
+    )
 
 
 def _dim(result: xr.Dataset) -> str:
@@ -169,7 +217,10 @@ def _model_rows(result: xr.Dataset) -> Iterator[Row]:
 def models_alt(result: xr.Dataset) -> str:
     """Each model and the ceiling in words."""
     people = count(int(result["n_participants"]), "participant")
-    begin = f"Agreement ({result.attrs['measure']}) of networks' RDMs with those of {people}, with {percent(result.attrs['level'])} intervals"
+    begin = (
+        f"Agreement ({result.attrs['measure']}) of networks' RDMs with those of {people}, with"
+        f" {percent(result.attrs['level'])} intervals"
+    )
     return sentence(
         begin,
         _told(_model_rows(result)),
@@ -191,7 +242,8 @@ def differences(result: xr.Dataset) -> Figure:
     axes = figure.subplots()
     parts.forest(axes, rows)
     axes.set_xlabel(
-        f"difference in agreement ({literal(result.attrs['measure'])}), {percent(result.attrs['level'])} interval"
+        f"difference in agreement ({literal(result.attrs['measure'])}),"
+        f" {percent(result.attrs['level'])} interval"
     )
     return figure
 
@@ -205,11 +257,18 @@ def _difference_rows(result: xr.Dataset) -> Iterator[Row]:
     for k, contrast in enumerate(result["contrast"].values):
         low, high = result["difference_ci"].values[k]
         yield Row(
-            str(contrast), float(result["difference"].values[k]), low, high, p_text(float(result[p].values[k]), name)
+            str(contrast),
+            float(result["difference"].values[k]),
+            low,
+            high,
+            p_text(float(result[p].values[k]), name),
         )
 
 
 def differences_alt(result: xr.Dataset) -> str:
     """Each difference in words."""
-    begin = f"Differences between models in agreement with people, with {percent(result.attrs['level'])} intervals"
+    begin = (
+        "Differences between models in agreement with people, with"
+        f" {percent(result.attrs['level'])} intervals"
+    )
     return sentence(begin, _told(_difference_rows(result)))

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 IMAGES, COLUMNS, SEEDS = 3, 6, 10
-_SCALE = "Each panel has its own scale, symmetric about 0, in its colour bar; red speaks for the class explained, blue against it."
+_SCALE = (
+    "Each panel has its own scale, symmetric about 0, in its colour bar; red speaks for the class"
+    " explained, blue against it."
+)
 
 
 def figures(study: xr.DataTree) -> list[Drawing]:
@@ -30,9 +33,19 @@ def figures(study: xr.DataTree) -> list[Drawing]:
     images = study["images"].to_dataset() if "images" in study.children else None
     labels = [str(label) for label in maps["image"].values]
     shown = labels[:IMAGES]
-    found = [Drawing("relevance", overlays_alt(maps, shown), functools.partial(overlays, maps, images, shown))]
+    found = [
+        Drawing(
+            "relevance", overlays_alt(maps, shown), functools.partial(overlays, maps, images, shown)
+        )
+    ]
     if maps.sizes["seed"] > 1:
-        found.append(Drawing("seeds", seeds_alt(maps, labels[0]), functools.partial(seeds, maps, images, labels[0])))
+        found.append(
+            Drawing(
+                "seeds",
+                seeds_alt(maps, labels[0]),
+                functools.partial(seeds, maps, images, labels[0]),
+            )
+        )
     return found
 
 
@@ -48,7 +61,9 @@ class _Network:
 def _networks(maps: xr.Dataset) -> list[list[_Network]]:
     """Those that exist, model by model."""
     there = (
-        maps["available"].values if "available" in maps else np.ones((maps.sizes["model"], maps.sizes["seed"]), bool)
+        maps["available"].values
+        if "available" in maps
+        else np.ones((maps.sizes["model"], maps.sizes["seed"]), bool)
     )
     labels = maps["model"].values, maps["seed"].values
     return [
@@ -69,7 +84,9 @@ def _values(maps: xr.Dataset, network: _Network, image: int) -> np.ndarray:
 def _position(dataset: xr.Dataset, image: str) -> int:
     labels = [str(label) for label in dataset["image"].values]
     if image not in labels:
-        raise UsageError(f"no image {image!r}; there are {len(labels)}: {', '.join(labels[:3])}, ...")
+        raise UsageError(
+            f"no image {image!r}; there are {len(labels)}: {', '.join(labels[:3])}, ..."
+        )
     return labels.index(image)
 
 
@@ -77,7 +94,12 @@ def picture_of(images: xr.Dataset | None, image: str, shape: tuple[int, int]) ->
     """The picture of an image where it is there and of the maps' size."""
     if images is None or "pixels" not in images:
         return None
-    found = np.asarray(images["pixels"].transpose("image", "y", "x", ...).isel(image=_position(images, image)).values)
+    found = np.asarray(
+        images["pixels"]
+        .transpose("image", "y", "x", ...)
+        .isel(image=_position(images, image))
+        .values
+    )
     return found if found.shape[:2] == shape else None
 
 
@@ -104,7 +126,9 @@ def overlays(maps: xr.Dataset, images: xr.Dataset | None, chosen: Sequence[str])
     grounds = [picture_of(images, image, shape) for image in chosen]
     first = any(ground is not None for ground in grounds)
     side = min(1.6, 6.9 / (len(networks) + first))
-    figure = new_figure((side + 0.2) * len(chosen) + 0.3, side * (len(networks) + first) + 0.3, pictures=True)
+    figure = new_figure(
+        (side + 0.2) * len(chosen) + 0.3, side * (len(networks) + first) + 0.3, pictures=True
+    )
     panels = figure.subplots(len(chosen), len(networks) + first, squeeze=False)
     for i, image in enumerate(chosen):
         if first:
@@ -122,12 +146,14 @@ def overlays_alt(maps: xr.Dataset, chosen: Sequence[str]) -> str:
     """What is shown, and each panel's scale."""
     networks = [found[0] for found in _networks(maps) if found][:COLUMNS]
     told = [
-        f"{safe(image)} by {safe(n.name)} ±{number(parts.scale_end(_values(maps, n, _position(maps, image))))}"
+        f"{safe(image)} by {safe(n.name)}"
+        f" ±{number(parts.scale_end(_values(maps, n, _position(maps, image))))}"
         for image in chosen
         for n in networks
     ]
     rest = (
-        f"The first {len(chosen)} of {maps.sizes['image']} images, and {len(networks)} of {maps.sizes['model']} models."
+        f"The first {len(chosen)} of {maps.sizes['image']} images, and {len(networks)} of"
+        f" {maps.sizes['model']} models."
     )
     return sentence("Relevance maps over their images, scales", told, f"{_SCALE} {rest}")
 
@@ -156,7 +182,9 @@ def seeds(maps: xr.Dataset, images: xr.Dataset | None, image: str) -> Figure:
                 panels[i, j].set_axis_off()
                 continue
             parts.relevance_map(panels[i, j], _values(maps, row[j], position), pixels)
-            panels[i, j].set_title(f"seed {literal(maps['seed'].values[row[j].seed], 8)}", fontsize=7)
+            panels[i, j].set_title(
+                f"seed {literal(maps['seed'].values[row[j].seed], 8)}", fontsize=7
+            )
         panels[i, 0].set_ylabel(literal(maps["model"].values[row[0].model], 16), fontsize=7)
     return figure
 
@@ -165,6 +193,14 @@ def seeds_alt(maps: xr.Dataset, image: str) -> str:
     """What is shown, and each panel's scale."""
     rows = [found[:SEEDS] for found in _networks(maps) if found][:COLUMNS]
     position = _position(maps, image)
-    told = [f"{safe(n.name)} ±{number(parts.scale_end(_values(maps, n, position)))}" for row in rows for n in row]
+    told = [
+        f"{safe(n.name)} ±{number(parts.scale_end(_values(maps, n, position)))}"
+        for row in rows
+        for n in row
+    ]
     n = sum(len(found) for found in _networks(maps))
-    return sentence(f"Relevance maps of image {safe(image)} by {len(told)} of {n} networks, scales", told, _SCALE)
+    return sentence(
+        f"Relevance maps of image {safe(image)} by {len(told)} of {n} networks, scales",
+        told,
+        _SCALE,
+    )

@@ -1,4 +1,6 @@
-"""Figures of single networks: agreement of every two of them, and the kinds of map that each has."""
+"""Figures of single networks: agreement of every two of them, and the kinds of map that each
+has.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,14 @@ _WRITTEN = 12
 
 def similarity_figures(result: xr.Dataset, images: xr.Dataset | None = None) -> list[Drawing]:
     """A matrix for the mean over images at each fraction, or the only one."""
-    return [Drawing(f"networks_{k + 1}" if result.sizes["fraction"] > 1 else "networks", similarity_alt(result, k),
-                    functools.partial(similarity, result, k)) for k in range(min(result.sizes["fraction"], 6))]  # fmt: skip
+    return [
+        Drawing(
+            f"networks_{k + 1}" if result.sizes["fraction"] > 1 else "networks",
+            similarity_alt(result, k),
+            functools.partial(similarity, result, k),
+        )
+        for k in range(min(result.sizes["fraction"], 6))
+    ]
 
 
 @styled
@@ -38,11 +46,16 @@ def similarity(result: xr.Dataset, fraction: int = 0) -> Figure:
     fraction : int
         Which share of the pixels, by position.
     """
-    return network_matrix(result["estimate"].values[..., fraction], _names(result, "source"), _what(result, fraction))
+    return network_matrix(
+        result["estimate"].values[..., fraction], _names(result, "source"), _what(result, fraction)
+    )
 
 
 def _names(result: xr.Dataset, side: str) -> list[str]:
-    return [f"{m} seed {s}" for m, s in zip(result[f"{side}_model"].values, result[f"{side}_seed"].values, strict=True)]
+    return [
+        f"{m} seed {s}"
+        for m, s in zip(result[f"{side}_model"].values, result[f"{side}_seed"].values, strict=True)
+    ]
 
 
 def _what(result: xr.Dataset, fraction: int) -> str:
@@ -53,13 +66,22 @@ def _what(result: xr.Dataset, fraction: int) -> str:
 
 
 def network_matrix(values: np.ndarray, names: list[str], label: str) -> Figure:
-    """A matrix of networks by networks with its colour bar; to be called in the style of figures."""
+    """A matrix of networks by networks with its colour bar.
+
+    To be called in the style of figures.
+    """
     n = len(names)
     side = min(2.2 + 0.22 * n, 6.4)
     figure = new_figure(side, side + 0.6, pictures=True)
     axes = figure.subplots()
-    written = [[number(float(v)) if np.isfinite(v) else "–" for v in row] for row in values] if n <= _WRITTEN else []
-    shown = parts.cells(axes, values, written, names, names, width=20 if n <= _WRITTEN else 40, cmap="cividis")
+    written = (
+        [[number(float(v)) if np.isfinite(v) else "–" for v in row] for row in values]
+        if n <= _WRITTEN
+        else []
+    )
+    shown = parts.cells(
+        axes, values, written, names, names, width=20 if n <= _WRITTEN else 40, cmap="cividis"
+    )
     if n > _WRITTEN:
         axes.tick_params(labelsize=max(3.5, 8 - 0.1 * n))
     axes.tick_params(axis="x", labelrotation=90)
@@ -105,14 +127,23 @@ def strategies(result: xr.Dataset) -> Figure:
     left = np.zeros(len(levels))
     for k, cluster in enumerate(clusters):
         share = np.nan_to_num(result["share"].sel(cluster=cluster).values)
-        axes.barh(-np.arange(len(levels), dtype=float), share, left=left, height=0.7, color=COLOURS[k % len(COLOURS)], edgecolor="white",
-                  hatch=_HATCHES[k % len(_HATCHES)], label=f"cluster {literal(cluster, 8)}")  # fmt: skip
+        axes.barh(
+            -np.arange(len(levels), dtype=float),
+            share,
+            left=left,
+            height=0.7,
+            color=COLOURS[k % len(COLOURS)],
+            edgecolor="white",
+            hatch=_HATCHES[k % len(_HATCHES)],
+            label=f"cluster {literal(cluster, 8)}",
+        )
         left = left + share
     axes.set_yticks(-np.arange(len(levels), dtype=float), [literal(v, 28) for v in levels])
     axes.set_xlim(0, 1)
     axes.set_xlabel("share of the maps, mean over networks")
     axes.set_title(
-        p_text(result["p_value"].item(), "do levels differ in their shares? p") or "levels cannot be compared"
+        p_text(result["p_value"].item(), "do levels differ in their shares? p")
+        or "levels cannot be compared"
     )
     bottom.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
     return figure
@@ -120,11 +151,20 @@ def strategies(result: xr.Dataset) -> Figure:
 
 def strategies_alt(result: xr.Dataset) -> str:
     """Each level's shares in words."""
-    told = (f"{safe(level)} " + ", ".join(f"{number(100 * float(v))} % in cluster {safe(c)}" for c, v in
-            zip(result["cluster"].values, result["share"].sel(level=level).values, strict=True)) for level in result["level"].values)  # fmt: skip
+    told = (
+        f"{safe(level)} "
+        + ", ".join(
+            f"{number(100 * float(v))} % in cluster {safe(c)}"
+            for c, v in zip(
+                result["cluster"].values, result["share"].sel(level=level).values, strict=True
+            )
+        )
+        for level in result["level"].values
+    )
     p: Any = p_text(result["p_value"].item(), "Do levels differ? p")
     return sentence(
-        f"{int(result['n_clusters'])} clusters of maps, with a typical map of each, and shares of each level's maps",
+        f"{int(result['n_clusters'])} clusters of maps, with a typical map of each, and shares of"
+        " each level's maps",
         told,
         f"{p}." if p else "",
     )

@@ -1,4 +1,6 @@
-"""Figures of maps of differences: mean maps of levels, and where levels differ, over all pixels at once."""
+"""Figures of maps of differences: mean maps of levels, and where levels differ, over all pixels at
+once.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 #: Which p-values are outlined, how, and in words.
-_OUTLINES = (("p_max_t", "-", "black", "these pixels differ (family-wise)"), ("p_tfce", (0, (4, 2)), COLOURS[2], "somewhere within, levels differ (TFCE)"),
-             ("p_cluster", (0, (1, 1)), COLOURS[3], "somewhere within, levels differ (cluster mass)"),
-             ("p_bh", (0, (3, 1, 1, 1)), COLOURS[5], "false discovery rate"))  # fmt: skip
+_OUTLINES = (
+    ("p_max_t", "-", "black", "these pixels differ (family-wise)"),
+    ("p_tfce", (0, (4, 2)), COLOURS[2], "somewhere within, levels differ (TFCE)"),
+    ("p_cluster", (0, (1, 1)), COLOURS[3], "somewhere within, levels differ (cluster mass)"),
+    ("p_bh", (0, (3, 1, 1, 1)), COLOURS[5], "false discovery rate"),
+)
 MOST = 6
 #: Over pixels that are not significant family-wise: the difference is still seen through it.
 _VEIL = (0.72, 0.72, 0.72, 0.6)
@@ -33,7 +38,10 @@ def figures(result: xr.Dataset, images: xr.Dataset | None = None) -> list[Drawin
     found = []
     if "level_mean" in result:
         found.append(Drawing("mean_maps", means_alt(result), functools.partial(means, result)))
-    return [*found, Drawing("difference_maps", differences_alt(result), functools.partial(differences, result))]
+    return [
+        *found,
+        Drawing("difference_maps", differences_alt(result), functools.partial(differences, result)),
+    ]
 
 
 @styled
@@ -66,10 +74,15 @@ def means(result: xr.Dataset) -> Figure:
 
 def means_alt(result: xr.Dataset) -> str:
     """Each level's range in words."""
-    told = (f"{safe(level)} {number(float(np.nanmin(v)))} to {number(float(np.nanmax(v)))}"
-            for level in result["level"].values for v in [result["level_mean"].sel(level=level).values] if np.isfinite(v).any())  # fmt: skip
+    told = (
+        f"{safe(level)} {number(float(np.nanmin(v)))} to {number(float(np.nanmax(v)))}"
+        for level in result["level"].values
+        for v in [result["level_mean"].sel(level=level).values]
+        if np.isfinite(v).any()
+    )
     return sentence(
-        f"Mean maps of levels ({result.attrs['ranking']} relevance, 1 is what evenly spread relevance gives), ranges over pixels",
+        f"Mean maps of levels ({result.attrs['ranking']} relevance, 1 is what evenly spread"
+        " relevance gives), ranges over pixels",
         told,
     )
 
@@ -108,7 +121,9 @@ def veil(axes: Axes, mask: np.ndarray) -> None:
 
 
 def _outline(axes: Axes, found: dict[str, np.ndarray], names: Sequence[str]) -> None:
-    """What holds for each pixel on one panel, what holds for clusters on the other: outlines on outlines nobody can read."""
+    """What holds for each pixel on one panel, what holds for clusters on the other: outlines on
+    outlines nobody can read.
+    """
     for name in names:
         dashes, colour = next((d, c) for n, d, c, _ in _OUTLINES if n == name)
         parts.outline(axes, found[name], color=colour, linestyle=dashes)
@@ -119,21 +134,33 @@ def _legend(figure: Figure, axes: Axes, result: xr.Dataset) -> None:
     known = {name for masks in found for name in masks}
     for name, dashes, colour, words in _OUTLINES:
         if name in known:
-            shares = ", ".join(f"{100 * masks[name].mean():.3g} %" if name in masks else "none" for masks in found)
+            shares = ", ".join(
+                f"{100 * masks[name].mean():.3g} %" if name in masks else "none" for masks in found
+            )
             label = f"{words}: {shares} of the pixels"
             axes.plot([], [], color=colour, linestyle=dashes, linewidth=1, label=label)
     if "p_max_t" in known:
         axes.fill([], [], color=_VEIL, label="under grey: pixels not known to differ (family-wise)")
     if known:
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", handlelength=3.5)
+        figure.legend(
+            *axes.get_legend_handles_labels(), loc="outside lower center", handlelength=3.5
+        )
     else:
-        figure.supxlabel(f"nothing is significant over all pixels at {1 - result.attrs['level']:.3g}", fontsize=7.5)
+        figure.supxlabel(
+            f"nothing is significant over all pixels at {1 - result.attrs['level']:.3g}",
+            fontsize=7.5,
+        )
 
 
 def _significant(result: xr.Dataset, one: xr.Dataset) -> dict[str, np.ndarray]:
-    """Masks of what is significant, those with any pixel; of clusters, the pixels of the significant ones."""
+    """Masks of what is significant, those with any pixel.
+
+    Of clusters, the pixels of the significant ones.
+    """
     alpha = 1 - float(result.attrs["level"])
-    found = {name: one[name].values <= alpha for name in ("p_max_t", "p_tfce", "p_bh") if name in one}
+    found = {
+        name: one[name].values <= alpha for name in ("p_max_t", "p_tfce", "p_bh") if name in one
+    }
     if "p_cluster" in one and "cluster_label" in one:
         small = 1 + np.flatnonzero(one["p_cluster"].values <= alpha)
         found["p_cluster"] = np.isin(one["cluster_label"].values, small)
@@ -148,12 +175,21 @@ def differences_alt(result: xr.Dataset) -> str:
     for contrast in result["contrast"].values:
         one = result.sel(contrast=contrast)
         peak = (
-            f"largest t {number(one['peak_statistic'].item())} at y {one['peak_y'].item():g}, x {one['peak_x'].item():g}"
+            f"largest t {number(one['peak_statistic'].item())} at y {one['peak_y'].item():g}, x"
+            f" {one['peak_x'].item():g}"
             if "peak_statistic" in one
             else ""
         )
-        areas = [f"{int(mask.sum())} pixels by {name}" for name, mask in _significant(result, one).items()]
-        told.append(f"{safe(contrast)} {peak}, {', '.join(areas) or 'no pixel significant over all pixels'}")
-    begin = f"Differences of mean maps, with {percent(result.attrs['level'])} confidence over all pixels"
+        areas = [
+            f"{int(mask.sum())} pixels by {name}"
+            for name, mask in _significant(result, one).items()
+        ]
+        told.append(
+            f"{safe(contrast)} {peak}, {', '.join(areas) or 'no pixel significant over all pixels'}"
+        )
+    begin = (
+        f"Differences of mean maps, with {percent(result.attrs['level'])} confidence over all"
+        " pixels"
+    )
     smallest = float(result.attrs.get("min_p", np.nan))
     return sentence(begin, told, f"Smallest p that the label swap can reach: {number(smallest)}")

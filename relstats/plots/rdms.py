@@ -24,12 +24,19 @@ _ACROSS = 13
 
 def figures(result: xr.Dataset, images: xr.Dataset | None = None) -> list[Drawing]:
     """RDMs side by side."""
-    return [Drawing("rdms", rdms_alt(result), functools.partial(rdms, result)), *point_figures(result, images)]
+    return [
+        Drawing("rdms", rdms_alt(result), functools.partial(rdms, result)),
+        *point_figures(result, images),
+    ]
 
 
 def judgment_figures(group: xr.Dataset) -> list[Drawing]:
     """Mean judgments of people, of `/human`."""
-    return [Drawing("judgments", rdms_alt(group), functools.partial(rdms, group))] if "dissimilarity" in group else []
+    return (
+        [Drawing("judgments", rdms_alt(group), functools.partial(rdms, group))]
+        if "dissimilarity" in group
+        else []
+    )
 
 
 def point_figures(result: xr.Dataset, images: xr.Dataset | None) -> list[Drawing]:
@@ -45,12 +52,14 @@ def point_figures(result: xr.Dataset, images: xr.Dataset | None) -> list[Drawing
 
 @styled
 def rdms(result: xr.Dataset) -> Figure:
-    """RDMs side by side, their images in one order: of the first network of each model, and of people where they are in it.
+    """RDMs side by side, their images in one order: of the first network of each model, and of
+    people where they are in it.
 
     Parameters
     ----------
     result : Dataset
-        `dissimilarity` ([model, [seed,]] pair) or (participant, pair), of which the mean is shown, with `image_i` and `image_j`.
+        `dissimilarity` ([model, [seed,]] pair) or (participant, pair), of which the mean is shown,
+        with `image_i` and `image_j`.
     """
     shown = _panels(result)
     columns = min(4, len(shown))
@@ -68,7 +77,10 @@ def rdms(result: xr.Dataset) -> Figure:
         bar = figure.colorbar(image, ax=axes, orientation="horizontal", fraction=0.05, pad=0.03)
         bar.ax.tick_params(labelsize=6)
         bar.ax.locator_params(nbins=4)
-    told = f"{len(images)} images in one order, {literal(images[0], 16)} to {literal(images[-1], 16)}; dissimilarity"
+    told = (
+        f"{len(images)} images in one order, {literal(images[0], 16)} to {literal(images[-1], 16)};"
+        " dissimilarity"
+    )
     figure.supxlabel(wrapped(told, 30 * columns), fontsize=7.5)
     return figure
 
@@ -76,18 +88,30 @@ def rdms(result: xr.Dataset) -> Figure:
 def _panels(result: xr.Dataset) -> list[tuple[str, np.ndarray]]:
     values = result["dissimilarity"]
     if "participant" in values.dims:
-        return [(f"mean of {values.sizes['participant']} participants", values.mean("participant", skipna=True).values)]
+        return [
+            (
+                f"mean of {values.sizes['participant']} participants",
+                values.mean("participant", skipna=True).values,
+            )
+        ]
     if "model" not in values.dims:
         return [(safe(result.attrs.get("on", "dissimilarity")), values.values)]
     rows = []
     for model in values["model"].values:
         one = values.sel(model=model)
         known = (
-            np.flatnonzero(np.isfinite(one.values).any(axis=one.get_axis_num("pair"))) if "seed" in one.dims else None
+            np.flatnonzero(np.isfinite(one.values).any(axis=one.get_axis_num("pair")))
+            if "seed" in one.dims
+            else None
         )
         if known is None or len(known):
             first = one if known is None else one.isel(seed=int(known[0]))
-            rows.append((str(model) + ("" if known is None else f" seed {first['seed'].item()}"), first.values))
+            rows.append(
+                (
+                    str(model) + ("" if known is None else f" seed {first['seed'].item()}"),
+                    first.values,
+                )
+            )
     return rows[:PANELS]
 
 
@@ -112,14 +136,16 @@ def rdms_alt(result: xr.Dataset) -> str:
         if np.isfinite(v).any()
     ]
     return sentence(
-        f"Dissimilarity of all pairs of {len(_order(result))} images, as matrices with one order of images, ranges",
+        f"Dissimilarity of all pairs of {len(_order(result))} images, as matrices with one order of"
+        " images, ranges",
         told,
     )
 
 
 @styled
 def points(result: xr.Dataset, images: xr.Dataset | None = None) -> Figure:
-    """Images as points whose distances are their dissimilarities, as small pictures where there are pixels.
+    """Images as points whose distances are their dissimilarities, as small pictures where there are
+    pixels.
 
     Parameters
     ----------
@@ -155,7 +181,15 @@ def _cloud(axes: Axes, places: np.ndarray, labels: list[str], images: xr.Dataset
     if not np.isfinite(places).any():
         axes.text(0.5, 0.5, "no points", transform=axes.transAxes, ha="center")
         return
-    axes.plot(places[:, 0], places[:, 1], marker="o", markersize=3, linestyle="none", color=COLOURS[0], gid="points")
+    axes.plot(
+        places[:, 0],
+        places[:, 1],
+        marker="o",
+        markersize=3,
+        linestyle="none",
+        color=COLOURS[0],
+        gid="points",
+    )
     axes.set_aspect("equal", adjustable="datalim")
     if images is None or "pixels" not in images or len(labels) > THUMBNAILS:
         return
@@ -166,7 +200,11 @@ def _thumbnails(axes: Axes, places: np.ndarray, labels: list[str], images: xr.Da
     """Small pictures at points, pasted into one picture: a figure of a hundred would be slow."""
     step = -(-max(images.sizes["y"], images.sizes["x"]) // 40)
     pixels = images["pixels"].transpose("image", "y", "x", "channel").values[:, ::step, ::step]
-    pixels = np.broadcast_to(pixels, (*pixels.shape[:3], 3)) if pixels.shape[-1] == 1 else pixels[..., :3]
+    pixels = (
+        np.broadcast_to(pixels, (*pixels.shape[:3], 3))
+        if pixels.shape[-1] == 1
+        else pixels[..., :3]
+    )
     position = {str(v): k for k, v in enumerate(images["image"].values)}
     height, width = pixels.shape[1:3]
     low, span = places.min(axis=0), float(np.ptp(places, axis=0).max()) or 1.0
@@ -179,12 +217,16 @@ def _thumbnails(axes: Axes, places: np.ndarray, labels: list[str], images: xr.Da
             sheet[row : row + height, column : column + width, 3] = 255
     left, bottom = low - np.array([width, height]) / 2 / scale
     extent = (left, left + sheet.shape[1] / scale, bottom, bottom + sheet.shape[0] / scale)
-    axes.imshow(sheet, extent=extent, origin="lower", interpolation="none", zorder=3, gid="pictures")
+    axes.imshow(
+        sheet, extent=extent, origin="lower", interpolation="none", zorder=3, gid="pictures"
+    )
 
 
 def points_alt(result: xr.Dataset) -> str:
     """What is shown, and the misfit."""
     told = (f"{safe(name)} stress {number(stress)}" for name, _, stress in _clouds(result))
     return sentence(
-        f"{result.sizes['image']} images as points in a plane, whose distances approximate their dissimilarities", told
+        f"{result.sizes['image']} images as points in a plane, whose distances approximate their"
+        " dissimilarities",
+        told,
     )

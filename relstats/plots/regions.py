@@ -1,4 +1,6 @@
-"""Figures of regions: which of them carry the relevance, against chance, and where levels differ."""
+"""Figures of regions: which of them carry the relevance, against chance, and where levels
+differ.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +24,24 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WHAT = {
-    "density": "share of relevance / share of pixels", "mass": "share of relevance", "rank": "relevance rank accuracy",
+    "density": "share of relevance / share of pixels",
+    "mass": "share of relevance",
+    "rank": "relevance rank accuracy",
     "pointing": "share of images whose largest relevance lies there",
-}  # fmt: skip
+}
 
 
 def figures(result: xr.Dataset, images: xr.Dataset | None = None) -> list[Drawing]:
     """Means of levels in each region, and their differences."""
     found = [Drawing("region_means", means_alt(result), functools.partial(means, result))]
     if "estimate" in result:
-        found.append(Drawing("region_differences", differences_alt(result), functools.partial(differences, result)))
+        found.append(
+            Drawing(
+                "region_differences",
+                differences_alt(result),
+                functools.partial(differences, result),
+            )
+        )
     return found
 
 
@@ -42,7 +52,8 @@ def means(result: xr.Dataset) -> Figure:
     Parameters
     ----------
     result : Dataset
-        From `regions`. Chance is 1 for density, and the region's share of the pixels (a diamond) for all else.
+        From `regions`. Chance is 1 for density, and the region's share of the pixels (a diamond)
+        for all else.
     """
     levels, regions = result["level"].values, result["region"].values
     if len(levels) > 6:
@@ -57,29 +68,39 @@ def means(result: xr.Dataset) -> Figure:
         _chance(axes, result, r, -r * step, 0.55 * len(levels))
     centre = 0.55 * (len(levels) - 1) / 2
     names = [
-        f"{literal(region, 24)} ({100 * a:.1f} %)" for region, a in zip(regions, result["area"].values, strict=True)
+        f"{literal(region, 24)} ({100 * a:.1f} %)"
+        for region, a in zip(regions, result["area"].values, strict=True)
     ]
     axes.set_yticks([-r * step - centre for r in range(len(regions))], names)
     axes.set_ylim(-step * len(regions) + 0.6, 0.8)
     axes.tick_params(axis="y", length=0)
     axes.set_title("region (its share of the pixels)", loc="left")
     axes.set_xlabel(
-        f"{_WHAT.get(result.attrs['measure'], '')} ({result.attrs['ranking']}), {percent(result.attrs['level'])} interval"
+        f"{_WHAT.get(result.attrs['measure'], '')} ({result.attrs['ranking']}),"
+        f" {percent(result.attrs['level'])} interval"
     )
     _level_legend(figure, axes, result)
     return figure
 
 
 def _means_of_many(result: xr.Dataset) -> Figure:
-    """A row for each region and level, named at its left: more markers than six nobody tells apart."""
-    pairs = [(r, k) for r in range(result.sizes["region"]) for k in range(result.sizes["level"])][: parts.MOST_ROWS]
+    """A row for each region and level, named at its left: more markers than six nobody tells
+    apart.
+    """
+    pairs = [(r, k) for r in range(result.sizes["region"]) for k in range(result.sizes["level"])][
+        : parts.MOST_ROWS
+    ]
     regions, levels = result["region"].values, result["level"].values
-    rows = [replace(_level_row(result, regions[r], levels[k], r), label=f"{regions[r]}: {levels[k]}") for r, k in pairs]
+    rows = [
+        replace(_level_row(result, regions[r], levels[k], r), label=f"{regions[r]}: {levels[k]}")
+        for r, k in pairs
+    ]
     figure = new_figure(parts.rows_height(len(rows)) * 0.7 + 0.4)
     axes = figure.subplots()
     parts.forest(axes, rows, line=1.0 if result.attrs["measure"] == "density" else None)
     axes.set_xlabel(
-        f"{_WHAT.get(result.attrs['measure'], '')} ({result.attrs['ranking']}), {percent(result.attrs['level'])} interval"
+        f"{_WHAT.get(result.attrs['measure'], '')} ({result.attrs['ranking']}),"
+        f" {percent(result.attrs['level'])} interval"
     )
     return figure
 
@@ -93,7 +114,14 @@ def _level_row(result: xr.Dataset, region: object, level: object, k: int) -> Row
         if axis in result.coords
         else np.zeros(result.sizes["network"], bool)
     )
-    return Row(str(level), one["level_mean"].item(), low, high, points=one["network_score"].values[own], kind=k)
+    return Row(
+        str(level),
+        one["level_mean"].item(),
+        low,
+        high,
+        points=one["network_score"].values[own],
+        kind=k,
+    )
 
 
 def _chance(axes: Axes, result: xr.Dataset, r: int, top: float, height: float) -> None:
@@ -129,12 +157,20 @@ def _level_legend(figure: Figure, axes: Axes, result: xr.Dataset) -> None:
 
 def means_alt(result: xr.Dataset) -> str:
     """Each region and level in words."""
-    told = [f"{safe(region)} ({100 * float(result['area'].sel(region=region)):.1f} % of the pixels), {safe(level)} {interval(row.estimate, (row.low, row.high))}"
-            for region in result["region"].values for level in result["level"].values
-            for row in [_level_row(result, region, level, 0)]]  # fmt: skip
+    told = [
+        f"{safe(region)} ({100 * float(result['area'].sel(region=region)):.1f} % of the pixels),"
+        f" {safe(level)} {interval(row.estimate, (row.low, row.high))}"
+        for region in result["region"].values
+        for level in result["level"].values
+        for row in [_level_row(result, region, level, 0)]
+    ]
     chance = "1" if result.attrs["measure"] == "density" else "the region's share of the pixels"
-    return sentence(f"{_WHAT.get(result.attrs['measure'], '')} in regions, with {percent(result.attrs['level'])} intervals", told,
-                    f"Evenly spread relevance gives {chance}.")  # fmt: skip
+    return sentence(
+        f"{_WHAT.get(result.attrs['measure'], '')} in regions, with"
+        f" {percent(result.attrs['level'])} intervals",
+        told,
+        f"Evenly spread relevance gives {chance}.",
+    )
 
 
 @styled
@@ -153,7 +189,8 @@ def differences(result: xr.Dataset) -> Figure:
         parts.forest(axes, [row for _, row in _difference_rows(result, contrast)])
         axes.set_title(literal(contrast, 60))
     panels[-1].set_xlabel(
-        f"difference in {_WHAT.get(result.attrs['measure'], '')}, {percent(result.attrs['level'])} interval"
+        f"difference in {_WHAT.get(result.attrs['measure'], '')}, {percent(result.attrs['level'])}"
+        " interval"
     )
     return figure
 
@@ -164,13 +201,26 @@ def _difference_rows(result: xr.Dataset, contrast: object) -> Iterator[tuple[str
         low, high = one["ci"].values
         yield (
             str(region),
-            Row(str(region), one["estimate"].item(), low, high, p_text(one["p_adjusted"].item(), "p Holm")),
+            Row(
+                str(region),
+                one["estimate"].item(),
+                low,
+                high,
+                p_text(one["p_adjusted"].item(), "p Holm"),
+            ),
         )
 
 
 def differences_alt(result: xr.Dataset) -> str:
     """Each difference in words."""
-    told = [f"{safe(contrast)} {safe(region)} {interval(row.estimate, (row.low, row.high))}{', ' * bool(row.note)}{row.note}"
-            for contrast in result["contrast"].values for region, row in _difference_rows(result, contrast)]  # fmt: skip
-    begin = f"Differences in {_WHAT.get(result.attrs['measure'], '')} of regions, with {percent(result.attrs['level'])} intervals"
+    told = [
+        f"{safe(contrast)} {safe(region)}"
+        f" {interval(row.estimate, (row.low, row.high))}{', ' * bool(row.note)}{row.note}"
+        for contrast in result["contrast"].values
+        for region, row in _difference_rows(result, contrast)
+    ]
+    begin = (
+        f"Differences in {_WHAT.get(result.attrs['measure'], '')} of regions, with"
+        f" {percent(result.attrs['level'])} intervals"
+    )
     return sentence(begin, told, safe(result.attrs.get("population", "")))

@@ -1,4 +1,6 @@
-"""Figures of shared pixels: how many there are against chance, where they are, and which networks agree on them."""
+"""Figures of shared pixels: how many there are against chance, where they are, and which networks
+agree on them.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +29,17 @@ def figures(result: xr.Dataset, images: xr.Dataset | None = None) -> list[Drawin
     """Sizes of core sets, the pixels themselves, and the networks."""
     found = [Drawing("core_sizes", sizes_alt(result), functools.partial(sizes, result))]
     if "count" in result:
-        found.append(Drawing("shared_pixels", pixels_alt(result), functools.partial(pixels, result, images)))
+        found.append(
+            Drawing("shared_pixels", pixels_alt(result), functools.partial(pixels, result, images))
+        )
     found.append(Drawing("agreement", networks_alt(result), functools.partial(networks, result)))
     return found
 
 
 @styled
 def sizes(result: xr.Dataset) -> Figure:
-    """Share of the pixels in each core set with its interval, and what chance would give under each null.
+    """Share of the pixels in each core set with its interval, and what chance would give under each
+    null.
 
     Parameters
     ----------
@@ -46,11 +51,21 @@ def sizes(result: xr.Dataset) -> Figure:
     axes = figure.subplots()
     parts.forest(axes, [_size_row(result, k) for k in range(len(names))], line=None)
     for k, null in enumerate(result["null"].values):
-        axes.plot(100 * result["expected"].values[:, k], -np.arange(len(names), dtype=float), marker=_NULLS[k % 3], linestyle="none",
-                  color="black", markerfacecolor="white", clip_on=False, label=f"expected by {literal(null)}", gid=f"expected {k}")  # fmt: skip
+        axes.plot(
+            100 * result["expected"].values[:, k],
+            -np.arange(len(names), dtype=float),
+            marker=_NULLS[k % 3],
+            linestyle="none",
+            color="black",
+            markerfacecolor="white",
+            clip_on=False,
+            label=f"expected by {literal(null)}",
+            gid=f"expected {k}",
+        )
     axes.set_xlim(left=0)
     axes.set_xlabel(
-        f"% of the pixels, mean over {int(result['n_images'])} images, {percent(result.attrs['level'])} interval"
+        f"% of the pixels, mean over {int(result['n_images'])} images,"
+        f" {percent(result.attrs['level'])} interval"
     )
     axes.set_title(f"among the top {100 * result.attrs['fraction']:g} % of the pixels of")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
@@ -60,7 +75,11 @@ def sizes(result: xr.Dataset) -> Figure:
 def _needed(result: xr.Dataset, k: int) -> str:
     pairs = zip(result["n_needed"].values[k], result["n_networks"].values, strict=True)
     told = [f"{need} of {n}" for need, n in pairs]
-    others = f" in each of {len(told)} conditions" if len(set(told)) == 1 else ", others in other conditions"
+    others = (
+        f" in each of {len(told)} conditions"
+        if len(set(told)) == 1
+        else ", others in other conditions"
+    )
     return f"{told[0]} networks" + others * (len(told) > 1)
 
 
@@ -68,7 +87,9 @@ def _size_row(result: xr.Dataset, k: int) -> Row:
     one = result.isel(consensus=k)
     low, high = 100 * one["ci"].values
     label = f"{one['consensus'].item()}: {_needed(result, k)}"
-    return Row(label, 100 * one["estimate"].item(), low, high, p_text(one["p_adjusted"].item(), "p Holm"))
+    return Row(
+        label, 100 * one["estimate"].item(), low, high, p_text(one["p_adjusted"].item(), "p Holm")
+    )
 
 
 def sizes_alt(result: xr.Dataset) -> str:
@@ -81,9 +102,13 @@ def sizes_alt(result: xr.Dataset) -> str:
             for null, v in zip(result["null"].values, result["expected"].values[k], strict=True)
         )
         told.append(
-            f"{safe(name)} ({_needed(result, k)}) {interval(row.estimate, (row.low, row.high))}, expected {chance}, {row.note}"
+            f"{safe(name)} ({_needed(result, k)}) {interval(row.estimate, (row.low, row.high))},"
+            f" expected {chance}, {row.note}"
         )
-    begin = f"Core sets in % of the pixels, among the top {100 * result.attrs['fraction']:g} % of each network, with {percent(result.attrs['level'])} intervals"
+    begin = (
+        f"Core sets in % of the pixels, among the top {100 * result.attrs['fraction']:g} % of each"
+        f" network, with {percent(result.attrs['level'])} intervals"
+    )
     return sentence(begin, told, safe(result.attrs.get("population", "")))
 
 
@@ -105,8 +130,9 @@ def pixels(result: xr.Dataset, images: xr.Dataset | None = None) -> Figure:
     Returns
     -------
     Figure
-        A column for each image: the count of networks, the core set, and the pixels that more networks share than chance gives,
-        both filled on the image. The last column has the expected count, on the same scale.
+        A column for each image: the count of networks, the core set, and the pixels that more
+        networks share than chance gives, both filled on the image. The last column has the expected
+        count, on the same scale.
     """
     chosen, most = _chosen(result), int(result["n_networks"].sum())
     figure = new_figure(4.1, pictures=True)
@@ -118,13 +144,18 @@ def pixels(result: xr.Dataset, images: xr.Dataset | None = None) -> Figure:
         blank(panels[0, j])
         panels[0, j].imshow(one["count"].values, **scale)
         panels[0, j].set_title(literal(one["image"].item(), 16), fontsize=7)
-        for axes, name, colour in ((panels[1, j], "core", COLOURS[1]), (panels[2, j], "beyond_chance", COLOURS[0])):
+        for axes, name, colour in (
+            (panels[1, j], "core", COLOURS[1]),
+            (panels[2, j], "beyond_chance", COLOURS[0]),
+        ):
             parts.picture(axes, ground, (one.sizes["y"], one.sizes["x"]), faint=0.35)
             parts.filled(axes, np.asarray(one[name].values), colour)
     blank(panels[0, -1])
     shown = panels[0, -1].imshow(result["expected_count"].values, **scale)
     panels[0, -1].set_title("expected by chance", fontsize=7)
-    for axes, words in zip(panels[:, 0], (f"count of {most}", "core set", "beyond chance"), strict=True):
+    for axes, words in zip(
+        panels[:, 0], (f"count of {most}", "core set", "beyond chance"), strict=True
+    ):
         axes.set_ylabel(words, fontsize=7)
     panels[1, -1].set_axis_off()
     panels[2, -1].set_axis_off()
@@ -144,11 +175,18 @@ def pixels_alt(result: xr.Dataset) -> str:
     for k in _chosen(result):
         one = result.isel(image=k)
         size = one["core_size"].sel(consensus=result.attrs["core_consensus"]).item()
-        told.append(f"{safe(one['image'].item())} core set {number(100 * size)} % of the pixels, largest z {number(one['max_z'].item())}, "
-                    f"{p_text(one['p_max_z_family'].item(), 'family-wise p')}")  # fmt: skip
-    end = f"The first {len(told)} of {int(result['n_images'])} images; the expected count is what the same networks' maps of other images give."
+        told.append(
+            f"{safe(one['image'].item())} core set {number(100 * size)} % of the pixels, largest z"
+            f" {number(one['max_z'].item())},"
+            f" {p_text(one['p_max_z_family'].item(), 'family-wise p')}"
+        )
+    end = (
+        f"The first {len(told)} of {int(result['n_images'])} images; the expected count is what the"
+        " same networks' maps of other images give."
+    )
     return sentence(
-        f"Maps of how many of {int(result['n_networks'].sum())} networks have each pixel among their most relevant",
+        f"Maps of how many of {int(result['n_networks'].sum())} networks have each pixel among"
+        " their most relevant",
         told,
         end,
     )
@@ -156,7 +194,8 @@ def pixels_alt(result: xr.Dataset) -> str:
 
 @styled
 def networks(result: xr.Dataset) -> Figure:
-    """Agreement of each network with the consensus of the others, and what maps of other images reach.
+    """Agreement of each network with the consensus of the others, and what maps of other images
+    reach.
 
     Parameters
     ----------
@@ -168,13 +207,21 @@ def networks(result: xr.Dataset) -> Figure:
     axes = figure.subplots()
     for k in range(n):
         _dumbbell(
-            axes, result["agreement_swapped"].values[k], result["agreement"].values[k], -float(k), labelled=k == 0
+            axes,
+            result["agreement_swapped"].values[k],
+            result["agreement"].values[k],
+            -float(k),
+            labelled=k == 0,
         )
-    axes.set_yticks([-float(k) for k in range(n)], [literal(_name(result, k), 36) for k in range(n)])
+    axes.set_yticks(
+        [-float(k) for k in range(n)], [literal(_name(result, k), 36) for k in range(n)]
+    )
     axes.set_ylim(-n + 0.4, 0.6)
     axes.set_xlim(0, 1)
     axes.set_xlabel("share of the others that also have a pixel of its mask")
-    axes.set_title(f"{int(result['n_sharing'])} of {result.sizes['network']} networks agree beyond chance")
+    axes.set_title(
+        f"{int(result['n_sharing'])} of {result.sizes['network']} networks agree beyond chance"
+    )
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
@@ -182,9 +229,24 @@ def networks(result: xr.Dataset) -> Figure:
 def _dumbbell(axes: Axes, swapped: float, own: float, y: float, *, labelled: bool) -> None:
     names = ("same image", "maps of other images") if labelled else (None, None)
     axes.plot([swapped, own], [y, y], color=GREY, linewidth=0.8, zorder=0)
-    axes.plot(own, y, marker="o", linestyle="none", color=level_style(0)["color"], label=names[0], gid="agreement")
     axes.plot(
-        swapped, y, marker="D", linestyle="none", color="black", markerfacecolor="white", label=names[1], gid="swapped"
+        own,
+        y,
+        marker="o",
+        linestyle="none",
+        color=level_style(0)["color"],
+        label=names[0],
+        gid="agreement",
+    )
+    axes.plot(
+        swapped,
+        y,
+        marker="D",
+        linestyle="none",
+        color="black",
+        markerfacecolor="white",
+        label=names[1],
+        gid="swapped",
     )
 
 
@@ -194,11 +256,16 @@ def _name(result: xr.Dataset, k: int) -> str:
 
 def networks_alt(result: xr.Dataset) -> str:
     """Each network in words."""
-    told = (f"{safe(_name(result, k))} {number(result['agreement'].values[k])} ({number(result['agreement_swapped'].values[k])}, "
-            f"{p_text(result['p_network'].values[k])})" for k in range(result.sizes["network"]))  # fmt: skip
+    told = (
+        f"{safe(_name(result, k))} {number(result['agreement'].values[k])}"
+        f" ({number(result['agreement_swapped'].values[k])},"
+        f" {p_text(result['p_network'].values[k])})"
+        for k in range(result.sizes["network"])
+    )
     end = f"{int(result['n_sharing'])} of {result.sizes['network']} networks agree beyond chance."
     return sentence(
-        "Agreement of each network with the consensus of the others, and in brackets with maps of other images",
+        "Agreement of each network with the consensus of the others, and in brackets with maps of"
+        " other images",
         told,
         end,
     )

@@ -27,7 +27,8 @@ def figures(result: xr.Dataset, images: xr.Dataset | None = None) -> list[Drawin
 
 @styled
 def stability(result: xr.Dataset) -> Figure:
-    """Agreement of networks of one model, with that of maps of different images, and the seeds that a reliable mean map takes.
+    """Agreement of networks of one model, with that of maps of different images, and the seeds that
+    a reliable mean map takes.
 
     Parameters
     ----------
@@ -38,10 +39,22 @@ def stability(result: xr.Dataset) -> Figure:
     figure = new_figure(parts.rows_height(n) + 0.65)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
     parts.forest(left, [_row(result, k) for k in range(n)], line=0.0)
-    left.plot(result["swapped"].values[:n], -np.arange(n, dtype=float), marker="D", linestyle="none", color="black", markerfacecolor="white",
-              label="maps of different images", gid="swapped")  # fmt: skip
-    left.plot([], [], marker="|", color="0.4", linestyle="none", label="one network with the others")
-    left.set_xlabel(f"agreement ({result.attrs['measure']}), {percent(result.attrs['level'])} interval")
+    left.plot(
+        result["swapped"].values[:n],
+        -np.arange(n, dtype=float),
+        marker="D",
+        linestyle="none",
+        color="black",
+        markerfacecolor="white",
+        label="maps of different images",
+        gid="swapped",
+    )
+    left.plot(
+        [], [], marker="|", color="0.4", linestyle="none", label="one network with the others"
+    )
+    left.set_xlabel(
+        f"agreement ({result.attrs['measure']}), {percent(result.attrs['level'])} interval"
+    )
     left.set_title("within a model")
     for k in range(n):
         _seeds(right, result, k)
@@ -57,7 +70,13 @@ def _row(result: xr.Dataset, k: int) -> Row:
     one = result.isel(model=k)
     low, high = one["ci"].values
     own = result["network_model"].values.astype(object) == one["model"].item()
-    return Row(one["model"].item(), one["estimate"].item(), low, high, points=result["network_agreement"].values[own])
+    return Row(
+        one["model"].item(),
+        one["estimate"].item(),
+        low,
+        high,
+        points=result["network_agreement"].values[own],
+    )
 
 
 def _seeds(axes: Axes, result: xr.Dataset, k: int) -> None:
@@ -76,9 +95,25 @@ def stability_alt(result: xr.Dataset) -> str:
     for k, model in enumerate(result["model"].values):
         one, row = result.isel(model=k), _row(result, k)
         needed = one["seeds_needed"].item()
-        many = f"{needed:g}" if np.isfinite(needed) else "no number of" if np.isinf(needed) else "unknown"
+        many = (
+            f"{needed:g}"
+            if np.isfinite(needed)
+            else "no number of"
+            if np.isinf(needed)
+            else "unknown"
+        )
         p = p_text(one["p_swapped_adjusted"].item(), ", p Holm of the difference")
-        told.append(f"{safe(model)} ({int(one['n_networks'])} networks) {interval(row.estimate, (row.low, row.high))}, maps of different images "
-                    f"{number(one['swapped'].item())}{p}, {many} networks needed")  # fmt: skip
-    begin = f"Agreement ({result.attrs['measure']}) of maps of networks of one model, with {percent(result.attrs['level'])} intervals"
-    return sentence(begin, told, f"Needed: for a mean map of reliability {result.attrs['reliability_wanted']:g}.")
+        told.append(
+            f"{safe(model)} ({int(one['n_networks'])} networks)"
+            f" {interval(row.estimate, (row.low, row.high))}, maps of different images"
+            f" {number(one['swapped'].item())}{p}, {many} networks needed"
+        )
+    begin = (
+        f"Agreement ({result.attrs['measure']}) of maps of networks of one model, with"
+        f" {percent(result.attrs['level'])} intervals"
+    )
+    return sentence(
+        begin,
+        told,
+        f"Needed: for a mean map of reliability {result.attrs['reliability_wanted']:g}.",
+    )

@@ -97,7 +97,10 @@ def quantity(attrs: Mapping[Any, Any]) -> str:
 
     Examples
     --------
-    >>> quantity({"measure": "spearman"}), quantity({"measure": "transfer", "score": "correct", "normalise": "none"})
+    >>> (
+    ...     quantity({"measure": "spearman"}),
+    ...     quantity({"measure": "transfer", "score": "correct", "normalise": "none"}),
+    ... )
     ('agreement of maps (spearman)', 'correct')
     """
     if attrs["measure"] != "transfer":

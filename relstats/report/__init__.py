@@ -1,4 +1,6 @@
-"""A study's results as one page to read, print and keep: verdict first, then figures, numbers, methods and provenance."""
+"""A study's results as one page to read, print and keep: verdict first, then figures, numbers,
+methods and provenance.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ def report(
     format : {"html", "md", "json"}
         A page; Markdown for a paper's draft; all numbers and sentences for a pipeline.
     images : sequence of str, optional
-        Ids of the images whose maps the page shows. Default: `n_images`, evenly spaced in the study's order.
+        Ids of the images whose maps the page shows. Default: `n_images`, evenly spaced in the
+        study's order.
     n_images : int
         How many.
     force : bool
@@ -66,14 +69,28 @@ def report(
     --------
     >>> import numpy as np, relstats
     >>> folder = tempfile.mkdtemp()
-    >>> _ = relstats.simulate(f"{folder}/s.zarr", models="2x1", seeds=3, images=4, size=8, rng=np.random.default_rng(1))
+    >>> _ = relstats.simulate(
+    ...     f"{folder}/s.zarr",
+    ...     models="2x1",
+    ...     seeds=3,
+    ...     images=4,
+    ...     size=8,
+    ...     rng=np.random.default_rng(1),
+    ... )
     >>> report(f"{folder}/s.zarr", f"{folder}/report.md", format="md").read_text()[:8]
     '# Report'
     """
     target = Path(out)
     _require_room(target, force)
     study = store.open_study(path)
-    text = render(study, Path(path).resolve().name, format=format, images=images, n_images=n_images, progress=progress)
+    text = render(
+        study,
+        Path(path).resolve().name,
+        format=format,
+        images=images,
+        n_images=n_images,
+        progress=progress,
+    )
     _write(target, text)
     return target
 
@@ -87,12 +104,17 @@ def render(
     n_images: int = N_IMAGES,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> str:
-    """The report of an open study as text; `file` is the store's name in the commands that it tells. See `report`."""
+    """The report of an open study as text.
+
+    `file` is the store's name in the commands that it tells. See `report`.
+    """
     if format not in FORMATS:
         raise UsageError(f"format is {format!r}; it is one of {', '.join(FORMATS)}")
     from relstats.report import content, markdown, page
 
-    found = content.gather(study, file, images=images, n_images=n_images, pictured=format == "html", advance=progress)
+    found = content.gather(
+        study, file, images=images, n_images=n_images, pictured=format == "html", advance=progress
+    )
     return {"html": page.html, "md": markdown.markdown, "json": markdown.json_text}[format](found)
 
 
@@ -101,7 +123,10 @@ def _require_room(target: Path, force: bool) -> None:
         what = "is a folder" if target.is_dir() else "is there already: replace it with --force"
         raise UsageError(f"{str(target)!r} {what}, or choose another name")
     if not target.parent.is_dir():
-        raise UsageError(f"no such folder: {str(target.parent)!r}. Make it, or choose another place for the report")
+        raise UsageError(
+            f"no such folder: {str(target.parent)!r}. Make it, or choose another place for the"
+            " report"
+        )
 
 
 def _write(target: Path, text: str) -> None:

@@ -98,21 +98,34 @@ def gather(
     told = {answer.result for question in asked for answer in question.answers if answer.told}
     titles = _titles(ordered)
     sections = [
-        _section(name, result, found, drawn.get(name, []), title=titles[name], variant=name not in told)
+        _section(
+            name, result, found, drawn.get(name, []), title=titles[name], variant=name not in told
+        )
         for name, result in ordered.items()
     ]
     texts = methods.methods(found, study, ordered)
     warned = [(section.name, text) for section in sections for text in section.warnings]
     return Content(
-        facts=found, quality=data, questions=asked, sections=sections, gallery=pictures.gallery(study, shown) if pictured else None,
-        methods=texts, references=methods.references(texts), sources=methods.sources(ordered), provenance=methods.provenance(found),
-        checkpoints=_checkpoints(study, found), data_figures=of_data, warnings=[("data", note) for note in data.notes] + warned,
+        facts=found,
+        quality=data,
+        questions=asked,
+        sections=sections,
+        gallery=pictures.gallery(study, shown) if pictured else None,
+        methods=texts,
+        references=methods.references(texts),
+        sources=methods.sources(ordered),
+        provenance=methods.provenance(found),
+        checkpoints=_checkpoints(study, found),
+        data_figures=of_data,
+        warnings=[("data", note) for note in data.notes] + warned,
         key=_key_figure(sections),
-    )  # fmt: skip
+    )
 
 
 def _key_figure(sections: list[Section]) -> tuple[Section, figures.Figure] | None:
-    """The figure that follows the verdict: that of the result told first, each network's values with the estimates where there is one."""
+    """The figure that follows the verdict: that of the result told first, each network's values
+    with the estimates where there is one.
+    """
     for section in sections:
         pictured = {figure.name: figure for figure in section.figures if figure.uri}
         if pictured and not section.variant:
@@ -125,27 +138,52 @@ def _titles(results: dict[str, xr.Dataset]) -> dict[str, str]:
     """A title for each result; those that two would share say their names."""
     titles = {name: title(name, result) for name, result in results.items()}
     often = Counter(titles.values())
-    return {name: text if often[text] == 1 else f"{text} [{safe(name)}]" for name, text in titles.items()}
+    return {
+        name: text if often[text] == 1 else f"{text} [{safe(name)}]"
+        for name, text in titles.items()
+    }
 
 
-def _section(name: str, result: xr.Dataset, found: Facts, drawn: list[figures.Figure], *, title: str, variant: bool) -> Section:  # fmt: skip
+def _section(
+    name: str,
+    result: xr.Dataset,
+    found: Facts,
+    drawn: list[figures.Figure],
+    *,
+    title: str,
+    variant: bool,
+) -> Section:
     small = result.drop_vars([v for v in result.variables if not tables.is_small(result[v])])
     return Section(
-        name=name, title=title, slug=f"r-{hashlib.sha256(name.encode()).hexdigest()[:8]}",
-        tables=tables.tables(result, name), figures=drawn,
-        matrices=matrices.matrices(result, name, found.networks), parameters=methods.parameters(result),
-        warnings=[safe(text) for text in result.attrs.get("warnings", [])], left_out=tables.left_out(result),
-        numbers={part: dict(sorted(values.items())) for part, values in result_dict(small).items()}, population=safe(result.attrs.get("population", "")), min_p=_smallest(result), variant=variant,
-    )  # fmt: skip
+        name=name,
+        title=title,
+        slug=f"r-{hashlib.sha256(name.encode()).hexdigest()[:8]}",
+        tables=tables.tables(result, name),
+        figures=drawn,
+        matrices=matrices.matrices(result, name, found.networks),
+        parameters=methods.parameters(result),
+        warnings=[safe(text) for text in result.attrs.get("warnings", [])],
+        left_out=tables.left_out(result),
+        numbers={part: dict(sorted(values.items())) for part, values in result_dict(small).items()},
+        population=safe(result.attrs.get("population", "")),
+        min_p=_smallest(result),
+        variant=variant,
+    )
 
 
 def _smallest(result: xr.Dataset) -> str:
-    """The smallest p that resampling can reach, and which p that bounds: p of intervals come from t, and are not bounded."""
+    """The smallest p that resampling can reach, and which p that bounds: p of intervals come from
+    t, and are not bounded.
+    """
     value = result.attrs.get("min_p")
     if not isinstance(value, float) or math.isnan(value):
         return ""
     shown = np.format_float_positional(value, precision=3, fractional=False, trim="-")
-    return f"smallest p that the {'label swap' if 'p_swap' in result or 'p_max_t' in result else 'resampling'} can reach: {shown}"
+    return (
+        "smallest p that the"
+        f" {'label swap' if 'p_swap' in result or 'p_max_t' in result else 'resampling'} can reach:"
+        f" {shown}"
+    )
 
 
 def title(name: str, result: xr.Dataset) -> str:
@@ -153,23 +191,36 @@ def title(name: str, result: xr.Dataset) -> str:
 
     Examples
     --------
-    >>> title("stability_spearman", xr.Dataset(attrs={"statistic": "stability", "measure": "spearman"}))
+    >>> title(
+    ...     "stability_spearman",
+    ...     xr.Dataset(attrs={"statistic": "stability", "measure": "spearman"}),
+    ... )
     'Agreement across seeds (spearman)'
     """
     attrs = {key: safe(value) for key, value in result.attrs.items()}
     kind, measure = attrs.get("statistic", ""), attrs.get("measure", "")
     known = {
-        "compare": f"{'Transfer' if measure == 'transfer' else 'Agreement of maps'} over {attrs.get('axis')} ({_how(attrs)})",
+        "compare": (
+            f"{'Transfer' if measure == 'transfer' else 'Agreement of maps'} over"
+            f" {attrs.get('axis')} ({_how(attrs)})"
+        ),
         "stability": f"Agreement across seeds ({measure})",
         "shared": f"Shared pixels, top {_percent(attrs)}{_across(result)}",
-        "regions": f"Relevance of regions over {attrs.get('axis')} ({measure}, {attrs.get('ranking')})",
+        "regions": (
+            f"Relevance of regions over {attrs.get('axis')} ({measure}, {attrs.get('ranking')})"
+        ),
         "strategies": f"Clusters of maps over {attrs.get('axis')}",
         "map": f"Where maps differ over {attrs.get('axis')}",
-        "sufficiency": f"Shared pixels, top {_percent(attrs)}{_across(result)}: enough, and needed? ({attrs.get('score')}, {_at(attrs)})",
+        "sufficiency": (
+            f"Shared pixels, top {_percent(attrs)}{_across(result)}: enough, and needed?"
+            f" ({attrs.get('score')}, {_at(attrs)})"
+        ),
         "human_maps": f"Agreement with people's maps ({measure}, {_at(attrs)})",
         "behaviour": f"Agreement with people's {attrs.get('of', 'answers')} (kappa, {_at(attrs)})",
         "similarity": f"Similarity of all networks' maps ({measure})",
-        "compare_human": f"Agreement with people over {attrs.get('axis')} ({attrs.get('agreement')})",
+        "compare_human": (
+            f"Agreement with people over {attrs.get('axis')} ({attrs.get('agreement')})"
+        ),
         "rsa": f"Networks and people: representational similarity ({measure})",
         "rdm": f"Dissimilarity of images ({measure})",
     }
@@ -191,7 +242,9 @@ def _percent(attrs: dict[Any, str]) -> str:
 def _how(attrs: dict[Any, str]) -> str:
     if attrs.get("measure") != "transfer":
         return attrs.get("measure", "")
-    scale = {"target": ", on each target's scale", "chance": ", chance taken out"}.get(attrs.get("normalise", ""), "")
+    scale = {"target": ", on each target's scale", "chance": ", chance taken out"}.get(
+        attrs.get("normalise", ""), ""
+    )
     return f"{attrs.get('score')}{scale}"
 
 
@@ -202,7 +255,12 @@ def _across(result: xr.Dataset) -> str:
 
 def _checkpoints(study: xr.DataTree, found: Facts) -> list[tuple[str, str]]:
     """Sha256 of each network's weights."""
-    if "relevance" not in study.children or "checkpoint_sha256" not in study["relevance"].to_dataset():
+    if (
+        "relevance" not in study.children
+        or "checkpoint_sha256" not in study["relevance"].to_dataset()
+    ):
         return []
     hashes = study["relevance"].to_dataset()["checkpoint_sha256"]
-    return [(safe(n.name), safe(hashes.sel(model=n.model, seed=n.seed).item())) for n in found.networks]
+    return [
+        (safe(n.name), safe(hashes.sel(model=n.model, seed=n.seed).item())) for n in found.networks
+    ]

@@ -28,7 +28,10 @@ class Network:
 
 @dataclass(frozen=True)
 class Facts:
-    """A study in counts. `axes` holds only axes with two levels or more, and the networks of each level."""
+    """A study in counts.
+
+    `axes` holds only axes with two levels or more, and the networks of each level.
+    """
 
     name: str
     file: str
@@ -58,23 +61,41 @@ def facts(study: xr.DataTree, file: str) -> Facts:
     Examples
     --------
     >>> import relstats
-    >>> study = relstats.simulate(models="2x1", seeds=3, images=4, size=8, rng=np.random.default_rng(1))
+    >>> study = relstats.simulate(
+    ...     models="2x1", seeds=3, images=4, size=8, rng=np.random.default_rng(1)
+    ... )
     >>> facts(study, "s.zarr").axes
     {'pretrain': {'imagenet': 3, 'vggface2': 3}}
     """
     networks = network_list(study)
-    levels = {axis: dict(Counter(n.axes[axis] for n in networks)) for axis in (networks[0].axes if networks else ())}
-    images = next((study[g].to_dataset()["image"].values for g in ("relevance", "transfer", "images") if g in study.children), ())  # fmt: skip
+    levels = {
+        axis: dict(Counter(n.axes[axis] for n in networks))
+        for axis in (networks[0].axes if networks else ())
+    }
+    images = next(
+        (
+            study[g].to_dataset()["image"].values
+            for g in ("relevance", "transfer", "images")
+            if g in study.children
+        ),
+        (),
+    )
     return Facts(
-        name=str(study.attrs.get("name", "")), file=file, created=str(study.attrs.get("created", "unknown")),
-        networks=tuple(networks), images=tuple(str(image) for image in images),
+        name=str(study.attrs.get("name", "")),
+        file=file,
+        created=str(study.attrs.get("created", "unknown")),
+        networks=tuple(networks),
+        images=tuple(str(image) for image in images),
         axes={axis: sizes for axis, sizes in levels.items() if len(sizes) > 1},
-        groups=frozenset(map(str, study.children)), attrs={str(k): v for k, v in study.attrs.items()},
-    )  # fmt: skip
+        groups=frozenset(map(str, study.children)),
+        attrs={str(k): v for k, v in study.attrs.items()},
+    )
 
 
 def network_list(study: xr.DataTree) -> list[Network]:
-    """The networks that exist, model by model, from `/relevance` or else from the sources of `/transfer`."""
+    """The networks that exist, model by model, from `/relevance` or else from the sources of
+    `/transfer`.
+    """
     group, prefix = ("relevance", "") if "relevance" in study.children else ("transfer", "source_")
     if group not in study.children:
         return []
@@ -82,11 +103,21 @@ def network_list(study: xr.DataTree) -> list[Network]:
     levels = schema.axes(dataset, prefix)
     labels = [[str(v) for v in dataset[f"{prefix}{dim}"].values] for dim in schema.NETWORK]
     cells = shards.networks(dataset, tuple(f"{prefix}{dim}" for dim in schema.NETWORK))
-    return [Network(labels[0][m], labels[1][s], {axis: str(values[m]) for axis, values in sorted(levels.items())}) for m, s in cells]  # fmt: skip
+    return [
+        Network(
+            labels[0][m],
+            labels[1][s],
+            {axis: str(values[m]) for axis, values in sorted(levels.items())},
+        )
+        for m, s in cells
+    ]
 
 
 def results(study: xr.DataTree) -> dict[str, xr.Dataset]:
-    """The results of a study by name, in one order whatever the file system; variables in order of their names."""
+    """The results of a study by name, in one order whatever the file system.
+
+    Variables in order of their names.
+    """
     if "results" not in study.children:
         return {}
     found = {str(name): node.to_dataset() for name, node in study["results"].children.items()}
@@ -110,7 +141,8 @@ class Quality:
 
 
 def quality(study: xr.DataTree, found: Facts) -> Quality:
-    """Count maps that are missing, NaN or all zero, and take the means that say whether networks and maps are sound.
+    """Count maps that are missing, NaN or all zero, and take the means that say whether networks
+    and maps are sound.
 
     Maps are read block by block.
     """
@@ -122,20 +154,27 @@ def quality(study: xr.DataTree, found: Facts) -> Quality:
     dropped = found.attrs.get("dropped_images") or []
     if isinstance(dropped, list) and dropped:
         notes.append(
-            f"{len(dropped)} image(s) are not in all groups and are left out: {', '.join(map(str, dropped[:5]))}"
+            f"{len(dropped)} image(s) are not in all groups and are left out:"
+            f" {', '.join(map(str, dropped[:5]))}"
         )
     if "relevance" not in study.children or any(note.startswith("/relevance") for note in notes):
         return Quality(tuple(notes), (), ())
     maps = study["relevance"].to_dataset()
     cells = shards.networks(maps)
-    counted = shards.over_images(maps["relevance"].transpose(*schema.NETWORK, "image", "y", "x"), cells, _count)
+    counted = shards.over_images(
+        maps["relevance"].transpose(*schema.NETWORK, "image", "y", "x"), cells, _count
+    )
     zero, missing = (np.sum([block[k] for block in counted], axis=0) for k in range(2))
     rows: list[list[str | float]] = [[n.model, n.seed] for n in found.networks]
     columns = ["model", "seed", "maps", "all zero", "with NaN"]
     for row, z, m in zip(rows, zero.tolist(), missing.tolist(), strict=True):
         row += [len(found.images), z, m]
-    for name, title, reduce in (("correct", "share right", np.nanmean), ("conservation", "conservation, median", np.nanmedian),
-                                ("absorbed", "taken by biases, median", np.nanmedian), ("logit", "explained logit < 0", _share_negative)):  # fmt: skip
+    for name, title, reduce in (
+        ("correct", "share right", np.nanmean),
+        ("conservation", "conservation, median", np.nanmedian),
+        ("absorbed", "taken by biases, median", np.nanmedian),
+        ("logit", "explained logit < 0", _share_negative),
+    ):
         if name in maps:
             columns.append(title)
             values = maps[name].transpose(*schema.NETWORK, "image").values
@@ -143,7 +182,11 @@ def quality(study: xr.DataTree, found: Facts) -> Quality:
                 of = values[cell].astype(float)
                 row.append(float(reduce(of)) if np.isfinite(of).any() else float("nan"))
     return Quality(
-        tuple(notes), tuple(columns), tuple(map(tuple, rows)), int(zero.sum()), len(cells) * len(found.images)
+        tuple(notes),
+        tuple(columns),
+        tuple(map(tuple, rows)),
+        int(zero.sum()),
+        len(cells) * len(found.images),
     )
 
 

@@ -19,7 +19,10 @@ _DPI = 110
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of a result: its alternative text and a data URI; no URI where the page had no room left."""
+    """One figure of a result: its alternative text and a data URI.
+
+    No URI where the page had no room left.
+    """
 
     name: str
     alt: str
@@ -39,8 +42,8 @@ def draw(
     Parameters
     ----------
     results : dict of str to Dataset
-        In the order in which room in the page is given away: first to the charts of all, then to maps, the first of each result
-        before the second of any.
+        In the order in which room in the page is given away: first to the charts of all, then to
+        maps, the first of each result before the second of any.
     images : Dataset, optional
         `/images` of the study, under maps.
     advance : callable
@@ -51,15 +54,30 @@ def draw(
         drawn[name] = list(_of_result(result, images))
         advance(k + 1, len(results))
     kept = _fitting(drawn, _ALL_FIGURES)
-    return {name: [figure if (name, k) in kept else Figure(figure.name, figure.alt, "") for k, figure in enumerate(figures)]
-            for name, figures in drawn.items()}  # fmt: skip
+    return {
+        name: [
+            figure if (name, k) in kept else Figure(figure.name, figure.alt, "")
+            for k, figure in enumerate(figures)
+        ]
+        for name, figures in drawn.items()
+    }
 
 
 def _fitting(drawn: dict[str, list[Figure]], room: int) -> set[tuple[str, int]]:
     """Which figures a page has room for."""
-    charts = [(name, k) for name, figures in drawn.items() for k, figure in enumerate(figures) if figure.is_chart]
+    charts = [
+        (name, k)
+        for name, figures in drawn.items()
+        for k, figure in enumerate(figures)
+        if figure.is_chart
+    ]
     most = max(map(len, drawn.values()), default=0)
-    maps = [(name, k) for k in range(most) for name, figures in drawn.items() if k < len(figures) and not figures[k].is_chart]  # fmt: skip
+    maps = [
+        (name, k)
+        for k in range(most)
+        for name, figures in drawn.items()
+        if k < len(figures) and not figures[k].is_chart
+    ]
     kept = set()
     for name, k in charts + maps:
         if len(drawn[name][k].uri) <= room:
@@ -70,7 +88,9 @@ def _fitting(drawn: dict[str, list[Figure]], room: int) -> set[tuple[str, int]]:
 
 def of_data(study: xr.DataTree) -> list[Figure]:
     """The figure of the data's quality."""
-    return [_drawn(drawing) for drawing in plots.study_figures(study) if drawing.name == "data_quality"]
+    return [
+        _drawn(drawing) for drawing in plots.study_figures(study) if drawing.name == "data_quality"
+    ]
 
 
 def _of_result(result: xr.Dataset, images: xr.Dataset | None) -> Iterator[Figure]:
@@ -79,7 +99,10 @@ def _of_result(result: xr.Dataset, images: xr.Dataset | None) -> Iterator[Figure
     except KeyError as error:  # a result of another version: its numbers are shown all the same
         missing = str(error.args[0]).removeprefix("No variable named ").split(". ")[0]
         yield Figure(
-            "not drawn", f"Could not be drawn: this result has no {missing}, which this version of relstats draws.", ""
+            "not drawn",
+            f"Could not be drawn: this result has no {missing}, which this version of relstats"
+            " draws.",
+            "",
         )
 
 

@@ -20,8 +20,9 @@ _MORE, _LESS, _OPEN, _UNKNOWN = range(4)
 def leads(result: xr.Dataset, name: str) -> list[Sentence]:
     """What is told first of a result: its main contrasts, those of one kind in one sentence.
 
-    Which they are depends on the statistic and not on what was found: the gap and the asymmetry of a comparison, the core set of
-    shared pixels, all regions of a contrast together, all comparisons of shared pixels together; of others all sentences.
+    Which they are depends on the statistic and not on what was found: the gap and the asymmetry of
+    a comparison, the core set of shared pixels, all regions of a contrast together, all comparisons
+    of shared pixels together; of others all sentences.
 
     Parameters
     ----------
@@ -33,7 +34,12 @@ def leads(result: xr.Dataset, name: str) -> list[Sentence]:
     writer = _LEADS.get(str(result.attrs.get("statistic", "")))
     try:
         found = list(writer(result, name)) if writer else []
-    except (KeyError, ValueError, IndexError, TypeError):  # of another version of relstats, or another tool's
+    except (
+        KeyError,
+        ValueError,
+        IndexError,
+        TypeError,
+    ):  # of another version of relstats, or another tool's
         found = []
     return found or sentences(result, name)
 
@@ -49,10 +55,16 @@ def _shared(result: xr.Dataset, name: str) -> list[Sentence]:
 
 def _regions(result: xr.Dataset, name: str) -> Iterator[Sentence]:
     measure = safe(result.attrs["measure"])
-    what = f"{capital(measure)} of relevance{' (1 is the share of the pixels)' if measure == 'density' else ''}"
+    what = (
+        f"{capital(measure)} of"
+        f" relevance{' (1 is the share of the pixels)' if measure == 'density' else ''}"
+    )
     for contrast in result["contrast"].values:
         a, b = levels(contrast)
-        cells = [(safe(region), result.sel(contrast=contrast, region=region)) for region in result["region"].values]
+        cells = [
+            (safe(region), result.sel(contrast=contrast, region=region))
+            for region in result["region"].values
+        ]
         starts = (
             f"is higher for {a} than for {b} in",
             f"is lower for {a} than for {b} in",
@@ -65,24 +77,42 @@ def _regions(result: xr.Dataset, name: str) -> Iterator[Sentence]:
 def _sufficiency(result: xr.Dataset, name: str) -> Iterator[Sentence]:
     for group, question in itertools.product(result["level"].values, result["question"].values):
         one = result.sel(level=group, question=question)
-        cells = [(AGAINST.get(str(v), safe(v)), one.sel(against=v)) for v in result["against"].values]
+        cells = [
+            (AGAINST.get(str(v), safe(v)), one.sel(against=v)) for v in result["against"].values
+        ]
         kept = str(question) == "sufficiency"
         begin = "The shared pixels alone give" if kept else "Removing the shared pixels costs"
-        starts = ("more than", "less than", "not decidedly more or less than", "could not be compared with")
+        starts = (
+            "more than",
+            "less than",
+            "not decidedly more or less than",
+            "could not be compared with",
+        )
         yield _together(f"{begin} {safe(group)} ", cells, starts)
 
 
-def _together(begin: str, cells: Sequence[tuple[str, xr.Dataset]], starts: tuple[str, str, str, str]) -> Sentence:
-    """Differences in one sentence: those above none, those below, those not decided; each with size, interval and p."""
+def _together(
+    begin: str, cells: Sequence[tuple[str, xr.Dataset]], starts: tuple[str, str, str, str]
+) -> Sentence:
+    """Differences in one sentence: those above none, those below, those not decided.
+
+    Each with size, interval and p.
+    """
     told: list[list[str]] = [[] for _ in starts]
     for label, one in cells[:_MOST_LISTED]:
         told[_side(one)].append(f"{label}{_bracket(one)}")
-    parts = [f"{start} {_listed(labels)}" for start, labels in zip(starts, told, strict=True) if labels]
+    parts = [
+        f"{start} {_listed(labels)}" for start, labels in zip(starts, told, strict=True) if labels
+    ]
     left, one = len(cells) - _MOST_LISTED, cells[0][1]
     more = f"; {left} others are below" if left > 0 else ""
     kind = "found" if told[_MORE] or told[_LESS] else "open" if told[_OPEN] else "unsaid"
     adjusted = "adjusted p" if "p_adjusted" in one else "p"
-    key = "" if kind == "unsaid" else f" In brackets: difference, {100 * level(one):g} % interval, {adjusted}."
+    key = (
+        ""
+        if kind == "unsaid"
+        else f" In brackets: difference, {100 * level(one):g} % interval, {adjusted}."
+    )
     return Sentence(kind, f"{begin}{'; '.join(parts)}{more}.{key}", holds(one))
 
 
@@ -94,7 +124,10 @@ def _side(one: xr.Dataset) -> int:
 
 
 def _bracket(one: xr.Dataset) -> str:
-    """Size, interval and p; of a known direction the size without its sign, which the words around it say."""
+    """Size, interval and p.
+
+    Of a known direction the size without its sign, which the words around it say.
+    """
     estimate = float(one["estimate"])
     if np.isnan(estimate):
         return ""
@@ -109,4 +142,8 @@ def _listed(labels: Sequence[str]) -> str:
 
 
 _LEADS: dict[str, Callable[[xr.Dataset, str], Iterator[Sentence] | list[Sentence]]] = {
-    "compare": _compare, "shared": _shared, "regions": _regions, "sufficiency": _sufficiency}  # fmt: skip
+    "compare": _compare,
+    "shared": _shared,
+    "regions": _regions,
+    "sufficiency": _sufficiency,
+}

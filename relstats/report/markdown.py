@@ -21,7 +21,10 @@ def markdown(found: Content) -> str:
 def _lines(found: Content) -> Iterator[str]:
     facts = found.facts
     yield f"# Report of {_escaped(facts.name or facts.file)}"
-    yield f"\n{len(facts.networks)} networks, {len(facts.images)} images; study of {_escaped(facts.created)}."
+    yield (
+        f"\n{len(facts.networks)} networks, {len(facts.images)} images; study of"
+        f" {_escaped(facts.created)}."
+    )
     yield "\n## Verdict"
     for question in found.questions:
         yield from _question(question, {section.name: section.title for section in found.sections})
@@ -31,7 +34,9 @@ def _lines(found: Content) -> Iterator[str]:
     for section in found.sections:
         yield from _section(section)
     yield "\n## Data quality\n"
-    yield from _table(found.quality.columns, [[_cell(v) for v in row] for row in found.quality.rows])
+    yield from _table(
+        found.quality.columns, [[_cell(v) for v in row] for row in found.quality.rows]
+    )
     yield from (f"- {_escaped(note)}" for note in found.quality.notes)
     yield "\n## Methods\n"
     yield "\n\n".join(_escaped(text) for text in found.methods)
@@ -40,13 +45,17 @@ def _lines(found: Content) -> Iterator[str]:
     yield "\n## Provenance\n"
     yield from _table(("attribute", "value"), found.provenance[0])
     yield ""
-    yield from _table(("result", "command", "seed", "created", "relstats", "sha256 of its numbers"),
-                      [[s.name, s.command, s.seed, s.created, s.version, s.digest] for s in found.sources])  # fmt: skip
+    yield from _table(
+        ("result", "command", "seed", "created", "relstats", "sha256 of its numbers"),
+        [[s.name, s.command, s.seed, s.created, s.version, s.digest] for s in found.sources],
+    )
     if found.checkpoints:
         yield ""
         yield from _table(("network", "sha256 of its weights"), found.checkpoints)
     yield "\n## Warnings\n"
-    yield from (f"- {_escaped(where)}: {_escaped(text)}" for where, text in found.warnings or [("", "none")])
+    yield from (
+        f"- {_escaped(where)}: {_escaped(text)}" for where, text in found.warnings or [("", "none")]
+    )
 
 
 def _question(question: Question, titles: dict[str, str]) -> Iterator[str]:
@@ -66,14 +75,19 @@ def _question(question: Question, titles: dict[str, str]) -> Iterator[str]:
 
 def _answer(answer: Answer, sentences: Sequence[Sentence], title: str) -> Iterator[str]:
     yield f"\n**{_escaped(title)}.** {_escaped(answer.about)} {_escaped(answer.holds)}\n"
-    yield from (f"- {_escaped(s.text)}{'' if answer.holds else ' ' + _escaped(s.holds)}" for s in sentences)
+    yield from (
+        f"- {_escaped(s.text)}{'' if answer.holds else ' ' + _escaped(s.holds)}" for s in sentences
+    )
 
 
 def _section(section: Section) -> Iterator[str]:
     yield f"\n### {_escaped(section.title)}\n"
     for table in [table for table in section.tables if table.primary] or section.tables[:1]:
         yield from _table(table.columns, table.rows)
-    yield f"\n{_escaped(section.population)}. Parameters: {_escaped('; '.join(f'{k} = {v}' for k, v in section.parameters))}."
+    yield (
+        f"\n{_escaped(section.population)}. Parameters:"
+        f" {_escaped('; '.join(f'{k} = {v}' for k, v in section.parameters))}."
+    )
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -84,7 +98,13 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[st
 
 
 def _cell(value: str | float) -> str:
-    return value if isinstance(value, str) else f"{value:d}" if isinstance(value, int) else number(value)
+    return (
+        value
+        if isinstance(value, str)
+        else f"{value:d}"
+        if isinstance(value, int)
+        else number(value)
+    )
 
 
 def _escaped(text: str) -> str:
@@ -104,19 +124,44 @@ def _code(text: str) -> str:
 
 
 def json_text(found: Content) -> str:
-    """Everything in the report but pictures: sentences, gaps, all numbers, parameters, methods and provenance."""
+    """Everything in the report but pictures: sentences, gaps, all numbers, parameters, methods and
+    provenance.
+    """
     facts = found.facts
     whole = {
-        "study": {"name": facts.name, "created": facts.created, "networks": [asdict(n) for n in facts.networks],
-                  "images": list(facts.images), "axes": facts.axes},
-        "verdict": [{"question": q.text, "answers": [asdict(answer) for answer in q.answers],
-                     "not_said": [{"why": why, "command": command} for why, command in q.missing]} for q in found.questions],
-        "results": {s.name: {"title": s.title, "parameters": dict(s.parameters), "left_out": s.left_out, **s.numbers} for s in found.sections},
+        "study": {
+            "name": facts.name,
+            "created": facts.created,
+            "networks": [asdict(n) for n in facts.networks],
+            "images": list(facts.images),
+            "axes": facts.axes,
+        },
+        "verdict": [
+            {
+                "question": q.text,
+                "answers": [asdict(answer) for answer in q.answers],
+                "not_said": [{"why": why, "command": command} for why, command in q.missing],
+            }
+            for q in found.questions
+        ],
+        "results": {
+            s.name: {
+                "title": s.title,
+                "parameters": dict(s.parameters),
+                "left_out": s.left_out,
+                **s.numbers,
+            }
+            for s in found.sections
+        },
         "quality": asdict(found.quality),
         "methods": found.methods,
         "references": [{"cited": name, "doi": doi} for name, doi in found.references],
-        "provenance": {"study": dict(found.provenance[0]), **dict(found.provenance[1]), "results": [asdict(s) for s in found.sources],
-                       "checkpoints": dict(found.checkpoints)},
+        "provenance": {
+            "study": dict(found.provenance[0]),
+            **dict(found.provenance[1]),
+            "results": [asdict(s) for s in found.sources],
+            "checkpoints": dict(found.checkpoints),
+        },
         "warnings": [{"where": where, "text": text} for where, text in found.warnings],
-    }  # fmt: skip
+    }
     return json.dumps(plain(whole), indent=1, allow_nan=False, ensure_ascii=True) + "\n"

@@ -1,4 +1,6 @@
-"""Generalization matrices as a page shows them: rows are where maps come from, columns where they are tested."""
+"""Generalization matrices as a page shows them: rows are where maps come from, columns where they
+are tested.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ SHADES = 9
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its number in words, its shade from 0 to `SHADES - 1` (-1: no number), and the two networks it is of."""
+    """One cell: its number in words, its shade from 0 to `SHADES - 1` (-1: no number), and the two
+    networks it is of.
+    """
 
     text: str
     shade: int
@@ -37,7 +41,8 @@ class Matrix:
 
 
 def matrices(result: xr.Dataset, name: str, networks: tuple[Network, ...]) -> list[Matrix]:
-    """The matrices of a comparison: of the levels of its axis, and of single networks where the result has them.
+    """The matrices of a comparison: of the levels of its axis, and of single networks where the
+    result has them.
 
     Parameters
     ----------
@@ -52,10 +57,23 @@ def matrices(result: xr.Dataset, name: str, networks: tuple[Network, ...]) -> li
         return []
     levels = [str(v) for v in result["source_level"].values]
     axis = str(result.attrs.get("axis"))
-    first = [next((k for k, n in enumerate(networks) if n.axes.get(axis) == level), -1) for level in levels]
-    # two networks of one level, where it has them, or a cell on the diagonal would show one map twice
-    second = [next((k for k, n in enumerate(networks) if n.axes.get(axis) == level and k != first[i]), first[i]) for i, level in enumerate(levels)]  # fmt: skip
-    means, intervals = result["cell_mean"].values, result["cell_ci"].values if "cell_ci" in result else None
+    first = [
+        next((k for k, n in enumerate(networks) if n.axes.get(axis) == level), -1)
+        for level in levels
+    ]
+    # two networks of one level, where it has them, or a cell on the diagonal would show one map
+    # twice
+    second = [
+        next(
+            (k for k, n in enumerate(networks) if n.axes.get(axis) == level and k != first[i]),
+            first[i],
+        )
+        for i, level in enumerate(levels)
+    ]
+    means, intervals = (
+        result["cell_mean"].values,
+        result["cell_ci"].values if "cell_ci" in result else None,
+    )
     more = [
         [
             ("" if intervals is None else f"[{', '.join(number(b) for b in intervals[i, j])}]")
@@ -68,9 +86,26 @@ def matrices(result: xr.Dataset, name: str, networks: tuple[Network, ...]) -> li
         [" ".join(filter(None, (more[i][j], safe(flags[i, j])))) for j in range(len(levels))]
         for i in range(len(levels))
     ]
-    found = [_matrix(name, f"levels of {safe(axis)}", [safe(v) for v in levels], means, first, second, more, False)]
+    found = [
+        _matrix(
+            name,
+            f"levels of {safe(axis)}",
+            [safe(v) for v in levels],
+            means,
+            first,
+            second,
+            more,
+            False,
+        )
+    ]
     if "pair_mean" in result and "network_model" in result.coords:
-        pairs = list(zip(result["network_model"].values.tolist(), result["network_seed"].values.tolist(), strict=True))
+        pairs = list(
+            zip(
+                result["network_model"].values.tolist(),
+                result["network_seed"].values.tolist(),
+                strict=True,
+            )
+        )
         place = {(n.model, n.seed): k for k, n in enumerate(networks)}
         where = [place.get(pair, -1) for pair in pairs]
         found.append(
@@ -88,16 +123,29 @@ def matrices(result: xr.Dataset, name: str, networks: tuple[Network, ...]) -> li
     return found
 
 
-def _matrix(name: str, title: str, labels: list[str], values: np.ndarray, sources: list[int], targets: list[int],
-            more: list[list[str]] | None, by_network: bool) -> Matrix:  # fmt: skip
-    low, high = (float(f(values[np.isfinite(values)])) if np.isfinite(values).any() else 0.0 for f in (np.min, np.max))
+def _matrix(
+    name: str,
+    title: str,
+    labels: list[str],
+    values: np.ndarray,
+    sources: list[int],
+    targets: list[int],
+    more: list[list[str]] | None,
+    by_network: bool,
+) -> Matrix:
+    low, high = (
+        float(f(values[np.isfinite(values)])) if np.isfinite(values).any() else 0.0
+        for f in (np.min, np.max)
+    )
     rows = []
     for i, row in enumerate(values.tolist()):
         cells = []
         for j, value in enumerate(row):
             target = targets[j] if i == j else sources[j]
             text = _short(value, low, high) if by_network else number(value)
-            cells.append(Cell(text, _shade(value, low, high), sources[i], target, more[i][j] if more else ""))
+            cells.append(
+                Cell(text, _shade(value, low, high), sources[i], target, more[i][j] if more else "")
+            )
         rows.append(tuple(cells))
     return Matrix(name, title, tuple(labels), tuple(rows), by_network)
 

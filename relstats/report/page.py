@@ -1,4 +1,6 @@
-"""A report as one HTML file: template, style and script are embedded, and nothing else may run or load."""
+"""A report as one HTML file: template, style and script are embedded, and nothing else may run or
+load.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +21,27 @@ from relstats.terminal import number, plain, safe
 def html(found: Content) -> str:
     """The page. The same content gives the same bytes."""
     environment = Environment(
-        loader=PackageLoader("relstats", "report"), autoescape=True, undefined=StrictUndefined, finalize=_visible,
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
+        loader=PackageLoader("relstats", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
     environment.filters |= {"csv_uri": _csv_uri, "lines": _lines, "cell": _cell}
     style, script = (_asset(name) for name in ("report.css", "report.js"))
     return environment.get_template("report.html").render(
-        found=found, facts=found.facts, style=Markup(style), script=Markup(script), policy=_policy(style, script),
-        explorer=embedded(_explorer(found)), numbers={s.name: embedded(s.numbers) for s in found.sections},
-        rule=RULE, explored=[(s, m) for s in found.sections for m in s.matrices],
-    )  # fmt: skip
+        found=found,
+        facts=found.facts,
+        style=Markup(style),
+        script=Markup(script),
+        policy=_policy(style, script),
+        explorer=embedded(_explorer(found)),
+        numbers={s.name: embedded(s.numbers) for s in found.sections},
+        rule=RULE,
+        explored=[(s, m) for s in found.sections for m in s.matrices],
+    )
 
 
 def _asset(name: str) -> str:
@@ -36,14 +49,23 @@ def _asset(name: str) -> str:
 
 
 def _policy(style: str, script: str) -> Markup:
-    """No network, no frames, no forms: this style and this script, pictures of the file itself, and nothing else."""
-    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
-    return Markup(f"default-src 'none'; img-src data:; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; "
-                  "base-uri 'none'; form-action 'none'")  # fmt: skip
+    """No network, no frames, no forms: this style and this script, pictures of the file itself, and
+    nothing else.
+    """
+    hashes = [
+        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        for text in (style, script)
+    ]
+    return Markup(
+        f"default-src 'none'; img-src data:; style-src 'sha256-{hashes[0]}'; script-src"
+        f" 'sha256-{hashes[1]}'; base-uri 'none'; form-action 'none'"
+    )
 
 
 def _visible(value: Any) -> Any:
-    """What a template puts out: characters that cannot be seen are spelled out, the rest is escaped by jinja2."""
+    """What a template puts out: characters that cannot be seen are spelled out, the rest is escaped
+    by jinja2.
+    """
     return value if isinstance(value, Markup) else safe(value)
 
 
@@ -69,7 +91,9 @@ def _lines(text: str) -> Markup:
 
 
 def _cell(value: str | float) -> str:
-    return value if isinstance(value, str) else str(value) if isinstance(value, int) else number(value)
+    return (
+        value if isinstance(value, str) else str(value) if isinstance(value, int) else number(value)
+    )
 
 
 def _explorer(found: Content) -> dict[str, Any]:
@@ -77,7 +101,14 @@ def _explorer(found: Content) -> dict[str, Any]:
     gallery = found.gallery
     rows = {model: k for k, model in enumerate(gallery.models)} if gallery else {}
     columns = {seed: k for k, seed in enumerate(gallery.seeds)} if gallery else {}
-    networks = [{"name": safe(n.name), "axes": [safe(n.axes.get(axis, "")) for axis in found.facts.axes],
-                 "row": rows.get(n.model, -1), "column": columns.get(n.seed, -1)} for n in found.facts.networks]  # fmt: skip
+    networks = [
+        {
+            "name": safe(n.name),
+            "axes": [safe(n.axes.get(axis, "")) for axis in found.facts.axes],
+            "row": rows.get(n.model, -1),
+            "column": columns.get(n.seed, -1),
+        }
+        for n in found.facts.networks
+    ]
     size = {"height": gallery.height, "width": gallery.width, "gap": gallery.gap} if gallery else {}
     return {"networks": networks, "axes": [safe(axis) for axis in found.facts.axes], **size}

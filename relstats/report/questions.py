@@ -1,4 +1,6 @@
-"""The questions a study may answer, the answers that its results give, and why others are not given."""
+"""The questions a study may answer, the answers that its results give, and why others are not
+given.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,11 @@ from relstats.terminal import number, safe
 
 @dataclass(frozen=True)
 class Answer:
-    """What one result answers: its sentences, what is compared, and what all of them hold for ("" where they differ).
+    """What one result answers: its sentences, what is compared, and what all of them hold for (""
+    where they differ).
 
-    `told` are those that come first, often several of `sentences` in one; of many answers there are none.
+    `told` are those that come first, often several of `sentences` in one; of many answers there are
+    none.
     """
 
     result: str
@@ -50,18 +54,33 @@ class Question:
 
 
 _QUESTIONS = {
-    "generalization": "Do maps carry over to other models, and is one direction better than the other?",
+    "generalization": (
+        "Do maps carry over to other models, and is one direction better than the other?"
+    ),
     "stability": "Do maps agree across seeds of one model?",
     "shared": "Which pixels matter to nearly all networks?",
     "regions": "Which parts of the images carry the relevance?",
     "humans": "Do maps match what people say, look at or do?",
     "other": "What else was tested?",
 }
-_HOMES = {"compare": "generalization", "stability": "stability", "shared": "shared", "sufficiency": "shared", "regions": "regions",
-          "strategies": "stability", "map": "regions", "rsa": "humans", "rdm": "humans", "compare_human": "humans"}  # fmt: skip
+_HOMES = {
+    "compare": "generalization",
+    "stability": "stability",
+    "shared": "shared",
+    "sufficiency": "shared",
+    "regions": "regions",
+    "strategies": "stability",
+    "map": "regions",
+    "rsa": "humans",
+    "rdm": "humans",
+    "compare_human": "humans",
+}
 #: Of several analyses of one question, the one told first: chosen before the numbers are seen.
 _SCORES, _SCALES = ("probability", "correct", "margin"), ("target", "none", "chance")
-_RANKINGS, _MEASURES = ("positive", "absolute", "signed"), ("transfer", "spearman", "density", "rho-a")
+_RANKINGS, _MEASURES = (
+    ("positive", "absolute", "signed"),
+    ("transfer", "spearman", "density", "rho-a"),
+)
 _KINDS = (
     "compare",
     "stability",
@@ -79,11 +98,13 @@ _KINDS = (
 MOST_TOLD = 5
 #: The rule by which results are told first, as the page states it.
 RULE = (
-    f"Told first, by a fixed rule that does not look at what was found: for each question one result of each kind and axis, at most {MOST_TOLD} "
-    "sentences. Transfer comes before agreement of maps; of scores probability before correct before margin, on each target's scale before "
-    "raw; shared pixels across most axes, then of the smallest share of the pixels; sufficiency over all networks before that at levels of an axis. "
-    "Everything else is under “more findings”."
-)  # fmt: skip
+    "Told first, by a fixed rule that does not look at what was found: for each question one"
+    f" result of each kind and axis, at most {MOST_TOLD} sentences. Transfer comes before agreement"
+    " of maps; of scores probability before correct before margin, on each target's scale before"
+    " raw; shared pixels across most axes, then of the smallest share of the pixels; sufficiency"
+    " over all networks before that at levels of an axis. Everything else is under “more"
+    " findings”."
+)
 
 
 def questions(found: Facts, data: Quality, results: dict[str, xr.Dataset]) -> list[Question]:
@@ -111,11 +132,17 @@ def questions(found: Facts, data: Quality, results: dict[str, xr.Dataset]) -> li
     return [question for question in asked.values() if question.answers or question.missing]
 
 
-def _told(grouped: list[list[str]], results: dict[str, xr.Dataset]) -> dict[str, tuple[Sentence, ...]]:
-    """What is told first of which result: of each question the first result of each kind and axis."""
+def _told(
+    grouped: list[list[str]], results: dict[str, xr.Dataset]
+) -> dict[str, tuple[Sentence, ...]]:
+    """What is told first of which result: of each question the first result of each kind and
+    axis.
+    """
     topics: dict[str, dict[tuple[str, str], str]] = {}
     for first, *_ in grouped:
-        topics.setdefault(home(first, results[first]), {}).setdefault(_topic(first, results[first]), first)
+        topics.setdefault(home(first, results[first]), {}).setdefault(
+            _topic(first, results[first]), first
+        )
     found = {}
     for names in (list(of.values()) for of in topics.values()):
         room = MOST_TOLD
@@ -159,7 +186,10 @@ def families(results: dict[str, xr.Dataset]) -> list[list[str]]:
 
 
 def _topic(name: str, result: xr.Dataset) -> tuple[str, str]:
-    """What one result is told of: a kind of analysis, at one axis; sufficiency is one, at whichever axis."""
+    """What one result is told of: a kind of analysis, at one axis.
+
+    Sufficiency is one, at whichever axis.
+    """
     kind = str(result.attrs.get("statistic", name))
     return kind, "" if kind == "sufficiency" else str(result.attrs.get("axis", ""))
 
@@ -169,11 +199,17 @@ def _order(name: str, result: xr.Dataset) -> tuple[float, ...]:
     of_maps = attrs.get("statistic") == "compare" and attrs.get("measure") != "transfer"
     fraction = attrs.get("fraction")
     return (
-        list(_QUESTIONS).index(home(name, result)), _place(_KINDS, attrs.get("statistic")), of_maps,
-        attrs.get("statistic") == "sufficiency" and attrs.get("axis") not in (None, "none"), -len(across(attrs)),
-        _place(_SCORES, attrs.get("score")), _place(_SCALES, attrs.get("normalise")), _place(_MEASURES, attrs.get("measure")),
-        _place(_RANKINGS, attrs.get("ranking")), float(fraction) if isinstance(fraction, (int, float)) else 0.0,
-    )  # fmt: skip
+        list(_QUESTIONS).index(home(name, result)),
+        _place(_KINDS, attrs.get("statistic")),
+        of_maps,
+        attrs.get("statistic") == "sufficiency" and attrs.get("axis") not in (None, "none"),
+        -len(across(attrs)),
+        _place(_SCORES, attrs.get("score")),
+        _place(_SCALES, attrs.get("normalise")),
+        _place(_MEASURES, attrs.get("measure")),
+        _place(_RANKINGS, attrs.get("ranking")),
+        float(fraction) if isinstance(fraction, (int, float)) else 0.0,
+    )
 
 
 def _place(known: tuple[str, ...], value: object) -> int:
@@ -188,16 +224,26 @@ def _also(result: xr.Dataset) -> Sentence:
             one = result.sel(contrast=contrast, effect=effect)
             lower, upper = one["ci"].values.tolist()
             parts.append(
-                f"{safe(effect).replace('_', ' ')} {number(float(one['estimate']))} [{number(lower)}, {number(upper)}]"
+                f"{safe(effect).replace('_', ' ')} {number(float(one['estimate']))}"
+                f" [{number(lower)}, {number(upper)}]"
             )
-    how = f"score {safe(result.attrs.get('score'))}, normalised: {safe(result.attrs.get('normalise'))}"
+    how = (
+        f"score {safe(result.attrs.get('score'))}, normalised:"
+        f" {safe(result.attrs.get('normalise'))}"
+    )
     return Sentence("also", f"The same question with other scores ({how}): {'; '.join(parts)}.")
 
 
-def _gaps(found: Facts, data: Quality, results: dict[str, xr.Dataset]) -> Iterator[tuple[str, str, str]]:
+def _gaps(
+    found: Facts, data: Quality, results: dict[str, xr.Dataset]
+) -> Iterator[tuple[str, str, str]]:
     study = shlex.quote(found.file)
     if not found.networks:
-        yield "stability", "The study has no maps and no transfer scores: nothing can be said about networks.", ""
+        yield (
+            "stability",
+            "The study has no maps and no transfer scores: nothing can be said about networks.",
+            "",
+        )
     yield from _small(found, data)
     yield from _of_axes(found, results, study)
     yield from _of_maps(found, results, study)
@@ -210,41 +256,75 @@ def _small(found: Facts, data: Quality) -> Iterator[tuple[str, str, str]]:
     if data.n_maps and data.n_zero == data.n_maps:
         yield (
             "stability",
-            f"All {data.n_maps} maps are zero everywhere: no pixel is more relevant than another, and no statistic of maps exists.",
+            (
+                f"All {data.n_maps} maps are zero everywhere: no pixel is more relevant than"
+                " another, and no statistic of maps exists."
+            ),
             "",
         )
     if seeds and max(seeds.values()) == 1:
-        yield ("stability", f"Each of the {len(seeds)} model(s) has one network: agreement across seeds cannot be measured, and "
-               "nothing holds for other networks of these models. Train more seeds.", "")  # fmt: skip
+        yield (
+            "stability",
+            (
+                f"Each of the {len(seeds)} model(s) has one network: agreement across seeds cannot"
+                " be measured, and nothing holds for other networks of these models. Train more"
+                " seeds."
+            ),
+            "",
+        )
     elif seeds and min(seeds.values()) == 1:
         alone = [model for model, n in seeds.items() if n == 1]
         yield (
             "stability",
-            f"{len(alone)} model(s) have one network ({', '.join(alone[:3])}): their agreement across seeds cannot be measured.",
+            (
+                f"{len(alone)} model(s) have one network ({', '.join(alone[:3])}): their agreement"
+                " across seeds cannot be measured."
+            ),
             "",
         )
     if len(found.images) == 1:
-        yield "generalization", "The study has one image: nothing can be said about images like it. Add images.", ""
+        yield (
+            "generalization",
+            "The study has one image: nothing can be said about images like it. Add images.",
+            "",
+        )
 
 
-def _of_axes(found: Facts, results: dict[str, xr.Dataset], study: str) -> Iterator[tuple[str, str, str]]:
+def _of_axes(
+    found: Facts, results: dict[str, xr.Dataset], study: str
+) -> Iterator[tuple[str, str, str]]:
     if found.networks and not found.axes:
         yield (
             "generalization",
-            "All networks have the same labels: there is no axis along which maps could carry over. Label the models (pretrain, task, ...).",
+            (
+                "All networks have the same labels: there is no axis along which maps could carry"
+                " over. Label the models (pretrain, task, ...)."
+            ),
             "",
         )
     if found.axes and "transfer" not in found.groups:
-        yield ("generalization", "Transfer was not measured: how well a network does on the pixels that another finds relevant, and whether "
-               "one direction is better, could not be said.", f"relstats transfer STUDY.toml {study}")  # fmt: skip
-    done = {(r.attrs.get("axis"), "transfer" if r.attrs.get("measure") == "transfer" else "maps") for r in results.values()
-            if r.attrs.get("statistic") == "compare"}  # fmt: skip
+        yield (
+            "generalization",
+            (
+                "Transfer was not measured: how well a network does on the pixels that another"
+                " finds relevant, and whether one direction is better, could not be said."
+            ),
+            f"relstats transfer STUDY.toml {study}",
+        )
+    done = {
+        (r.attrs.get("axis"), "transfer" if r.attrs.get("measure") == "transfer" else "maps")
+        for r in results.values()
+        if r.attrs.get("statistic") == "compare"
+    }
     for axis, levels in found.axes.items():
         alone = [level for level, n in levels.items() if n == 1]
         if alone:
             yield (
                 "generalization",
-                f"{', '.join(alone[:3])} ({axis}) has one network: nothing can be said about networks like it.",
+                (
+                    f"{', '.join(alone[:3])} ({axis}) has one network: nothing can be said about"
+                    " networks like it."
+                ),
                 "",
             )
         if "transfer" in found.groups and (axis, "transfer") not in done:
@@ -261,14 +341,19 @@ def _of_axes(found: Facts, results: dict[str, xr.Dataset], study: str) -> Iterat
             )
 
 
-def _of_maps(found: Facts, results: dict[str, xr.Dataset], study: str) -> Iterator[tuple[str, str, str]]:
+def _of_maps(
+    found: Facts, results: dict[str, xr.Dataset], study: str
+) -> Iterator[tuple[str, str, str]]:
     done = {str(r.attrs.get("statistic")) for r in results.values()}
     if not found.networks:
         return
     if "relevance" not in found.groups:
         yield (
             "stability",
-            "The study has no maps (/relevance): stability, shared pixels and regions could not be looked at.",
+            (
+                "The study has no maps (/relevance): stability, shared pixels and regions could not"
+                " be looked at."
+            ),
             f"relstats compute STUDY.toml {study}",
         )
         return
@@ -279,7 +364,9 @@ def _of_maps(found: Facts, results: dict[str, xr.Dataset], study: str) -> Iterat
     elif "sufficiency" not in done:
         name = min(name for name, r in results.items() if r.attrs.get("statistic") == "shared")
         scored = (
-            "" if "sufficiency" in found.groups else f"relstats transfer STUDY.toml {study} --masks {shlex.quote(name)}"
+            ""
+            if "sufficiency" in found.groups
+            else f"relstats transfer STUDY.toml {study} --masks {shlex.quote(name)}"
         )
         yield (
             "shared",
@@ -287,14 +374,21 @@ def _of_maps(found: Facts, results: dict[str, xr.Dataset], study: str) -> Iterat
             f"{scored}{' && ' if scored else ''}relstats sufficiency {study}",
         )
     for axis in found.axes:
-        if not any(r.attrs.get("statistic") == "map" and r.attrs.get("axis") == axis for r in results.values()):
+        if not any(
+            r.attrs.get("statistic") == "map" and r.attrs.get("axis") == axis
+            for r in results.values()
+        ):
             yield (
                 "regions",
                 f"Where maps differ over {axis} was not looked at.",
                 f"relstats map {study} --axis {shlex.quote(axis)}",
             )
     if "regions" not in found.groups:
-        yield "regions", "The study has no masks of regions.", f"relstats regions add {study} landmarks.csv"
+        yield (
+            "regions",
+            "The study has no masks of regions.",
+            f"relstats regions add {study} landmarks.csv",
+        )
     elif "regions" not in done:
         axis = next(iter(found.axes), "")
         yield (
@@ -307,7 +401,12 @@ def _of_maps(found: Facts, results: dict[str, xr.Dataset], study: str) -> Iterat
 #: Data of people, the statistic that compares maps with them, and what is not known without it.
 _OF_PEOPLE = (
     ("human", "rsa", "Maps were not compared with the judgments in the study.", "rsa {study}"),
-    ("human_maps", "human_maps", "Maps were not compared with people's maps.", "humanmaps compare {study}"),
+    (
+        "human_maps",
+        "human_maps",
+        "Maps were not compared with people's maps.",
+        "humanmaps compare {study}",
+    ),
     (
         "behaviour",
         "behaviour",
@@ -317,14 +416,18 @@ _OF_PEOPLE = (
 )
 
 
-def _of_people(found: Facts, results: dict[str, xr.Dataset], study: str) -> Iterator[tuple[str, str, str]]:
+def _of_people(
+    found: Facts, results: dict[str, xr.Dataset], study: str
+) -> Iterator[tuple[str, str, str]]:
     done = {str(result.attrs.get("statistic")) for result in results.values()}
     if "compare_human" in done:
         done.add("rsa")
     for group, statistic, why, command in _OF_PEOPLE:
         if group in found.groups and statistic not in done:
             yield "humans", why, f"relstats {command.format(study=study)}"
-    if not {group for group, *_ in _OF_PEOPLE} & found.groups and not done & {statistic for _, statistic, *_ in _OF_PEOPLE}:  # fmt: skip
+    if not {group for group, *_ in _OF_PEOPLE} & found.groups and not done & {
+        statistic for _, statistic, *_ in _OF_PEOPLE
+    }:
         yield (
             "humans",
             "The study holds no human judgments: whether maps match people could not be said.",

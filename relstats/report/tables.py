@@ -1,4 +1,6 @@
-"""Tables of any result: one for each set of dims that its variables have, with all numbers as CSV."""
+"""Tables of any result: one for each set of dims that its variables have, with all numbers as
+CSV.
+"""
 
 from __future__ import annotations
 
@@ -15,23 +17,63 @@ import xarray as xr
 
 from relstats.terminal import number, safe
 
-#: Columns that a reader wants first; the others are in the CSV, and in the tables of their own dims.
-FIRST = ("estimate", "ci", "p_value", "p_adjusted", "p_swap", "p_max_t", "p_equivalence", "cell_mean", "cell_ci", "cell_flag",
-         "level_mean", "level_ci", "difference", "difference_ci", "difference_p_value", "p_mantel", "p_mantel_max", "n_networks",
-         "n_images", "n_participants", "random")  # fmt: skip
+#: Columns that a reader wants first; the others are in the CSV, and in the tables of their own
+#: dims.
+FIRST = (
+    "estimate",
+    "ci",
+    "p_value",
+    "p_adjusted",
+    "p_swap",
+    "p_max_t",
+    "p_equivalence",
+    "cell_mean",
+    "cell_ci",
+    "cell_flag",
+    "level_mean",
+    "level_ci",
+    "difference",
+    "difference_ci",
+    "difference_p_value",
+    "p_mantel",
+    "p_mantel_max",
+    "n_networks",
+    "n_images",
+    "n_participants",
+    "random",
+)
 #: Values of a variable that the page carries at most; the rest stays in the study.
 MOST_VALUES = 5000
 ROWS_SHOWN = 60
 _MOST_COLUMNS = 9
-_NAMES = {"ci": "interval", "p_value": "p", "p_adjusted": "p, adjusted", "p_swap": "p, label swap", "p_max_t": "p, max-T",
-          "p_equivalence": "p, equivalence", "n_networks": "networks", "n_images": "images", "n_participants": "participants",
-          "random": "holds for", "cell_mean": "mean", "cell_ci": "interval", "cell_flag": "flag", "level_mean": "mean",
-          "level_ci": "interval", "source_level": "maps from", "target_level": "tested on", "min_p_swap": "smallest p, label swap"}  # fmt: skip
+_NAMES = {
+    "ci": "interval",
+    "p_value": "p",
+    "p_adjusted": "p, adjusted",
+    "p_swap": "p, label swap",
+    "p_max_t": "p, max-T",
+    "p_equivalence": "p, equivalence",
+    "n_networks": "networks",
+    "n_images": "images",
+    "n_participants": "participants",
+    "random": "holds for",
+    "cell_mean": "mean",
+    "cell_ci": "interval",
+    "cell_flag": "flag",
+    "level_mean": "mean",
+    "level_ci": "interval",
+    "source_level": "maps from",
+    "target_level": "tested on",
+    "min_p_swap": "smallest p, label swap",
+}
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under named columns. `csv` has every column and full precision; empty where it would be too large."""
+    """Rows of text under named columns.
+
+    `csv` has every column and full precision; empty where it would be too large.
+    """
 
     title: str
     columns: tuple[str, ...]
@@ -49,7 +91,8 @@ def tables(result: xr.Dataset, name: str) -> list[Table]:
     Parameters
     ----------
     result : xarray.Dataset
-        Any result. Variables over pixels, and those of more than `MOST_VALUES` values, are left out.
+        Any result. Variables over pixels, and those of more than `MOST_VALUES` values, are left
+        out.
     name : str
         Of the result, for the titles.
 
@@ -59,7 +102,10 @@ def tables(result: xr.Dataset, name: str) -> list[Table]:
 
     Examples
     --------
-    >>> result = xr.Dataset({"estimate": ("region", [0.5]), "ci": (("region", "bound"), [[0.4, 0.6]])}, coords={"region": ["eyes"]})
+    >>> result = xr.Dataset(
+    ...     {"estimate": ("region", [0.5]), "ci": (("region", "bound"), [[0.4, 0.6]])},
+    ...     coords={"region": ["eyes"]},
+    ... )
     >>> tables(result, "regions")[0].rows
     (('eyes', '0.500', '[0.400, 0.600]'),)
     """
@@ -80,25 +126,41 @@ def is_small(array: xr.DataArray) -> bool:
 
 def left_out(result: xr.Dataset) -> list[str]:
     """Variables that the page does not carry, with their sizes."""
-    return [f"{name} ({' x '.join(f'{n} {dim}' for dim, n in result[name].sizes.items())})"
-            for name in sorted(map(str, result.data_vars)) if not is_small(result[name])]  # fmt: skip
+    return [
+        f"{name} ({' x '.join(f'{n} {dim}' for dim, n in result[name].sizes.items())})"
+        for name in sorted(map(str, result.data_vars))
+        if not is_small(result[name])
+    ]
 
 
 def _dims(array: xr.DataArray) -> tuple[str, ...]:
     return tuple(str(dim) for dim in array.dims if dim != "bound")
 
 
-def _table(result: xr.Dataset, dims: tuple[str, ...], names: Sequence[str], of: str, primary: bool) -> Table:
+def _table(
+    result: xr.Dataset, dims: tuple[str, ...], names: Sequence[str], of: str, primary: bool
+) -> Table:
     ordered = sorted(names, key=lambda name: (_rank(name), name))
     shown = [name for name in ordered if name in FIRST] or ordered
     labels = [label for dim in dims for label in _labels(result, dim)]
     cells = list(itertools.product(*(range(result.sizes[dim]) for dim in dims)))
     arrays = {name: _values(result[name], dims) for name in ordered}
     shown = shown[: _MOST_COLUMNS - len(labels)] if len(labels) < _MOST_COLUMNS else shown[:1]
-    rows = [(*_label_texts(labels, dims, cell), *(_shown(arrays[name][cell]) for name in shown)) for cell in cells[:ROWS_SHOWN]]  # fmt: skip
+    rows = [
+        (*_label_texts(labels, dims, cell), *(_shown(arrays[name][cell]) for name in shown))
+        for cell in cells[:ROWS_SHOWN]
+    ]
     columns = (*(_title(label) for _, label, _ in labels), *(_title(name) for name in shown))
-    return Table(f"{of}: {' by '.join(_title(dim) for dim in dims)}", columns, tuple(rows), _csv(labels, dims, cells, arrays),
-                 len(labels), len(cells), primary, tuple(ordered))  # fmt: skip
+    return Table(
+        f"{of}: {' by '.join(_title(dim) for dim in dims)}",
+        columns,
+        tuple(rows),
+        _csv(labels, dims, cells, arrays),
+        len(labels),
+        len(cells),
+        primary,
+        tuple(ordered),
+    )
 
 
 def _rank(name: str) -> int:
@@ -111,7 +173,8 @@ def _labels(result: xr.Dataset, dim: str) -> list[tuple[str, str, list[str]]]:
     own = [dim] if dim in coords else []
     others = sorted(name for name in coords if name != dim)
     found = [
-        (dim, name.removeprefix(f"{dim}_"), [safe(_plain(v)) for v in result[name].values]) for name in own + others
+        (dim, name.removeprefix(f"{dim}_"), [safe(_plain(v)) for v in result[name].values])
+        for name in own + others
     ]
     return found or [(dim, dim, [str(k) for k in range(result.sizes[dim])])]
 
@@ -120,7 +183,9 @@ def _plain(value: object) -> object:
     return f"{float(value):g}" if isinstance(value, (float, np.floating)) else value
 
 
-def _label_texts(labels: list[tuple[str, str, list[str]]], dims: tuple[str, ...], cell: tuple[int, ...]) -> list[str]:
+def _label_texts(
+    labels: list[tuple[str, str, list[str]]], dims: tuple[str, ...], cell: tuple[int, ...]
+) -> list[str]:
     return [texts[cell[dims.index(dim)]] for dim, _, texts in labels]
 
 
@@ -152,8 +217,13 @@ def _csv(
     header = [label for _, label, _ in labels]
     for name, values in arrays.items():
         header += [f"{name}_lower", f"{name}_upper"] if values.ndim > len(dims) else [name]
-    rows = [[*_label_texts(labels, dims, cell), *(v for values in arrays.values() for v in np.ravel(values[cell]).tolist())]
-            for cell in cells]  # fmt: skip
+    rows = [
+        [
+            *_label_texts(labels, dims, cell),
+            *(v for values in arrays.values() for v in np.ravel(values[cell]).tolist()),
+        ]
+        for cell in cells
+    ]
     return as_csv(header, rows)
 
 
@@ -183,5 +253,17 @@ def _cell(value: object) -> object:
 
 def _scalars(result: xr.Dataset, names: Sequence[str], of: str) -> Table:
     rows = [(_title(name), _shown(result[name].values)) for name in names]
-    full = as_csv(["name", "value"], [[name, v] for name in names for v in np.ravel(result[name].values).tolist()])
-    return Table(f"{of}: single numbers", ("what", "value"), tuple(rows), full, 1, len(rows), False, tuple(names))
+    full = as_csv(
+        ["name", "value"],
+        [[name, v] for name in names for v in np.ravel(result[name].values).tolist()],
+    )
+    return Table(
+        f"{of}: single numbers",
+        ("what", "value"),
+        tuple(rows),
+        full,
+        1,
+        len(rows),
+        False,
+        tuple(names),
+    )

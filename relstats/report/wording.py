@@ -11,12 +11,15 @@ import xarray as xr
 
 from relstats.terminal import number, safe
 
-#: A p below this is told as such: its digits say more of the reference distribution's tail than of the data.
+#: A p below this is told as such: its digits say more of the reference distribution's tail than of
+#: the data.
 _TINY_P = 1e-4
 
 
 def decided(one: xr.Dataset, p: str = "p_value", adjusted: str = "p_adjusted") -> bool:
-    """Whether the direction is known at the confidence level, after the adjustment where the result has one."""
+    """Whether the direction is known at the confidence level, after the adjustment where the result
+    has one.
+    """
     values = [float(one[name]) for name in (adjusted, p) if name in one]
     known = [value for value in values if not np.isnan(value)]
     return bool(known) and known[0] < 1 - level(one)
@@ -39,7 +42,11 @@ def interval(one: xr.Dataset, ci: str = "ci", scale: float = 1.0, unit: str = ""
         return ""
     bounds = sorted(scale * bound for bound in one[ci].values.tolist())
     name = f"{100 * level(one):g} % interval"
-    return f"no {name}" if np.isnan(bounds).any() else f"{name} {number(bounds[0])} to {number(bounds[1])}{unit}"
+    return (
+        f"no {name}"
+        if np.isnan(bounds).any()
+        else f"{name} {number(bounds[0])} to {number(bounds[1])}{unit}"
+    )
 
 
 def p_text(value: float) -> str:
@@ -55,7 +62,14 @@ def p_text(value: float) -> str:
     return "p < 0.0001" if value < _TINY_P else f"p = {number(value)}"
 
 
-def sure(one: xr.Dataset, ci: str = "ci", p: str = "p_value", adjusted: str = "p_adjusted", scale: float = 1.0, unit: str = "") -> str:  # fmt: skip
+def sure(
+    one: xr.Dataset,
+    ci: str = "ci",
+    p: str = "p_value",
+    adjusted: str = "p_adjusted",
+    scale: float = 1.0,
+    unit: str = "",
+) -> str:
     """How sure an estimate is: interval, p, and the adjusted p where it is another."""
     parts = [interval(one, ci, scale, unit)]
     if p in one:
@@ -79,19 +93,28 @@ def counts(one: xr.Dataset) -> str:
         values = np.unique(np.asarray(source, float))
         values = values[np.isfinite(values)]
         if values.size:
-            sizes = f"{values[0]:.0f}" if values.size == 1 else f"{values[0]:.0f} to {values[-1]:.0f}"
+            sizes = (
+                f"{values[0]:.0f}" if values.size == 1 else f"{values[0]:.0f} to {values[-1]:.0f}"
+            )
             found.append(f"{sizes} {what[:-1] if sizes == '1' else what}")
     return ", ".join(found)
 
 
 def holds(one: xr.Dataset, random: str = "random") -> str:
-    """What a statement is about beyond what was measured, with n; the population of the result where rows do not say."""
+    """What a statement is about beyond what was measured, with n.
+
+    The population of the result where rows do not say.
+    """
     n = counts(one)
     if random not in one:
         about = safe(one.attrs.get("population", ""))
         return f"{capital(about)}." if about else f"n: {n}." if n else ""
     kind = safe(one[random].item())
-    beyond = "Holds for these networks and images only" if kind == "nothing" else f"Holds for {kind} like these"
+    beyond = (
+        "Holds for these networks and images only"
+        if kind == "nothing"
+        else f"Holds for {kind} like these"
+    )
     if "; these networks" in kind:
         beyond = f"Holds for {kind.split(';')[0]} like these, and for these networks only"
     return f"{beyond}{f' ({n})' if n else ''}."
@@ -119,7 +142,11 @@ def across(attrs: Mapping[Any, Any]) -> list[str]:
             value = ast.literal_eval(value)
         except (ValueError, SyntaxError):
             value = [value]
-    return [str(axis) for axis in value] if isinstance(value, (list, tuple, np.ndarray)) else [str(value)]
+    return (
+        [str(axis) for axis in value]
+        if isinstance(value, (list, tuple, np.ndarray))
+        else [str(value)]
+    )
 
 
 def levels(contrast: object) -> tuple[str, str]:

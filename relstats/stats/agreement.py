@@ -1,8 +1,8 @@
 """How far the relevance maps of networks agree, image by image: all pairs of networks at once.
 
-Array cores: maps come as (network, image, pixel), and every measure is a matrix product per image, of ranks,
-of values or of masks. Symmetric measures compare two maps; `capture` is directed, from the map that chooses
-pixels to the one that is looked at.
+Array cores: maps come as (network, image, pixel), and every measure is a matrix product per image,
+of ranks, of values or of masks. Symmetric measures compare two maps; `capture` is directed, from
+the map that chooses pixels to the one that is looked at.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ from relstats.stats.maps import FRACTIONS, as_floating, compiled, midranks, norm
 
 
 def agreement(
-    maps: np.ndarray, measure: str, *, fractions: Sequence[float] = FRACTIONS, ranking: str = "positive"
+    maps: np.ndarray,
+    measure: str,
+    *,
+    fractions: Sequence[float] = FRACTIONS,
+    ranking: str = "positive",
 ) -> np.ndarray:
     """Agreement of every network's map with every other's, for each image.
 
@@ -28,9 +32,10 @@ def agreement(
     maps : array_like, (network, image, pixel)
         Relevance maps; any scale, which may differ between maps.
     measure : {"spearman", "pearson", "cosine", "iou", "dice", "capture"}
-        "spearman": correlation of midranks. "pearson": of relevance. "cosine": of relevance, not centred.
-        "iou": pixels in both top-fraction masks over pixels in either. "dice": twice the pixels in both over
-        the sum of both areas. "capture": share of the target's positive relevance on the source's top pixels.
+        "spearman": correlation of midranks. "pearson": of relevance. "cosine": of relevance, not
+        centred. "iou": pixels in both top-fraction masks over pixels in either. "dice": twice the
+        pixels in both over the sum of both areas. "capture": share of the target's positive
+        relevance on the source's top pixels.
     fractions : sequence of float
         Shares of pixels of the masks ("iou", "dice", "capture").
     ranking : {"positive", "absolute", "signed"}
@@ -39,11 +44,12 @@ def agreement(
     Returns
     -------
     numpy.ndarray, (network, network, fraction, image), float64
-        Correlations in [-1, 1] with one `fraction`, the others in [0, 1]. For "capture" the first axis is the
-        source, the second the target. The diagonal is 1, for "capture" what a network's own top pixels hold.
-        NaN in a network's row and column where its map is constant ("spearman", "pearson"), without relevance
-        ("cosine"), or its mask is empty ("iou", "dice"); for "capture" in its row where the mask is empty, in
-        its column where it has no positive relevance. A map with NaN is NaN in both.
+        Correlations in [-1, 1] with one `fraction`, the others in [0, 1]. For "capture" the first
+        axis is the source, the second the target. The diagonal is 1, for "capture" what a network's
+        own top pixels hold. NaN in a network's row and column where its map is constant
+        ("spearman", "pearson"), without relevance ("cosine"), or its mask is empty ("iou", "dice");
+        for "capture" in its row where the mask is empty, in its column where it has no positive
+        relevance. A map with NaN is NaN in both.
 
     Raises
     ------
@@ -54,9 +60,9 @@ def agreement(
 
     Notes
     -----
-    Midranks are centred in float64, where their products add up without rounding up to 300,000 pixels:
-    "spearman" does not depend on the order of summation, hence not on the BLAS, on its threads or on the
-    order of networks.
+    Midranks are centred in float64, where their products add up without rounding up to 300,000
+    pixels: "spearman" does not depend on the order of summation, hence not on the BLAS, on its
+    threads or on the order of networks.
 
     Examples
     --------
@@ -101,9 +107,13 @@ def several(
     _check(maps, measures)
     networks, images = maps.shape[:2]
     depth = {measure: 1 if measure in _VECTORS else len(fractions) for measure in measures}
-    results = {measure: np.empty((networks, networks, depth[measure], images)) for measure in measures}
+    results = {
+        measure: np.empty((networks, networks, depth[measure], images)) for measure in measures
+    }
     for image in range(images):
-        for measure, pairs in _of_image(as_floating(maps[:, image]), list(results), fractions, ranking):
+        for measure, pairs in _of_image(
+            as_floating(maps[:, image]), list(results), fractions, ranking
+        ):
             results[measure][..., image] = np.moveaxis(pairs, 0, -1)
     return results
 
@@ -138,12 +148,16 @@ def unit_vectors(maps: np.ndarray, measure: str) -> np.ndarray:
 def _check(maps: np.ndarray, measures: Sequence[str]) -> None:
     if maps.ndim != 3 or 0 in maps.shape:
         raise InvalidData(
-            f"maps of shape {maps.shape}: networks are compared image by image, which needs the axes "
-            "(network, image, pixel), none of them empty; stack (model, seed) into network, (y, x) into pixel"
+            f"maps of shape {maps.shape}: networks are compared image by image, which needs the"
+            " axes (network, image, pixel), none of them empty; stack (model, seed) into network,"
+            " (y, x) into pixel"
         )
     unknown = [measure for measure in measures if measure not in MEASURES]
     if unknown or not measures:
-        raise UsageError(f"measure {', '.join(map(repr, unknown)) or 'missing'}: use one of {', '.join(MEASURES)}")
+        raise UsageError(
+            f"measure {', '.join(map(repr, unknown)) or 'missing'}: use one of"
+            f" {', '.join(MEASURES)}"
+        )
 
 
 def _of_image(
@@ -160,9 +174,15 @@ def _of_image(
         area[area == 0] = np.nan
         for measure in measures:
             if measure in _OVERLAPS:
-                yield measure, _OVERLAPS[measure](shared, area[:, :, np.newaxis] + area[:, np.newaxis])
+                yield (
+                    measure,
+                    _OVERLAPS[measure](shared, area[:, :, np.newaxis] + area[:, np.newaxis]),
+                )
             elif measure == "capture":
-                yield measure, _captured(masks, maps) * np.where(np.isnan(area), np.nan, 1)[:, :, np.newaxis]
+                yield (
+                    measure,
+                    _captured(masks, maps) * np.where(np.isnan(area), np.nan, 1)[:, :, np.newaxis],
+                )
 
 
 def _centred_ranks(maps: np.ndarray) -> np.ndarray:
@@ -170,7 +190,10 @@ def _centred_ranks(maps: np.ndarray) -> np.ndarray:
 
 
 def _centred(maps: np.ndarray) -> np.ndarray:
-    """Subtract each map's mean; a constant map becomes exactly 0, which its rounded mean would not give."""
+    """Subtract each map's mean.
+
+    A constant map becomes exactly 0, which its rounded mean would not give.
+    """
     with np.errstate(invalid="ignore"):
         deviations = maps - maps.mean(axis=-1, keepdims=True, dtype=np.float64)
     deviations[maps.min(axis=-1) == maps.max(axis=-1)] = 0
@@ -217,7 +240,9 @@ def _packed(masks: np.ndarray) -> np.ndarray:
 @intrinsic
 def _popcount(typing: Any, word: Any) -> Any:
     """Count the bits of a word with the processor's own instruction."""
-    return types.uint64(types.uint64), lambda context, builder, signature, words: builder.ctpop(words[0])
+    return types.uint64(types.uint64), lambda context, builder, signature, words: builder.ctpop(
+        words[0]
+    )
 
 
 @compiled

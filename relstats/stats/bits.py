@@ -1,7 +1,7 @@
 """Masks of pixels as bits, 64 to a word, and what is counted over networks from them.
 
-Counts of networks are kept as binary numbers spread over planes, one bit of 64 pixels at a time, so that a swap of all networks
-costs a few operations for each word.
+Counts of networks are kept as binary numbers spread over planes, one bit of 64 pixels at a time, so
+that a swap of all networks costs a few operations for each word.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ WORD = 64
 
 
 def pack(masks: np.ndarray) -> np.ndarray:
-    """64 pixels to a word, the first in the lowest bit: bool (..., pixel) to uint64 (..., word), filled up with zeros.
+    """64 pixels to a word, the first in the lowest bit: bool (..., pixel) to uint64 (..., word),
+    filled up with zeros.
 
     Examples
     --------
@@ -42,12 +43,20 @@ def unpack(words: np.ndarray, pixels: int) -> np.ndarray:
 
 @compiled
 def statistics(
-    masks: np.ndarray, sizes: np.ndarray, wanted: np.ndarray, mean: np.ndarray, spread: np.ndarray, exceeding: np.ndarray,
+    masks: np.ndarray,
+    sizes: np.ndarray,
+    wanted: np.ndarray,
+    mean: np.ndarray,
+    spread: np.ndarray,
+    exceeding: np.ndarray,
     donors: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """The largest z (swap, image) and the sizes of the shared sets (swap, image, consensus); see `consensus.swap_statistics`.
+) -> tuple[np.ndarray, np.ndarray]:
+    """The largest z (swap, image) and the sizes of the shared sets (swap, image, consensus).
 
-    `exceeding` (bit, word) are the counts with which pixels exceed some z. Any will do: it says where to look first.
+    See `consensus.swap_statistics`.
+
+    `exceeding` (bit, word) are the counts with which pixels exceed some z. Any will do: it says
+    where to look first.
     """
     words, images = masks.shape[2], donors.shape[2]
     largest = np.empty((donors.shape[0], images))
@@ -79,7 +88,9 @@ def _no_planes(sizes: np.ndarray, words: int) -> np.ndarray:
 
 @compiled
 def _count(masks: np.ndarray, images: np.ndarray, sizes: np.ndarray, planes: np.ndarray) -> None:
-    """Count the networks that have each pixel, 64 pixels at a time: an adder of one bit for each bit of the count."""
+    """Count the networks that have each pixel, 64 pixels at a time: an adder of one bit for each
+    bit of the count.
+    """
     planes[:] = 0
     network = 0
     for condition in range(sizes.size):
@@ -131,8 +142,13 @@ def _bits(words: np.ndarray) -> np.int64:
 
 
 @compiled
-def _largest_z(planes: np.ndarray, exceeding: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> float:
-    """Among the pixels that exceed some z, if there is one: the others are smaller. Else among all."""
+def _largest_z(
+    planes: np.ndarray, exceeding: np.ndarray, mean: np.ndarray, spread: np.ndarray
+) -> float:
+    """Among the pixels that exceed some z, if there is one: the others are smaller.
+
+    Else among all.
+    """
     best = -np.inf
     for word in range(planes.shape[1]):
         left = _at_least_each(planes, exceeding, word)
@@ -174,7 +190,9 @@ def _count_of(planes: np.ndarray, word: int, pixel: int) -> np.int64:
 def left_out(
     masks: np.ndarray, sizes: np.ndarray, wanted: np.ndarray, fewer: np.ndarray, images: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels of the shared sets with and without a network, both and either: (consensus, network, image)."""
+    """Pixels of the shared sets with and without a network, both and either: (consensus, network,
+    image).
+    """
     both = np.zeros((len(wanted), len(masks), images.size), np.int64)
     either, planes = np.zeros_like(both), _no_planes(sizes, masks.shape[2])
     whole, rest, one = np.empty((3, masks.shape[2]), np.uint64)
@@ -192,8 +210,14 @@ def left_out(
 
 @compiled
 def _shared_without(
-    planes: np.ndarray, sizes: np.ndarray, wanted: np.ndarray, fewer: np.ndarray, network: int, mask: np.ndarray, out: np.ndarray
-) -> None:  # fmt: skip
+    planes: np.ndarray,
+    sizes: np.ndarray,
+    wanted: np.ndarray,
+    fewer: np.ndarray,
+    network: int,
+    mask: np.ndarray,
+    out: np.ndarray,
+) -> None:
     one, more = np.empty(out.size, np.uint64), np.empty(out.size, np.uint64)
     out[:] = ~np.uint64(0)
     first = 0

@@ -1,7 +1,9 @@
-"""Clusters of pixels in fields of t, and threshold-free cluster enhancement. Plain arrays in and out.
+"""Clusters of pixels in fields of t, and threshold-free cluster enhancement.
 
-Two pixels are neighbours if they share an edge. Pixels of opposite signs are never in one cluster, and a pixel that is NaN is
-in none.
+Plain arrays in and out.
+
+Two pixels are neighbours if they share an edge. Pixels of opposite signs are never in one cluster,
+and a pixel that is NaN is in none.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ def label_clusters(field: np.ndarray, threshold: float) -> tuple[np.ndarray, np.
     Returns
     -------
     labels : ndarray of int32, (y, x)
-        0 in no cluster; 1 is the cluster of the largest mass. Of equal masses the one that is met first, row by row.
+        0 in no cluster; 1 is the cluster of the largest mass. Of equal masses the one that is met
+        first, row by row.
     mass : ndarray, (cluster,)
         Sum of |t| over the pixels of each cluster (Bullmore et al. 1999), largest first.
 
@@ -40,14 +43,17 @@ def label_clusters(field: np.ndarray, threshold: float) -> tuple[np.ndarray, np.
     """
     labels, mass = np.zeros(field.size, np.int32), np.zeros(field.size)
     values = np.ascontiguousarray(field, np.float32).ravel()
-    found = _fill(values, field.shape[1], np.float32(threshold), labels, mass, np.empty(field.size, np.int32))
+    found = _fill(
+        values, field.shape[1], np.float32(threshold), labels, mass, np.empty(field.size, np.int32)
+    )
     order = np.argsort(-mass[:found], kind="stable")
     names = np.append(0, 1 + np.argsort(order)).astype(np.int32)
     return names[labels].reshape(field.shape), mass[order]
 
 
 def enhance(field: np.ndarray) -> np.ndarray:
-    """Threshold-free cluster enhancement: at each pixel, the extent of its cluster over all thresholds below its own |t|.
+    """Threshold-free cluster enhancement: at each pixel, the extent of its cluster over all
+    thresholds below its own |t|.
 
     Parameters
     ----------
@@ -57,13 +63,13 @@ def enhance(field: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, (y, x), float64
-        Integral of extent^0.5 height^2 over height, from 0 to |t|, computed exactly: extents change at the pixels' own values
-        only. 0 where t is 0 or NaN.
+        Integral of extent^0.5 height^2 over height, from 0 to |t|, computed exactly: extents change
+        at the pixels' own values only. 0 where t is 0 or NaN.
 
     Notes
     -----
-    Smith & Nichols (2009), doi:10.1016/j.neuroimage.2008.03.061, with their exponents. Most programs sum over steps of height;
-    this merges clusters from the highest pixel down.
+    Smith & Nichols (2009), doi:10.1016/j.neuroimage.2008.03.061, with their exponents. Most
+    programs sum over steps of height; this merges clusters from the highest pixel down.
 
     Examples
     --------
@@ -71,11 +77,19 @@ def enhance(field: np.ndarray) -> np.ndarray:
     array([[12.73, 12.73,  0.  ,  9.  ]])
     """
     out = np.empty(field.size)
-    _enhance(np.ascontiguousarray(field, np.float32).ravel(), field.shape[1], True, out, *_rooms(field.size))
+    _enhance(
+        np.ascontiguousarray(field, np.float32).ravel(),
+        field.shape[1],
+        True,
+        out,
+        *_rooms(field.size),
+    )
     return out.reshape(field.shape)
 
 
-def largest(fields: np.ndarray, width: int, threshold: float, *, tfce: bool, mass: bool) -> np.ndarray:
+def largest(
+    fields: np.ndarray, width: int, threshold: float, *, tfce: bool, mass: bool
+) -> np.ndarray:
     """Largest |t|, enhanced value and cluster mass of many fields.
 
     Parameters
@@ -107,14 +121,22 @@ def largest(fields: np.ndarray, width: int, threshold: float, *, tfce: bool, mas
             row[1] = _enhance(field, width, False, out, *rooms)
         if mass:
             labels[:], masses[:] = 0, 0
-            row[2] = masses[: _fill(field, width, np.float32(threshold), labels, masses, stack)].max(initial=0)
+            row[2] = masses[
+                : _fill(field, width, np.float32(threshold), labels, masses, stack)
+            ].max(initial=0)
     return found
 
 
 def _rooms(pixels: int) -> tuple[np.ndarray, ...]:
     """Working memory of `_enhance`: two of words, parent, extent, height."""
     words = np.empty((2, pixels), np.uint64)
-    return words[0], words[1], np.empty(pixels, np.int32), np.empty(pixels, np.int32), np.empty(pixels)
+    return (
+        words[0],
+        words[1],
+        np.empty(pixels, np.int32),
+        np.empty(pixels, np.int32),
+        np.empty(pixels),
+    )
 
 
 @compiled
@@ -140,7 +162,12 @@ def _neighbours(pixel: int, width: int, pixels: int) -> tuple[int, int, int, int
 
 @compiled
 def _fill(
-    field: np.ndarray, width: int, threshold: float, labels: np.ndarray, mass: np.ndarray, stack: np.ndarray
+    field: np.ndarray,
+    width: int,
+    threshold: float,
+    labels: np.ndarray,
+    mass: np.ndarray,
+    stack: np.ndarray,
 ) -> int:
     """Number clusters from 1 in `labels`, which is 0; their masses, from 0 on, in `mass`."""
     found = 0
@@ -164,13 +191,20 @@ def _fill(
 
 @compiled
 def _enhance(
-    field: np.ndarray, width: int, everywhere: bool, out: np.ndarray, words: np.ndarray, spare: np.ndarray, parent: np.ndarray,
-    extent: np.ndarray, height: np.ndarray,
-) -> float:  # fmt: skip
+    field: np.ndarray,
+    width: int,
+    everywhere: bool,
+    out: np.ndarray,
+    words: np.ndarray,
+    spare: np.ndarray,
+    parent: np.ndarray,
+    extent: np.ndarray,
+    height: np.ndarray,
+) -> float:
     """The largest enhanced value; or, with `everywhere`, that of each pixel in `out`.
 
-    Clusters are trees. What a cluster gathers is kept at its root: a pixel has the sum of `out` along its way there. Where only
-    the largest is wanted, a root keeps that of its pixels.
+    Clusters are trees. What a cluster gathers is kept at its root: a pixel has the sum of `out`
+    along its way there. Where only the largest is wanted, a root keeps that of its pixels.
     """
     used = _ascending(field, words, spare)
     parent[:], out[:] = -1, 0
@@ -203,14 +237,18 @@ def _enhance(
 
 
 @compiled
-def _gather(out: np.ndarray, extent: np.ndarray, height: np.ndarray, root: int, down_to: float) -> None:
+def _gather(
+    out: np.ndarray, extent: np.ndarray, height: np.ndarray, root: int, down_to: float
+) -> None:
     """Add what a cluster has between the height up to which it has gathered and a lower one."""
     out[root] += np.sqrt(extent[root]) * (height[root] ** 3 - down_to**3) / 3
     height[root] = down_to
 
 
 @compiled
-def _merge(out: np.ndarray, extent: np.ndarray, parent: np.ndarray, a: int, b: int, everywhere: bool) -> int:
+def _merge(
+    out: np.ndarray, extent: np.ndarray, parent: np.ndarray, a: int, b: int, everywhere: bool
+) -> int:
     """The root of two clusters that have gathered to one height."""
     if extent[a] < extent[b]:
         a, b = b, a
@@ -225,7 +263,10 @@ def _merge(out: np.ndarray, extent: np.ndarray, parent: np.ndarray, a: int, b: i
 
 @compiled
 def _root(parent: np.ndarray, out: np.ndarray, pixel: int) -> int:
-    """Root of a pixel's cluster; the pixel is its child afterwards, with the same sum on its way."""
+    """Root of a pixel's cluster.
+
+    The pixel is its child afterwards, with the same sum on its way.
+    """
     root, total = pixel, 0.0
     while parent[root] != root:
         total += out[root]
@@ -240,7 +281,10 @@ def _root(parent: np.ndarray, out: np.ndarray, pixel: int) -> int:
 
 @compiled
 def _ascending(field: np.ndarray, words: np.ndarray, spare: np.ndarray) -> int:
-    """Pixels other than 0 and NaN by |t|, smallest first: the low halves of `words`. Radix sort, three digits."""
+    """Pixels other than 0 and NaN by |t|, smallest first: the low halves of `words`.
+
+    Radix sort, three digits.
+    """
     used = 0
     for pixel in range(field.size):
         if abs(field[pixel]) > 0:

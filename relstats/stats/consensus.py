@@ -1,8 +1,10 @@
-"""Which pixels networks share, image by image, and how many they would share if their maps had nothing to do with the image.
+"""Which pixels networks share, image by image, and how many they would share if their maps had
+nothing to do with the image.
 
-Array cores. Masks are packed, 64 pixels to a word: (network, image, word), of networks ordered by condition. The image swap
-takes, for each network on its own, the mask of another image of the same group: what networks share on every image alike (a
-centred face, smoothness, sparseness) stays, and what they share on this image goes.
+Array cores. Masks are packed, 64 pixels to a word: (network, image, word), of networks ordered by
+condition. The image swap takes, for each network on its own, the mask of another image of the same
+group: what networks share on every image alike (a centred face, smoothness, sparseness) stays, and
+what they share on this image goes.
 """
 
 from __future__ import annotations
@@ -21,14 +23,16 @@ from relstats.stats import bits
 
 #: In how many networks a shared pixel is, of every condition.
 CONSENSUS = ("all", "most", "majority")
-#: Added to the spread of a count: half a network to each side, or rarely used pixels would have the largest z.
+#: Added to the spread of a count: half a network to each side, or rarely used pixels would have the
+#: largest z.
 CONTINUITY = 0.25
 #: Swaps, and pixels, worked on at a time; constant, so that results do not depend on the machine.
 _SWAPS, _PIXELS = 32, 4096
 
 
 def needed(sizes: np.ndarray) -> np.ndarray:
-    """How many networks of each condition must have a pixel: all, 90 % of them (rounded up), more than half.
+    """How many networks of each condition must have a pixel: all, 90 % of them (rounded up), more
+    than half.
 
     Parameters
     ----------
@@ -62,10 +66,12 @@ class Layout:
 
 
 def layout(inclusion: np.ndarray) -> Layout:
-    """Mean and spread of the count of networks that have a pixel, from each network's own rate over images.
+    """Mean and spread of the count of networks that have a pixel, from each network's own rate over
+    images.
 
-    The image that is tested is part of the rates: they are then the same however images are swapped, so that the test is
-    exact. Without it the rates of a swapped image would have to be others than those of the image itself.
+    The image that is tested is part of the rates: they are then the same however images are
+    swapped, so that the test is exact. Without it the rates of a swapped image would have to be
+    others than those of the image itself.
 
     Parameters
     ----------
@@ -78,16 +84,22 @@ def layout(inclusion: np.ndarray) -> Layout:
     >>> found.mean.tolist(), found.spread.round(3).tolist()
     ([1.0, 0.0], [0.957, 0.25])
     """
-    return Layout(inclusion.sum(axis=0), np.sqrt((inclusion * (1 - inclusion)).sum(axis=0)) + CONTINUITY)
+    return Layout(
+        inclusion.sum(axis=0), np.sqrt((inclusion * (1 - inclusion)).sum(axis=0)) + CONTINUITY
+    )
 
 
 def swaps(n_resamples: int, networks: int, images: int, rng: np.random.Generator) -> np.ndarray:
-    """Which image each network's mask is taken from: int16 (1 + n_resamples, network, image); the first is no swap.
+    """Which image each network's mask is taken from: int16 (1 + n_resamples, network, image).
 
-    Each network's images are permuted on their own, the image itself included: permutations are a group, and that makes the
-    test exact (Hemerik & Goeman 2018).
+    The first is no swap.
+
+    Each network's images are permuted on their own, the image itself included: permutations are a
+    group, and that makes the test exact (Hemerik & Goeman 2018).
     """
-    drawn = np.broadcast_to(np.arange(images, dtype=np.int16), (n_resamples + 1, networks, images)).copy()
+    drawn = np.broadcast_to(
+        np.arange(images, dtype=np.int16), (n_resamples + 1, networks, images)
+    ).copy()
     drawn[1:] = rng.permuted(drawn[1:], axis=-1)
     return drawn
 
@@ -129,19 +141,27 @@ def swap_statistics(
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
-def in_parallel[Given, Result](task: Callable[[Given], Result], parts: Sequence[Given]) -> list[Result]:
+def in_parallel[Given, Result](
+    task: Callable[[Given], Result], parts: Sequence[Given]
+) -> list[Result]:
     """Results in order, on whatever dask scheduler is active."""
     with threadpool_limits(1, "blas"):
-        return list(dask.compute(*(dask.delayed(partial(task, part), pure=False)() for part in parts)))
+        return list(
+            dask.compute(*(dask.delayed(partial(task, part), pure=False)() for part in parts))
+        )
 
 
 def _exceeding(z: float, expected: Layout, networks: int) -> np.ndarray:
-    """With how many networks each pixel exceeds z, one more than there are where it cannot: planes (bit, word)."""
+    """With how many networks each pixel exceeds z, one more than there are where it cannot: planes
+    (bit, word).
+    """
     count = np.zeros(-(-expected.mean.size // bits.WORD) * bits.WORD, np.int64)
     count[expected.mean.size :] = networks + 1  # no pixels
     for k in range(networks + 1):
         count[: expected.mean.size] += (k - expected.mean) / expected.spread <= z
-    return np.stack([bits.pack((count >> bit) & 1 == 1) for bit in range((networks + 1).bit_length())])
+    return np.stack(
+        [bits.pack((count >> bit) & 1 == 1) for bit in range((networks + 1).bit_length())]
+    )
 
 
 def counts(masks: np.ndarray, sizes: np.ndarray, pixels: int) -> np.ndarray:
@@ -157,8 +177,8 @@ def counts(masks: np.ndarray, sizes: np.ndarray, pixels: int) -> np.ndarray:
 def agreement_with_others(masks: np.ndarray, sizes: np.ndarray, pixels: int) -> np.ndarray:
     """How well each network's mask agrees with the consensus of the others, on all pairs of images.
 
-    The consensus is the share of the other networks that have a pixel (the mean over conditions of the share in each); the
-    agreement is its mean over the pixels of the mask.
+    The consensus is the share of the other networks that have a pixel (the mean over conditions of
+    the share in each); the agreement is its mean over the pixels of the mask.
 
     Parameters
     ----------
@@ -182,7 +202,9 @@ def agreement_with_others(masks: np.ndarray, sizes: np.ndarray, pixels: int) -> 
     return np.stack(in_parallel(task, range(len(masks))))
 
 
-def _agreement(masks: np.ndarray, count: np.ndarray, sizes: np.ndarray, pixels: int, network: int) -> np.ndarray:
+def _agreement(
+    masks: np.ndarray, count: np.ndarray, sizes: np.ndarray, pixels: int, network: int
+) -> np.ndarray:
     condition = int(np.searchsorted(np.cumsum(sizes), network, side="right"))
     others = sizes - (np.arange(len(sizes)) == condition)
     whole = int(np.lcm.reduce(others[others > 0]))  # whole numbers: sums are exact, in any order
@@ -196,19 +218,33 @@ def _agreement(masks: np.ndarray, count: np.ndarray, sizes: np.ndarray, pixels: 
             shared = count[c, :, start : start + _PIXELS]
             consensus += exact(whole // others[c]) * (shared - part if c == condition else shared)
         products += part @ consensus.T
-    return products / (whole * np.count_nonzero(others) * own.sum(axis=1, dtype=float)[:, np.newaxis])
+    return products / (
+        whole * np.count_nonzero(others) * own.sum(axis=1, dtype=float)[:, np.newaxis]
+    )
 
 
-def leave_one_out(masks: np.ndarray, sizes: np.ndarray, images: Sequence[int] | range) -> tuple[np.ndarray, np.ndarray]:
+def leave_one_out(
+    masks: np.ndarray, sizes: np.ndarray, images: Sequence[int] | range
+) -> tuple[np.ndarray, np.ndarray]:
     """How the shared sets change without one network: pixels in both sets, and in either.
 
     Returns
     -------
     both, either : ndarray of int, (consensus, network, image)
     """
-    task = partial(bits.left_out, masks, np.asarray(sizes), needed(sizes), needed(np.maximum(np.asarray(sizes) - 1, 0)))
-    parts = in_parallel(task, np.array_split(np.asarray(images, np.int64), max(1, len(images) // _SWAPS)))
-    return np.concatenate([p[0] for p in parts], axis=2), np.concatenate([p[1] for p in parts], axis=2)
+    task = partial(
+        bits.left_out,
+        masks,
+        np.asarray(sizes),
+        needed(sizes),
+        needed(np.maximum(np.asarray(sizes) - 1, 0)),
+    )
+    parts = in_parallel(
+        task, np.array_split(np.asarray(images, np.int64), max(1, len(images) // _SWAPS))
+    )
+    return np.concatenate([p[0] for p in parts], axis=2), np.concatenate(
+        [p[1] for p in parts], axis=2
+    )
 
 
 def condition_overlap(masks: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -224,7 +260,9 @@ def condition_overlap(masks: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     for condition in range(len(sizes)):
         kept = np.delete(sets, condition, axis=1)
         others[:, condition] = np.bitwise_and.reduce(kept, axis=1)
-    pairs = [(sets[level, c], others[level, c]) for level in range(len(sets)) for c in range(len(sizes))]
+    pairs = [
+        (sets[level, c], others[level, c]) for level in range(len(sets)) for c in range(len(sizes))
+    ]
     return np.stack(in_parallel(_overlaps_of, pairs)).reshape(*sets.shape[:3], sets.shape[2])
 
 
@@ -253,15 +291,21 @@ def share_by_chance(wanted: np.ndarray, sizes: np.ndarray, rate: np.ndarray) -> 
     """
     rate = np.asarray(rate, float)
     return np.array(
-        [np.prod([stats.binom.sf(k - 1, n, rate) for k, n in zip(row, sizes, strict=True)], axis=0) for row in wanted]
+        [
+            np.prod(
+                [stats.binom.sf(k - 1, n, rate) for k, n in zip(row, sizes, strict=True)], axis=0
+            )
+            for row in wanted
+        ]
     )
 
 
 def prevalence(k: int, n: int, alpha: float = 0.05, level: float = 0.95) -> tuple[float, float]:
-    """Share of networks like these that share the pixels, if k of n do at `alpha`: most likely value and lower bound.
+    """Share of networks like these that share the pixels, if k of n do at `alpha`: most likely
+    value and lower bound.
 
-    Ince, Paton, Kay & Schyns (2021), with a uniform prior and tests that never miss: a network that does not share is
-    significant with probability `alpha`.
+    Ince, Paton, Kay & Schyns (2021), with a uniform prior and tests that never miss: a network that
+    does not share is significant with probability `alpha`.
 
     Examples
     --------

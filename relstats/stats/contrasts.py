@@ -1,4 +1,6 @@
-"""Which networks a contrast over an axis compares: levels, strata, and the linear functionals of the score matrix."""
+"""Which networks a contrast over an axis compares: levels, strata, and the linear functionals of
+the score matrix.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,8 @@ from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats import inference
 
 SYMMETRIC_EFFECTS = ("generalization_gap", "stability")
-#: The default margin of equivalence, as a share of the mean within the two levels. The margin varies with the data, so the gap
-#: less it, and the gap plus it, are contrasts of their own.
+#: The default margin of equivalence, as a share of the mean within the two levels. The margin
+#: varies with the data, so the gap less it, and the gap plus it, are contrasts of their own.
 EQUIVALENCE_SHARE = 0.1
 LESS_SHARE, PLUS_SHARE = "gap_less_share", "gap_plus_share"
 #: Below this many networks in a level, an unbalanced design rejects too often.
@@ -31,14 +33,15 @@ class Contrasts:
     pairs : list of (str, str)
         First and second level of each contrast, in alphabetical order.
     groups : ndarray of int, (contrast, network)
-        2 x stratum for the first level, 2 x stratum + 1 for the second, -1 for a network that takes no part.
+        2 x stratum for the first level, 2 x stratum + 1 for the second, -1 for a network that takes
+        no part.
     level, stratum : ndarray of int, (network,)
         Of each network, whether it takes part or not.
     effects : tuple of str
         Effects that the measure can have.
     operators : dict
-        (contrast, effect) and (source level, target level) to the functional, where the design has one; for equivalence also
-        (contrast, `LESS_SHARE`) and (contrast, `PLUS_SHARE`).
+        (contrast, effect) and (source level, target level) to the functional, where the design has
+        one; for equivalence also (contrast, `LESS_SHARE`) and (contrast, `PLUS_SHARE`).
     strata : list of str
         The strata that hold both levels of some contrast.
     warnings : tuple of str
@@ -92,12 +95,16 @@ def plan(
 
     Examples
     --------
-    >>> networks = pd.DataFrame({"model": list("aabb"), "seed": list("0101"), "pretrain": ["i", "i", "v", "v"]})
+    >>> networks = pd.DataFrame(
+    ...     {"model": list("aabb"), "seed": list("0101"), "pretrain": ["i", "i", "v", "v"]}
+    ... )
     >>> plan(networks, "pretrain").pairs
     [('i', 'v')]
     """
     if networks.empty:
-        raise ImpossibleAnalysis("there is no network, so there is nothing to compare. Add networks to the study")
+        raise ImpossibleAnalysis(
+            "there is no network, so there is nothing to compare. Add networks to the study"
+        )
     axes = [c for c in networks.columns if c not in ("model", "seed")]
     require_axes(axes, [axis], "axis")
     require_axes(axes, list(within or ()), "within")
@@ -108,17 +115,22 @@ def plan(
     mixed = tuple(a for a in varying if a not in chosen)
     levels = sorted(networks[axis].unique())
     if len(levels) < 2:
-        raise ImpossibleAnalysis(f"axis {axis!r} has one level, {levels[0]!r}: comparing needs two. Axes with more: "
-                                 f"{', '.join(a for a in axes if networks[a].nunique() > 1) or 'none'}")  # fmt: skip
-    keys = [tuple(map(str, row)) for row in networks[list(chosen)].to_numpy()]  # joined, two strata could read alike
+        raise ImpossibleAnalysis(
+            f"axis {axis!r} has one level, {levels[0]!r}: comparing needs two. Axes with more: "
+            f"{', '.join(a for a in axes if networks[a].nunique() > 1) or 'none'}"
+        )
+    keys = [
+        tuple(map(str, row)) for row in networks[list(chosen)].to_numpy()
+    ]  # joined, two strata could read alike
     strata = sorted(set(keys))
     stratum = np.array([strata.index(key) for key in keys])
     level = np.array([levels.index(value) for value in networks[axis]])
     pairs, groups = _pair_groups(stratum, level, levels)
     if not pairs:
         raise ImpossibleAnalysis(
-            f"axis {axis!r} is confounded with {', '.join(map(repr, chosen))}: at no level of it are there two levels of "
-            f"{axis!r}, so their effects cannot be told apart. Mix them on purpose with --pool {' '.join(chosen)}"
+            f"axis {axis!r} is confounded with {', '.join(map(repr, chosen))}: at no level of it"
+            f" are there two levels of {axis!r}, so their effects cannot be told apart. Mix them on"
+            f" purpose with --pool {' '.join(chosen)}"
         )
     _require_distinct_names(pairs)
     effects = SYMMETRIC_EFFECTS if symmetric else inference.EFFECTS
@@ -127,7 +139,20 @@ def plan(
     notes = [*missing, *_design_warnings(pairs, groups, axis)]
     notes += [f"networks that differ on {a} are mixed: an effect may be one of {a}" for a in mixed]
     used = [" ".join(strata[s]) for s in sorted({int(g) // 2 for g in groups.ravel() if g >= 0})]
-    return Contrasts(axis, levels, pairs, groups, level, stratum, effects, operators, used, chosen, mixed, tuple(notes))
+    return Contrasts(
+        axis,
+        levels,
+        pairs,
+        groups,
+        level,
+        stratum,
+        effects,
+        operators,
+        used,
+        chosen,
+        mixed,
+        tuple(notes),
+    )
 
 
 def require_one_scale(plan: Contrasts, n_classes: np.ndarray | None) -> None:
@@ -150,8 +175,9 @@ def require_one_scale(plan: Contrasts, n_classes: np.ndarray | None) -> None:
         kinds = sorted({int(n) for n in n_classes[groups >= 0]})
         if len(kinds) > 1:
             raise ImpossibleAnalysis(
-                f"{'|'.join(pair)}: the networks tell {' and '.join(map(str, kinds))} classes apart, so their scores are not on "
-                f"one scale and their mean means nothing. Use --normalise target or chance, or choose one stratum"
+                f"{'|'.join(pair)}: the networks tell {' and '.join(map(str, kinds))} classes"
+                " apart, so their scores are not on one scale and their mean means nothing. Use"
+                " --normalise target or chance, or choose one stratum"
             )
 
 
@@ -162,32 +188,45 @@ def require_axes(axes: list[str], wanted: list[str], option: str) -> None:
             near = difflib.get_close_matches(name, axes)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise UsageError(
-                f"--{option} {name!r}: models have no such label; they have {', '.join(axes) or 'none'}.{hint}"
+                f"--{option} {name!r}: models have no such label; they have"
+                f" {', '.join(axes) or 'none'}.{hint}"
             )
 
 
 def _require_apart(axis: str, within: Sequence[str], pool: Sequence[str]) -> None:
-    """An axis is compared, held fixed or mixed: two of these at once would leave one of them undone, unsaid."""
+    """An axis is compared, held fixed or mixed: two of these at once would leave one of them
+    undone, unsaid.
+    """
     for option, wanted, what in (("within", within, "held fixed"), ("pool", pool, "mixed")):
         if axis in wanted:
             raise UsageError(
-                f"--{option} {axis!r}: its levels are compared, so they cannot be {what}. Name another axis"
+                f"--{option} {axis!r}: its levels are compared, so they cannot be {what}. Name"
+                " another axis"
             )
     both = [a for a in within if a in pool]
     if both:
-        raise UsageError(f"{both[0]!r} is both in --within and in --pool: it is either held fixed or mixed. Choose one")
+        raise UsageError(
+            f"{both[0]!r} is both in --within and in --pool: it is either held fixed or mixed."
+            " Choose one"
+        )
 
 
 def _require_distinct_names(pairs: list[tuple[str, str]]) -> None:
-    """A result is read by the name of its contrast: 'a' against 'b|c' would read as 'a|b' against 'c'."""
+    """A result is read by the name of its contrast: 'a' against 'b|c' would read as 'a|b' against
+    'c'.
+    """
     names = ["|".join(pair) for pair in pairs]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise InvalidData(f"{len(twice)} contrasts would have one name, {twice[0]!r}: which levels it compares could not be "
-                          f"told. Rename the levels without '|'")  # fmt: skip
+        raise InvalidData(
+            f"{len(twice)} contrasts would have one name, {twice[0]!r}: which levels it compares"
+            " could not be told. Rename the levels without '|'"
+        )
 
 
-def _pair_groups(stratum: np.ndarray, level: np.ndarray, levels: list[str]) -> tuple[list[tuple[str, str]], np.ndarray]:
+def _pair_groups(
+    stratum: np.ndarray, level: np.ndarray, levels: list[str]
+) -> tuple[list[tuple[str, str]], np.ndarray]:
     pairs, rows = [], []
     for a, b in itertools.combinations(range(len(levels)), 2):
         both = set(stratum[level == a]) & set(stratum[level == b])
@@ -213,11 +252,21 @@ def _operators(
             else:
                 operators[c, effect] = inference.contrast_operator(compact, weights)
         if (c, "generalization_gap") in operators:
-            gap, share = inference.effect_weights("generalization_gap"), EQUIVALENCE_SHARE * np.eye(2) / 2
-            operators[c, LESS_SHARE] = inference.contrast_operator(compact, _in_each_stratum(gap - share, compact))
-            operators[c, PLUS_SHARE] = inference.contrast_operator(compact, _in_each_stratum(gap + share, compact))
-    notes = [f"{effect} cannot be estimated for {', '.join(names)}: it needs two networks in each level and stratum"
-             for effect, names in lacking.items()]  # fmt: skip
+            gap, share = (
+                inference.effect_weights("generalization_gap"),
+                EQUIVALENCE_SHARE * np.eye(2) / 2,
+            )
+            operators[c, LESS_SHARE] = inference.contrast_operator(
+                compact, _in_each_stratum(gap - share, compact)
+            )
+            operators[c, PLUS_SHARE] = inference.contrast_operator(
+                compact, _in_each_stratum(gap + share, compact)
+            )
+    notes = [
+        f"{effect} cannot be estimated for {', '.join(names)}: it needs two networks in each level"
+        " and stratum"
+        for effect, names in lacking.items()
+    ]
     return operators, notes
 
 
@@ -235,7 +284,10 @@ def _pairs_of(groups: np.ndarray) -> np.ndarray:
 def _cell_operators(
     stratum: np.ndarray, level: np.ndarray, levels: list[str]
 ) -> dict[tuple[int, str] | tuple[str, str], inference.Operator]:
-    """Mean of each cell over the strata that have it. Networks that no contrast uses (stratum -1) are in no cell."""
+    """Mean of each cell over the strata that have it.
+
+    Networks that no contrast uses (stratum -1) are in no cell.
+    """
     operators: dict[tuple[int, str] | tuple[str, str], inference.Operator] = {}
     used = stratum >= 0
     groups = np.full(len(stratum), -1)
@@ -243,9 +295,16 @@ def _cell_operators(
     n_pairs = _pairs_of(groups)
     for a, b in itertools.product(range(len(levels)), repeat=2):
         same = cells[:, np.newaxis] // len(levels) == cells // len(levels)
-        chosen = same & (cells[:, np.newaxis] % len(levels) == a) & (cells % len(levels) == b) & (n_pairs > 0)
+        chosen = (
+            same
+            & (cells[:, np.newaxis] % len(levels) == a)
+            & (cells % len(levels) == b)
+            & (n_pairs > 0)
+        )
         if chosen.any():
-            operators[levels[a], levels[b]] = inference.contrast_operator(groups, chosen / chosen.sum())
+            operators[levels[a], levels[b]] = inference.contrast_operator(
+                groups, chosen / chosen.sum()
+            )
     return operators
 
 
@@ -255,12 +314,19 @@ def _design_warnings(pairs: list[tuple[str, str]], groups: np.ndarray, axis: str
         sizes = np.unique(row[row >= 0], return_counts=True)[1]
         name = "|".join(pair)
         if sizes.min() < 2:
-            notes.append(f"{name}: a level of {axis} has one network only, so nothing is known of other networks like it: "
-                         f"intervals and p-values are over images, for these networks")  # fmt: skip
+            notes.append(
+                f"{name}: a level of {axis} has one network only, so nothing is known of other"
+                " networks like it: intervals and p-values are over images, for these networks"
+            )
         elif sizes.min() < 3:
-            notes.append(f"{name}: a level of {axis} has two networks, too few to estimate the variance of agreement within "
-                         f"it: effects other than asymmetry are over images only, for these networks")  # fmt: skip
+            notes.append(
+                f"{name}: a level of {axis} has two networks, too few to estimate the variance of"
+                " agreement within it: effects other than asymmetry are over images only, for"
+                " these networks"
+            )
         if sizes.min() != sizes.max() and sizes.min() < MIN_UNBALANCED:
-            notes.append(f"{name}: unbalanced ({sizes.min()} to {sizes.max()} networks a level) with fewer than "
-                         f"{MIN_UNBALANCED}: p-values are too small where networks vary unequally")  # fmt: skip
+            notes.append(
+                f"{name}: unbalanced ({sizes.min()} to {sizes.max()} networks a level) with fewer"
+                f" than {MIN_UNBALANCED}: p-values are too small where networks vary unequally"
+            )
     return notes

@@ -1,7 +1,9 @@
-"""Fields of t over pixels: two levels of networks, and family-wise p by label swaps. Plain arrays in and out.
+"""Fields of t over pixels: two levels of networks, and family-wise p by label swaps.
 
-The unit is the network: `F[m, v]` is network m's mean map. Images as units call every pixel of two groups of like networks
-different.
+Plain arrays in and out.
+
+The unit is the network: `F[m, v]` is network m's mean map. Images as units call every pixel of two
+groups of like networks different.
 """
 
 from __future__ import annotations
@@ -22,13 +24,17 @@ from relstats.stats.maps import compiled
 CORRECTIONS = ("max-t", "tfce", "cluster", "bh")
 BLOCK = 2**21  # values of a block of (labeling, pixel) in memory at a time
 WIDTH = 2**11  # pixels of it at a time: they stay in the processor's cache
-#: Share of the sum of squares: networks of a level that differ by less than 1 / 30 000 of what levels differ by are alike.
+#: Share of the sum of squares: networks of a level that differ by less than 1 / 30 000 of what
+#: levels differ by are alike.
 ALIKE = 1e-9
-#: t of a labeling and of its mirror image differ by rounding: below this share, as no pixel has networks that are alike.
+#: t of a labeling and of its mirror image differ by rounding: below this share, as no pixel has
+#: networks that are alike.
 _TIE = 1e-6
 
 
-def welch(maps: np.ndarray, first: np.ndarray, strata: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def welch(
+    maps: np.ndarray, first: np.ndarray, strata: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Difference of two levels within strata, averaged over strata with equal weights.
 
     Parameters
@@ -51,7 +57,9 @@ def welch(maps: np.ndarray, first: np.ndarray, strata: np.ndarray) -> tuple[np.n
 
     Examples
     --------
-    >>> difference, error, _ = welch(np.array([[1.0], [3.0], [0.0], [0.0]]), np.arange(4) < 2, np.zeros(4, int))
+    >>> difference, error, _ = welch(
+    ...     np.array([[1.0], [3.0], [0.0], [0.0]]), np.arange(4) < 2, np.zeros(4, int)
+    ... )
     >>> difference.item(), error.item()
     (2.0, 1.0)
     """
@@ -79,12 +87,17 @@ def undefined(maps: np.ndarray, first: np.ndarray, strata: np.ndarray) -> np.nda
     Returns
     -------
     ndarray of bool, (pixel,)
-        Where all networks are equal, or can be parted into two such sets of the levels' sizes in each stratum. Order of the
-        networks does not matter, so that leaving these pixels out keeps label swaps exact.
+        Where all networks are equal, or can be parted into two such sets of the levels' sizes in
+        each stratum. Order of the networks does not matter, so that leaving these pixels out keeps
+        label swaps exact.
 
     Examples
     --------
-    >>> undefined(np.array([[1.0, 2.0, 1.0], [1.0, 2.0, 1.0], [1.0, 3.0, 2.0], [1.0, 3.0, 3.0]]), np.arange(4) < 2, np.zeros(4, int))
+    >>> undefined(
+    ...     np.array([[1.0, 2.0, 1.0], [1.0, 2.0, 1.0], [1.0, 3.0, 2.0], [1.0, 3.0, 3.0]]),
+    ...     np.arange(4) < 2,
+    ...     np.zeros(4, int),
+    ... )
     array([ True,  True, False])
     """
     within, total = np.zeros((2, maps.shape[1]))
@@ -92,7 +105,8 @@ def undefined(maps: np.ndarray, first: np.ndarray, strata: np.ndarray) -> np.nda
         part = np.sort(maps[strata == stratum], axis=0)
         n_first = int(first[strata == stratum].sum())
         total += _squares(part)
-        # of all ways to part numbers into two sets of given sizes, the sets vary least where one is below the other
+        # of all ways to part numbers into two sets of given sizes, the sets vary least where one is
+        # below the other
         splits = [_squares(part[:n]) + _squares(part[n:]) for n in (n_first, len(part) - n_first)]
         within += np.minimum(*splits)
     rounding = len(maps) * (8 * EPS * np.abs(maps).max(axis=0)) ** 2
@@ -104,9 +118,13 @@ def _squares(values: np.ndarray) -> np.ndarray:
 
 
 def swap_maxima(
-    maps: np.ndarray, labels: np.ndarray, strata: np.ndarray, shape: tuple[int, int], threshold: float,
+    maps: np.ndarray,
+    labels: np.ndarray,
+    strata: np.ndarray,
+    shape: tuple[int, int],
+    threshold: float,
     corrections: Collection[str] = CORRECTIONS,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Largest |t|, enhanced t and cluster mass over the pixels, for each labeling.
 
     Parameters
@@ -114,7 +132,8 @@ def swap_maxima(
     maps : ndarray, (network, pixel)
         Finite. Pixels that are `undefined` are in no maximum.
     labels : ndarray, (labeling, network)
-        1 for the first level, 0 for the second; from `relstats.stats.swaps.labelings`. Row 0 is the one observed.
+        1 for the first level, 0 for the second; from `relstats.stats.swaps.labelings`. Row 0 is the
+        one observed.
     strata : ndarray of int, (network,)
     shape : (int, int)
         Height and width.
@@ -134,10 +153,14 @@ def swap_maxima(
     for stratum in np.unique(strata):
         centred[strata == stratum] = maps[strata == stratum] - maps[strata == stratum].mean(axis=0)
     step = max(1, BLOCK // maps.shape[1])
-    task = partial(_block_maxima, centred, strata, left_out, shape[1], threshold, frozenset(corrections))
+    task = partial(
+        _block_maxima, centred, strata, left_out, shape[1], threshold, frozenset(corrections)
+    )
     starts = range(0, len(distinct), step)
     with threadpool_limits(1, "blas"):
-        found = dask.compute(*(dask.delayed(task, pure=False)(distinct[k : k + step]) for k in starts))
+        found = dask.compute(
+            *(dask.delayed(task, pure=False)(distinct[k : k + step]) for k in starts)
+        )
     return np.concatenate(found)[place.ravel()]
 
 
@@ -150,12 +173,19 @@ def _unmirrored(labels: np.ndarray, strata: np.ndarray) -> np.ndarray:
 
 
 def _block_maxima(
-    centred: np.ndarray, strata: np.ndarray, left_out: np.ndarray, width: int, threshold: float, corrections: frozenset[str],
+    centred: np.ndarray,
+    strata: np.ndarray,
+    left_out: np.ndarray,
+    width: int,
+    threshold: float,
+    corrections: frozenset[str],
     labels: np.ndarray,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     t = t_fields(centred, labels, strata)
     t[:, left_out] = np.nan
-    return clusters.largest(t, width, threshold, tfce="tfce" in corrections, mass="cluster" in corrections)
+    return clusters.largest(
+        t, width, threshold, tfce="tfce" in corrections, mass="cluster" in corrections
+    )
 
 
 def t_fields(centred: np.ndarray, labels: np.ndarray, strata: np.ndarray) -> np.ndarray:
@@ -175,16 +205,24 @@ def t_fields(centred: np.ndarray, labels: np.ndarray, strata: np.ndarray) -> np.
 
     Examples
     --------
-    >>> t_fields(np.array([[0.0], [2.0], [-1.0], [-1.0]]), np.array([[1.0, 1.0, 0.0, 0.0]]), np.zeros(4, int))
+    >>> t_fields(
+    ...     np.array([[0.0], [2.0], [-1.0], [-1.0]]),
+    ...     np.array([[1.0, 1.0, 0.0, 0.0]]),
+    ...     np.zeros(4, int),
+    ... )
     array([[2.]], dtype=float32)
     """
     kinds = np.unique(strata)
     slope, curvature, extra = np.empty(len(kinds)), np.empty(len(kinds)), np.zeros(len(strata))
     base = np.zeros(len(strata))
-    parts = [(strata == stratum, np.ascontiguousarray(labels[:, strata == stratum])) for stratum in kinds]
+    parts = [
+        (strata == stratum, np.ascontiguousarray(labels[:, strata == stratum])) for stratum in kinds
+    ]
     for k, (own, chosen) in enumerate(parts):
         n = np.array([chosen[0].sum(), (1 - chosen[0]).sum()])
-        each = 1 / (n * (n - 1)) / len(kinds) ** 2  # of the sum of squares about its mean, in the variance
+        each = (
+            1 / (n * (n - 1)) / len(kinds) ** 2
+        )  # of the sum of squares about its mean, in the variance
         slope[k], curvature[k] = (1 / n).sum() / len(kinds), (each / n).sum()
         base[own], extra[own] = each[1], each[0] - each[1]
     t = np.empty((len(labels), centred.shape[1]), np.float32)
@@ -199,7 +237,9 @@ def t_fields(centred: np.ndarray, labels: np.ndarray, strata: np.ndarray) -> np.
 
 
 @compiled
-def _ratio(sums: np.ndarray, slope: np.ndarray, curvature: np.ndarray, variance: np.ndarray, t: np.ndarray) -> None:
+def _ratio(
+    sums: np.ndarray, slope: np.ndarray, curvature: np.ndarray, variance: np.ndarray, t: np.ndarray
+) -> None:
     difference = np.empty(t.shape[1])
     for row in range(t.shape[0]):
         difference[:] = 0
@@ -215,14 +255,16 @@ def _ratio(sums: np.ndarray, slope: np.ndarray, curvature: np.ndarray, variance:
 
 
 def family_p(observed: np.ndarray, largest: np.ndarray) -> np.ndarray:
-    """Family-wise p: the share of labelings, the one observed among them, whose largest value is as large.
+    """Family-wise p: the share of labelings, the one observed among them, whose largest value is as
+    large.
 
     Parameters
     ----------
     observed : ndarray, (...)
         Not negative; NaN stays NaN.
     largest : ndarray, (labeling,)
-        From `swap_maxima`; row 0 observed. For n random labelings of which b are as large, p is (b + 1) / (n + 1).
+        From `swap_maxima`; row 0 observed. For n random labelings of which b are as large, p is (b
+        + 1) / (n + 1).
 
     Examples
     --------
@@ -235,7 +277,9 @@ def family_p(observed: np.ndarray, largest: np.ndarray) -> np.ndarray:
 
 
 def false_discovery(p: np.ndarray) -> np.ndarray:
-    """Adjusted p over all pixels, by Benjamini & Hochberg (1995); NaN stays NaN and counts for nothing.
+    """Adjusted p over all pixels, by Benjamini & Hochberg (1995).
+
+    NaN stays NaN and counts for nothing.
 
     Examples
     --------

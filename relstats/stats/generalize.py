@@ -22,11 +22,23 @@ from relstats.stats import scores as score_source
 from relstats.stats.contrasts import Contrasts
 from relstats.stats.scores import Scores, Tally
 
-REFERENCE = ("networks x images jackknife as in Gallas 2006 (doi:10.1016/j.acra.2005.12.011), degrees of freedom after "
-             "Satterthwaite 1946 (doi:10.2307/3002019)")  # fmt: skip
+REFERENCE = (
+    "networks x images jackknife as in Gallas 2006 (doi:10.1016/j.acra.2005.12.011), degrees of"
+    " freedom after Satterthwaite 1946 (doi:10.2307/3002019)"
+)
 CEILING, ABOVE_FLOOR = 0.98, 0.02
-_FIELDS = ("estimate", "statistic", "df", "p_value", "standard_error", "variance_networks", "variance_images",
-           "variance_interaction", "lower", "upper")  # fmt: skip
+_FIELDS = (
+    "estimate",
+    "statistic",
+    "df",
+    "p_value",
+    "standard_error",
+    "variance_networks",
+    "variance_images",
+    "variance_interaction",
+    "lower",
+    "upper",
+)
 
 
 def compare(
@@ -47,7 +59,8 @@ def compare(
     nan: str = "raise",
     rng: np.random.Generator,
 ) -> xr.Dataset:
-    """Test whether relevance maps generalize over the levels of an axis, and which direction is better.
+    """Test whether relevance maps generalize over the levels of an axis, and which direction is
+    better.
 
     Parameters
     ----------
@@ -58,24 +71,28 @@ def compare(
     measure : {"transfer", "spearman", "pearson", "cosine", "iou", "dice", "capture"}
         "transfer" and "capture" are directed; the others are symmetric and have no asymmetry.
     score : {"correct", "probability", "margin"}
-        What is scored in transfer. Where pixels were removed (`operation` of `/transfer` is "remove"), it is the loss: the
-        score on the whole image less that without the pixels. So a high value always speaks for the map.
+        What is scored in transfer. Where pixels were removed (`operation` of `/transfer` is
+        "remove"), it is the loss: the score on the whole image less that without the pixels. So a
+        high value always speaks for the map.
     fraction : float or list of float, optional
         Shares of the pixels, in (0, 1]. Default: all measured; 0.05, 0.1 and 0.2 for maps.
     within : sequence of str, optional
-        Axes at each level of which the contrast is taken, and then averaged. Default: every other axis that varies.
+        Axes at each level of which the contrast is taken, and then averaged. Default: every other
+        axis that varies.
     pool : sequence of str
         Axes to leave out of `within`: networks that differ on them are mixed.
     ranking : {"positive", "absolute", "signed"}
         How pixels are ranked for overlap and capture.
     normalise : {"auto", "none", "target", "chance"}
-        "auto": "none", but "target" where networks of a contrast tell unlike numbers of classes apart, whose raw scores are on
-        no common scale; the result says which.
-        "target": 0 is a target network's score on control masks of the same area and 1 its score on whole images (with the
-        variance of estimating both); for losses, 1 is a fall to chance. "chance": 0 is 1 / number of classes.
+        "auto": "none", but "target" where networks of a contrast tell unlike numbers of classes
+        apart, whose raw scores are on no common scale; the result says which. "target": 0 is a
+        target network's score on control masks of the same area and 1 its score on whole images
+        (with the variance of estimating both); for losses, 1 is a fall to chance. "chance": 0 is 1
+        / number of classes.
     margin : float, optional
-        Equivalence margin of `generalization_gap`, in units of the score. Default: 10 % of the mean within the two levels
-        above floor, whose own variance the test takes in; its value is in `margin`.
+        Equivalence margin of `generalization_gap`, in units of the score. Default: 10 % of the mean
+        within the two levels above floor, whose own variance the test takes in; its value is in
+        `margin`.
     df : {"satterthwaite", "pooled"}
         "pooled" has more power, and needs balanced designs with networks that vary alike.
     level : float
@@ -90,19 +107,23 @@ def compare(
     Returns
     -------
     xarray.Dataset
-        On `contrast` x `effect`: `estimate`, `ci`, `p_value` (two-way jackknife over networks and images: "is the effect 0
-        for networks like these and images like these?"), `p_adjusted` (Holm over contrasts), `p_swap` (label swap: "are the
-        labels irrelevant on these images?"), `min_p_swap`, `p_equivalence`, `statistic`, `df`, `variance_*`, `hedges_g`,
-        `n_networks`, `random`; with suffix `_by_fraction` for each fraction; `cell_mean`, `cell_ci`, `cell_flag` on
-        (`source_level`, `target_level`), the first two `_by_fraction` too; raw transfer scores have `floor`, the mean on control
-        masks, on `fraction`, and `ceiling`, that on whole images (of losses: a fall to chance); `pair_mean` of every two networks
-        (`source_network`, `target_network`: in the order of `network`), `source_score`, `target_score` of each, and
-        `specificity_score`: with its own level less with the other, as source and as target. Effects, for levels a|b and cell means XY = maps from X tested on Y, self pairs left out: `asymmetry` AB - BA, `source_effect` (AA + AB - BA - BB) / 2,
-        `target_effect` (AA + BA - AB - BB) / 2, `generalization_gap` (AA + BB - AB - BA) / 2, `stability` AA - BB. Asymmetry
-        is source effect minus target effect: an easier target alone makes one.
+        On `contrast` x `effect`: `estimate`, `ci`, `p_value` (two-way jackknife over networks and
+        images: "is the effect 0 for networks like these and images like these?"), `p_adjusted`
+        (Holm over contrasts), `p_swap` (label swap: "are the labels irrelevant on these images?"),
+        `min_p_swap`, `p_equivalence`, `statistic`, `df`, `variance_*`, `hedges_g`, `n_networks`,
+        `random`; with suffix `_by_fraction` for each fraction; `cell_mean`, `cell_ci`, `cell_flag`
+        on (`source_level`, `target_level`), the first two `_by_fraction` too; raw transfer scores
+        have `floor`, the mean on control masks, on `fraction`, and `ceiling`, that on whole images
+        (of losses: a fall to chance); `pair_mean` of every two networks (`source_network`,
+        `target_network`: in the order of `network`), `source_score`, `target_score` of each, and
+        `specificity_score`: with its own level less with the other, as source and as target.
+        Effects, for levels a|b and cell means XY = maps from X tested on Y, self pairs left out:
+        `asymmetry` AB - BA, `source_effect` (AA + AB - BA - BB) / 2, `target_effect` (AA + BA - AB
+        - BB) / 2, `generalization_gap` (AA + BB - AB - BA) / 2, `stability` AA - BB. Asymmetry is
+        source effect minus target effect: an easier target alone makes one.
 
-        NaN: self pairs never matter; images with a NaN or all-zero map are left out and counted in the attributes; an
-        estimate that the design cannot give is NaN, and `warnings` says why.
+        NaN: self pairs never matter; images with a NaN or all-zero map are left out and counted in
+        the attributes; an estimate that the design cannot give is NaN, and `warnings` says why.
 
     Raises
     ------
@@ -115,8 +136,8 @@ def compare(
 
     Notes
     -----
-    Two-way jackknife: the variance over networks and over images, their interaction counted once. See `docs/statistics.md` for
-    its error rates.
+    Two-way jackknife: the variance over networks and over images, their interaction counted once.
+    See `docs/statistics.md` for its error rates.
 
     Examples
     --------
@@ -138,7 +159,13 @@ def compare(
         ranking=ranking,
         nan=nan,
     )
-    planned = partial(contrasts.plan, axis=axis, within=within, pool=pool, symmetric=measure in score_source.SYMMETRIC)
+    planned = partial(
+        contrasts.plan,
+        axis=axis,
+        within=within,
+        pool=pool,
+        symmetric=measure in score_source.SYMMETRIC,
+    )
     scores = source()
     plan = planned(scores.networks)
     normalise, notes = _scale(normalise, plan, scores)
@@ -149,8 +176,11 @@ def compare(
         plan = _planned_without(dead, planned, scores, tally)
         moments, tally = _moments(scores, plan)
     if moments is None:
-        raise ImpossibleAnalysis(f"no image has a score for every pair of networks ({tally.omitted_nan} left out for NaN, "
-                                 f"{tally.omitted_degenerate} for maps that are all zero or constant, or have no pixel to rank). Nothing can be compared")  # fmt: skip
+        raise ImpossibleAnalysis(
+            f"no image has a score for every pair of networks ({tally.omitted_nan} left out for"
+            f" NaN, {tally.omitted_degenerate} for maps that are all zero or constant, or have no"
+            " pixel to rank). Nothing can be compared"
+        )
     analyse = partial(_analyse, plan=plan, scores=scores, margin=margin, df=df, level=level)
     control = None if scores.controls is None else _control_means(scores, moments.count)
     if normalise != "none":
@@ -162,35 +192,68 @@ def compare(
         result["ceiling"] = ((), control[1].mean())
     if control is not None and not problems:
         other = analyse(_normalised(scores, plan, moments, "target", control), floor=0.0)
-        result = result.assign({f"{name}_normalised": other[name] for name in ("estimate", "ci", "p_value")})
-    result = result.merge(_swaps(moments, plan, scores, n_resamples, rng)).merge(_networks(moments, plan, scores))
+        result = result.assign(
+            {f"{name}_normalised": other[name] for name in ("estimate", "ci", "p_value")}
+        )
+    result = result.merge(_swaps(moments, plan, scores, n_resamples, rng)).merge(
+        _networks(moments, plan, scores)
+    )
     if len(plan.levels) > 2:
         result = result.merge(_omnibus(moments, plan, scores, n_resamples, rng))
-    parameters = {"axis": axis, "measure": measure, "score": score, "normalise": normalise, "level": level, "df": df,
-                  "n_resamples": n_resamples, "nan": nan, "margin": margin}  # fmt: skip
+    parameters = {
+        "axis": axis,
+        "measure": measure,
+        "score": score,
+        "normalise": normalise,
+        "level": level,
+        "df": df,
+        "n_resamples": n_resamples,
+        "nan": nan,
+        "margin": margin,
+    }
     return _described(result, plan, scores, tally, dead, parameters, [*notes, *problems])
 
 
 def _planned_without(
-    dead: list[tuple[str, str]], planned: Callable[[pd.DataFrame], Contrasts], scores: Scores, tally: Tally
+    dead: list[tuple[str, str]],
+    planned: Callable[[pd.DataFrame], Contrasts],
+    scores: Scores,
+    tally: Tally,
 ) -> Contrasts:
-    """The contrasts of the networks that have any relevance; where none is left, the reason is that the others have not."""
+    """The contrasts of the networks that have any relevance.
+
+    Where none is left, the reason is that the others have not.
+    """
     try:
         return planned(scores.networks)
     except ImpossibleAnalysis as error:
-        raise ImpossibleAnalysis(f"{score_source.omissions(tally, dead)[0]}; without them, {error}") from error
+        raise ImpossibleAnalysis(
+            f"{score_source.omissions(tally, dead)[0]}; without them, {error}"
+        ) from error
 
 
 def describe(
-    study: xr.DataTree, *, axis: str, measure: str, within: Sequence[str] | None, pool: Sequence[str], **selection: Any
+    study: xr.DataTree,
+    *,
+    axis: str,
+    measure: str,
+    within: Sequence[str] | None,
+    pool: Sequence[str],
+    **selection: Any,
 ) -> str:
     """What `compare` would do, without doing it."""
     scores = score_source.from_study(study, measure=measure, **selection)
-    plan = contrasts.plan(scores.networks, axis, within=within, pool=pool, symmetric=measure in score_source.SYMMETRIC)
+    plan = contrasts.plan(
+        scores.networks, axis, within=within, pool=pool, symmetric=measure in score_source.SYMMETRIC
+    )
     names = ", ".join("|".join(pair) for pair in plan.pairs)
     n, blocks = len(scores.networks), shards.BLOCK_VALUES * 4 / 1e6
-    return (f"{measure} of {n} networks ({n * n - n} pairs) on {scores.n_images} images, {len(plan.effects)} effects of {names}"
-            f"{' within ' + ', '.join(plan.within) if plan.within else ''}; blocks of {blocks:.0f} MB")  # fmt: skip
+    return (
+        f"{measure} of {n} networks ({n * n - n} pairs) on {scores.n_images} images,"
+        f" {len(plan.effects)} effects of"
+        f" {names}{' within ' + ', '.join(plan.within) if plan.within else ''}; blocks of"
+        f" {blocks:.0f} MB"
+    )
 
 
 def _check_options(normalise: str, df: str, level: float, n_resamples: int) -> None:
@@ -204,26 +267,35 @@ def _check_options(normalise: str, df: str, level: float, n_resamples: int) -> N
         raise UsageError(f"level is {level}; a confidence level lies between 0 and 1, such as 0.95")
     if n_resamples < 1:
         raise UsageError(
-            f"n_resamples is {n_resamples}; give at least 1, and 1 / (n + 1) is the smallest p it can reach"
+            f"n_resamples is {n_resamples}; give at least 1, and 1 / (n + 1) is the smallest p it"
+            " can reach"
         )
 
 
 def _check_scale(measure: str, score: str, normalise: str) -> None:
     if normalise in ("target", "chance") and measure != "transfer":
-        raise UsageError(f"normalise is {normalise!r}, and {measure} is agreement of maps, which has no target's own scale nor "
-                         f"chance of classes. Use --normalise none")  # fmt: skip
+        raise UsageError(
+            f"normalise is {normalise!r}, and {measure} is agreement of maps, which has no target's"
+            " own scale nor chance of classes. Use --normalise none"
+        )
     if normalise == "chance" and score == "margin":
-        raise UsageError("normalise is 'chance', and a margin at chance is not 1 / number of classes. Use --normalise target "
-                         "or none, or another score")  # fmt: skip
+        raise UsageError(
+            "normalise is 'chance', and a margin at chance is not 1 / number of classes. Use"
+            " --normalise target or none, or another score"
+        )
 
 
 def _moments(
-    scores: Scores, plan: Contrasts, transform: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    scores: Scores,
+    plan: Contrasts,
+    transform: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
 ) -> tuple[inference.Moments | None, Tally]:
     operators = list(plan.operators.values())
 
     def one(block: np.ndarray, images: np.ndarray) -> inference.Moments:
-        return inference.block_moments(block if transform is None else transform(block, images), operators)
+        return inference.block_moments(
+            block if transform is None else transform(block, images), operators
+        )
 
     blocks, tally = scores.reduce(one)
     return (inference.merge_moments(blocks) if blocks else None), tally
@@ -240,7 +312,8 @@ def _scale(normalise: str, plan: Contrasts, scores: Scores) -> tuple[str, list[s
             raise
         kinds = " and ".join(str(n) for n in sorted(set(np.asarray(scores.n_classes).tolist())))
         return "target", [
-            f"networks tell {kinds} classes apart: each target's scores are on its own scale (normalise='target')"
+            f"networks tell {kinds} classes apart: each target's scores are on its own scale"
+            " (normalise='target')"
         ]
     return "none", []
 
@@ -263,8 +336,10 @@ def _normalised(
 ) -> inference.Moments:
     if normalise == "chance":
         if scores.n_classes is None:
-            raise ImpossibleAnalysis("chance correction needs the number of classes: add the coordinate target_n_classes to "
-                                     "/transfer, or use --normalise target")  # fmt: skip
+            raise ImpossibleAnalysis(
+                "chance correction needs the number of classes: add the coordinate target_n_classes"
+                " to /transfer, or use --normalise target"
+            )
         chance = 1 / scores.n_classes.astype(float)[:, np.newaxis, np.newaxis]
         offset = 0 if scores.removed else chance  # chance cancels in a loss
         moments, _ = _moments(scores, plan, lambda block, _: (block - offset) / (1 - chance))
@@ -279,8 +354,10 @@ def _by_target(
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     controls = scores.controls
     if controls is None or control is None:
-        raise ImpossibleAnalysis("target normalisation needs scores of whole images and of control masks (unmasked_* and "
-                                 "random_* in /transfer). Measure them, or use --normalise none")  # fmt: skip
+        raise ImpossibleAnalysis(
+            "target normalisation needs scores of whole images and of control masks (unmasked_* and"
+            " random_* in /transfer). Measure them, or use --normalise none"
+        )
     floor, full = control
     problems = _control_problems(scores.networks, control)
     if problems:
@@ -305,9 +382,14 @@ def _control_problems(networks: pd.DataFrame, control: tuple[np.ndarray, np.ndar
     first = networks.iloc[int(unknown[0]) if len(unknown) else int(np.argmin(span))]
     name = f"{first['model']} seed {first['seed']}"
     if len(unknown):
-        return [f"scores of {name} on whole images or control masks are NaN: scores cannot be normalised"]
-    return [f"{name} has no range: whole images (or, where pixels were removed, a fall to chance) are not above control masks "
-            f"(difference {span.min():.3g}), so scores cannot be normalised"]  # fmt: skip
+        return [
+            f"scores of {name} on whole images or control masks are NaN: scores cannot be"
+            " normalised"
+        ]
+    return [
+        f"{name} has no range: whole images (or, where pixels were removed, a fall to chance) are"
+        f" not above control masks (difference {span.min():.3g}), so scores cannot be normalised"
+    ]
 
 
 def _mean_floor(control: tuple[np.ndarray, np.ndarray] | None) -> float:
@@ -337,26 +419,40 @@ def _analyse(
                 out[name][where] = getattr(found, name)
             random[where] = _random(found)
             if key[1] == "generalization_gap":
-                out["p_equivalence"][where], width[key[0]] = equivalence(moments, plan, key[0], margin, floor, df)
+                out["p_equivalence"][where], width[key[0]] = equivalence(
+                    moments, plan, key[0], margin, floor, df
+                )
     dims = ("contrast", "effect", "fraction")
     interval = np.stack([out.pop("lower"), out.pop("upper")], axis=-1)
-    result = _primary_and_by_fraction({**{n: (dims, v) for n, v in out.items()}, "ci": ((*dims, "bound"), interval)})
+    result = _primary_and_by_fraction(
+        {**{n: (dims, v) for n, v in out.items()}, "ci": ((*dims, "bound"), interval)}
+    )
     result["random"] = (dims[:2], random)
     result["margin"] = ("contrast", width)
     result["p_adjusted"] = (dims[:2], inference.holm(result["p_value"].values, axis=0))
-    result["p_adjusted_by_fraction"] = (dims, inference.holm(result["p_value_by_fraction"].values, axis=2))
+    result["p_adjusted_by_fraction"] = (
+        dims,
+        inference.holm(result["p_value_by_fraction"].values, axis=2),
+    )
     return result.merge(_cells(moments, plan, level)).assign_coords(_coords(plan, scores))
 
 
 def _random(found: inference.Jackknife) -> str:
     """What the interval generalizes to."""
     names = [
-        name for name, is_random in (("networks", found.networks_random), ("images", found.images_random)) if is_random
+        name
+        for name, is_random in (
+            ("networks", found.networks_random),
+            ("images", found.images_random),
+        )
+        if is_random
     ]
     return " and ".join(names) or "nothing"
 
 
-def _primary_and_by_fraction(variables: dict[str, tuple[tuple[str, ...], np.ndarray]]) -> xr.Dataset:
+def _primary_and_by_fraction(
+    variables: dict[str, tuple[tuple[str, ...], np.ndarray]],
+) -> xr.Dataset:
     """The last entry of `fraction` is the mean over fractions, the primary result."""
     result = xr.Dataset()
     for name, (dims, values) in variables.items():
@@ -369,12 +465,22 @@ def _primary_and_by_fraction(variables: dict[str, tuple[tuple[str, ...], np.ndar
 def _coords(plan: Contrasts, scores: Scores) -> dict[str, object]:
     names = np.array(["|".join(pair) for pair in plan.pairs], dtype=object)
     levels = {f"{side}_level": np.array(plan.levels, dtype=object) for side in ("source", "target")}
-    return {"contrast": names, "effect": np.array(plan.effects, dtype=object), "bound": np.array(["lower", "upper"], dtype=object),
-            "fraction": scores.fractions, **levels}  # fmt: skip
+    return {
+        "contrast": names,
+        "effect": np.array(plan.effects, dtype=object),
+        "bound": np.array(["lower", "upper"], dtype=object),
+        "fraction": scores.fractions,
+        **levels,
+    }
 
 
 def equivalence(
-    moments: inference.Moments, plan: Contrasts, contrast: int, margin: float | None, floor: float, df: str
+    moments: inference.Moments,
+    plan: Contrasts,
+    contrast: int,
+    margin: float | None,
+    floor: float,
+    df: str,
 ) -> tuple[np.ndarray, float]:
     """Two one-sided tests that the generalization gap is smaller than a margin.
 
@@ -385,8 +491,9 @@ def equivalence(
     contrast : int
         Which one.
     margin : float or None
-        In units of the score; None for `EQUIVALENCE_SHARE` of the mean within the two levels above `floor`. That margin varies
-        as the scores do, so what is tested is the gap less it, and the gap plus it.
+        In units of the score; None for `EQUIVALENCE_SHARE` of the mean within the two levels above
+        `floor`. That margin varies as the scores do, so what is tested is the gap less it, and the
+        gap plus it.
     floor : float
         Mean score on control masks, taken as known.
     df : str
@@ -400,12 +507,16 @@ def equivalence(
     if margin is not None:
         k = keys.index((contrast, "generalization_gap"))
         return inference.two_way_jackknife(moments, k, df=df, margin=margin).p_equivalence, margin
-    less, plus = (inference.two_way_jackknife(moments, keys.index((contrast, name)), df=df)
-                  for name in (contrasts.LESS_SHARE, contrasts.PLUS_SHARE))  # fmt: skip
+    less, plus = (
+        inference.two_way_jackknife(moments, keys.index((contrast, name)), df=df)
+        for name in (contrasts.LESS_SHARE, contrasts.PLUS_SHARE)
+    )
     above_floor = contrasts.EQUIVALENCE_SHARE * floor
     above = stats.t.cdf(_ratio(less.estimate + above_floor, less.standard_error), less.df)
     below = stats.t.sf(_ratio(plus.estimate - above_floor, plus.standard_error), plus.df)
-    return np.maximum(above, below), float((plus.estimate[-1] - less.estimate[-1]) / 2 - above_floor)
+    return np.maximum(above, below), float(
+        (plus.estimate[-1] - less.estimate[-1]) / 2 - above_floor
+    )
 
 
 def _ratio(estimate: np.ndarray, error: np.ndarray) -> np.ndarray:
@@ -419,13 +530,22 @@ def _cells(moments: inference.Moments, plan: Contrasts, level: float) -> xr.Data
         if isinstance(key[0], str):
             where = plan.levels.index(key[0]), plan.levels.index(key[1])
             found = inference.two_way_jackknife(moments, k, level=level)
-            mean[where], interval[where] = found.estimate, np.stack([found.lower, found.upper], axis=-1)
+            mean[where], interval[where] = (
+                found.estimate,
+                np.stack([found.lower, found.upper], axis=-1),
+            )
     dims = ("source_level", "target_level", "fraction")
-    return _primary_and_by_fraction({"cell_mean": (dims, mean), "cell_ci": ((*dims, "bound"), interval)})
+    return _primary_and_by_fraction(
+        {"cell_mean": (dims, mean), "cell_ci": ((*dims, "bound"), interval)}
+    )
 
 
 def _swaps(
-    moments: inference.Moments, plan: Contrasts, scores: Scores, n_resamples: int, rng: np.random.Generator
+    moments: inference.Moments,
+    plan: Contrasts,
+    scores: Scores,
+    n_resamples: int,
+    rng: np.random.Generator,
 ) -> xr.Dataset:
     """Label swap of whole networks: the sharp null that labels are irrelevant on these images."""
     shape = (len(plan.pairs), len(plan.effects), len(scores.fractions) + 1)
@@ -448,13 +568,22 @@ def _swaps(
 
 
 def _omnibus(
-    moments: inference.Moments, plan: Contrasts, scores: Scores, n_resamples: int, rng: np.random.Generator
+    moments: inference.Moments,
+    plan: Contrasts,
+    scores: Scores,
+    n_resamples: int,
+    rng: np.random.Generator,
 ) -> xr.Dataset:
-    """Do any of the levels differ? Label permutation over all of them, in the strata that hold two networks of each."""
+    """Do any of the levels differ? Label permutation over all of them, in the strata that hold two
+    networks of each.
+    """
     p = np.full((3, len(scores.fractions) + 1), np.nan)
     level, stratum = plan.level, plan.stratum
     sizes = np.array(
-        [np.bincount(level[stratum == s], minlength=len(plan.levels)).min() for s in range(stratum.max() + 1)]
+        [
+            np.bincount(level[stratum == s], minlength=len(plan.levels)).min()
+            for s in range(stratum.max() + 1)
+        ]
     )
     strata = np.where(sizes[stratum] >= 2, stratum, -1)
     if (strata >= 0).any():
@@ -467,9 +596,14 @@ def _omnibus(
 
 
 def _networks(moments: inference.Moments, plan: Contrasts, scores: Scores) -> xr.Dataset:
-    """Node scores of each network (the points behind the effects) and the effect sizes that they give."""
+    """Node scores of each network (the points behind the effects) and the effect sizes that they
+    give.
+    """
     shape = (len(plan.pairs), len(scores.networks))
-    points = {name: np.full(shape, np.nan) for name in ("source_score", "target_score", "specificity_score")}
+    points = {
+        name: np.full(shape, np.nan)
+        for name in ("source_score", "target_score", "specificity_score")
+    }
     for c, groups in enumerate(plan.groups):
         for stratum in np.unique(groups[groups >= 0] // 2):
             part = np.flatnonzero(groups // 2 == stratum)
@@ -478,15 +612,25 @@ def _networks(moments: inference.Moments, plan: Contrasts, scores: Scores) -> xr
                 found = (*nodes.node_scores(matrix, level), nodes.specificity_scores(matrix, level))
                 for name, values in zip(points, found, strict=True):
                     points[name][c, part] = values[:, 0]
-    result = xr.Dataset({name: (("contrast", "network"), values) for name, values in points.items()})
+    result = xr.Dataset(
+        {name: (("contrast", "network"), values) for name, values in points.items()}
+    )
     result["pair_mean"] = (("source_network", "target_network"), moments.matrix[..., -1])
     if len(plan.effects) == len(inference.EFFECTS):
         source, target = points["source_score"], points["target_score"]
-        sizes = [[nodes.hedges_g(values[c], plan.groups[c]) for values in (source - target, source, target)]
-                 for c in range(shape[0])]  # fmt: skip
+        sizes = [
+            [
+                nodes.hedges_g(values[c], plan.groups[c])
+                for values in (source - target, source, target)
+            ]
+            for c in range(shape[0])
+        ]
         wide = np.column_stack([np.array(sizes).reshape(-1, 3), np.full((shape[0], 2), np.nan)])
         result["hedges_g"] = (("contrast", "effect"), wide)
-    labels = {f"network_{c}": ("network", scores.networks[c].to_numpy(dtype=object)) for c in scores.networks}
+    labels = {
+        f"network_{c}": ("network", scores.networks[c].to_numpy(dtype=object))
+        for c in scores.networks
+    }
     return result.assign_coords(labels)
 
 
@@ -508,18 +652,34 @@ def _described(
     result["cell_flag"] = (("source_level", "target_level"), flags)
     notes = [*plan.warnings, *notes]
     notes += score_source.omissions(tally, dead)
-    notes += [f"cell {a} on {b} is at the {flag}: differences there mean little" for (a, b), flag in
-              zip([(a, b) for a in plan.levels for b in plan.levels], flags.ravel(), strict=True) if flag]  # fmt: skip
+    notes += [
+        f"cell {a} on {b} is at the {flag}: differences there mean little"
+        for (a, b), flag in zip(
+            [(a, b) for a in plan.levels for b in plan.levels], flags.ravel(), strict=True
+        )
+        if flag
+    ]
     floors = result["min_p_swap"].min("effect").values
-    notes += [f"{name}: with {n} networks and {parameters['n_resamples']} resamples the label swap cannot give p below {floor:.3g}" for name, n, floor in
-              zip(result["contrast"].values, counts, floors, strict=True) if floor > 1 - parameters["level"]]  # fmt: skip
+    notes += [
+        f"{name}: with {n} networks and {parameters['n_resamples']} resamples the label swap cannot"
+        f" give p below {floor:.3g}"
+        for name, n, floor in zip(result["contrast"].values, counts, floors, strict=True)
+        if floor > 1 - parameters["level"]
+    ]
     return result.assign_attrs(
-        statistic="compare", **{k: _plain(v) for k, v in parameters.items()}, within=list(plan.within), pooled=list(plan.pooled),
-        strata=plan.strata, method=_method(plan, tally, parameters, removed=scores.removed),
+        statistic="compare",
+        **{k: _plain(v) for k, v in parameters.items()},
+        within=list(plan.within),
+        pooled=list(plan.pooled),
+        strata=plan.strata,
+        method=_method(plan, tally, parameters, removed=scores.removed),
         population=_population(result, tally, parameters),
-        min_p=float(np.nanmin(result["min_p_swap"].values)), warnings=notes, n_images_omitted=tally.omitted_nan + tally.omitted_degenerate,
-        **{f"transfer_{k}": v for k, v in scores.attrs.items()}, **store.provenance(),
-    )  # fmt: skip
+        min_p=float(np.nanmin(result["min_p_swap"].values)),
+        warnings=notes,
+        n_images_omitted=tally.omitted_nan + tally.omitted_degenerate,
+        **{f"transfer_{k}": v for k, v in scores.attrs.items()},
+        **store.provenance(),
+    )
 
 
 def _plain(value: object) -> str | float | int:
@@ -527,10 +687,16 @@ def _plain(value: object) -> str | float | int:
 
 
 def _flags(result: xr.Dataset, parameters: dict[str, Any]) -> np.ndarray:
-    """Cells at the ceiling, or at the floor of control masks: contrasts of such cells are compressed."""
+    """Cells at the ceiling, or at the floor of control masks: contrasts of such cells are
+    compressed.
+    """
     mean = result["cell_mean"].values
     flags = np.full(mean.shape, "", dtype=object)
-    if parameters["measure"] != "transfer" or parameters["score"] == "margin" or parameters["normalise"] != "none":
+    if (
+        parameters["measure"] != "transfer"
+        or parameters["score"] == "margin"
+        or parameters["normalise"] != "none"
+    ):
         return flags
     flags[mean > CEILING] = "ceiling"
     if "floor" in result:
@@ -539,10 +705,14 @@ def _flags(result: xr.Dataset, parameters: dict[str, Any]) -> np.ndarray:
 
 
 def _population(result: xr.Dataset, tally: Tally, parameters: dict[str, Any]) -> str:
-    kinds = sorted({str(kind) for kind in result["random"].values.ravel()} - {"nothing"}) or ["nothing"]
+    kinds = sorted({str(kind) for kind in result["random"].values.ravel()} - {"nothing"}) or [
+        "nothing"
+    ]
     sizes = sorted({int(n) for n in result["n_networks"].values})
     networks = f"{' to '.join(str(n) for n in {sizes[0]: 0, sizes[-1]: 0})} networks a contrast"
-    return f"inference over {'; '.join(kinds)} like those measured ({networks}, {tally.images} images)"
+    return (
+        f"inference over {'; '.join(kinds)} like those measured ({networks}, {tally.images} images)"
+    )
 
 
 def _method(plan: Contrasts, tally: Tally, parameters: dict[str, Any], *, removed: bool) -> str:
@@ -550,15 +720,21 @@ def _method(plan: Contrasts, tally: Tally, parameters: dict[str, Any], *, remove
     if parameters["measure"] == "transfer":
         how = "loss of score without" if removed else "transfer of"
         what = f"{how} the most relevant pixels ({parameters['score']})"
-    strata = f", within each level of {' and '.join(plan.within)} and averaged" if plan.within else ""
-    per_level = {pair: [int((groups == g).sum()) for g in np.unique(groups[groups >= 0])]
-                 for pair, groups in zip(plan.pairs, plan.groups, strict=True)}  # fmt: skip
+    strata = (
+        f", within each level of {' and '.join(plan.within)} and averaged" if plan.within else ""
+    )
+    per_level = {
+        pair: [int((groups == g).sum()) for g in np.unique(groups[groups >= 0])]
+        for pair, groups in zip(plan.pairs, plan.groups, strict=True)
+    }
     sizes = sorted({n for counts in per_level.values() for n in counts})
     seeds = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     return (
-        f"{what.capitalize()} was compared over {plan.axis} ({', '.join(plan.levels)}){strata}, with {seeds} networks a level and "
-        f"{tally.images} images; self pairs were left out. Contrasts of cell means are means over fractions. Standard errors, "
-        f"{100 * float(parameters['level']):g} % intervals and p-values come from a two-way jackknife over networks and images "
-        f"with t and {str(parameters['df']).capitalize()} degrees of freedom ({REFERENCE}), Holm-adjusted over contrasts. "
-        f"p_swap permutes the labels of whole networks: the sharp null that labels are irrelevant on these images."
+        f"{what.capitalize()} was compared over {plan.axis} ({', '.join(plan.levels)}){strata},"
+        f" with {seeds} networks a level and {tally.images} images; self pairs were left out."
+        " Contrasts of cell means are means over fractions. Standard errors,"
+        f" {100 * float(parameters['level']):g} % intervals and p-values come from a two-way"
+        f" jackknife over networks and images with t and {str(parameters['df']).capitalize()}"
+        f" degrees of freedom ({REFERENCE}), Holm-adjusted over contrasts. p_swap permutes the"
+        " labels of whole networks: the sharp null that labels are irrelevant on these images."
     )

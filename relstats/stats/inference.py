@@ -1,8 +1,9 @@
 """Inference over crossed networks and images: the two-way jackknife. Plain arrays in and out.
 
-Scores are `Y[m, k, ..., i]`: target network k on image i, masked with source network m's map; or the similarity of the maps
-of m and k. Self pairs (m = k) are never used. The question is the weak null: is the contrast zero for networks like these and
-images like these? Whether labels are irrelevant on these images (the sharp null) is asked in `swaps`.
+Scores are `Y[m, k, ..., i]`: target network k on image i, masked with source network m's map; or
+the similarity of the maps of m and k. Self pairs (m = k) are never used. The question is the weak
+null: is the contrast zero for networks like these and images like these? Whether labels are
+irrelevant on these images (the sharp null) is asked in `swaps`.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 
-#: Effects of a first level A against a second level B, as weights of the cell means [[AA, AB], [BA, BB]].
-#: Row: level of the source; column: level of the target. Asymmetry = source effect - target effect.
+#: Effects of a first level A against a second level B, as weights of the cell means [[AA, AB], [BA,
+#: BB]]. Row: level of the source; column: level of the target. Asymmetry = source effect - target
+#: effect.
 _WEIGHTS = {
     "asymmetry": ((0.0, 1.0), (-1.0, 0.0)),
     "source_effect": ((0.5, 0.5), (-0.5, -0.5)),
@@ -58,7 +60,8 @@ def effect_weights(effect: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Operator:
-    """A contrast of cell means as a linear functional of the scores, and the same with each network deleted.
+    """A contrast of cell means as a linear functional of the scores, and the same with each network
+    deleted.
 
     Attributes
     ----------
@@ -104,9 +107,9 @@ def contrast_operator(groups: np.ndarray, weights: np.ndarray) -> Operator:
     if ((weights != 0) & (pairs == 0)).any():
         a, b = np.argwhere((weights != 0) & (pairs == 0))[0]
         raise ImpossibleAnalysis(
-            f"the cell of sources in group {a} ({member[:, a].sum()} networks) and targets in group {b} "
-            f"({member[:, b].sum()}) holds no pair of two networks, so its mean does not exist. Add "
-            f"networks, or leave this contrast out"
+            f"the cell of sources in group {a} ({member[:, a].sum()} networks) and targets in group"
+            f" {b} ({member[:, b].sum()}) holds no pair of two networks, so its mean does not"
+            " exist. Add networks, or leave this contrast out"
         )
     apart = ~np.eye(len(groups), dtype=bool)
     estimate = _spread(weights, pairs, member) * apart
@@ -125,9 +128,14 @@ def n_pairs(sizes: np.ndarray) -> np.ndarray:
 
 
 def _spread(weights: np.ndarray, pairs: np.ndarray, member: np.ndarray) -> np.ndarray:
-    """Share a cell's weight out to its pairs: (..., G, G) to (..., network, network). NaN if it has none."""
+    """Share a cell's weight out to its pairs: (..., G, G) to (..., network, network).
+
+    NaN if it has none.
+    """
     n = len(weights)
-    each = np.zeros((*pairs.shape[:-2], n + 1, n + 1))  # one more group for networks that take no part
+    each = np.zeros(
+        (*pairs.shape[:-2], n + 1, n + 1)
+    )  # one more group for networks that take no part
     each[..., :n, :n] = np.where(weights != 0, np.nan, 0.0)
     np.divide(weights, pairs, out=each[..., :n, :n], where=(weights != 0) & (pairs > 0))
     group = np.where(member.any(axis=1), member.argmax(axis=1), n)
@@ -147,8 +155,8 @@ class Moments:
     deleted_mean : ndarray, (operator, network, fraction + 1)
         Mean over images of the contrast without one network. NaN where it does not exist.
     deleted_m2 : ndarray, (operator, group, fraction + 1)
-        Sum over images and networks of the squared deviations of the contrast without one network, both from
-        its mean over images and from its group's mean on the image.
+        Sum over images and networks of the squared deviations of the contrast without one network,
+        both from its mean over images and from its group's mean on the image.
     matrix : ndarray, (source, target, fraction + 1)
         Mean score over images. NaN on the diagonal.
     rounding : ndarray, (operator, fraction + 1)
@@ -221,8 +229,12 @@ def _stacked(operators: Sequence[Operator]) -> tuple[np.ndarray, list[slice], np
     return weights.reshape(len(weights), -1), rows, np.array(groups)
 
 
-def _project(scores: np.ndarray, weights: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The functionals on each image (fraction + 1, row, image), the mean matrix, the largest score in use."""
+def _project(
+    scores: np.ndarray, weights: np.ndarray, used: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The functionals on each image (fraction + 1, row, image), the mean matrix, the largest score
+    in use.
+    """
     n_networks, _, n_fractions, n_images = scores.shape
     values = np.empty((n_fractions + 1, len(weights), n_images))
     sums, largest = np.zeros((n_fractions, used.size)), np.zeros(n_fractions + 1)
@@ -246,16 +258,20 @@ def _project(scores: np.ndarray, weights: np.ndarray, used: np.ndarray) -> tuple
 def _require_finite(scores: np.ndarray, used: np.ndarray) -> None:
     where = np.argwhere(~np.isfinite(scores) & used[:, :, np.newaxis, np.newaxis])
     if len(where):
-        first = "; ".join(f"source {m}, target {k}, fraction {f}, image {i}" for m, k, f, i in where[:3])
+        first = "; ".join(
+            f"source {m}, target {k}, fraction {f}, image {i}" for m, k, f, i in where[:3]
+        )
         raise InvalidData(
-            f"{len(where)} of {used.sum() * scores[0, 0].size} scores are NaN or infinite in this block of "
-            f"images ({first}): a mean over them does not exist. Mend them, or leave these images out for "
-            f"all networks"
+            f"{len(where)} of {used.sum() * scores[0, 0].size} scores are NaN or infinite in this"
+            f" block of images ({first}): a mean over them does not exist. Mend them, or leave"
+            " these images out for all networks"
         )
 
 
 def _operator_moments(values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Mean, m2, mean and (by group) m2 without each network, of values (fraction + 1, row, image)."""
+    """Mean, m2, mean and (by group) m2 without each network, of values (fraction + 1, row,
+    image).
+    """
     estimate, deleted = values[:, 0], values[:, 1:]
     means = deleted.mean(axis=-1)
     m2 = np.zeros((groups.max() + 1, len(values)))
@@ -271,11 +287,14 @@ def _operator_moments(values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarra
 def _padded(parts: tuple[np.ndarray, ...]) -> np.ndarray:
     """Stack arrays whose first axes differ in length; the rest is 0."""
     longest = max(len(part) for part in parts)
-    return np.array([np.concatenate([part, np.zeros((longest - len(part), *part.shape[1:]))]) for part in parts])
+    return np.array(
+        [np.concatenate([part, np.zeros((longest - len(part), *part.shape[1:]))]) for part in parts]
+    )
 
 
 def merge_moments(blocks: Sequence[Moments]) -> Moments:
-    """Moments over the images of all blocks, merged in the given order (Chan, Golub & LeVeque 1983).
+    """Moments over the images of all blocks, merged in the given order (Chan, Golub & LeVeque
+    1983).
 
     Raises
     ------
@@ -283,7 +302,9 @@ def merge_moments(blocks: Sequence[Moments]) -> Moments:
         No block.
     """
     if not blocks:
-        raise ImpossibleAnalysis("there is no block of images to merge: without images nothing can be estimated")
+        raise ImpossibleAnalysis(
+            "there is no block of images to merge: without images nothing can be estimated"
+        )
     return functools.reduce(_merge, blocks)
 
 
@@ -310,15 +331,16 @@ def _merge(a: Moments, b: Moments) -> Moments:
 
 @dataclass(frozen=True)
 class Jackknife:
-    """Estimate, interval and tests of a contrast: arrays (fraction + 1,), the last the mean over fractions.
+    """Estimate, interval and tests of a contrast: arrays (fraction + 1,), the last the mean over
+    fractions.
 
     Attributes
     ----------
     estimate, variance, standard_error, statistic, df, p_value, lower, upper : ndarray
         In units of the score. `p_value` is two-sided, of the null that the contrast is 0.
     variance_networks, variance_images, variance_interaction : ndarray
-        Parts of `variance` = networks + images - interaction, and at least the larger of the first two. NaN
-        where the design cannot estimate one.
+        Parts of `variance` = networks + images - interaction, and at least the larger of the first
+        two. NaN where the design cannot estimate one.
     p_equivalence : ndarray
         Two one-sided tests that the contrast lies within the margin. NaN without a margin.
     networks_random, images_random : bool
@@ -360,19 +382,19 @@ def two_way_jackknife(
     level : float
         Confidence level of the interval.
     df : {"satterthwaite", "pooled"}
-        Degrees of freedom. "pooled" has more power; it needs equal group sizes and groups whose networks vary
-        alike.
+        Degrees of freedom. "pooled" has more power; it needs equal group sizes and groups whose
+        networks vary alike.
     margin : float or ndarray (fraction + 1,), optional
         Equivalence margin, at least 0, in units of the score.
 
     Returns
     -------
     Jackknife
-        With fewer than two networks in a group (three where pairs within the group count), the variance over
-        networks cannot be estimated: the result is for these networks, over images only (`networks_random` is
-        False). With one image it is for this image, over networks only (`images_random` is False). With
-        neither, all but the estimate is NaN. Scores without any variance give p = 1 where the contrast is 0
-        and NaN where it is not: never a number below 1.
+        With fewer than two networks in a group (three where pairs within the group count), the
+        variance over networks cannot be estimated: the result is for these networks, over images
+        only (`networks_random` is False). With one image it is for this image, over networks only
+        (`images_random` is False). With neither, all but the estimate is NaN. Scores without any
+        variance give p = 1 where the contrast is 0 and NaN where it is not: never a number below 1.
 
     Raises
     ------
@@ -381,10 +403,10 @@ def two_way_jackknife(
 
     Notes
     -----
-    Delete-one jackknife over networks within groups, and over images; their sum counts the interaction twice,
-    so it is taken off once, as for readers and cases in Gallas (2006, doi:10.1016/j.acra.2005.12.011).
-    Degrees of freedom after Satterthwaite (1946, doi:10.2307/3002019). Needs nothing of labels, so it holds
-    where levels differ in variance.
+    Delete-one jackknife over networks within groups, and over images; their sum counts the
+    interaction twice, so it is taken off once, as for readers and cases in Gallas (2006,
+    doi:10.1016/j.acra.2005.12.011). Degrees of freedom after Satterthwaite (1946,
+    doi:10.2307/3002019). Needs nothing of labels, so it holds where levels differ in variance.
 
     Examples
     --------
@@ -431,11 +453,16 @@ def _check_options(level: float, df: str, margin: float | np.ndarray | None) -> 
     if df not in ("satterthwaite", "pooled"):
         raise UsageError(f"df is {df!r}; it is one of satterthwaite, pooled")
     if margin is not None and not (np.asarray(margin) >= 0).all():  # nor NaN
-        raise UsageError(f"margin is {margin}; an equivalence margin is not negative, in units of the score")
+        raise UsageError(
+            f"margin is {margin}; an equivalence margin is not negative, in units of the score"
+        )
 
 
 def _variances(moments: Moments, o: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Variance over the networks of each group, over images, of their interaction; sizes of the groups."""
+    """Variance over the networks of each group, over images, of their interaction.
+
+    Sizes of the groups.
+    """
     groups, deleted, tiny = moments.groups[o], moments.deleted_mean[o], moments.rounding[o]
     used, sizes = np.unique(groups[groups >= 0], return_counts=True)
     factors = ((sizes - 1) / sizes)[:, np.newaxis]
@@ -445,13 +472,18 @@ def _variances(moments: Moments, o: int) -> tuple[np.ndarray, np.ndarray, np.nda
         deviation[np.abs(deviation) <= tiny] = 0.0
         squares.append((deviation**2).sum(axis=0))
     v_groups = factors * np.array(squares)
-    v_both = (factors * _image_variance(moments.deleted_m2[o, used], moments.count, tiny)).sum(axis=0)
+    v_both = (factors * _image_variance(moments.deleted_m2[o, used], moments.count, tiny)).sum(
+        axis=0
+    )
     v_both = np.where(np.isnan(v_groups).any(axis=0), np.nan, v_both)
     return v_groups, _image_variance(moments.m2[o], moments.count, tiny), v_both, sizes
 
 
 def _image_variance(m2: np.ndarray, count: int, tiny: np.ndarray) -> np.ndarray:
-    """Variance of a mean over images from the sum of squares; 0 where the deviations are rounding error."""
+    """Variance of a mean over images from the sum of squares.
+
+    0 where the deviations are rounding error.
+    """
     if count < 2:
         return np.full(m2.shape, np.nan)
     variance = m2 / (count - 1)
@@ -459,10 +491,15 @@ def _image_variance(m2: np.ndarray, count: int, tiny: np.ndarray) -> np.ndarray:
 
 
 def _degrees_of_freedom(variance: np.ndarray, parts: list[tuple[np.ndarray, int]]) -> np.ndarray:
-    """Satterthwaite: V^2 / sum(part^2 / df of part), by shares, so that no scale overflows. NaN if V is 0."""
+    """Satterthwaite: V^2 / sum(part^2 / df of part), by shares, so that no scale overflows.
+
+    NaN if V is 0.
+    """
     inverse = np.zeros_like(variance)
     for part, df in parts:
-        inverse += np.divide(part, variance, out=np.zeros_like(variance), where=variance > 0) ** 2 / df
+        inverse += (
+            np.divide(part, variance, out=np.zeros_like(variance), where=variance > 0) ** 2 / df
+        )
     return np.divide(1.0, inverse, out=np.full_like(variance, np.nan), where=inverse > 0)
 
 
@@ -482,7 +519,9 @@ def _t_tests(
         "standard_error": error,
         "statistic": statistic,
         "df": df,
-        "p_value": np.where((variance == 0) & (estimate == 0), 1.0, 2 * stats.t.sf(np.abs(statistic), df)),
+        "p_value": np.where(
+            (variance == 0) & (estimate == 0), 1.0, 2 * stats.t.sf(np.abs(statistic), df)
+        ),
         "lower": estimate - reach,
         "upper": estimate + reach,
         "p_equivalence": stats.t.sf((room - np.abs(estimate)) / some, df),
@@ -490,7 +529,9 @@ def _t_tests(
 
 
 def holm(p: np.ndarray, axis: int | None = None) -> np.ndarray:
-    """Holm's adjustment over all p-values of an array, or along one axis. NaN stay NaN and do not count.
+    """Holm's adjustment over all p-values of an array, or along one axis.
+
+    NaN stay NaN and do not count.
 
     Written out because statsmodels' takes 0.2 s for each family.
 
@@ -515,8 +556,8 @@ def normalised_scores(
     """Scores on each target's own scale: 0 is its score on control masks, 1 on whole images.
 
     A ratio of means is not a mean of ratios, so each image gets the ratio plus its influence on it
-    (delete-one, to first order). The mean over all images is the ratio exactly; the variance over images
-    includes estimating floor and ceiling.
+    (delete-one, to first order). The mean over all images is the ratio exactly; the variance over
+    images includes estimating floor and ceiling.
 
     Parameters
     ----------
@@ -543,16 +584,22 @@ def normalised_scores(
 
     Examples
     --------
-    >>> scores, floor, full = np.full((1, 1, 1, 2), 0.6), np.full((1, 1, 2), 0.2), np.full((1, 2), 1.0)
-    >>> normalised_scores(scores, floor, full, np.full((1, 1, 1), 0.5), np.full((1, 1), 0.8))[0, 0, 0]
+    >>> scores, floor, full = (
+    ...     np.full((1, 1, 1, 2), 0.6),
+    ...     np.full((1, 1, 2), 0.2),
+    ...     np.full((1, 2), 1.0),
+    ... )
+    >>> normalised_scores(scores, floor, full, np.full((1, 1, 1), 0.5), np.full((1, 1), 0.8))[
+    ...     0, 0, 0
+    ... ]
     array([0.5, 0.5])
     """
     if not (span > 0).all():
         k, f = np.argwhere(~(span > 0))[0]
         raise ImpossibleAnalysis(
-            f"{(~(span > 0)).sum()} target(s) x fraction(s) score no higher on whole images than on control "
-            f"masks (target {k}, fraction {f}: {span[k, f]:+.3g}): nothing to normalise by. Drop these "
-            f"fractions, or do not normalise"
+            f"{(~(span > 0)).sum()} target(s) x fraction(s) score no higher on whole images than on"
+            f" control masks (target {k}, fraction {f}: {span[k, f]:+.3g}): nothing to normalise"
+            " by. Drop these fractions, or do not normalise"
         )
     above = scores.astype(np.float64) - floor
     whole = full[:, np.newaxis] - floor.astype(np.float64)

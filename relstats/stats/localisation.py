@@ -1,4 +1,6 @@
-"""How much of a relevance map lies in a region. Plain arrays: maps (network, image, pixel) and masks (region, image, pixel).
+"""How much of a relevance map lies in a region.
+
+Plain arrays: maps (network, image, pixel) and masks (region, image, pixel).
 
 None of the scores depends on the scale of relevance.
 """
@@ -14,7 +16,9 @@ from relstats.stats.maps import RANKINGS, as_floating
 MEASURES = ("density", "mass", "rank", "pointing")
 
 
-def region_scores(maps: np.ndarray, masks: np.ndarray, measure: str, ranking: str = "positive") -> np.ndarray:
+def region_scores(
+    maps: np.ndarray, masks: np.ndarray, measure: str, ranking: str = "positive"
+) -> np.ndarray:
     """Score of every region, for each map.
 
     Parameters
@@ -24,21 +28,23 @@ def region_scores(maps: np.ndarray, masks: np.ndarray, measure: str, ranking: st
     masks : ndarray of bool, (region, image, pixel)
         Regions may overlap. One image stands for all.
     measure : {"density", "mass", "rank", "pointing"}
-        "mass": share of the map's relevance that lies in the region. "density": mass over the region's share of the pixels; 1
-        is what relevance spread evenly gives. "rank": of the K most relevant pixels, the share that lies in the region of K
-        pixels (relevance rank accuracy; mass is relevance mass accuracy: Arras, Osman & Samek 2022,
-        doi:10.1016/j.inffus.2021.11.008). "pointing": whether the most relevant pixel lies in the region (Zhang et al. 2018,
-        doi:10.1007/s11263-017-1059-x, without tolerance).
+        "mass": share of the map's relevance that lies in the region. "density": mass over the
+        region's share of the pixels; 1 is what relevance spread evenly gives. "rank": of the K most
+        relevant pixels, the share that lies in the region of K pixels (relevance rank accuracy;
+        mass is relevance mass accuracy: Arras, Osman & Samek 2022,
+        doi:10.1016/j.inffus.2021.11.008). "pointing": whether the most relevant pixel lies in the
+        region (Zhang et al. 2018, doi:10.1007/s11263-017-1059-x, without tolerance).
     ranking : {"positive", "absolute", "signed"}
         What counts as relevance: its positive part, its absolute value, or itself.
 
     Returns
     -------
     ndarray, (network, region, image), float64
-        Shares lie in [0, 1], but for signed ones, which may be negative or above 1; those of regions that part the image
-        among them add up to 1. Tied pixels count by halves, thirds, ...: the mean over all ways to break the tie. NaN where
-        the region is empty; where the map has no such relevance (all zero) or NaN; for signed mass and density also where
-        relevance does not sum to more than 0, so that nothing can be a share of it.
+        Shares lie in [0, 1], but for signed ones, which may be negative or above 1; those of
+        regions that part the image among them add up to 1. Tied pixels count by halves, thirds,
+        ...: the mean over all ways to break the tie. NaN where the region is empty; where the map
+        has no such relevance (all zero) or NaN; for signed mass and density also where relevance
+        does not sum to more than 0, so that nothing can be a share of it.
 
     Raises
     ------
@@ -64,12 +70,17 @@ def region_scores(maps: np.ndarray, masks: np.ndarray, measure: str, ranking: st
         own = masks[:, image if masks.shape[1] > 1 else 0]
         area = own.sum(axis=-1)
         found = _SCORES[measure](weights, own, area)
-        scores[..., image] = np.where((area > 0) & ~np.isnan(weights).any(axis=-1)[:, np.newaxis], found, np.nan)
+        scores[..., image] = np.where(
+            (area > 0) & ~np.isnan(weights).any(axis=-1)[:, np.newaxis], found, np.nan
+        )
     return scores
 
 
 def relevance_weights(maps: np.ndarray, ranking: str) -> np.ndarray:
-    """What counts of maps (..., pixel), divided by its largest absolute value; NaN where there is nothing."""
+    """What counts of maps (..., pixel), divided by its largest absolute value.
+
+    NaN where there is nothing.
+    """
     counted = np.abs(maps) if ranking == "absolute" else maps
     counted = np.maximum(counted, 0) if ranking == "positive" else counted
     peak = np.abs(counted).max(axis=-1, keepdims=True).astype(np.float64)
@@ -87,7 +98,10 @@ def _density(weights: np.ndarray, masks: np.ndarray, area: np.ndarray) -> np.nda
 
 
 def _rank(weights: np.ndarray, masks: np.ndarray, area: np.ndarray) -> np.ndarray:
-    """The K-th largest weight is the threshold; of the pixels tied there, each is among the K with equal chance."""
+    """The K-th largest weight is the threshold.
+
+    Of the pixels tied there, each is among the K with equal chance.
+    """
     ordered = np.sort(weights, axis=-1)
     scores = np.empty((len(weights), len(masks)))
     for r, (mask, count) in enumerate(zip(masks, np.maximum(area, 1), strict=True)):
@@ -95,14 +109,18 @@ def _rank(weights: np.ndarray, masks: np.ndarray, area: np.ndarray) -> np.ndarra
         inside = weights[:, mask]
         above = (inside > threshold).sum(axis=-1)
         places = count - (weights > threshold).sum(axis=-1)
-        tied = (inside == threshold).sum(axis=-1) / np.maximum((weights == threshold).sum(axis=-1), 1)
+        tied = (inside == threshold).sum(axis=-1) / np.maximum(
+            (weights == threshold).sum(axis=-1), 1
+        )
         scores[:, r] = (above + places * tied) / count
     return scores
 
 
 def _pointing(weights: np.ndarray, masks: np.ndarray, area: np.ndarray) -> np.ndarray:
     highest = weights == weights.max(axis=-1, keepdims=True)
-    return (highest @ masks.T.astype(np.float64)) / np.maximum(highest.sum(axis=-1, keepdims=True), 1)
+    return (highest @ masks.T.astype(np.float64)) / np.maximum(
+        highest.sum(axis=-1, keepdims=True), 1
+    )
 
 
 _SCORES = {"density": _density, "mass": _mass, "rank": _rank, "pointing": _pointing}

@@ -1,9 +1,10 @@
-"""What is done to single relevance maps before they are compared: scaling, midranks, masks of the top pixels.
+"""What is done to single relevance maps before they are compared: scaling, midranks, masks of the
+top pixels.
 
-Array cores: the last axis is `pixel` (the stacked y, x), all axes before it are a batch. None of them depends
-on the scale of relevance: multiplying a map by a positive number changes no rank, no mask and no normalised
-value. They release the GIL where they spend their time and start no threads of their own, so blocks of maps
-can be given to threads.
+Array cores: the last axis is `pixel` (the stacked y, x), all axes before it are a batch. None of
+them depends on the scale of relevance: multiplying a map by a positive number changes no rank, no
+mask and no normalised value. They release the GIL where they spend their time and start no threads
+of their own, so blocks of maps can be given to threads.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ def compiled(kernel: Callable[..., Any]) -> Callable[..., Any]:
     Returns
     -------
     callable
-        The compiled function. Where nothing can be written (a read-only installation without a home folder),
-        numba refuses to cache with a RuntimeError; the kernel is then compiled anew in each process.
+        The compiled function. Where nothing can be written (a read-only installation without a home
+        folder), numba refuses to cache with a RuntimeError; the kernel is then compiled anew in
+        each process.
     """
     try:
         return numba.njit(nogil=True, cache=True)(kernel)
@@ -47,7 +49,8 @@ def compiled(kernel: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def as_floating(values: np.ndarray) -> np.ndarray:
-    """Turn real numbers into float32 where that is exact (up to 16 bits, and float32), else into float64.
+    """Turn real numbers into float32 where that is exact (up to 16 bits, and float32), else into
+    float64.
 
     Parameters
     ----------
@@ -67,10 +70,12 @@ def as_floating(values: np.ndarray) -> np.ndarray:
     values = np.asarray(values)
     if values.dtype.kind not in "biuf":
         raise InvalidData(
-            f"relevance maps of dtype {values.dtype}: maps are compared by order and by sums, which "
-            "need real numbers; give float32"
+            f"relevance maps of dtype {values.dtype}: maps are compared by order and by sums, which"
+            " need real numbers; give float32"
         )
-    return values.astype(np.float32 if np.can_cast(values.dtype, np.float32) else np.float64, copy=False)
+    return values.astype(
+        np.float32 if np.can_cast(values.dtype, np.float32) else np.float64, copy=False
+    )
 
 
 def normalise(values: np.ndarray, how: str) -> np.ndarray:
@@ -81,14 +86,14 @@ def normalise(values: np.ndarray, how: str) -> np.ndarray:
     values : array_like, (..., pixel)
         Relevance maps, any unit.
     how : {"l1", "max", "l2"}
-        What is 1 afterwards: the sum of absolute values, the largest absolute value, or the root of the sum
-        of squares.
+        What is 1 afterwards: the sum of absolute values, the largest absolute value, or the root of
+        the sum of squares.
 
     Returns
     -------
     numpy.ndarray, (..., pixel), float64
-        Signed, in [-1, 1]. A map without any relevance (all zero), or with NaN or infinite values, is NaN
-        throughout.
+        Signed, in [-1, 1]. A map without any relevance (all zero), or with NaN or infinite values,
+        is NaN throughout.
 
     Raises
     ------
@@ -102,7 +107,9 @@ def normalise(values: np.ndarray, how: str) -> np.ndarray:
            [   nan,    nan,    nan,    nan]])
     """
     if how not in _SIZES:
-        raise UsageError(f"how={how!r}: unknown, so maps would keep their scales; use one of {', '.join(_SIZES)}")
+        raise UsageError(
+            f"how={how!r}: unknown, so maps would keep their scales; use one of {', '.join(_SIZES)}"
+        )
     values = as_floating(values)
     peak = np.abs(values).max(axis=-1, keepdims=True, initial=0).astype(np.float64)
     # The peak goes first: squares near the ends of the range of floats would overflow or vanish.
@@ -112,7 +119,9 @@ def normalise(values: np.ndarray, how: str) -> np.ndarray:
 
 
 def midranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1 to the number of pixels; pixels of equal relevance share the mean of their ranks.
+    """Ranks from 1 to the number of pixels.
+
+    Pixels of equal relevance share the mean of their ranks.
 
     Parameters
     ----------
@@ -122,8 +131,8 @@ def midranks(values: np.ndarray) -> np.ndarray:
     Returns
     -------
     numpy.ndarray, (..., pixel), float32
-        Exact: below 2**23 pixels every half-integer is a float32. A map with any NaN is NaN throughout;
-        infinities are ranked first and last.
+        Exact: below 2**23 pixels every half-integer is a float32. A map with any NaN is NaN
+        throughout; infinities are ranked first and last.
 
     Raises
     ------
@@ -132,8 +141,9 @@ def midranks(values: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    float32 goes through a radix sort of three digits that skips the exact zeros, of which LRP maps are full;
-    float64 through a comparison sort, so that values which differ only in float64 stay apart.
+    float32 goes through a radix sort of three digits that skips the exact zeros, of which LRP maps
+    are full; float64 through a comparison sort, so that values which differ only in float64 stay
+    apart.
 
     Examples
     --------
@@ -144,8 +154,8 @@ def midranks(values: np.ndarray) -> np.ndarray:
     pixels = values.shape[-1]
     if pixels >= 2**23:
         raise InvalidData(
-            f"midranks of {pixels} pixels: half ranks are exact in float32 below {2**23} pixels only, and "
-            "ties would come out wrong; reduce the maps' resolution first"
+            f"midranks of {pixels} pixels: half ranks are exact in float32 below {2**23} pixels"
+            " only, and ties would come out wrong; reduce the maps' resolution first"
         )
     rows = np.ascontiguousarray(values).reshape(-1, pixels)
     ranks = np.empty(rows.shape, np.float32)
@@ -168,8 +178,8 @@ def _sorted_midranks(row: np.ndarray, ranks: np.ndarray) -> None:
     ranks[order] = np.repeat(first + (sizes + 1) / 2, sizes)
 
 
-# One 64-bit word per pixel: the value's sortable key above, the pixel's index below. Everything is uint64,
-# because numba widens mixed integers in ways that differ from numpy's.
+# One 64-bit word per pixel: the value's sortable key above, the pixel's index below. Everything is
+# uint64, because numba widens mixed integers in ways that differ from numpy's.
 _HALF = np.uint64(32)
 _PIXEL = np.uint64(2**32 - 1)
 _SIGN = np.uint64(2**31)
@@ -207,7 +217,10 @@ def _load_words(bits: np.ndarray, words: np.ndarray) -> tuple[np.int64, np.int64
 
 @compiled
 def _scatter(words: np.ndarray, into: np.ndarray, digit: np.uint64, places: np.ndarray) -> None:
-    """Sort by one digit, stably; `places` holds where the next word of each value of the digit goes."""
+    """Sort by one digit, stably.
+
+    `places` holds where the next word of each value of the digit goes.
+    """
     places[:] = 0
     for word in words:
         places[(word >> digit) & _DIGIT] += 1
@@ -263,7 +276,9 @@ def top_fraction(values: np.ndarray, fraction: float, ranking: str = "positive")
     return top_fractions(values, (fraction,), ranking)[0]
 
 
-def top_fractions(values: np.ndarray, fractions: Sequence[float] = FRACTIONS, ranking: str = "positive") -> np.ndarray:
+def top_fractions(
+    values: np.ndarray, fractions: Sequence[float] = FRACTIONS, ranking: str = "positive"
+) -> np.ndarray:
     """Mask the most relevant pixels of each map, for several shares of pixels.
 
     Parameters
@@ -271,19 +286,21 @@ def top_fractions(values: np.ndarray, fractions: Sequence[float] = FRACTIONS, ra
     values : array_like, (..., pixel)
         Relevance maps.
     fractions : sequence of float
-        Shares of pixels, in (0, 1]; a mask has exactly `top_count(fraction, pixels)` pixels where as many are
-        eligible.
+        Shares of pixels, in (0, 1]; a mask has exactly `top_count(fraction, pixels)` pixels where
+        as many are eligible.
     ranking : {"positive", "absolute", "signed"}
-        What makes a pixel relevant. "positive": its relevance, and only pixels above 0 are eligible.
-        "absolute": its absolute relevance, only pixels other than 0. "signed": its relevance, every pixel.
+        What makes a pixel relevant. "positive": its relevance, and only pixels above 0 are
+        eligible. "absolute": its absolute relevance, only pixels other than 0. "signed": its
+        relevance, every pixel.
 
     Returns
     -------
     numpy.ndarray, (fraction, ..., pixel), bool
-        Nested: the mask of a smaller fraction lies within that of a larger one. Where too few pixels are
-        eligible the mask is those that are (see `mask_shortfall`): pixels without relevance are never added,
-        because they would be the same ones in every map, and unrelated sparse maps would seem to overlap. The
-        mask of a map without relevance (all zero) or with any NaN is empty.
+        Nested: the mask of a smaller fraction lies within that of a larger one. Where too few
+        pixels are eligible the mask is those that are (see `mask_shortfall`): pixels without
+        relevance are never added, because they would be the same ones in every map, and unrelated
+        sparse maps would seem to overlap. The mask of a map without relevance (all zero) or with
+        any NaN is empty.
 
     Raises
     ------
@@ -292,10 +309,10 @@ def top_fractions(values: np.ndarray, fractions: Sequence[float] = FRACTIONS, ra
 
     Notes
     -----
-    Pixels tied at the threshold are taken in the order of `tie_order`, which is the same for all maps.
-    Relevance in float32 is hardly ever tied there; in maps of few grey levels it is, and unrelated maps then
-    share more pixels than they would by chance (smooth maps: below 1 % more at 255 levels, up to half more
-    at 16).
+    Pixels tied at the threshold are taken in the order of `tie_order`, which is the same for all
+    maps. Relevance in float32 is hardly ever tied there; in maps of few grey levels it is, and
+    unrelated maps then share more pixels than they would by chance (smooth maps: below 1 % more at
+    255 levels, up to half more at 16).
 
     Examples
     --------
@@ -304,13 +321,16 @@ def top_fractions(values: np.ndarray, fractions: Sequence[float] = FRACTIONS, ra
            [[1, 0, 0, 1], [0, 0, 1, 0]]])
     """
     if ranking not in RANKINGS:
-        raise UsageError(f"ranking={ranking!r}: unknown, so no pixel is on top; use one of {', '.join(RANKINGS)}")
+        raise UsageError(
+            f"ranking={ranking!r}: unknown, so no pixel is on top; use one of {', '.join(RANKINGS)}"
+        )
     scores = as_floating(values)
     scores = np.abs(scores) if ranking == "absolute" else scores
     counts = [top_count(fraction, scores.shape[-1]) for fraction in fractions]
     if not counts:
         raise UsageError(
-            "fractions=(): no share of pixels to keep, so there is no mask; give at least one, such as 0.05"
+            "fractions=(): no share of pixels to keep, so there is no mask; give at least one, such"
+            " as 0.05"
         )
     masks = np.empty((*scores.shape[:-1], len(counts), scores.shape[-1]), bool)
     for batch in np.ndindex(scores.shape[:-1]):
@@ -329,7 +349,10 @@ def _mask_top(score: np.ndarray, counts: Sequence[int], signed: bool, masks: np.
 
 
 def _thresholds(pool: np.ndarray, counts: Sequence[int]) -> np.ndarray:
-    """Lowest score of each mask; the largest mask first, so that the next is searched among its pixels."""
+    """Lowest score of each mask.
+
+    The largest mask first, so that the next is searched among its pixels.
+    """
     thresholds = np.full(len(counts), np.nan, pool.dtype)
     for fraction in np.argsort(counts)[::-1]:
         below = max(pool.size - counts[fraction], 0)
@@ -354,7 +377,10 @@ def _eligible(score: np.ndarray, every: bool) -> np.ndarray:
 
 @compiled
 def _mask_above(score: np.ndarray, thresholds: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Fill the masks (fraction, pixel) and count their pixels; a threshold of NaN leaves a mask empty."""
+    """Fill the masks (fraction, pixel) and count their pixels.
+
+    A threshold of NaN leaves a mask empty.
+    """
     areas = np.zeros(thresholds.size, np.int64)
     for fraction in range(thresholds.size):
         threshold, mask, area = thresholds[fraction], masks[fraction], 0

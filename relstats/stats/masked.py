@@ -1,4 +1,6 @@
-"""Relevance in the regions of a study, network by network: maps and masks read in blocks, matched by label, and scored."""
+"""Relevance in the regions of a study, network by network: maps and masks read in blocks, matched
+by label, and scored.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ class Source:
 
 @dataclass(frozen=True)
 class Found:
-    """Moments of each region, and what its masks are like: sums over images with a mask, `rest` last."""
+    """Moments of each region, and what its masks are like: sums over images with a mask, `rest`
+    last.
+    """
 
     moments: list[inference.Moments | None]
     area: np.ndarray
@@ -62,7 +66,8 @@ def read_source(study: xr.DataTree, measure: str, ranking: str, nan: str) -> Sou
     ):
         if group not in study.children or what not in study[group].data_vars:
             raise UsageError(
-                f"this study has no /{group}, which regions need; it has {', '.join(study.children)}: {do}"
+                f"this study has no /{group}, which regions need; it has"
+                f" {', '.join(study.children)}: {do}"
             )
     store.require_complete(study, "relevance")
     maps, masks = study["relevance"].to_dataset(), study["regions"].to_dataset()
@@ -72,11 +77,15 @@ def read_source(study: xr.DataTree, measure: str, ranking: str, nan: str) -> Sou
     mask = masks["mask"]
     for dim in ("y", "x"):
         if mask.sizes[dim] != maps.sizes[dim]:
-            raise InvalidData(f"/regions/mask has {mask.sizes['y']} x {mask.sizes['x']} pixels and the maps "
-                              f"{maps.sizes['y']} x {maps.sizes['x']}: masks are never resized. Make them at the maps' size")  # fmt: skip
+            raise InvalidData(
+                f"/regions/mask has {mask.sizes['y']} x {mask.sizes['x']} pixels and the maps"
+                f" {maps.sizes['y']} x {maps.sizes['x']}: masks are never resized. Make them at the"
+                " maps' size"
+            )
     if REST in mask["region"].values:
         raise InvalidData(
-            f"a region is called {REST!r}, which is the name of what is in no region. Rename it, or leave it out"
+            f"a region is called {REST!r}, which is the name of what is in no region. Rename it, or"
+            " leave it out"
         )
     return Source(maps, mask, _places(maps, mask), measure, ranking, nan)
 
@@ -93,10 +102,14 @@ def _places(maps: xr.Dataset, mask: xr.DataArray) -> np.ndarray | None:
     return np.array([place[label] for label in want])
 
 
-def region_moments(source: Source, table: pd.DataFrame, functionals: list[networks.Functional]) -> tuple[Found, Tally]:
-    """Moments of the functionals over all images, for each region on the images on which it has a pixel.
+def region_moments(
+    source: Source, table: pd.DataFrame, functionals: list[networks.Functional]
+) -> tuple[Found, Tally]:
+    """Moments of the functionals over all images, for each region on the images on which it has a
+    pixel.
 
-    An image without a pixel in any region has no masks, as after `--align inner`: what is its rest is not known.
+    An image without a pixel in any region has no masks, as after `--align inner`: what is its rest
+    is not known.
 
     Parameters
     ----------
@@ -117,16 +130,28 @@ def region_moments(source: Source, table: pd.DataFrame, functionals: list[networ
     blocks, tally = score_source.gather(
         shards.over_images(array, list(table["cell"]), one), source.nan, "/relevance/relevance"
     )
-    by_region = ([m for m in each if m is not None] for each in zip(*(block.moments for block in blocks), strict=True))
+    by_region = (
+        [m for m in each if m is not None]
+        for each in zip(*(block.moments for block in blocks), strict=True)
+    )
     merged = [inference.merge_moments(some) if some else None for some in by_region]
     area = np.sum([block.area for block in blocks], axis=0)
     empty = np.sum([block.n_empty for block in blocks], axis=0)
     n, unmasked = len(labels), sum(block.n_unmasked for block in blocks)
-    return Found(merged, area, empty, n, unmasked, max(block.overlapping for block in blocks)), tally
+    return (
+        Found(merged, area, empty, n, unmasked, max(block.overlapping for block in blocks)),
+        tally,
+    )
 
 
-def _block(source: Source, table: pd.DataFrame, labels: list[str], functionals: list[networks.Functional],
-           block: np.ndarray, images: slice) -> tuple[Found, Tally]:  # fmt: skip
+def _block(
+    source: Source,
+    table: pd.DataFrame,
+    labels: list[str],
+    functionals: list[networks.Functional],
+    block: np.ndarray,
+    images: slice,
+) -> tuple[Found, Tally]:
     maps, missing = score_source.checked_maps(block, table, labels[images])
     masks, most = _masks(source, images)
     scores = localisation.region_scores(maps, masks, source.measure, source.ranking)
@@ -134,34 +159,59 @@ def _block(source: Source, table: pd.DataFrame, labels: list[str], functionals: 
     masked = ~empty[:-1].all(axis=0)
     lacking = (np.isnan(scores) & ~empty).any(axis=(0, 1))
     nan = missing.any(axis=0)
-    moments = [_kept_moments(scores[:, r], masked & ~lacking & ~empty[r], functionals) for r in range(len(masks))]
-    zero = np.isnan(localisation.relevance_weights(maps[:, ~nan], source.ranking)[..., 0]).sum(axis=1)
-    tally = Tally(int((masked & ~lacking).sum()), int(nan.sum()), int((masked & lacking & ~nan).sum()), zero,
-                  score_source.name_cells(missing, table, labels[images]))  # fmt: skip
+    moments = [
+        _kept_moments(scores[:, r], masked & ~lacking & ~empty[r], functionals)
+        for r in range(len(masks))
+    ]
+    zero = np.isnan(localisation.relevance_weights(maps[:, ~nan], source.ranking)[..., 0]).sum(
+        axis=1
+    )
+    tally = Tally(
+        int((masked & ~lacking).sum()),
+        int(nan.sum()),
+        int((masked & lacking & ~nan).sum()),
+        zero,
+        score_source.name_cells(missing, table, labels[images]),
+    )
     area = (masks.mean(axis=-1) * masked).sum(axis=1)
-    return Found(moments, area, (empty & masked).sum(axis=1), len(masked), int((~masked).sum()), most), tally
+    return (
+        Found(moments, area, (empty & masked).sum(axis=1), len(masked), int((~masked).sum()), most),
+        tally,
+    )
 
 
 def _kept_moments(
     scores: np.ndarray, keep: np.ndarray, functionals: list[networks.Functional]
 ) -> inference.Moments | None:
-    return networks.network_moments(scores[:, np.newaxis, keep], functionals) if keep.any() else None
+    return (
+        networks.network_moments(scores[:, np.newaxis, keep], functionals) if keep.any() else None
+    )
 
 
 def _masks(source: Source, images: slice) -> tuple[np.ndarray, float]:
-    """Masks of a block of images, (region, image or 1, pixel), with the rest; and the largest share in several of them."""
+    """Masks of a block of images, (region, image or 1, pixel), with the rest.
+
+    And the largest share in several of them.
+    """
     mask = source.masks
     try:
         if source.places is None:
             values = mask.transpose("region", "y", "x").values[:, np.newaxis]
         else:
-            values = mask.transpose("region", "image", "y", "x").isel(image=source.places[images]).values
-    except Exception as error:  # any error of a codec or a file system: the reader needs the place, not the traceback
-        raise InvalidData(f"/regions/mask, images {images.start} to {images.stop - 1}, cannot be read "
-                          f"({str(error).splitlines()[0]}). Add the regions again with --force") from error  # fmt: skip
+            values = (
+                mask.transpose("region", "image", "y", "x").isel(image=source.places[images]).values
+            )
+    except Exception as error:
+        # Any error of a codec or a file system: the reader needs the place, not the traceback.
+        raise InvalidData(
+            f"/regions/mask, images {images.start} to {images.stop - 1}, cannot be read "
+            f"({str(error).splitlines()[0]}). Add the regions again with --force"
+        ) from error
     flat = values.reshape(*values.shape[:2], -1)
     several = flat.sum(axis=0)
-    return np.concatenate([flat, several[np.newaxis] == 0]), float((several > 1).mean(axis=-1).max())
+    return np.concatenate([flat, several[np.newaxis] == 0]), float(
+        (several > 1).mean(axis=-1).max()
+    )
 
 
 def dead_networks(table: pd.DataFrame, tally: Tally, source: Source) -> list[tuple[str, str]]:

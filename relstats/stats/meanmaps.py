@@ -1,4 +1,7 @@
-"""Each network's mean map over images, on a common scale. Maps are read in blocks, and only sums are kept."""
+"""Each network's mean map over images, on a common scale.
+
+Maps are read in blocks, and only sums are kept.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ GROUP = 8  # blocks of images whose sums are in memory at once
 
 @dataclass(frozen=True)
 class MeanMaps:
-    """Mean maps (network, pixel) of `n_images` images; `dead` networks have no relevance on any of them."""
+    """Mean maps (network, pixel) of `n_images` images.
+
+    `dead` networks have no relevance on any of them.
+    """
 
     maps: np.ndarray
     tally: Tally
@@ -40,7 +46,8 @@ def relevance_of(study: xr.DataTree | xr.Dataset) -> xr.Dataset:
     if isinstance(study, xr.DataTree):
         if "relevance" not in study.children:
             raise UsageError(
-                f"maps of differences need /relevance; this study has {', '.join(study.children) or 'nothing'}. Add the maps"
+                "maps of differences need /relevance; this study has"
+                f" {', '.join(study.children) or 'nothing'}. Add the maps"
             )
         store.require_complete(study, "relevance")
         study = study["relevance"].to_dataset()
@@ -58,7 +65,8 @@ def density(maps: np.ndarray, ranking: str) -> np.ndarray:
     maps : ndarray, (..., pixel)
         Relevance maps, any scale.
     ranking : {"positive", "absolute", "signed"}
-        What counts: the positive part, the absolute value, or relevance itself over its absolute sum.
+        What counts: the positive part, the absolute value, or relevance itself over its absolute
+        sum.
 
     Returns
     -------
@@ -70,7 +78,13 @@ def density(maps: np.ndarray, ranking: str) -> np.ndarray:
     >>> density(np.array([3.0, -1.0, 0.0, 0.0]), "signed")
     array([ 3., -1.,  0.,  0.])
     """
-    counted = np.maximum(maps, 0) if ranking == "positive" else np.abs(maps) if ranking == "absolute" else maps
+    counted = (
+        np.maximum(maps, 0)
+        if ranking == "positive"
+        else np.abs(maps)
+        if ranking == "absolute"
+        else maps
+    )
     return normalise(counted, "l1") * maps.shape[-1]
 
 
@@ -107,7 +121,9 @@ def mean_maps(dataset: xr.Dataset, table: pd.DataFrame, ranking: str, nan: str) 
     with_maps = len(labels) - tally.omitted_nan
     dead = (tally.zero_maps == with_maps) & (with_maps > 0)
     named = [(model, seed) for model, seed in table.loc[dead, ["model", "seed"]].to_numpy()]
-    return MeanMaps(total / tally.images if tally.images else np.full_like(total, np.nan), tally, named)
+    return MeanMaps(
+        total / tally.images if tally.images else np.full_like(total, np.nan), tally, named
+    )
 
 
 def _block_sum(
@@ -123,5 +139,10 @@ def _block_sum(
             total += one
     lacking = empty.any(axis=0)
     kept = int((~nan & ~lacking).sum())
-    return total, Tally(kept, int(nan.sum()), int(lacking.sum()), empty.sum(axis=1),
-                        scores.name_cells(missing, table, labels[images]))  # fmt: skip
+    return total, Tally(
+        kept,
+        int(nan.sum()),
+        int(lacking.sum()),
+        empty.sum(axis=1),
+        scores.name_cells(missing, table, labels[images]),
+    )

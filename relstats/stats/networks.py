@@ -1,7 +1,9 @@
-"""One score for each network and image: contrasts of levels, for networks like these and images like these. Plain arrays.
+"""One score for each network and image: contrasts of levels, for networks like these and images
+like these. Plain arrays.
 
-Scores are `S[m, f, i]` of network m, feature f (a region, a class, ...) and image i. The variance is that of `inference`, the
-two-way jackknife; its moments are made here, since nothing is paired: a contrast is a weighted sum over networks.
+Scores are `S[m, f, i]` of network m, feature f (a region, a class, ...) and image i. The variance
+is that of `inference`, the two-way jackknife; its moments are made here, since nothing is paired: a
+contrast is a weighted sum over networks.
 """
 
 from __future__ import annotations
@@ -63,7 +65,8 @@ def network_functional(groups: np.ndarray, weights: np.ndarray) -> Functional:
     if (sizes[weights != 0] == 0).any():
         g = np.flatnonzero((weights != 0) & (sizes == 0))[0]
         raise ImpossibleAnalysis(
-            f"group {g} has a weight and no network, so its mean does not exist. Leave this contrast out"
+            f"group {g} has a weight and no network, so its mean does not exist. Leave this"
+            " contrast out"
         )
     member = groups[:, np.newaxis] == np.arange(len(weights))
     left = sizes - member
@@ -71,11 +74,16 @@ def network_functional(groups: np.ndarray, weights: np.ndarray) -> Functional:
     deleted = np.where(member.any(axis=1), each[:, groups], 0.0) * ~np.eye(len(groups), dtype=bool)
     lonely = member @ (sizes == 1)
     deleted[lonely] = np.nan
-    return Functional(groups, member @ np.divide(weights, sizes, out=np.zeros(len(weights)), where=sizes > 0), deleted)
+    return Functional(
+        groups,
+        member @ np.divide(weights, sizes, out=np.zeros(len(weights)), where=sizes > 0),
+        deleted,
+    )
 
 
 def network_moments(scores: np.ndarray, functionals: Sequence[Functional]) -> Moments:
-    """Moments over one block of images, for `inference.merge_moments` and `inference.two_way_jackknife`.
+    """Moments over one block of images, for `inference.merge_moments` and
+    `inference.two_way_jackknife`.
 
     Parameters
     ----------
@@ -87,8 +95,8 @@ def network_moments(scores: np.ndarray, functionals: Sequence[Functional]) -> Mo
     Returns
     -------
     Moments
-        With features in place of fractions, none of them a mean of the others; `matrix` is (network, feature), the mean over
-        images.
+        With features in place of fractions, none of them a mean of the others; `matrix` is
+        (network, feature), the mean over images.
 
     Raises
     ------
@@ -98,7 +106,10 @@ def network_moments(scores: np.ndarray, functionals: Sequence[Functional]) -> Mo
     Examples
     --------
     >>> from relstats.stats.inference import two_way_jackknife
-    >>> scores = np.random.default_rng(1).random((6, 1, 50)) + np.repeat([0.2, 0.0], 3)[:, np.newaxis, np.newaxis]
+    >>> scores = (
+    ...     np.random.default_rng(1).random((6, 1, 50))
+    ...     + np.repeat([0.2, 0.0], 3)[:, np.newaxis, np.newaxis]
+    ... )
     >>> functional = network_functional(np.array([0, 0, 0, 1, 1, 1]), np.array([1.0, -1.0]))
     >>> result = two_way_jackknife(network_moments(scores, [functional]), 0)
     >>> bool(result.lower[0] < 0.2 < result.upper[0])
@@ -108,8 +119,10 @@ def network_moments(scores: np.ndarray, functionals: Sequence[Functional]) -> Mo
     used = np.any([f.groups >= 0 for f in functionals], axis=0)
     if not np.isfinite(scores[used]).all():
         m, f, i = np.argwhere(~np.isfinite(scores) & used[:, np.newaxis, np.newaxis])[0]
-        raise InvalidData(f"scores are NaN or infinite (first: network {m}, feature {f}, image {i}): a mean over them does not "
-                          f"exist. Leave these images out for all networks")  # fmt: skip
+        raise InvalidData(
+            f"scores are NaN or infinite (first: network {m}, feature {f}, image {i}): a mean over"
+            " them does not exist. Leave these images out for all networks"
+        )
     scores = np.where(used[:, np.newaxis, np.newaxis], scores, 0.0)
     n_groups = 1 + max(int(f.groups.max()) for f in functionals)
     parts = zip(*(_moments_of(scores, f, n_groups) for f in functionals), strict=True)
@@ -117,11 +130,21 @@ def network_moments(scores: np.ndarray, functionals: Sequence[Functional]) -> Mo
     size = np.array([np.abs(f.estimate).sum() for f in functionals])[:, np.newaxis]
     largest = np.abs(scores).max(axis=(0, 2))
     groups = np.array([f.groups for f in functionals])
-    return Moments(scores.shape[-1], mean, m2, deleted_mean, deleted_m2, scores.mean(axis=-1),
-                   EPS * len(scores) * size * largest, groups)  # fmt: skip
+    return Moments(
+        scores.shape[-1],
+        mean,
+        m2,
+        deleted_mean,
+        deleted_m2,
+        scores.mean(axis=-1),
+        EPS * len(scores) * size * largest,
+        groups,
+    )
 
 
-def _moments_of(scores: np.ndarray, functional: Functional, n_groups: int) -> tuple[np.ndarray, ...]:
+def _moments_of(
+    scores: np.ndarray, functional: Functional, n_groups: int
+) -> tuple[np.ndarray, ...]:
     """Mean, m2, mean without each network and its m2 by group, each (..., feature)."""
     n, features, images = scores.shape
     flat = scores.reshape(n, -1)
@@ -146,18 +169,24 @@ def swapped_means(means: np.ndarray, labels: np.ndarray, strata: np.ndarray) -> 
     means : ndarray, (network, feature)
         Mean score over images of each network.
     labels : ndarray, (labeling, network)
-        From `relstats.stats.swaps.labelings`: 1 for the first level, 0 for the second; row 0 is the one observed.
+        From `relstats.stats.swaps.labelings`: 1 for the first level, 0 for the second; row 0 is the
+        one observed.
     strata : ndarray of int, (network,)
         Stratum of each network.
 
     Returns
     -------
     ndarray, (labeling, feature)
-        First level minus second. Rounding error is 0, so that labelings which give no difference are ties.
+        First level minus second. Rounding error is 0, so that labelings which give no difference
+        are ties.
 
     Examples
     --------
-    >>> swapped_means(np.array([[3.0], [5.0], [1.0], [1.0]]), np.array([[1, 1, 0, 0], [0, 1, 1, 0]]), np.zeros(4, int))[:, 0]
+    >>> swapped_means(
+    ...     np.array([[3.0], [5.0], [1.0], [1.0]]),
+    ...     np.array([[1, 1, 0, 0], [0, 1, 1, 0]]),
+    ...     np.zeros(4, int),
+    ... )[:, 0]
     array([3., 1.])
     """
     weights = np.zeros(labels.shape)
@@ -165,6 +194,10 @@ def swapped_means(means: np.ndarray, labels: np.ndarray, strata: np.ndarray) -> 
     for s in kinds:
         own = strata == s
         n_first = labels[0, own].sum()
-        weights[:, own] = np.where(labels[:, own] == 1, 1 / n_first, -1 / (own.sum() - n_first)) / len(kinds)
+        weights[:, own] = np.where(
+            labels[:, own] == 1, 1 / n_first, -1 / (own.sum() - n_first)
+        ) / len(kinds)
     differences = weights @ means
-    return np.where(np.abs(differences) <= EPS * len(means) * np.abs(means).max(axis=0), 0.0, differences)
+    return np.where(
+        np.abs(differences) <= EPS * len(means) * np.abs(means).max(axis=0), 0.0, differences
+    )

@@ -1,4 +1,7 @@
-"""Networks as the units: their scores as sources and as targets, effect sizes, variance components. Plain arrays in and out."""
+"""Networks as the units: their scores as sources and as targets, effect sizes, variance components.
+
+Plain arrays in and out.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,10 @@ from relstats.stats.inference import EPS
 def node_operator(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Least-squares scores of each network as source and as target, as weights of the score matrix.
 
-    The fit is `Y[m, k] = mean of cell + a_m + b_k` over all pairs m != k (the social relations model: Warner,
-    Kenny & Stoto 1979, doi:10.1037/0022-3514.37.10.1742); a source score is the unweighted mean of the cell
-    means of its row plus a_m. The diagonal is missing by design, so plain row means would mix levels
-    unequally.
+    The fit is `Y[m, k] = mean of cell + a_m + b_k` over all pairs m != k (the social relations
+    model: Warner, Kenny & Stoto 1979, doi:10.1037/0022-3514.37.10.1742); a source score is the
+    unweighted mean of the cell means of its row plus a_m. The diagonal is missing by design, so
+    plain row means would mix levels unequally.
 
     Parameters
     ----------
@@ -28,8 +31,8 @@ def node_operator(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     source, target : ndarray, (network, source * target)
-        Scores are `source @ Y.reshape(M * M, -1)`, with any finite diagonal. NaN rows for networks that take
-        no part.
+        Scores are `source @ Y.reshape(M * M, -1)`, with any finite diagonal. NaN rows for networks
+        that take no part.
 
     Raises
     ------
@@ -47,14 +50,16 @@ def node_operator(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     kinds, level = np.unique(groups[part], return_inverse=True)
     n, n_levels = len(part), len(kinds)
     source, target = np.nonzero(~np.eye(n, dtype=bool))
-    columns = np.concatenate([level[source] * n_levels + level[target], n_levels**2 + source, n_levels**2 + n + target])
+    columns = np.concatenate(
+        [level[source] * n_levels + level[target], n_levels**2 + source, n_levels**2 + n + target]
+    )
     design = np.zeros((len(source), n_levels**2 + 2 * n))
     design[np.tile(np.arange(len(source)), 3), columns] = 1
     if np.linalg.matrix_rank(design) < n_levels**2 + 2 * (n - n_levels):
         sizes = np.bincount(level).tolist()
         raise ImpossibleAnalysis(
-            f"levels of {sizes} networks are too small for scores of single networks: they take two networks "
-            f"in each level, and three where there is one level only"
+            f"levels of {sizes} networks are too small for scores of single networks: they take two"
+            " networks in each level, and three where there is one level only"
         )
     solution = np.linalg.pinv(design)
     cells, a, b = np.split(solution, [n_levels**2, n_levels**2 + n])
@@ -65,7 +70,9 @@ def node_operator(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return tuple(_on_all_pairs(w, part, source, target, len(groups)) for w in (rows, cols))  # type: ignore[return-value]
 
 
-def _on_all_pairs(weights: np.ndarray, part: np.ndarray, source: np.ndarray, target: np.ndarray, n: int) -> np.ndarray:
+def _on_all_pairs(
+    weights: np.ndarray, part: np.ndarray, source: np.ndarray, target: np.ndarray, n: int
+) -> np.ndarray:
     full = np.full((n, n, n), np.nan)
     full[part] = 0.0
     full[part[:, np.newaxis], part[source], part[target]] = weights
@@ -73,7 +80,9 @@ def _on_all_pairs(weights: np.ndarray, part: np.ndarray, source: np.ndarray, tar
 
 
 def node_scores(matrix: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Score of each network as source and as target, (network, fraction); NaN for networks that take no part.
+    """Score of each network as source and as target, (network, fraction).
+
+    NaN for networks that take no part.
 
     Parameters
     ----------
@@ -96,7 +105,8 @@ def node_scores(matrix: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def specificity_scores(matrix: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Score of each network with its own level less that with the others, as source and as target, (network, fraction).
+    """Score of each network with its own level less that with the others, as source and as target,
+    (network, fraction).
 
     Their mean over networks, levels counted alike, is the generalization gap.
 
@@ -110,11 +120,14 @@ def specificity_scores(matrix: np.ndarray, groups: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, (network, fraction)
-        In units of the scores. NaN for networks that take no part, or have none of their own level, or of another, to meet.
+        In units of the scores. NaN for networks that take no part, or have none of their own level,
+        or of another, to meet.
 
     Examples
     --------
-    >>> matrix = np.array([[9.0, 3, 1, 1], [3, 9, 1, 2], [1, 1, 9, 4], [1, 2, 4, 9]])[..., np.newaxis]
+    >>> matrix = np.array([[9.0, 3, 1, 1], [3, 9, 1, 2], [1, 1, 9, 4], [1, 2, 4, 9]])[
+    ...     ..., np.newaxis
+    ... ]
     >>> specificity_scores(matrix, np.array([0, 0, 1, 1])).ravel()
     array([2. , 1.5, 3. , 2.5])
     """
@@ -125,15 +138,19 @@ def specificity_scores(matrix: np.ndarray, groups: np.ndarray) -> np.ndarray:
     means = []
     for pairs in (own, met & ~own):
         with np.errstate(invalid="ignore"):  # 0 / 0: nobody to meet
-            means.append(np.einsum("mk,mkf->mf", pairs.astype(float), both) / pairs.sum(axis=1, keepdims=True))
+            means.append(
+                np.einsum("mk,mkf->mf", pairs.astype(float), both)
+                / pairs.sum(axis=1, keepdims=True)
+            )
     return means[0] - means[1]
 
 
 def hedges_g(scores: np.ndarray, groups: np.ndarray) -> float:
-    """Standardised difference of node scores, even groups minus odd groups, averaged over pairs of groups.
+    """Standardised difference of node scores, even groups minus odd groups, averaged over pairs of
+    groups.
 
-    In units of the standard deviation within groups (pooled), with the correction for few networks (Hedges
-    1981, doi:10.3102/10769986006002107).
+    In units of the standard deviation within groups (pooled), with the correction for few networks
+    (Hedges 1981, doi:10.3102/10769986006002107).
 
     Parameters
     ----------
@@ -154,7 +171,9 @@ def hedges_g(scores: np.ndarray, groups: np.ndarray) -> float:
     """
     used, sizes = np.unique(groups[groups >= 0], return_counts=True)
     means = np.array([scores[groups == g].mean() for g in used])
-    squares = sum(((scores[groups == g] - mean) ** 2).sum() for g, mean in zip(used, means, strict=True))
+    squares = sum(
+        ((scores[groups == g] - mean) ** 2).sum() for g, mean in zip(used, means, strict=True)
+    )
     df = int((sizes - 1).sum())
     largest = np.abs(scores[groups >= 0]).max()
     if df == 0 or not squares > (EPS * len(scores) * largest) ** 2:
@@ -165,7 +184,8 @@ def hedges_g(scores: np.ndarray, groups: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Components:
-    """Variances of the difference K = Y[a, b] - Y[b, a] between both directions, per pair and image.
+    """Variances of the difference K = Y[a, b] - Y[b, a] between both directions, per pair and
+    image.
 
     Attributes
     ----------
@@ -194,7 +214,8 @@ class Components:
 
 
 def variance_components(ab: np.ndarray, ba: np.ndarray) -> Components:
-    """Variance components of the asymmetry in a pilot: expected mean squares of a three-way random ANOVA.
+    """Variance components of the asymmetry in a pilot: expected mean squares of a three-way random
+    ANOVA.
 
     Parameters
     ----------
@@ -218,10 +239,14 @@ def variance_components(ab: np.ndarray, ba: np.ndarray) -> Components:
     k = ab.astype(np.float64) - ba.astype(np.float64).swapaxes(0, 1)
     if min(k.shape) < 2:
         raise ImpossibleAnalysis(
-            f"a pilot of {k.shape[0]} and {k.shape[1]} networks and {k.shape[2]} image(s) is too small: "
-            f"variance components take two of each"
+            f"a pilot of {k.shape[0]} and {k.shape[1]} networks and {k.shape[2]} image(s) is too"
+            " small: variance components take two of each"
         )
-    square = {axes: _mean_square(k, axes) for r in (1, 2, 3) for axes in itertools.combinations(range(3), r)}
+    square = {
+        axes: _mean_square(k, axes)
+        for r in (1, 2, 3)
+        for axes in itertools.combinations(range(3), r)
+    }
     n_u, n_v, n_i = k.shape
     e, s, t, i = square[0, 1, 2], square[0, 1], square[0, 2], square[1, 2]
     raw = {
@@ -234,7 +259,9 @@ def variance_components(ab: np.ndarray, ba: np.ndarray) -> Components:
         "s2CI": (square[2,] - t - i + e) / (n_u * n_v),
     }
     floored = tuple(name for name, value in raw.items() if value < 0)
-    return Components(**{name: max(float(value), 0.0) for name, value in raw.items()}, floored=floored)
+    return Components(
+        **{name: max(float(value), 0.0) for name, value in raw.items()}, floored=floored
+    )
 
 
 def _mean_square(k: np.ndarray, axes: tuple[int, ...]) -> float:

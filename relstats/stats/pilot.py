@@ -15,8 +15,11 @@ from relstats.stats import scores as score_source
 MOST_SCORES = 2**27
 
 
-def pilot_components(study: xr.DataTree | xr.Dataset, *, axis: str, score: str = "probability") -> nodes.Components:
-    """Variance components of the asymmetry over an axis, mean over contrasts and strata, for `relstats.power`.
+def pilot_components(
+    study: xr.DataTree | xr.Dataset, *, axis: str, score: str = "probability"
+) -> nodes.Components:
+    """Variance components of the asymmetry over an axis, mean over contrasts and strata, for
+    `relstats.power`.
 
     Parameters
     ----------
@@ -40,7 +43,9 @@ def pilot_components(study: xr.DataTree | xr.Dataset, *, axis: str, score: str =
     Examples
     --------
     >>> import relstats
-    >>> study = relstats.simulate(models="2x1", seeds=4, images=50, size=8, rng=np.random.default_rng(1))
+    >>> study = relstats.simulate(
+    ...     models="2x1", seeds=4, images=50, size=8, rng=np.random.default_rng(1)
+    ... )
     >>> round(pilot_components(study, axis="pretrain").s2e ** 0.5, 2)
     0.06
     """
@@ -48,23 +53,28 @@ def pilot_components(study: xr.DataTree | xr.Dataset, *, axis: str, score: str =
     plan = contrasts.plan(scores.networks, axis)
     if scores.n_images * len(scores.networks) ** 2 > MOST_SCORES:
         raise ImpossibleAnalysis(
-            f"{len(scores.networks)} networks x {scores.n_images} images are more than a pilot needs: select fewer images"
+            f"{len(scores.networks)} networks x {scores.n_images} images are more than a pilot"
+            " needs: select fewer images"
         )
     blocks, _ = scores.reduce(lambda block, _: block.astype(float).mean(axis=2))
     mean = np.concatenate(blocks, axis=-1)
     found = [
-        _components(mean, groups, stratum) for groups in plan.groups for stratum in np.unique(groups[groups >= 0] // 2)
+        _components(mean, groups, stratum)
+        for groups in plan.groups
+        for stratum in np.unique(groups[groups >= 0] // 2)
     ]
     names = [field.name for field in fields(nodes.Components) if field.name != "floored"]
     mean_of = {name: float(np.mean([getattr(c, name) for c in found])) for name in names}
-    return nodes.Components(**mean_of, floored=tuple(sorted({name for c in found for name in c.floored})))
+    return nodes.Components(
+        **mean_of, floored=tuple(sorted({name for c in found for name in c.floored}))
+    )
 
 
 def _components(scores: np.ndarray, groups: np.ndarray, stratum: int) -> nodes.Components:
     first, second = (np.flatnonzero(groups == 2 * stratum + side) for side in (0, 1))
     if min(first.size, second.size) < 2 or scores.shape[-1] < 2:
         raise ImpossibleAnalysis(
-            f"a pilot needs two networks in each level and two images; got {first.size} and {second.size} networks and "
-            f"{scores.shape[-1]} image(s)"
+            f"a pilot needs two networks in each level and two images; got {first.size} and"
+            f" {second.size} networks and {scores.shape[-1]} image(s)"
         )
     return nodes.variance_components(scores[np.ix_(first, second)], scores[np.ix_(second, first)])

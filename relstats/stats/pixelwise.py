@@ -1,6 +1,8 @@
-"""Maps of differences: at which pixels do the networks of two levels differ, with control over all pixels at once.
+"""Maps of differences: at which pixels do the networks of two levels differ, with control over all
+pixels at once.
 
-Labels in, labels out; the unit is the network. Mean maps come from `meanmaps`, every number from `fields` and `clusters`.
+Labels in, labels out; the unit is the network. Mean maps come from `meanmaps`, every number from
+`fields` and `clusters`.
 """
 
 from __future__ import annotations
@@ -25,12 +27,25 @@ from relstats.stats.meanmaps import MeanMaps
 from relstats.stats.scores import network_table
 
 _MAPS = ("estimate", "statistic", "standard_error", "df", "p_value", "p_max_t", "p_tfce", "p_bh")
-_CLUSTERS = ("cluster_mass", "cluster_size", "cluster_sign", "cluster_peak_y", "cluster_peak_x", "p_cluster")
+_CLUSTERS = (
+    "cluster_mass",
+    "cluster_size",
+    "cluster_sign",
+    "cluster_peak_y",
+    "cluster_peak_x",
+    "p_cluster",
+)
 _CLAIMS = {
     "p_max_t": "family-wise over pixels: each pixel with a small p differs",
     "p_bh": "false discovery rate over pixels: of all pixels with a small p, few do not differ",
-    "p_tfce": "family-wise: somewhere in the cluster around a pixel with a small p, levels differ; not at which pixels",
-    "p_cluster": "family-wise: somewhere in a cluster with a small p, levels differ; not at which of its pixels",
+    "p_tfce": (
+        "family-wise: somewhere in the cluster around a pixel with a small p, levels differ; not at"
+        " which pixels"
+    ),
+    "p_cluster": (
+        "family-wise: somewhere in a cluster with a small p, levels differ; not at which of its"
+        " pixels"
+    ),
 }
 
 
@@ -76,18 +91,19 @@ def difference_maps(
     study : DataTree or Dataset
         A study, or just its `/relevance` group.
     axis : str
-        A label of the models, e.g. "pretrain". Every pair of its levels is a contrast, "a|b": a minus b.
+        A label of the models, e.g. "pretrain". Every pair of its levels is a contrast, "a|b": a
+        minus b.
     ranking : {"signed", "positive", "absolute"}
-        What counts as relevance: itself, its positive part or its absolute value. Each map is divided by its mean absolute
-        value, so that 1 is what evenly spread relevance gives.
+        What counts as relevance: itself, its positive part or its absolute value. Each map is
+        divided by its mean absolute value, so that 1 is what evenly spread relevance gives.
     within : sequence of str, optional
-        Axes at each level of which the contrast is taken, and then averaged. Labels are swapped within them. Default: every
-        other axis that varies.
+        Axes at each level of which the contrast is taken, and then averaged. Labels are swapped
+        within them. Default: every other axis that varies.
     pool : sequence of str
         Axes to leave out of `within`: networks that differ on them are mixed.
     correction : sequence of {"max-t", "tfce", "cluster", "bh"}
-        How to correct for many pixels. The first three swap the labels of whole networks; "bh" needs no swap, and is what is
-        left where there are too few networks for one.
+        How to correct for many pixels. The first three swap the labels of whole networks; "bh"
+        needs no swap, and is what is left where there are too few networks for one.
     forming_p : float
         Two-sided p of the t above which a pixel is in a cluster.
     level : float
@@ -102,41 +118,53 @@ def difference_maps(
     Returns
     -------
     xarray.Dataset
-        On `contrast`, `y`, `x`: `estimate`, pointwise `ci`, `statistic` (Welch t over networks), `standard_error`, `df`,
-        `p_value` (one pixel by itself). Over all pixels of a contrast: `p_max_t` (label swap, largest absolute t; holds for each
-        pixel), `p_bh` (Benjamini & Hochberg), `p_tfce` (label swap, threshold-free cluster enhancement) and `cluster_label`
-        (0 in none, 1 the one of largest mass). The last two say that levels differ somewhere in a cluster, not where in it.
+        On `contrast`, `y`, `x`: `estimate`, pointwise `ci`, `statistic` (Welch t over networks),
+        `standard_error`, `df`, `p_value` (one pixel by itself). Over all pixels of a contrast:
+        `p_max_t` (label swap, largest absolute t; holds for each pixel), `p_bh` (Benjamini &
+        Hochberg), `p_tfce` (label swap, threshold-free cluster enhancement) and `cluster_label` (0
+        in none, 1 the one of largest mass). The last two say that levels differ somewhere in a
+        cluster, not where in it.
 
-        On `contrast` x `cluster`: `p_cluster` (label swap, largest mass), `cluster_mass`, `cluster_size` (pixels),
-        `cluster_sign`, `cluster_peak_y`, `cluster_peak_x`. On `contrast`: `peak_statistic`, the largest t of either sign, and its
-        `peak_y`, `peak_x`; `largest_estimate`, `largest_y`, `largest_x` likewise; what is significant at 1 - `level`:
-        `n_pixels_max_t`, `n_pixels_bh`, and of clusters `area_tfce` (pixels), `n_clusters`, `area_clusters` (pixels);
-        `n_networks`, `n_labelings`, `min_p_swap`. On `level`, `y`, `x`: `level_mean`.
+        On `contrast` x `cluster`: `p_cluster` (label swap, largest mass), `cluster_mass`,
+        `cluster_size` (pixels), `cluster_sign`, `cluster_peak_y`, `cluster_peak_x`. On `contrast`:
+        `peak_statistic`, the largest t of either sign, and its `peak_y`, `peak_x`;
+        `largest_estimate`, `largest_y`, `largest_x` likewise; what is significant at 1 - `level`:
+        `n_pixels_max_t`, `n_pixels_bh`, and of clusters `area_tfce` (pixels), `n_clusters`,
+        `area_clusters` (pixels); `n_networks`, `n_labelings`, `min_p_swap`. On `level`, `y`, `x`:
+        `level_mean`.
 
-        NaN: images on which any network's map is NaN or has no relevance are left out for all networks, and networks without
-        relevance on any image too, both counted in the attributes. Pixels at which networks are all alike, or alike within
-        both levels under some labeling, have an estimate and no test (`n_undefined`); they are in no cluster.
+        NaN: images on which any network's map is NaN or has no relevance are left out for all
+        networks, and networks without relevance on any image too, both counted in the attributes.
+        Pixels at which networks are all alike, or alike within both levels under some labeling,
+        have an estimate and no test (`n_undefined`); they are in no cluster.
 
     Raises
     ------
     UsageError
         Unknown axis or option.
     ImpossibleAnalysis
-        No label swap can reach the level, as with 3 networks against 3: said before any map is read. One level only; axes that
-        are confounded; no level with two networks; no image.
+        No label swap can reach the level, as with 3 networks against 3: said before any map is
+        read. One level only; axes that are confounded; no level with two networks; no image.
     InvalidData
         Incomplete, damaged, NaN (unless omitted) or infinite maps.
 
     Notes
     -----
-    Label swaps test the sharp null that labels are irrelevant on these images. See `docs/statistics.md`, "Maps of differences".
+    Label swaps test the sharp null that labels are irrelevant on these images. See
+    `docs/statistics.md`, "Maps of differences".
 
     Examples
     --------
     >>> import relstats
-    >>> study = relstats.simulate(models="2x1", seeds=5, images=20, size=16, rng=np.random.default_rng(1))
+    >>> study = relstats.simulate(
+    ...     models="2x1", seeds=5, images=20, size=16, rng=np.random.default_rng(1)
+    ... )
     >>> result = difference_maps(study, axis="pretrain", rng=np.random.default_rng(1))
-    >>> result["estimate"].sizes["y"], int(result["n_labelings"][0]), round(float(result["min_p_swap"][0]), 4)
+    >>> (
+    ...     result["estimate"].sizes["y"],
+    ...     int(result["n_labelings"][0]),
+    ...     round(float(result["min_p_swap"][0]), 4),
+    ... )
     (16, 252, 0.0079)
     """
     _check_options(ranking, correction, forming_p, nan, level, n_resamples)
@@ -150,60 +178,112 @@ def difference_maps(
         alive = [key not in dead for key in zip(table["model"], table["seed"], strict=True)]
         table = table[alive].reset_index(drop=True)
         if table.empty:
-            raise ImpossibleAnalysis(f"no network has {ranking} relevance on any image. Nothing can be compared")
+            raise ImpossibleAnalysis(
+                f"no network has {ranking} relevance on any image. Nothing can be compared"
+            )
         planned, pairs = _plan(table, axis, within, pool, *swap)
         found = meanmaps.mean_maps(dataset, table, ranking, nan)
     if not found.tally.images:
-        raise ImpossibleAnalysis(f"no image has a map of every network ({found.tally.omitted_nan} left out for NaN, "
-                                 f"{found.tally.omitted_degenerate} for maps without {ranking} relevance). Nothing can be compared")  # fmt: skip
+        raise ImpossibleAnalysis(
+            f"no image has a map of every network ({found.tally.omitted_nan} left out for NaN,"
+            f" {found.tally.omitted_degenerate} for maps without {ranking} relevance). Nothing can"
+            " be compared"
+        )
     shape = dataset.sizes["y"], dataset.sizes["x"]
     each = [_compared(found.maps, pair, shape, correction, forming_p, level) for pair in pairs]
     most = max(one.sizes["cluster"] for one in each)
     each = [one.pad(cluster=(0, most - one.sizes["cluster"])) for one in each]
     result = xr.concat(each, "contrast").merge(_levels(found, planned, shape))
     result = result.assign_coords(
-        contrast=_text([pair.name for pair in pairs]), level=_text(planned.levels), bound=_text(["lower", "upper"])
+        contrast=_text([pair.name for pair in pairs]),
+        level=_text(planned.levels),
+        bound=_text(["lower", "upper"]),
     )
-    parameters = {"axis": axis, "ranking": ranking, "correction": list(correction), "forming_p": forming_p, "level": level,
-                  "n_resamples": n_resamples, "nan": nan}  # fmt: skip
+    parameters = {
+        "axis": axis,
+        "ranking": ranking,
+        "correction": list(correction),
+        "forming_p": forming_p,
+        "level": level,
+        "n_resamples": n_resamples,
+        "nan": nan,
+    }
     return _described(result, planned, pairs, found, dead, parameters)
 
 
 def _check_options(
-    ranking: str, correction: Sequence[str], forming_p: float, nan: str, level: float, n_resamples: int
+    ranking: str,
+    correction: Sequence[str],
+    forming_p: float,
+    nan: str,
+    level: float,
+    n_resamples: int,
 ) -> None:
     chosen = [("correction", one, CORRECTIONS) for one in correction]
-    for what, value, known in (("ranking", ranking, RANKINGS), ("nan", nan, ("raise", "omit")), *chosen):
+    for what, value, known in (
+        ("ranking", ranking, RANKINGS),
+        ("nan", nan, ("raise", "omit")),
+        *chosen,
+    ):
         if value not in known:
             raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
     if not chosen or isinstance(correction, str):
-        raise UsageError(f"correction is {correction!r}: many pixels are tested, so give at least one of {CORRECTIONS}")
+        raise UsageError(
+            f"correction is {correction!r}: many pixels are tested, so give at least one of"
+            f" {CORRECTIONS}"
+        )
     for what, share in (("level", level), ("forming_p", forming_p)):
         if not 0 < share < 1:
-            raise UsageError(f"{what} is {share}; it lies between 0 and 1, such as {0.95 if what == 'level' else 0.01}")
+            raise UsageError(
+                f"{what} is {share}; it lies between 0 and 1, such as"
+                f" {0.95 if what == 'level' else 0.01}"
+            )
     if n_resamples < 1:
         raise UsageError(
-            f"n_resamples is {n_resamples}; give at least 1, and 1 / (n + 1) is the smallest p it can reach"
+            f"n_resamples is {n_resamples}; give at least 1, and 1 / (n + 1) is the smallest p it"
+            " can reach"
         )
 
 
 def _plan(
-    table: pd.DataFrame, axis: str, within: Sequence[str] | None, pool: Sequence[str], correction: Sequence[str],
-    level: float, n_resamples: int, rng: np.random.Generator,
-) -> tuple[Contrasts, list[_Pair]]:  # fmt: skip
-    """The contrasts and their labelings, or a refusal: none of them could be tested, or none be significant."""
-    planned = contrasts.plan(table.drop(columns="cell"), axis, within=within, pool=pool, symmetric=True)
+    table: pd.DataFrame,
+    axis: str,
+    within: Sequence[str] | None,
+    pool: Sequence[str],
+    correction: Sequence[str],
+    level: float,
+    n_resamples: int,
+    rng: np.random.Generator,
+) -> tuple[Contrasts, list[_Pair]]:
+    """The contrasts and their labelings, or a refusal: none of them could be tested, or none be
+    significant.
+    """
+    planned = contrasts.plan(
+        table.drop(columns="cell"), axis, within=within, pool=pool, symmetric=True
+    )
     pairs = []
     for levels, groups in zip(planned.pairs, planned.groups, strict=True):
         members = np.flatnonzero(groups >= 0)
         strata = groups[members] // 2
-        labels, exact = swaps.labelings(groups[members] % 2 == 0, strata, n_resamples=n_resamples, rng=rng)
-        pairs.append(_Pair("|".join(levels), members, strata, labels, exact,
-                           float(swaps.smallest_p(labels, strata, exact)[0])))  # fmt: skip
+        labels, exact = swaps.labelings(
+            groups[members] % 2 == 0, strata, n_resamples=n_resamples, rng=rng
+        )
+        pairs.append(
+            _Pair(
+                "|".join(levels),
+                members,
+                strata,
+                labels,
+                exact,
+                float(swaps.smallest_p(labels, strata, exact)[0]),
+            )
+        )
     if not any(pair.testable for pair in pairs):
+        strata = " ".join(planned.within)
+        mixed = f", or mix strata with --pool {strata}" if strata else ""
         raise ImpossibleAnalysis(
-            f"each contrast over {axis!r} has a level of one network in a stratum, so nothing is known of how networks like it "
-            f"vary. Add seeds{f', or mix strata with --pool {" ".join(planned.within)}' if planned.within else ''}"
+            f"each contrast over {axis!r} has a level of one network in a stratum, so nothing is"
+            f" known of how networks like it vary. Add seeds{mixed}"
         )
     if set(correction) != {"bh"}:
         _require_reachable(pairs, level)
@@ -221,9 +301,10 @@ def _require_reachable(pairs: list[_Pair], level: float) -> None:
         else "give more --n-resamples"
     )
     raise ImpossibleAnalysis(
-        f"{best.name}: {sizes[0]} against {sizes[1]} networks have {len(best.labels)} label swaps, whose smallest p is "
-        f"{best.min_p:.3g}: nothing could be significant at {_alpha(level):.3g} by max-T, TFCE or clusters, so no map was read. "
-        f"Use --correction bh (Welch t over networks, false discovery rate), or {do}"
+        f"{best.name}: {sizes[0]} against {sizes[1]} networks have {len(best.labels)} label swaps,"
+        f" whose smallest p is {best.min_p:.3g}: nothing could be significant at"
+        f" {_alpha(level):.3g} by max-T, TFCE or clusters, so no map was read. Use --correction bh"
+        f" (Welch t over networks, false discovery rate), or {do}"
     )
 
 
@@ -232,12 +313,20 @@ def _alpha(level: float) -> float:
 
 
 def _compared(
-    maps: np.ndarray, pair: _Pair, shape: tuple[int, int], correction: Sequence[str], forming_p: float, level: float
+    maps: np.ndarray,
+    pair: _Pair,
+    shape: tuple[int, int],
+    correction: Sequence[str],
+    forming_p: float,
+    level: float,
 ) -> xr.Dataset:
     """Everything about one contrast."""
     own = maps[pair.members]
     found = {name: np.full(maps.shape[1], np.nan) for name in _MAPS}
-    of_clusters = {"cluster_label": np.zeros(shape, np.int32), **{name: np.zeros(0) for name in _CLUSTERS}}
+    of_clusters = {
+        "cluster_label": np.zeros(shape, np.int32),
+        **{name: np.zeros(0) for name in _CLUSTERS},
+    }
     left_out = np.ones(maps.shape[1], bool)
     if not pair.testable:
         found["estimate"] = _difference(own, pair)
@@ -250,22 +339,33 @@ def _compared(
             found["p_bh"] = fields.false_discovery(found["p_value"])
     half = stats.t.ppf((1 + level) / 2, found["df"]) * found["standard_error"]
     bounds = np.stack([found["estimate"] - half, found["estimate"] + half], axis=-1)
-    dims: dict[str, Any] = {name: (("y", "x"), values.reshape(shape)) for name, values in found.items()}
+    dims: dict[str, Any] = {
+        name: (("y", "x"), values.reshape(shape)) for name, values in found.items()
+    }
     dims |= {
         "ci": (("y", "x", "bound"), bounds.reshape(*shape, 2)),
         "cluster_label": (("y", "x"), of_clusters.pop("cluster_label")),
     }
     dims |= {name: ("cluster", values) for name, values in of_clusters.items()}
-    counts = {"n_networks": len(pair.members), "n_labelings": len(pair.labels), "min_p_swap": pair.min_p,
-              "n_undefined": int(left_out.sum())}  # fmt: skip
-    return _summarised(xr.Dataset(dims | {name: ((), value) for name, value in counts.items()}), correction, level)
+    counts = {
+        "n_networks": len(pair.members),
+        "n_labelings": len(pair.labels),
+        "min_p_swap": pair.min_p,
+        "n_undefined": int(left_out.sum()),
+    }
+    return _summarised(
+        xr.Dataset(dims | {name: ((), value) for name, value in counts.items()}), correction, level
+    )
 
 
 def _difference(own: np.ndarray, pair: _Pair) -> np.ndarray:
     """First level less second within strata: for levels of one network, which have no test."""
     kinds = np.unique(pair.strata)
-    each = [own[pair.first & (pair.strata == s)].mean(axis=0) - own[~pair.first & (pair.strata == s)].mean(axis=0)
-            for s in kinds]  # fmt: skip
+    each = [
+        own[pair.first & (pair.strata == s)].mean(axis=0)
+        - own[~pair.first & (pair.strata == s)].mean(axis=0)
+        for s in kinds
+    ]
     return np.mean(each, axis=0)
 
 
@@ -284,11 +384,17 @@ def _tested(own: np.ndarray, pair: _Pair, left_out: np.ndarray) -> dict[str, np.
 
 
 def _swapped(
-    own: np.ndarray, pair: _Pair, found: dict[str, np.ndarray], shape: tuple[int, int], correction: Sequence[str],
+    own: np.ndarray,
+    pair: _Pair,
+    found: dict[str, np.ndarray],
+    shape: tuple[int, int],
+    correction: Sequence[str],
     forming_p: float,
-) -> dict[str, np.ndarray]:  # fmt: skip
+) -> dict[str, np.ndarray]:
     """Label swaps: p of pixels into `found`; and the clusters."""
-    threshold = float(stats.t.isf(forming_p / 2, len(pair.members) - 2 * len(np.unique(pair.strata))))
+    threshold = float(
+        stats.t.isf(forming_p / 2, len(pair.members) - 2 * len(np.unique(pair.strata)))
+    )
     largest = fields.swap_maxima(own, pair.labels, pair.strata, shape, threshold, correction)
     t = found["statistic"].astype(np.float32).reshape(shape)
     if "max-t" in correction:
@@ -301,18 +407,37 @@ def _swapped(
     labels, mass = clusters.label_clusters(t, threshold)
     peaks = [np.argmax(np.where(labels == k + 1, np.abs(t), -1)) for k in range(len(mass))]
     y, x = np.unravel_index(np.array(peaks, int), shape)
-    return {"cluster_label": labels, "cluster_mass": mass, "cluster_size": np.bincount(labels.ravel(), minlength=1)[1:] * 1.0,
-            "cluster_sign": np.sign(t[y, x]) * 1.0, "cluster_peak_y": y * 1.0, "cluster_peak_x": x * 1.0,
-            "p_cluster": fields.family_p(mass, largest[:, 2])}  # fmt: skip
+    return {
+        "cluster_label": labels,
+        "cluster_mass": mass,
+        "cluster_size": np.bincount(labels.ravel(), minlength=1)[1:] * 1.0,
+        "cluster_sign": np.sign(t[y, x]) * 1.0,
+        "cluster_peak_y": y * 1.0,
+        "cluster_peak_x": x * 1.0,
+        "p_cluster": fields.family_p(mass, largest[:, 2]),
+    }
 
 
 def _summarised(one: xr.Dataset, correction: Sequence[str], level: float) -> xr.Dataset:
-    """Where t and the difference are largest, and how much is significant; NaN where it was not asked for."""
-    small = {name: one[name].values <= _alpha(level) for name in ("p_max_t", "p_bh", "p_tfce", "p_cluster")}
-    counts = {"n_pixels_max_t": ("max-t", small["p_max_t"].sum()), "n_pixels_bh": ("bh", small["p_bh"].sum()),
-              "area_tfce": ("tfce", small["p_tfce"].sum()), "n_clusters": ("cluster", small["p_cluster"].sum()),
-              "area_clusters": ("cluster", one["cluster_size"].values[small["p_cluster"]].sum())}  # fmt: skip
-    found = {name: float(count) if needed in correction else np.nan for name, (needed, count) in counts.items()}
+    """Where t and the difference are largest, and how much is significant.
+
+    NaN where it was not asked for.
+    """
+    small = {
+        name: one[name].values <= _alpha(level)
+        for name in ("p_max_t", "p_bh", "p_tfce", "p_cluster")
+    }
+    counts = {
+        "n_pixels_max_t": ("max-t", small["p_max_t"].sum()),
+        "n_pixels_bh": ("bh", small["p_bh"].sum()),
+        "area_tfce": ("tfce", small["p_tfce"].sum()),
+        "n_clusters": ("cluster", small["p_cluster"].sum()),
+        "area_clusters": ("cluster", one["cluster_size"].values[small["p_cluster"]].sum()),
+    }
+    found = {
+        name: float(count) if needed in correction else np.nan
+        for name, (needed, count) in counts.items()
+    }
     found |= _largest(one, "statistic", "peak") | _largest(one, "estimate", "largest")
     return one.assign({name: ((), value) for name, value in found.items()})
 
@@ -332,7 +457,10 @@ def _levels(found: MeanMaps, planned: Contrasts, shape: tuple[int, int]) -> xr.D
     means = []
     for k in range(len(planned.levels)):
         own = used & (planned.level == k)
-        cells = [found.maps[own & (planned.stratum == s)].mean(axis=0) for s in np.unique(planned.stratum[own])]
+        cells = [
+            found.maps[own & (planned.stratum == s)].mean(axis=0)
+            for s in np.unique(planned.stratum[own])
+        ]
         means.append(np.mean(cells, axis=0) if cells else np.full(found.maps.shape[1], np.nan))
     return xr.Dataset({"level_mean": (("level", "y", "x"), np.array(means).reshape(-1, *shape))})
 
@@ -341,77 +469,143 @@ def _text(values: Sequence[str]) -> np.ndarray:
     return np.array(list(values), dtype=object)
 
 
-def _described(result: xr.Dataset, planned: Contrasts, pairs: list[_Pair], found: MeanMaps, dead: list[tuple[str, str]],
-               parameters: dict[str, Any]) -> xr.Dataset:  # fmt: skip
+def _described(
+    result: xr.Dataset,
+    planned: Contrasts,
+    pairs: list[_Pair],
+    found: MeanMaps,
+    dead: list[tuple[str, str]],
+    parameters: dict[str, Any],
+) -> xr.Dataset:
     for name, claim in _CLAIMS.items():
         result[name].attrs["claim"] = claim
     for name in ("estimate", "level_mean", "standard_error"):
         result[name].attrs["unit"] = "multiples of evenly spread relevance"
     sizes = sorted({len(pair.members) for pair in pairs})
     return result.assign_attrs(
-        statistic="map", **parameters, min_p=min(pair.min_p for pair in pairs), within=list(planned.within),
-        pooled=list(planned.pooled), strata=planned.strata, n_images=found.tally.images,
+        statistic="map",
+        **parameters,
+        min_p=min(pair.min_p for pair in pairs),
+        within=list(planned.within),
+        pooled=list(planned.pooled),
+        strata=planned.strata,
+        n_images=found.tally.images,
         n_images_omitted=found.tally.omitted_nan + found.tally.omitted_degenerate,
-        n_networks_omitted=len(dead), method=_method(planned, pairs, found, parameters),
-        population=(f"inference over networks like those measured ({' to '.join(str(n) for n in {sizes[0]: 0, sizes[-1]: 0})} a "
-                    f"contrast), on these {found.tally.images} images"),
-        warnings=_notes(result, planned, pairs, found, dead, parameters), **store.provenance(),
-    )  # fmt: skip
+        n_networks_omitted=len(dead),
+        method=_method(planned, pairs, found, parameters),
+        population=(
+            "inference over networks like those measured"
+            f" ({' to '.join(str(n) for n in {sizes[0]: 0, sizes[-1]: 0})} a contrast), on these"
+            f" {found.tally.images} images"
+        ),
+        warnings=_notes(result, planned, pairs, found, dead, parameters),
+        **store.provenance(),
+    )
 
 
-def _notes(result: xr.Dataset, planned: Contrasts, pairs: list[_Pair], found: MeanMaps, dead: list[tuple[str, str]],
-           parameters: dict[str, Any]) -> list[str]:  # fmt: skip
-    notes = [f"networks that differ on {a} are mixed: a difference may be one of {a}" for a in planned.pooled]
+def _notes(
+    result: xr.Dataset,
+    planned: Contrasts,
+    pairs: list[_Pair],
+    found: MeanMaps,
+    dead: list[tuple[str, str]],
+    parameters: dict[str, Any],
+) -> list[str]:
+    notes = [
+        f"networks that differ on {a} are mixed: a difference may be one of {a}"
+        for a in planned.pooled
+    ]
     if len(pairs) > 1:
-        notes.append(f"p-values hold over the pixels of one contrast; there are {len(pairs)}: name one before you look, or "
-                     f"multiply by {len(pairs)}")  # fmt: skip
+        notes.append(
+            f"p-values hold over the pixels of one contrast; there are {len(pairs)}: name one"
+            f" before you look, or multiply by {len(pairs)}"
+        )
     for pair, left_out in zip(pairs, result["n_undefined"].values, strict=True):
         sizes = np.unique(2 * pair.strata + pair.first, return_counts=True)[1]
         if not pair.testable:
             notes.append(f"{pair.name}: a level has one network in a stratum, so there is no test")
             continue
         if set(parameters["correction"]) != {"bh"} and pair.min_p > _alpha(parameters["level"]):
-            notes.append(f"{pair.name}: label swaps cannot give p below {pair.min_p:.3g}: only BH can be significant")
+            notes.append(
+                f"{pair.name}: label swaps cannot give p below {pair.min_p:.3g}: only BH can be"
+                " significant"
+            )
         if sizes.min() < contrasts.MIN_UNBALANCED and sizes.min() != sizes.max():
-            notes.append(f"{pair.name}: unbalanced ({sizes.min()} to {sizes.max()} networks a level) with few networks: label swaps "
-                         f"also reject where networks of one level only vary more")  # fmt: skip
+            notes.append(
+                f"{pair.name}: unbalanced ({sizes.min()} to {sizes.max()} networks a level) with"
+                " few networks: label swaps also reject where networks of one level only vary more"
+            )
         if left_out:
             notes.append(
-                f"{pair.name}: {int(left_out)} pixel(s) without a test: networks are alike there (e.g. all zero)"
+                f"{pair.name}: {int(left_out)} pixel(s) without a test: networks are alike there"
+                " (e.g. all zero)"
             )
     named = ", ".join(" seed ".join(network) for network in dead[:3])
     ranking, tally = parameters["ranking"], found.tally
-    counted = ((len(dead), f"network(s) left out: none of their maps has {ranking} relevance ({named})"),
-               (tally.omitted_nan, "image(s) left out for NaN"),
-               (tally.omitted_degenerate, f"image(s) left out: a map has no {ranking} relevance"))  # fmt: skip
+    counted = (
+        (len(dead), f"network(s) left out: none of their maps has {ranking} relevance ({named})"),
+        (tally.omitted_nan, "image(s) left out for NaN"),
+        (tally.omitted_degenerate, f"image(s) left out: a map has no {ranking} relevance"),
+    )
     return notes + [f"{count} {what}" for count, what in counted if count]
 
 
-def _method(planned: Contrasts, pairs: list[_Pair], found: MeanMaps, parameters: dict[str, Any]) -> str:
-    strata = f", within each level of {' and '.join(planned.within)} and averaged" if planned.within else ""
+def _method(
+    planned: Contrasts, pairs: list[_Pair], found: MeanMaps, parameters: dict[str, Any]
+) -> str:
+    strata = (
+        f", within each level of {' and '.join(planned.within)} and averaged"
+        if planned.within
+        else ""
+    )
     how = {
         "max-t": "the maximum of |t| over pixels (Westfall & Young 1993)",
-        "tfce": "threshold-free cluster enhancement (Smith & Nichols 2009; E = 0.5, H = 2, exact integral)",
-        "cluster": f"the largest cluster mass (Bullmore et al. 1999; clusters formed at p < {parameters['forming_p']:g}, 4 neighbours)",
+        "tfce": (
+            "threshold-free cluster enhancement (Smith & Nichols 2009; E = 0.5, H = 2, exact"
+            " integral)"
+        ),
+        "cluster": (
+            "the largest cluster mass (Bullmore et al. 1999; clusters formed at p <"
+            f" {parameters['forming_p']:g}, 4 neighbours)"
+        ),
     }
     swapped = [text for name, text in how.items() if name in parameters["correction"]]
     counts = sorted({(len(pair.labels), pair.exact) for pair in pairs})
     tried = "; ".join(f"{'all' if exact else ''} {n} labelings".strip() for n, exact in counts)
-    text = (f"Maps ({parameters['ranking']} relevance) were divided by their mean absolute value and averaged over "
-            f"{found.tally.images} images for each network. Networks were compared over {planned.axis} ({', '.join(planned.levels)})"
-            f"{strata}, by Welch t at each pixel; the unit is the network.")  # fmt: skip
+    text = (
+        f"Maps ({parameters['ranking']} relevance) were divided by their mean absolute value and"
+        f" averaged over {found.tally.images} images for each network. Networks were compared over"
+        f" {planned.axis} ({', '.join(planned.levels)}){strata}, by Welch t at each pixel; the unit"
+        " is the network."
+    )
     if swapped:
-        text += f" Family-wise p-values by label swaps of whole networks ({tried}) with {'; '.join(swapped)}."
+        text += (
+            f" Family-wise p-values by label swaps of whole networks ({tried}) with"
+            f" {'; '.join(swapped)}."
+        )
     if "bh" in parameters["correction"]:
         text += " False discovery rate over pixels by Benjamini & Hochberg (1995)."
     return text
 
 
 def describe(
-    study: xr.DataTree | xr.Dataset, *, axis: str, ranking: str, within: Sequence[str] | None, pool: Sequence[str],
-    correction: Sequence[str], forming_p: float, level: float, n_resamples: int, nan: str, rng: np.random.Generator,
-) -> str:  # fmt: skip
-    """What `difference_maps` would do, with memory and time; a few maps and label swaps are tried for that."""
+    study: xr.DataTree | xr.Dataset,
+    *,
+    axis: str,
+    ranking: str,
+    within: Sequence[str] | None,
+    pool: Sequence[str],
+    correction: Sequence[str],
+    forming_p: float,
+    level: float,
+    n_resamples: int,
+    nan: str,
+    rng: np.random.Generator,
+) -> str:
+    """What `difference_maps` would do, with memory and time.
+
+    A few maps and label swaps are tried for that.
+    """
     _check_options(ranking, correction, forming_p, nan, level, n_resamples)
     dataset = meanmaps.relevance_of(study)
     table = network_table(dataset)
@@ -420,13 +614,21 @@ def describe(
     seconds = _rehearsed(dataset, table, ranking, pairs, correction)
     block = max(shards.BLOCK_VALUES, len(table) * y * x) * 4
     memory = 2 * block + len(table) * y * x * 8 * (meanmaps.GROUP + 6) + fields.BLOCK * 24
-    said = ", ".join(f"{pair.name} (smallest p {pair.min_p:.3g}, {len(pair.labels)} labelings)" for pair in pairs)
-    return (f"maps of {len(table)} networks on {images} images ({len(table) * images} maps of {y} x {x}); {said}; about "
-            f"{memory / 1e9:.1f} GB of memory and {max(1, round(seconds))} s")  # fmt: skip
+    said = ", ".join(
+        f"{pair.name} (smallest p {pair.min_p:.3g}, {len(pair.labels)} labelings)" for pair in pairs
+    )
+    return (
+        f"maps of {len(table)} networks on {images} images ({len(table) * images} maps of {y} x"
+        f" {x}); {said}; about {memory / 1e9:.1f} GB of memory and {max(1, round(seconds))} s"
+    )
 
 
 def _rehearsed(
-    dataset: xr.Dataset, table: pd.DataFrame, ranking: str, pairs: list[_Pair], correction: Sequence[str]
+    dataset: xr.Dataset,
+    table: pd.DataFrame,
+    ranking: str,
+    pairs: list[_Pair],
+    correction: Sequence[str],
 ) -> float:
     """Seconds that all will take, from a few images and label swaps, what is done once left out."""
 
@@ -440,7 +642,9 @@ def _rehearsed(
     for pair in pairs if set(correction) != {"bh"} else []:
 
         def swap(labelings: int, pair: _Pair = pair) -> np.ndarray:
-            return fields.swap_maxima(maps[pair.members], pair.labels[:labelings], pair.strata, shape, 3.0, correction)
+            return fields.swap_maxima(
+                maps[pair.members], pair.labels[:labelings], pair.strata, shape, 3.0, correction
+            )
 
         swap(1)  # compiled
         seconds += _seconds_each(swap, 1, min(50, len(pair.labels))) * len(pair.labels)

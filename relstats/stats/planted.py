@@ -1,8 +1,9 @@
 """Random draws with planted effects: arrays of maps and of transfer scores.
 
-Relevance maps are smooth fields made like LRP maps: mostly positive, many exact zeros, ties, no common scale. Transfer
-scores follow the social relations model (Warner, Kenny & Stoto 1979) crossed with images: an effect of the source, of the
-target, of the pair, and each of them by image. Default variances are those of LRP maps of 80 networks trained on digits.
+Relevance maps are smooth fields made like LRP maps: mostly positive, many exact zeros, ties, no
+common scale. Transfer scores follow the social relations model (Warner, Kenny & Stoto 1979) crossed
+with images: an effect of the source, of the target, of the pair, and each of them by image. Default
+variances are those of LRP maps of 80 networks trained on digits.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from scipy import fft
 class Planted:
     """What is planted on the first axis, and how much everything else varies.
 
-    Effects and standard deviations of transfer scores are in units of probability; those of maps are shares of the variance
-    of a latent field, so that `layout + image + level` is the latent correlation of two seeds of one model.
+    Effects and standard deviations of transfer scores are in units of probability; those of maps
+    are shares of the variance of a latent field, so that `layout + image + level` is the latent
+    correlation of two seeds of one model.
     """
 
     source_effect: float = 0.06
@@ -49,16 +51,25 @@ class Planted:
     shared_pixels: float = 0.0
 
     def effects(self) -> dict[str, float]:
-        """The estimates that `compare` should find on the first axis, at the first level against the last."""
+        """The estimates that `compare` should find on the first axis, at the first level against
+        the last.
+        """
         source, target = self.source_effect, self.target_effect
-        return {"asymmetry": source - target, "source_effect": source, "target_effect": target,
-                "generalization_gap": self.generalization_gap, "stability": source + target}  # fmt: skip
+        return {
+            "asymmetry": source - target,
+            "source_effect": source,
+            "target_effect": target,
+            "generalization_gap": self.generalization_gap,
+            "stability": source + target,
+        }
 
 
 def draw(distribution: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Random numbers of mean 0 and variance 1: "normal", "t3" (heavy tails), "exponential" (skew) or "collapse".
+    """Random numbers of mean 0 and variance 1: "normal", "t3" (heavy tails), "exponential" (skew)
+    or "collapse".
 
-    In "collapse", 15 % of the draws fail: they lie 2.5 units lower, as networks do whose training broke down.
+    In "collapse", 15 % of the draws fail: they lie 2.5 units lower, as networks do whose training
+    broke down.
 
     Examples
     --------
@@ -73,22 +84,30 @@ def draw(distribution: str, shape: tuple[int, ...], rng: np.random.Generator) ->
         return rng.exponential(size=shape) - 1
     failed, spread = 0.15, 0.35
     sd = np.sqrt(failed * (1 - failed) * 2.5**2 + spread**2)
-    return (-2.5 * (rng.random(shape) < failed) + 2.5 * failed + spread * rng.standard_normal(shape)) / sd
+    return (
+        -2.5 * (rng.random(shape) < failed) + 2.5 * failed + spread * rng.standard_normal(shape)
+    ) / sd
 
 
 def fixed_effects(levels: np.ndarray, planted: Planted) -> np.ndarray:
-    """Planted means of (source, target), relative to their mean: (network, network), in units of the score.
+    """Planted means of (source, target), relative to their mean: (network, network), in units of
+    the score.
 
     Examples
     --------
-    >>> effects = fixed_effects(np.array([0, 1]), Planted(source_effect=0.2, target_effect=0, generalization_gap=0))
+    >>> effects = fixed_effects(
+    ...     np.array([0, 1]), Planted(source_effect=0.2, target_effect=0, generalization_gap=0)
+    ... )
     >>> (effects[0, 1] - effects[1, 0]).round(3).tolist()
     0.2
     """
     position = np.where(levels.max() > 0, 1 - 2 * levels / max(1, levels.max()), 0.0)
     same = np.where(levels[:, np.newaxis] == levels, 1.0, -1.0)
-    return (planted.source_effect / 2 * position[:, np.newaxis] + planted.target_effect / 2 * position
-            + planted.generalization_gap / 2 * same)  # fmt: skip
+    return (
+        planted.source_effect / 2 * position[:, np.newaxis]
+        + planted.target_effect / 2 * position
+        + planted.generalization_gap / 2 * same
+    )
 
 
 def network_effects(
@@ -101,8 +120,9 @@ def network_effects(
 ) -> np.ndarray:
     """Random effects of sources, targets and pairs: (network, network), the same for every image.
 
-    `spread` is the ratio of the standard deviations of level 0 and the others. A network that is a good source tends to be
-    a good target (`planted.correlation`), and a pair resembles its reverse (`planted.reciprocity`).
+    `spread` is the ratio of the standard deviations of level 0 and the others. A network that is a
+    good source tends to be a good target (`planted.correlation`), and a pair resembles its reverse
+    (`planted.reciprocity`).
 
     Examples
     --------
@@ -116,12 +136,17 @@ def network_effects(
     upper, own = np.triu(rng.standard_normal((n, n)), 1), np.tril(rng.standard_normal((n, n)), -1)
     pair = upper + planted.reciprocity * upper.T + np.sqrt(1 - planted.reciprocity**2) * own
     return (
-        planted.sd_source * (scale * good)[:, np.newaxis] + planted.sd_target * scale * target + planted.sd_pair * pair
+        planted.sd_source * (scale * good)[:, np.newaxis]
+        + planted.sd_target * scale * target
+        + planted.sd_pair * pair
     )
 
 
-def image_effects(levels: np.ndarray, planted: Planted, n_images: int, rng: np.random.Generator) -> np.ndarray:
-    """Random effects of images, and of sources, targets, levels and cells by image: (network, network, image).
+def image_effects(
+    levels: np.ndarray, planted: Planted, n_images: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Random effects of images, and of sources, targets, levels and cells by image: (network,
+    network, image).
 
     Examples
     --------
@@ -133,12 +158,15 @@ def image_effects(levels: np.ndarray, planted: Planted, n_images: int, rng: np.r
     target = planted.sd_target_image * rng.standard_normal((n, n_images))
     source += planted.sd_level_image * rng.standard_normal((k, n_images))[levels]
     target += planted.sd_level_image * rng.standard_normal((k, n_images))[levels]
-    cell = planted.sd_cell_image * rng.standard_normal((k, k, n_images))[levels[:, np.newaxis], levels]
+    cell = (
+        planted.sd_cell_image * rng.standard_normal((k, k, n_images))[levels[:, np.newaxis], levels]
+    )
     return source[:, np.newaxis] + target + cell + planted.sd_image * rng.standard_normal(n_images)
 
 
 def curve(fractions: np.ndarray, planted: Planted) -> np.ndarray:
-    """Mean score at each fraction of pixels kept: `base` on average, a little higher where more is kept.
+    """Mean score at each fraction of pixels kept: `base` on average, a little higher where more is
+    kept.
 
     Examples
     --------
@@ -149,7 +177,8 @@ def curve(fractions: np.ndarray, planted: Planted) -> np.ndarray:
 
 
 def observed(score: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """A latent score as what is measured: probability of the true class, margin and whether the answer is right.
+    """A latent score as what is measured: probability of the true class, margin and whether the
+    answer is right.
 
     Examples
     --------
@@ -157,12 +186,17 @@ def observed(score: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarra
     {'correct': 'uint8', 'probability': 'float16', 'margin': 'float16'}
     """
     probability = np.clip(score, 0, 1)
-    return {"correct": (rng.random(score.shape) < probability).astype(np.uint8),
-            "probability": probability.astype(np.float16), "margin": (2 * score - 1).astype(np.float16)}  # fmt: skip
+    return {
+        "correct": (rng.random(score.shape) < probability).astype(np.uint8),
+        "probability": probability.astype(np.float16),
+        "margin": (2 * score - 1).astype(np.float16),
+    }
 
 
 def fields(n: int, size: int, rng: np.random.Generator, *, smooth: float = 1 / 16) -> np.ndarray:
-    """Smooth random fields of unit variance on a torus: (n, y, x) float32; `smooth` is the width of the kernel / size.
+    """Smooth random fields of unit variance on a torus: (n, y, x) float32.
+
+    `smooth` is the width of the kernel / size.
 
     Examples
     --------
@@ -173,10 +207,14 @@ def fields(n: int, size: int, rng: np.random.Generator, *, smooth: float = 1 / 1
     gain = np.exp(-2 * (np.pi * smooth * size) ** 2 * frequency).astype(np.float32)
     kernel = fft.irfft2(gain, (size, size))
     noise = rng.standard_normal((n, size, size), dtype=np.float32)
-    return (fft.irfft2(fft.rfft2(noise) * gain, (size, size)) / np.sqrt((kernel**2).sum())).astype(np.float32)
+    return (fft.irfft2(fft.rfft2(noise) * gain, (size, size)) / np.sqrt((kernel**2).sum())).astype(
+        np.float32
+    )
 
 
-def shared_masks(n_images: int, size: int, planted: Planted, rng: np.random.Generator) -> np.ndarray:
+def shared_masks(
+    n_images: int, size: int, planted: Planted, rng: np.random.Generator
+) -> np.ndarray:
     """Where the planted shared pixels are: a disc a random place per image, bool (image, y, x)."""
     radius = size * np.sqrt(planted.shared_pixels / np.pi)
     centre = rng.uniform(radius, size - radius, (2, n_images, 1, 1))
@@ -187,12 +225,14 @@ def shared_masks(n_images: int, size: int, planted: Planted, rng: np.random.Gene
 def relevance(
     parts: Mapping[str, np.ndarray], shared: np.ndarray, planted: Planted, rng: np.random.Generator
 ) -> np.ndarray:
-    """Maps of one network from the fields that it shares and noise of its own: float32 (image, y, x).
+    """Maps of one network from the fields that it shares and noise of its own: float32 (image, y,
+    x).
 
     Parameters
     ----------
     parts : mapping of str to ndarray
-        Unit-variance fields by the name of their share in `planted`: "layout", "image", "level", "network".
+        Unit-variance fields by the name of their share in `planted`: "layout", "image", "level",
+        "network".
     shared : ndarray of bool, (image, y, x)
         Pixels that every network finds relevant.
     planted : Planted

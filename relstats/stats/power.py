@@ -1,6 +1,8 @@
-"""How many networks and images: power of the networks x images jackknife for the asymmetry of two levels.
+"""How many networks and images: power of the networks x images jackknife for the asymmetry of two
+levels.
 
-More images shrink all that varies over images, but not how networks differ: no images replace networks.
+More images shrink all that varies over images, but not how networks differ: no images replace
+networks.
 """
 
 from __future__ import annotations
@@ -18,10 +20,10 @@ from relstats.stats.nodes import Components
 _NODES = 64  # of Gauss-Legendre quadrature: power to 4 digits
 _UNIT = 0.16  # standard deviation over images of the probability of the true class
 
-#: LRP maps (10 % of the pixels kept) of 2 x 40 small networks trained on 8 x 8 digits; scores: probabilities.
-#: In units of the standard deviation over images: sources 0.14, targets 0.125 (correlated 0.27), pairs 0.10
-#: (reciprocity 0.24), sources x images 0.80, targets x images 0.50, residual 0.67; levels x images 0.6 as
-#: sources and as targets, and 0.5 for a pair of levels.
+#: LRP maps (10 % of the pixels kept) of 2 x 40 small networks trained on 8 x 8 digits; scores:
+#: probabilities. In units of the standard deviation over images: sources 0.14, targets 0.125
+#: (correlated 0.27), pairs 0.10 (reciprocity 0.24), sources x images 0.80, targets x images 0.50,
+#: residual 0.67; levels x images 0.6 as sources and as targets, and 0.5 for a pair of levels.
 DIGITS = Components(
     s2u=_UNIT**2 * (0.14**2 + 0.125**2 - 2 * 0.27 * 0.14 * 0.125),
     s2v=_UNIT**2 * (0.14**2 + 0.125**2 - 2 * 0.27 * 0.14 * 0.125),
@@ -53,7 +55,8 @@ def power(
     images : int
         At least 2.
     components : Components
-        Of a pilot, from `nodes.variance_components`. Default: `DIGITS`. Other networks need their own.
+        Of a pilot, from `nodes.variance_components`. Default: `DIGITS`. Other networks need their
+        own.
     level : float
         1 - size of the test.
     df : {"satterthwaite", "pooled"}
@@ -68,9 +71,9 @@ def power(
 
     Notes
     -----
-    The estimate is normal; the variances that the test estimates over the networks of each level are scaled
-    chi-squares, and power is integrated over them. A noncentral t with the expected variance and degrees of
-    freedom promises too much: 64 % against 55 % simulated, with 3 networks.
+    The estimate is normal; the variances that the test estimates over the networks of each level
+    are scaled chi-squares, and power is integrated over them. A noncentral t with the expected
+    variance and degrees of freedom promises too much: 64 % against 55 % simulated, with 3 networks.
 
     Examples
     --------
@@ -114,7 +117,8 @@ def detectable_effect(
 
 
 def detectable_d(networks: int, *, power: float = 0.8, level: float = 0.95) -> float:
-    """The difference of two levels, in standard deviations of networks, that a t test over networks finds.
+    """The difference of two levels, in standard deviations of networks, that a t test over networks
+    finds.
 
     Parameters
     ----------
@@ -173,14 +177,16 @@ def power_table(
     array([0.54, 0.82])
     """
     designs = [[_cutoffs(n, m, components, level, df) for m in images] for n in networks]
-    found = [[np.nan if effect is None else _power(effect, *design) for design in row] for row in designs]
+    found = [
+        [np.nan if effect is None else _power(effect, *design) for design in row] for row in designs
+    ]
     least = [[_detectable(power, level, *design) for design in row] for row in designs]
     attrs = {name: value for name, value in asdict(components).items() if name != "floored"}
     attrs |= {"statistic": "power", "level": level, "target_power": power, "df": df}
     attrs["method"] = (
-        f"Power of the two-sided test of asymmetry at the {1 - level:.3g} level, by a jackknife over "
-        f"networks and images (t, {df} degrees of freedom), from variance components; detectable effects have "
-        f"power {power:g}."
+        f"Power of the two-sided test of asymmetry at the {1 - level:.3g} level, by a jackknife"
+        f" over networks and images (t, {df} degrees of freedom), from variance components;"
+        f" detectable effects have power {power:g}."
     )
     if effect is not None:
         attrs["effect"] = effect
@@ -194,7 +200,9 @@ def _power(effect: float, cutoffs: np.ndarray, weights: np.ndarray, error: float
     return float((weights * beyond).sum())
 
 
-def _detectable(power: float, level: float, cutoffs: np.ndarray, weights: np.ndarray, error: float) -> float:
+def _detectable(
+    power: float, level: float, cutoffs: np.ndarray, weights: np.ndarray, error: float
+) -> float:
     if not 2 * (1 - level) <= power < 1:
         least = f"{2 * (1 - level):.3g}"
         raise UsageError(f"power is {power}; aim for {least} or more, and less than 1, such as 0.8")
@@ -208,10 +216,11 @@ def _detectable(power: float, level: float, cutoffs: np.ndarray, weights: np.nda
 def _cutoffs(
     networks: int, images: int, components: Components, level: float, df: str
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Sizes of the estimate from which the test rejects, their probabilities, and the estimate's error.
+    """Sizes of the estimate from which the test rejects, their probabilities, and the estimate's
+    error.
 
-    The cutoff is random: it depends on the variances over networks that are estimated within each level. The
-    variance over images, from many more degrees of freedom, is taken as it is expected.
+    The cutoff is random: it depends on the variances over networks that are estimated within each
+    level. The variance over images, from many more degrees of freedom, is taken as it is expected.
     """
     _require_design(networks, images, level)
     if df not in ("satterthwaite", "pooled"):
@@ -229,7 +238,8 @@ def _cutoffs(
 
 
 def _expected(c: Components, n: int, images: int) -> tuple[float, float, float, float, float]:
-    """Expected variances of the jackknife (two levels, images, interaction), and the true standard error.
+    """Expected variances of the jackknife (two levels, images, interaction), and the true standard
+    error.
 
     The jackknife counts the variance of pairs once with each level's networks: twice.
     """
@@ -240,7 +250,9 @@ def _expected(c: Components, n: int, images: int) -> tuple[float, float, float, 
     v_images = c.s2CI / images + first + second + image_pair
     error = (v_first + v_second - pair - image_pair + c.s2CI / images) ** 0.5
     if error == 0:
-        raise ImpossibleAnalysis("all variance components are 0, so any effect would be found. Use those of a pilot")
+        raise ImpossibleAnalysis(
+            "all variance components are 0, so any effect would be found. Use those of a pilot"
+        )
     return v_first, v_second, v_images, first + second + 2 * image_pair, error
 
 
@@ -252,6 +264,9 @@ def _chi_square(df: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _require_design(networks: int, images: int, level: float) -> None:
     if networks < 2 or images < 2:
-        raise UsageError(f"{networks} networks in each level and {images} images: the test takes two of each or more")
+        raise UsageError(
+            f"{networks} networks in each level and {images} images: the test takes two of each or"
+            " more"
+        )
     if not 0 < level < 1:
         raise UsageError(f"level is {level}; a confidence level lies between 0 and 1, such as 0.95")

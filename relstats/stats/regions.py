@@ -1,6 +1,7 @@
 """Which regions carry the relevance, and whether levels of an axis differ in that.
 
-Labels in, labels out. Scores of single maps come from `localisation`, every number from `inference`, `networks` and `swaps`.
+Labels in, labels out. Scores of single maps come from `localisation`, every number from
+`inference`, `networks` and `swaps`.
 """
 
 from __future__ import annotations
@@ -22,8 +23,18 @@ from relstats.stats.generalize import REFERENCE
 from relstats.stats.maps import RANKINGS
 from relstats.stats.scores import Tally
 
-_FIELDS = ("estimate", "statistic", "df", "p_value", "standard_error", "variance_networks", "variance_images",
-           "variance_interaction", "lower", "upper")  # fmt: skip
+_FIELDS = (
+    "estimate",
+    "statistic",
+    "df",
+    "p_value",
+    "standard_error",
+    "variance_networks",
+    "variance_images",
+    "variance_interaction",
+    "lower",
+    "upper",
+)
 
 
 def regions(
@@ -47,15 +58,17 @@ def regions(
     study : DataTree
         A study with `/relevance` and `/regions`.
     axis : str, optional
-        A label of the models, e.g. "pretrain". Every pair of its levels is a contrast, "a|b": a minus b. Default: means of
-        each model, and no contrast.
+        A label of the models, e.g. "pretrain". Every pair of its levels is a contrast, "a|b": a
+        minus b. Default: means of each model, and no contrast.
     measure : {"density", "mass", "rank", "pointing"}
-        See `relstats.stats.localisation.region_scores`. "mass" is the share of relevance in a region, "density" that share
-        over the region's share of the pixels: 1 is what evenly spread relevance gives.
+        See `relstats.stats.localisation.region_scores`. "mass" is the share of relevance in a
+        region, "density" that share over the region's share of the pixels: 1 is what evenly spread
+        relevance gives.
     ranking : {"positive", "absolute", "signed"}
         What counts as relevance.
     within : sequence of str, optional
-        Axes at each level of which the contrast is taken, and then averaged. Default: every other axis that varies.
+        Axes at each level of which the contrast is taken, and then averaged. Default: every other
+        axis that varies.
     pool : sequence of str
         Axes to leave out of `within`: networks that differ on them are mixed.
     df : {"satterthwaite", "pooled"}
@@ -72,17 +85,19 @@ def regions(
     Returns
     -------
     xarray.Dataset
-        On `level` x `region`: `level_mean` and `level_ci`. On `region`: `area` (mean share of the pixels), `n_images` and
-        `n_empty` (images on which it has no pixel, and no score). `network_score` of each network. With an axis, on
-        `contrast` x `region`: `estimate`, `ci`, `p_value` (two-way jackknife over networks and images: "is the difference 0
-        for networks like these and images like these?"), `p_adjusted` (Holm over all regions and contrasts), `p_swap` (label
-        swap of whole networks: "are the labels irrelevant on these images?"), `p_max_t` (the same for all regions at once),
-        `min_p_swap`, `statistic`, `df`, `standard_error`, `variance_*`, `random`. The last region is "rest", what is in none
-        of the others, unless it is empty everywhere.
+        On `level` x `region`: `level_mean` and `level_ci`. On `region`: `area` (mean share of the
+        pixels), `n_images` and `n_empty` (images on which it has no pixel, and no score).
+        `network_score` of each network. With an axis, on `contrast` x `region`: `estimate`, `ci`,
+        `p_value` (two-way jackknife over networks and images: "is the difference 0 for networks
+        like these and images like these?"), `p_adjusted` (Holm over all regions and contrasts),
+        `p_swap` (label swap of whole networks: "are the labels irrelevant on these images?"),
+        `p_max_t` (the same for all regions at once), `min_p_swap`, `statistic`, `df`,
+        `standard_error`, `variance_*`, `random`. The last region is "rest", what is in none of the
+        others, unless it is empty everywhere.
 
-        NaN: an image on which any network's map has no score (all zero, for instance) is left out for all networks, and
-        counted in the attributes, and so is one without a pixel in any region, whose masks are missing; a region without
-        pixels is left out of its own mean only.
+        NaN: an image on which any network's map has no score (all zero, for instance) is left out
+        for all networks, and counted in the attributes, and so is one without a pixel in any
+        region, whose masks are missing; a region without pixels is left out of its own mean only.
 
     Raises
     ------
@@ -91,7 +106,8 @@ def regions(
     ImpossibleAnalysis
         One level only, no image with all maps, or the axis is confounded with another.
     InvalidData
-        Incomplete, damaged, NaN (unless omitted) or infinite maps; masks of other images or of another size.
+        Incomplete, damaged, NaN (unless omitted) or infinite maps; masks of other images or of
+        another size.
 
     Notes
     -----
@@ -103,7 +119,9 @@ def regions(
     >>> rng = np.random.default_rng(1)
     >>> study = relstats.simulate(models="2x1", seeds=4, images=20, size=8, rng=rng)
     >>> masks = relstats.regions_dataset(np.arange(8) < np.full((1, 8, 1), 4), ["left"])
-    >>> result = regions(study.assign(regions=xr.DataTree(masks)), axis="pretrain", measure="mass", rng=rng)
+    >>> result = regions(
+    ...     study.assign(regions=xr.DataTree(masks)), axis="pretrain", measure="mass", rng=rng
+    ... )
     >>> result["level_mean"].sum("region").values
     array([1., 1.])
     """
@@ -111,19 +129,29 @@ def regions(
     source = masked.read_source(study, measure, ranking, nan)
     table = score_source.network_table(source.maps)
     if table.empty:
-        raise ImpossibleAnalysis("there is no network, so there is nothing to compare. Add networks to the study")
-    found, tally = masked.region_moments(source, table, (plan := _plan(table, axis, within, pool)).functionals)
+        raise ImpossibleAnalysis(
+            "there is no network, so there is nothing to compare. Add networks to the study"
+        )
+    found, tally = masked.region_moments(
+        source, table, (plan := _plan(table, axis, within, pool)).functionals
+    )
     dead = masked.dead_networks(table, tally, source)
     if dead:
         alive = [key not in dead for key in zip(table["model"], table["seed"], strict=True)]
         table = table[alive].reset_index(drop=True)
         if table.empty:
-            raise ImpossibleAnalysis(f"no network has {ranking} relevance on any image. Nothing can be compared")
-        found, tally = masked.region_moments(source, table, (plan := _plan(table, axis, within, pool)).functionals)
+            raise ImpossibleAnalysis(
+                f"no network has {ranking} relevance on any image. Nothing can be compared"
+            )
+        found, tally = masked.region_moments(
+            source, table, (plan := _plan(table, axis, within, pool)).functionals
+        )
     if not any(moments is not None for moments in found.moments):
-        raise ImpossibleAnalysis(f"no image has a score for every network ({tally.omitted_nan} left out for NaN, "
-                                 f"{tally.omitted_degenerate} for maps without {ranking} relevance, {found.n_unmasked} without a pixel in any region). Nothing can be "
-                                 f"compared")  # fmt: skip
+        raise ImpossibleAnalysis(
+            f"no image has a score for every network ({tally.omitted_nan} left out for NaN,"
+            f" {tally.omitted_degenerate} for maps without {ranking} relevance, {found.n_unmasked}"
+            " without a pixel in any region). Nothing can be compared"
+        )
     result = _means(found, plan, level).merge(_coverage(found, source, tally))
     if plan.contrasts is not None:
         result = result.merge(_contrasts(found, plan, plan.contrasts, df, level))
@@ -133,8 +161,15 @@ def regions(
         result = result.isel(region=slice(None, -1))
     if "p_value" in result:
         result["p_adjusted"] = (("contrast", "region"), inference.holm(result["p_value"].values))
-    parameters = {"axis": axis or "model", "measure": measure, "ranking": ranking, "level": level, "df": df,
-                  "n_resamples": n_resamples, "nan": nan}  # fmt: skip
+    parameters = {
+        "axis": axis or "model",
+        "measure": measure,
+        "ranking": ranking,
+        "level": level,
+        "df": df,
+        "n_resamples": n_resamples,
+        "nan": nan,
+    }
     return _described(result, plan, found, tally, dead, parameters)
 
 
@@ -153,10 +188,18 @@ def describe(
     table = score_source.network_table(source.maps)
     plan = _plan(table, axis, within, pool)
     pairs = [] if plan.contrasts is None else ["|".join(pair) for pair in plan.contrasts.pairs]
-    strata = f" within {', '.join(plan.contrasts.within)}" if plan.contrasts and plan.contrasts.within else ""
-    return (f"{measure} of {ranking} relevance of {len(table)} networks in {len(source.names)} regions of "
-            f"{source.maps.sizes['image']} images, {f'contrasts {", ".join(pairs)}' if pairs else f'means of {", ".join(plan.levels)}'}"
-            f"{strata}; blocks of {shards.BLOCK_VALUES * 4 / 1e6:.0f} MB")  # fmt: skip
+    what = f"contrasts {', '.join(pairs)}" if pairs else f"means of {', '.join(plan.levels)}"
+    strata = (
+        f" within {', '.join(plan.contrasts.within)}"
+        if plan.contrasts and plan.contrasts.within
+        else ""
+    )
+    return (
+        f"{measure} of {ranking} relevance of {len(table)} networks in {len(source.names)} regions"
+        f" of {source.maps.sizes['image']} images,"
+        f" {what}{strata};"
+        f" blocks of {shards.BLOCK_VALUES * 4 / 1e6:.0f} MB"
+    )
 
 
 @dataclass(frozen=True)
@@ -168,25 +211,39 @@ class _Plan:
     contrasts: Contrasts | None
 
 
-def _check_options(measure: str, ranking: str, df: str, nan: str, level: float, n_resamples: int) -> None:
-    for what, value, known in (("measure", measure, localisation.MEASURES), ("ranking", ranking, RANKINGS),
-                               ("df", df, ("satterthwaite", "pooled")), ("nan", nan, ("raise", "omit"))):  # fmt: skip
+def _check_options(
+    measure: str, ranking: str, df: str, nan: str, level: float, n_resamples: int
+) -> None:
+    for what, value, known in (
+        ("measure", measure, localisation.MEASURES),
+        ("ranking", ranking, RANKINGS),
+        ("df", df, ("satterthwaite", "pooled")),
+        ("nan", nan, ("raise", "omit")),
+    ):
         if value not in known:
             raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
     if not 0 < level < 1:
         raise UsageError(f"level is {level}; a confidence level lies between 0 and 1, such as 0.95")
     if n_resamples < 1:
         raise UsageError(
-            f"n_resamples is {n_resamples}; give at least 1, and 1 / (n + 1) is the smallest p it can reach"
+            f"n_resamples is {n_resamples}; give at least 1, and 1 / (n + 1) is the smallest p it"
+            " can reach"
         )
 
 
-def _plan(table: pd.DataFrame, axis: str | None, within: Sequence[str] | None, pool: Sequence[str]) -> _Plan:
+def _plan(
+    table: pd.DataFrame, axis: str | None, within: Sequence[str] | None, pool: Sequence[str]
+) -> _Plan:
     if axis is None:
         levels = sorted(table["model"].unique())
         group = np.array([levels.index(model) for model in table["model"]])
         return _Plan(
-            levels, [networks.network_functional(group, np.eye(len(levels))[k]) for k in range(len(levels))], None
+            levels,
+            [
+                networks.network_functional(group, np.eye(len(levels))[k])
+                for k in range(len(levels))
+            ],
+            None,
         )
     planned = contrasts.plan(table.drop(columns="cell"), axis, within=within, pool=pool)
     used = (planned.groups >= 0).any(axis=0)
@@ -197,11 +254,15 @@ def _plan(table: pd.DataFrame, axis: str | None, within: Sequence[str] | None, p
     for k in range(len(planned.levels)):
         own = kinds % len(planned.levels) == k
         means.append(networks.network_functional(compact, own / max(1, own.sum())))
-    return _Plan(planned.levels, means + [_difference(groups) for groups in planned.groups], planned)
+    return _Plan(
+        planned.levels, means + [_difference(groups) for groups in planned.groups], planned
+    )
 
 
 def _difference(groups: np.ndarray) -> networks.Functional:
-    """First level minus second in each stratum, averaged over strata: groups are 2 x stratum, and one more for the second."""
+    """First level minus second in each stratum, averaged over strata: groups are 2 x stratum, and
+    one more for the second.
+    """
     kinds = np.unique(groups[groups >= 0])
     compact = np.where(groups >= 0, np.searchsorted(kinds, groups), -1)
     return networks.network_functional(compact, np.where(kinds % 2 == 0, 2, -2) / len(kinds))
@@ -223,30 +284,56 @@ def _jackknives(found: masked.Found, k: int, level: float, df: str) -> dict[str,
 
 def _means(found: masked.Found, plan: _Plan, level: float) -> xr.Dataset:
     each = [_jackknives(found, k, level, "satterthwaite") for k in range(len(plan.levels))]
-    mean, lower, upper = (np.array([one[name] for one in each]) for name in ("estimate", "lower", "upper"))
-    points = np.stack(
-        [np.full(len(plan.functionals[0].groups), np.nan) if m is None else m.matrix[:, 0] for m in found.moments]
+    mean, lower, upper = (
+        np.array([one[name] for one in each]) for name in ("estimate", "lower", "upper")
     )
-    return xr.Dataset({"level_mean": (("level", "region"), mean), "network_score": (("region", "network"), points),
-                       "level_ci": (("level", "region", "bound"), np.stack([lower, upper], axis=-1))})  # fmt: skip
+    points = np.stack(
+        [
+            np.full(len(plan.functionals[0].groups), np.nan) if m is None else m.matrix[:, 0]
+            for m in found.moments
+        ]
+    )
+    return xr.Dataset(
+        {
+            "level_mean": (("level", "region"), mean),
+            "network_score": (("region", "network"), points),
+            "level_ci": (("level", "region", "bound"), np.stack([lower, upper], axis=-1)),
+        }
+    )
 
 
 def _coverage(found: masked.Found, source: masked.Source, tally: Tally) -> xr.Dataset:
     counts = [0 if moments is None else moments.count for moments in found.moments]
-    return xr.Dataset({"area": ("region", found.area / max(1, found.n_images - found.n_unmasked)), "n_images": ("region", counts),
-                       "n_empty": ("region", found.n_empty)})  # fmt: skip
+    return xr.Dataset(
+        {
+            "area": ("region", found.area / max(1, found.n_images - found.n_unmasked)),
+            "n_images": ("region", counts),
+            "n_empty": ("region", found.n_empty),
+        }
+    )
 
 
-def _contrasts(found: masked.Found, plan: _Plan, planned: Contrasts, df: str, level: float) -> xr.Dataset:
+def _contrasts(
+    found: masked.Found, plan: _Plan, planned: Contrasts, df: str, level: float
+) -> xr.Dataset:
     each = [_jackknives(found, len(plan.levels) + c, level, df) for c in range(len(planned.pairs))]
     out = {name: np.array([one[name] for one in each]) for name in each[0]}
     interval = np.stack([out.pop("lower"), out.pop("upper")], axis=-1)
     dims = ("contrast", "region")
-    result = xr.Dataset({**{name: (dims, values) for name, values in out.items()}, "ci": ((*dims, "bound"), interval)})
-    return result.assign(n_networks=("contrast", [int((groups >= 0).sum()) for groups in planned.groups]))
+    result = xr.Dataset(
+        {
+            **{name: (dims, values) for name, values in out.items()},
+            "ci": ((*dims, "bound"), interval),
+        }
+    )
+    return result.assign(
+        n_networks=("contrast", [int((groups >= 0).sum()) for groups in planned.groups])
+    )
 
 
-def _swaps(found: masked.Found, planned: Contrasts, n_resamples: int, rng: np.random.Generator) -> xr.Dataset:
+def _swaps(
+    found: masked.Found, planned: Contrasts, n_resamples: int, rng: np.random.Generator
+) -> xr.Dataset:
     """Label swap of whole networks, with the same labelings for all regions."""
     shape = (len(planned.pairs), len(found.moments))
     p, p_max, floor = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape[0], np.nan)
@@ -255,102 +342,174 @@ def _swaps(found: masked.Found, planned: Contrasts, n_resamples: int, rng: np.ra
     for c, groups in enumerate(planned.groups):
         part = groups >= 0
         strata = groups[part] // 2
-        labels, exact = swaps.labelings(groups[part] % 2 == 0, strata, n_resamples=n_resamples, rng=rng)
+        labels, exact = swaps.labelings(
+            groups[part] % 2 == 0, strata, n_resamples=n_resamples, rng=rng
+        )
         differences = networks.swapped_means(means[part], labels, strata)
         p[c, scored] = swaps.swap_p(differences, exact)
         p_max[c, scored] = swaps.max_t_p(differences[:, np.newaxis])[0]
         floor[c] = swaps.smallest_p(labels, strata, exact)[0]
     dims = ("contrast", "region")
-    return xr.Dataset({"p_swap": (dims, p), "p_max_t": (dims, p_max), "min_p_swap": ("contrast", floor)})
+    return xr.Dataset(
+        {"p_swap": (dims, p), "p_max_t": (dims, p_max), "min_p_swap": ("contrast", floor)}
+    )
 
 
 def _coords(source: masked.Source, plan: _Plan, table: pd.DataFrame) -> dict[str, Any]:
-    pairs = [] if plan.contrasts is None else [("|".join(pair)) for pair in plan.contrasts.pairs]
-    labels = {f"network_{c}": ("network", table[c].to_numpy(dtype=object)) for c in table if c != "cell"}
+    pairs = [] if plan.contrasts is None else ["|".join(pair) for pair in plan.contrasts.pairs]
+    labels = {
+        f"network_{c}": ("network", table[c].to_numpy(dtype=object)) for c in table if c != "cell"
+    }
     contrast = {"contrast": np.array(pairs, dtype=object)} if pairs else {}
-    return {"region": np.array(source.names, dtype=object), "level": np.array(plan.levels, dtype=object),
-            "bound": np.array(["lower", "upper"], dtype=object), **contrast, **labels}  # fmt: skip
+    return {
+        "region": np.array(source.names, dtype=object),
+        "level": np.array(plan.levels, dtype=object),
+        "bound": np.array(["lower", "upper"], dtype=object),
+        **contrast,
+        **labels,
+    }
 
 
-def _described(result: xr.Dataset, plan: _Plan, found: masked.Found, tally: Tally, dead: list[tuple[str, str]],
-               parameters: dict[str, Any]) -> xr.Dataset:  # fmt: skip
+def _described(
+    result: xr.Dataset,
+    plan: _Plan,
+    found: masked.Found,
+    tally: Tally,
+    dead: list[tuple[str, str]],
+    parameters: dict[str, Any],
+) -> xr.Dataset:
     notes = [*_overlap_notes(result, found), *_design_notes(result, plan, parameters)]
     notes += _omissions(tally, dead, found.n_unmasked, parameters["ranking"])
-    min_p = {} if plan.contrasts is None else {
-        "min_p": float(result["min_p_swap"].min()), "within": list(plan.contrasts.within), "pooled": list(plan.contrasts.pooled),
-        "strata": plan.contrasts.strata}  # fmt: skip
+    min_p = (
+        {}
+        if plan.contrasts is None
+        else {
+            "min_p": float(result["min_p_swap"].min()),
+            "within": list(plan.contrasts.within),
+            "pooled": list(plan.contrasts.pooled),
+            "strata": plan.contrasts.strata,
+        }
+    )
     return result.assign_attrs(
-        statistic="regions", **parameters, **min_p, method=_method(result, plan, tally, parameters),
-        population=_population(result, plan, tally), warnings=notes, overlapping=found.overlapping,
-        n_images_omitted=found.n_images - tally.images, **store.provenance(),
-    )  # fmt: skip
+        statistic="regions",
+        **parameters,
+        **min_p,
+        method=_method(result, plan, tally, parameters),
+        population=_population(result, plan, tally),
+        warnings=notes,
+        overlapping=found.overlapping,
+        n_images_omitted=found.n_images - tally.images,
+        **store.provenance(),
+    )
 
 
 def _overlap_notes(result: xr.Dataset, found: masked.Found) -> list[str]:
     notes = []
     if found.overlapping:
-        notes.append(f"regions overlap (up to {100 * found.overlapping:.2g} % of an image's pixels are in several): shares of "
-                     f"relevance add up to more than 1, and regions are no independent findings")  # fmt: skip
+        notes.append(
+            f"regions overlap (up to {100 * found.overlapping:.2g} % of an image's pixels are in"
+            " several): shares of relevance add up to more than 1, and regions are no independent"
+            " findings"
+        )
     empty = result["n_empty"].where(result["n_empty"] > 0, drop=True)
-    notes += [f"{name} has no pixel on {int(n)} image(s), which are left out of its mean" for name, n in
-              zip(empty["region"].values, empty.values, strict=True)]  # fmt: skip
+    notes += [
+        f"{name} has no pixel on {int(n)} image(s), which are left out of its mean"
+        for name, n in zip(empty["region"].values, empty.values, strict=True)
+    ]
     return notes
 
 
 def _design_notes(result: xr.Dataset, plan: _Plan, parameters: dict[str, Any]) -> list[str]:
     if plan.contrasts is None:
-        return [f"{level} has one network only: its interval is over images, for this network" for level, functional in
-                zip(plan.levels, plan.functionals, strict=True) if (functional.groups >= 0).sum() == 1]  # fmt: skip
-    notes = [f"networks that differ on {a} are mixed: a difference may be one of {a}" for a in plan.contrasts.pooled]
+        return [
+            f"{level} has one network only: its interval is over images, for this network"
+            for level, functional in zip(plan.levels, plan.functionals, strict=True)
+            if (functional.groups >= 0).sum() == 1
+        ]
+    notes = [
+        f"networks that differ on {a} are mixed: a difference may be one of {a}"
+        for a in plan.contrasts.pooled
+    ]
     for pair, groups, floor in zip(
         plan.contrasts.pairs, plan.contrasts.groups, result["min_p_swap"].values, strict=True
     ):
         sizes, name = np.unique(groups[groups >= 0], return_counts=True)[1], "|".join(pair)
         if sizes.min() < 2:
-            notes.append(f"{name}: a level of {plan.contrasts.axis} has one network only, so nothing is known of other networks "
-                         f"like it: intervals and p-values are over images, for these networks")  # fmt: skip
+            notes.append(
+                f"{name}: a level of {plan.contrasts.axis} has one network only, so nothing is"
+                " known of other networks like it: intervals and p-values are over images, for"
+                " these networks"
+            )
         if sizes.min() != sizes.max() and sizes.min() < contrasts.MIN_UNBALANCED:
-            notes.append(f"{name}: unbalanced ({sizes.min()} to {sizes.max()} networks a level) with fewer than "
-                         f"{contrasts.MIN_UNBALANCED}: p-values are too small where networks vary unequally")  # fmt: skip
+            notes.append(
+                f"{name}: unbalanced ({sizes.min()} to {sizes.max()} networks a level) with fewer"
+                f" than {contrasts.MIN_UNBALANCED}: p-values are too small where networks vary"
+                " unequally"
+            )
         if floor > 1 - parameters["level"]:
             notes.append(
-                f"{name}: with {int((groups >= 0).sum())} networks the label swap cannot give p below {floor:.3g}"
+                f"{name}: with {int((groups >= 0).sum())} networks the label swap cannot give p"
+                f" below {floor:.3g}"
             )
     return notes
 
 
 def _omissions(tally: Tally, dead: list[tuple[str, str]], unmasked: int, ranking: str) -> list[str]:
     named = ", ".join(" seed ".join(network) for network in dead[:3])
-    counted = ((len(dead), f"network(s) left out: none of their maps has {ranking} relevance ({named})"),
-               (tally.omitted_nan, "image(s) left out for NaN"),
-               (unmasked, "image(s) left out: they have no pixel in any region"),
-               (tally.omitted_degenerate, f"image(s) left out: a map has no {ranking} relevance, or none in sum"))  # fmt: skip
+    counted = (
+        (len(dead), f"network(s) left out: none of their maps has {ranking} relevance ({named})"),
+        (tally.omitted_nan, "image(s) left out for NaN"),
+        (unmasked, "image(s) left out: they have no pixel in any region"),
+        (
+            tally.omitted_degenerate,
+            f"image(s) left out: a map has no {ranking} relevance, or none in sum",
+        ),
+    )
     return [f"{count} {what}" for count, what in counted if count]
 
 
 def _population(result: xr.Dataset, plan: _Plan, tally: Tally) -> str:
     if plan.contrasts is None:
-        return f"intervals over networks and images like those measured ({result.sizes['network']} networks, {tally.images} images)"
-    kinds = sorted({str(kind) for kind in result["random"].values.ravel()} - {"nothing"}) or ["nothing"]
+        return (
+            f"intervals over networks and images like those measured ({result.sizes['network']}"
+            f" networks, {tally.images} images)"
+        )
+    kinds = sorted({str(kind) for kind in result["random"].values.ravel()} - {"nothing"}) or [
+        "nothing"
+    ]
     sizes = sorted({int(n) for n in result["n_networks"].values})
     networks_ = f"{' to '.join(str(n) for n in {sizes[0]: 0, sizes[-1]: 0})} networks a contrast"
     return (
-        f"inference over {'; '.join(kinds)} like those measured ({networks_}, {tally.images} images); regions as given"
+        f"inference over {'; '.join(kinds)} like those measured ({networks_}, {tally.images}"
+        " images); regions as given"
     )
 
 
 def _method(result: xr.Dataset, plan: _Plan, tally: Tally, parameters: dict[str, Any]) -> str:
-    what = {"density": "share of relevance over share of pixels", "mass": "share of relevance", "rank": "relevance rank accuracy",
-            "pointing": "pointing game"}[parameters["measure"]]  # fmt: skip
-    begin = (f"For each network and image, the {what} ({parameters['ranking']} relevance) of {result.sizes['region']} regions was "
-             f"computed")  # fmt: skip
+    what = {
+        "density": "share of relevance over share of pixels",
+        "mass": "share of relevance",
+        "rank": "relevance rank accuracy",
+        "pointing": "pointing game",
+    }[parameters["measure"]]
+    begin = (
+        f"For each network and image, the {what} ({parameters['ranking']} relevance) of"
+        f" {result.sizes['region']} regions was computed"
+    )
     percent = f"{100 * parameters['level']:g} %"
     if plan.contrasts is None:
-        return f"{begin} and averaged over networks and {tally.images} images; {percent} intervals: two-way jackknife, {REFERENCE}."
+        return (
+            f"{begin} and averaged over networks and {tally.images} images; {percent} intervals:"
+            f" two-way jackknife, {REFERENCE}."
+        )
     strata = (
-        f", within each level of {' and '.join(plan.contrasts.within)} and averaged" if plan.contrasts.within else ""
+        f", within each level of {' and '.join(plan.contrasts.within)} and averaged"
+        if plan.contrasts.within
+        else ""
     )
-    return (f"{begin} and compared over {plan.contrasts.axis} ({', '.join(plan.levels)}){strata}, on {tally.images} images. "
-            f"p-values and {percent} intervals: two-way jackknife, {REFERENCE}; Holm (1979) over regions and pairs of levels. "
-            f"Label swaps of whole networks test the sharp null that labels are irrelevant on these images; max-T over "
-            f"regions.")  # fmt: skip
+    return (
+        f"{begin} and compared over {plan.contrasts.axis} ({', '.join(plan.levels)}){strata}, on"
+        f" {tally.images} images. p-values and {percent} intervals: two-way jackknife, {REFERENCE};"
+        " Holm (1979) over regions and pairs of levels. Label swaps of whole networks test the"
+        " sharp null that labels are irrelevant on these images; max-T over regions."
+    )

@@ -1,7 +1,8 @@
-"""Where the network x network scores of each image come from: transfer, or the agreement of two maps.
+"""Where the network x network scores of each image come from: transfer, or the agreement of two
+maps.
 
-Both kinds are read in blocks of images, (source network, target network, fraction, image), so that a statistic sees the
-same thing whatever was measured, and never a whole cube.
+Both kinds are read in blocks of images, (source network, target network, fraction, image), so that
+a statistic sees the same thing whatever was measured, and never a whole cube.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ Reduced = TypeVar("Reduced")
 
 @dataclass(frozen=True)
 class Tally:
-    """What was left out of a block of images, and why. `zero_maps` counts all-zero maps of each network, without NaN images."""
+    """What was left out of a block of images, and why.
+
+    `zero_maps` counts all-zero maps of each network, without NaN images.
+    """
 
     images: int
     omitted_nan: int
@@ -51,12 +55,13 @@ class Scores:
         Fractions of the pixels; NaN alone where the measure has none.
     n_images : int
     reduce : callable
-        Applies a function of a block (network, network, fraction, image) and the positions of its images to all blocks;
-        returns the list of results and the total `Tally`.
+        Applies a function of a block (network, network, fraction, image) and the positions of its
+        images to all blocks; returns the list of results and the total `Tally`.
     controls : callable or None
-        From positions of images to the floor (control masks; network, fraction, image) and the ceiling (unmasked; network,
-        image) of each target network. Where pixels were removed, scores are losses: the floor is what control masks cost, the
-        ceiling what it costs to fall to chance (0 for a margin, or where the number of classes is unknown).
+        From positions of images to the floor (control masks; network, fraction, image) and the
+        ceiling (unmasked; network, image) of each target network. Where pixels were removed, scores
+        are losses: the floor is what control masks cost, the ceiling what it costs to fall to
+        chance (0 for a margin, or where the number of classes is unknown).
     n_classes : ndarray or None
         Number of classes of each target network.
     """
@@ -122,14 +127,17 @@ def from_study(
     wanted = [] if fraction is None else np.atleast_1d(fraction).tolist()
     if fraction is not None and (not wanted or len(set(wanted)) < len(wanted)):
         raise UsageError(
-            f"fraction is {wanted}: give at least one share of the pixels, each once, as each counts in the mean"
+            f"fraction is {wanted}: give at least one share of the pixels, each once, as each"
+            " counts in the mean"
         )
     group = "transfer" if measure == "transfer" else "relevance"
     if isinstance(study, xr.DataTree):
         if group not in study.children:
             has = ", ".join(study.children) or "nothing"
-            raise UsageError(f"measure {measure!r} needs /{group}; this study has {has}. Use --measure "
-                             f"{'spearman' if group == 'transfer' else 'transfer'} or add /{group}")  # fmt: skip
+            raise UsageError(
+                f"measure {measure!r} needs /{group}; this study has {has}. Use --measure "
+                f"{'spearman' if group == 'transfer' else 'transfer'} or add /{group}"
+            )
         store.require_complete(study, group)
         study = study[group].to_dataset()
     if group == "transfer":
@@ -141,7 +149,9 @@ def dead_networks(scores: Scores, tally: Tally) -> list[tuple[str, str]]:
     """(model, seed) of networks whose maps are all zero, on every image that has no NaN."""
     with_maps = scores.n_images - tally.omitted_nan
     dead = (tally.zero_maps == with_maps) & (with_maps > 0)
-    return [(model, seed) for model, seed in scores.networks.loc[dead, ["model", "seed"]].to_numpy()]
+    return [
+        (model, seed) for model, seed in scores.networks.loc[dead, ["model", "seed"]].to_numpy()
+    ]
 
 
 def omissions(tally: Tally, dead: list[tuple[str, str]]) -> list[str]:
@@ -150,19 +160,26 @@ def omissions(tally: Tally, dead: list[tuple[str, str]]) -> list[str]:
     counted = (
         (len(dead), f"network(s) left out: all their maps are zero ({named})"),
         (tally.omitted_nan, "image(s) left out for NaN"),
-        (tally.omitted_degenerate, "image(s) left out: a map is all zero or constant, or has no pixel to rank"),
+        (
+            tally.omitted_degenerate,
+            "image(s) left out: a map is all zero or constant, or has no pixel to rank",
+        ),
     )
     return [f"{count} {what}" for count, what in counted if count]
 
 
 def _require_valid(dataset: xr.Dataset, group: str) -> None:
-    """A group that is given by itself came through no door: two networks of one name would be mixed up."""
+    """A group that is given by itself came through no door: two networks of one name would be mixed
+    up.
+    """
     problems = schema.check_group(dataset, group)
     if problems:
         raise InvalidData("; ".join(str(problem) for problem in problems))
 
 
-def _from_transfer(dataset: xr.Dataset, score: str, fraction: float | list[float] | None, nan: str) -> Scores:
+def _from_transfer(
+    dataset: xr.Dataset, score: str, fraction: float | list[float] | None, nan: str
+) -> Scores:
     if score not in dataset:
         has = ", ".join(s for s in SCORES if s in dataset)
         raise UsageError(f"score {score!r} was not measured; this study has {has}. Use --score")
@@ -174,7 +191,9 @@ def _from_transfer(dataset: xr.Dataset, score: str, fraction: float | list[float
     n, labels = len(cells), image_labels(dataset)
     whole = _whole(dataset, score, cells) if _is_removal(dataset) else None
 
-    def reduce(function: Callable[[np.ndarray, np.ndarray], Reduced]) -> tuple[list[Reduced], Tally]:
+    def reduce(
+        function: Callable[[np.ndarray, np.ndarray], Reduced],
+    ) -> tuple[list[Reduced], Tally]:
         def one(block: np.ndarray, images: slice) -> tuple[Reduced | None, Tally]:
             scores = block.reshape(n, n, *block.shape[1:])
             _require_range(scores, score, table, labels[images])
@@ -183,7 +202,11 @@ def _from_transfer(dataset: xr.Dataset, score: str, fraction: float | list[float
             keep = _complete(scores)
             missing = np.isnan(scores).any(axis=2) & ~np.eye(n, dtype=bool)[..., np.newaxis]
             tally = Tally(
-                int(keep.sum()), int((~keep).sum()), 0, np.zeros(n, int), name_cells(missing, table, labels[images])
+                int(keep.sum()),
+                int((~keep).sum()),
+                0,
+                np.zeros(n, int),
+                name_cells(missing, table, labels[images]),
             )
             return _apply(function, scores, keep, images), tally
 
@@ -192,20 +215,38 @@ def _from_transfer(dataset: xr.Dataset, score: str, fraction: float | list[float
     controls, n_classes = None, _n_classes(dataset, cells)
     if {f"unmasked_{score}", f"random_{score}"} <= set(dataset.data_vars):
         controls = partial(_controls, dataset, score, cells, n_classes)
-    attrs = {k: str(dataset.attrs[k]) for k in ("operation", "fill", "ranking", "control") if k in dataset.attrs}
-    return Scores(table, dataset["fraction"].values, dataset.sizes["image"], reduce, controls, n_classes, attrs)
+    attrs = {
+        k: str(dataset.attrs[k])
+        for k in ("operation", "fill", "ranking", "control")
+        if k in dataset.attrs
+    }
+    return Scores(
+        table,
+        dataset["fraction"].values,
+        dataset.sizes["image"],
+        reduce,
+        controls,
+        n_classes,
+        attrs,
+    )
 
 
-def _require_range(scores: np.ndarray, score: str, table: pd.DataFrame, images: Sequence[str]) -> None:
-    """Refuse what no score can be: infinite, or outside 0 to 1 (a percentage, or 255 for missing)."""
+def _require_range(
+    scores: np.ndarray, score: str, table: pd.DataFrame, images: Sequence[str]
+) -> None:
+    """Refuse what no score can be: infinite, or outside 0 to 1 (a percentage, or 255 for
+    missing).
+    """
     low, high = _RANGES.get(score, (0, 1))
     wrong = np.isinf(scores) | (scores < low) | (scores > high)
     wrong &= ~np.eye(len(scores), dtype=bool)[..., np.newaxis, np.newaxis]
     if wrong.any():
         where = name_cells(wrong.any(axis=2), table, images)
         rule = "finite" if score == "margin" else "between 0 and 1 (NaN where missing)"
-        raise InvalidData(f"/transfer/{score}: {len(where)} cell(s) of this block hold {scores[wrong][0]:g} or the like "
-                          f"(e.g. {'; '.join(where[:3])}). Scores are {rule}: mend them")  # fmt: skip
+        raise InvalidData(
+            f"/transfer/{score}: {len(where)} cell(s) of this block hold {scores[wrong][0]:g} or"
+            f" the like (e.g. {'; '.join(where[:3])}). Scores are {rule}: mend them"
+        )
 
 
 def _n_classes(dataset: xr.Dataset, cells: list[tuple[int, ...]]) -> np.ndarray | None:
@@ -215,7 +256,9 @@ def _n_classes(dataset: xr.Dataset, cells: list[tuple[int, ...]]) -> np.ndarray 
     labels = dataset["target_n_classes"].values.tolist()
     wrong = [v for v in labels if not str(v).strip().isdecimal() or int(v) < 2]
     if wrong:
-        raise InvalidData(f"/transfer/target_n_classes is {wrong[0]!r}: give whole numbers of classes, at least 2")
+        raise InvalidData(
+            f"/transfer/target_n_classes is {wrong[0]!r}: give whole numbers of classes, at least 2"
+        )
     return np.array([int(labels[m]) for m, _ in cells])
 
 
@@ -223,34 +266,50 @@ def _is_removal(dataset: xr.Dataset) -> bool:
     """Whether the most relevant pixels were removed, so that low scores speak for a map."""
     operation = str(dataset.attrs.get("operation", "keep"))
     if operation not in ("keep", "remove"):
-        raise InvalidData(f"/transfer says operation={operation!r}: it is 'keep' (score with the top pixels alone) or 'remove' "
-                          f"(score without them), which decides the sign of every effect")  # fmt: skip
+        raise InvalidData(
+            f"/transfer says operation={operation!r}: it is 'keep' (score with the top pixels"
+            " alone) or 'remove' (score without them), which decides the sign of every effect"
+        )
     return operation == "remove"
 
 
-def _whole(dataset: xr.Dataset, score: str, cells: list[tuple[int, ...]]) -> Callable[[slice], np.ndarray]:
+def _whole(
+    dataset: xr.Dataset, score: str, cells: list[tuple[int, ...]]
+) -> Callable[[slice], np.ndarray]:
     """From images to the scores of the targets on whole images, (network, image)."""
     if f"unmasked_{score}" not in dataset:
-        raise ImpossibleAnalysis(f"pixels were removed, so what counts is the loss against the whole image, and /transfer has no "
-                                 f"unmasked_{score}. Measure it")  # fmt: skip
+        raise ImpossibleAnalysis(
+            "pixels were removed, so what counts is the loss against the whole image, and"
+            f" /transfer has no unmasked_{score}. Measure it"
+        )
     full = dataset[f"unmasked_{score}"].transpose(*schema.TARGET, "image")
     return lambda images: _control_block(full, score, cells, images)
 
 
-def _control_block(array: xr.DataArray, score: str, cells: list[tuple[int, ...]], images: slice) -> np.ndarray:
-    """Scores on whole images or control masks, on the scale of the scores that they are set against."""
+def _control_block(
+    array: xr.DataArray, score: str, cells: list[tuple[int, ...]], images: slice
+) -> np.ndarray:
+    """Scores on whole images or control masks, on the scale of the scores that they are set
+    against.
+    """
     values = shards.read_block(array, cells, images).astype(float)
     low, high = _RANGES.get(score, (0, 1))
     wrong = values[np.isinf(values) | (values < low) | (values > high)]
     if wrong.size:
-        raise InvalidData(f"/transfer/{array.name}: {wrong.size} value(s) of images {images.start} to {images.stop - 1} are "
-                          f"{wrong[0]:g} or the like, and {score} lies in [{low:g}, {high:g}]: scores would be set against "
-                          f"another scale. Mend them")  # fmt: skip
+        raise InvalidData(
+            f"/transfer/{array.name}: {wrong.size} value(s) of images {images.start} to"
+            f" {images.stop - 1} are {wrong[0]:g} or the like, and {score} lies in [{low:g},"
+            f" {high:g}]: scores would be set against another scale. Mend them"
+        )
     return values
 
 
 def _controls(
-    dataset: xr.Dataset, score: str, cells: list[tuple[int, ...]], n_classes: np.ndarray | None, images: np.ndarray
+    dataset: xr.Dataset,
+    score: str,
+    cells: list[tuple[int, ...]],
+    n_classes: np.ndarray | None,
+    images: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     block, within = slice(int(images[0]), int(images[-1]) + 1), images - images[0]
     random = dataset[f"random_{score}"].transpose(*schema.TARGET, "fraction", "image")
@@ -269,46 +328,75 @@ def _select_fractions(dataset: xr.Dataset, fraction: float | list[float] | None)
     wanted = np.atleast_1d(np.asarray(fraction, float))
     index = [np.flatnonzero(np.isclose(has, f, rtol=1e-9, atol=0)) for f in wanted]
     if any(len(found) != 1 for found in index):
-        raise UsageError(f"fraction {wanted.tolist()} was not measured; this study has {has.tolist()}")
+        raise UsageError(
+            f"fraction {wanted.tolist()} was not measured; this study has {has.tolist()}"
+        )
     return dataset.isel(fraction=[int(found[0]) for found in index])
 
 
-def _square(dataset: xr.Dataset) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]], pd.DataFrame]:
-    """Networks that are both source and target: their positions on both sides, in one order, and their labels."""
+def _square(
+    dataset: xr.Dataset,
+) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]], pd.DataFrame]:
+    """Networks that are both source and target: their positions on both sides, in one order, and
+    their labels.
+    """
     source, target = (network_table(dataset, f"{side}_") for side in ("source", "target"))
-    ids = [set(map(str, zip(table["model"], table["seed"], strict=True))) for table in (source, target)]
+    ids = [
+        set(map(str, zip(table["model"], table["seed"], strict=True))) for table in (source, target)
+    ]
     problems = schema.disagreement(ids[0], ids[1], "sources", "targets")
     if problems:
-        raise ImpossibleAnalysis(f"comparing needs each network both as source and as target: {problems[0].what}")
+        raise ImpossibleAnalysis(
+            f"comparing needs each network both as source and as target: {problems[0].what}"
+        )
     cells = [list(table.pop("cell")) for table in (source, target)]
     for axis in sorted(set(source) | set(target)):
         if axis not in source or axis not in target or not source[axis].equals(target[axis]):
-            raise InvalidData(f"/transfer: source_{axis} and target_{axis} label the same models differently. A network has "
-                              f"one label on an axis: mend one of them")  # fmt: skip
+            raise InvalidData(
+                f"/transfer: source_{axis} and target_{axis} label the same models differently. A"
+                " network has one label on an axis: mend one of them"
+            )
     return cells[0], cells[1], source
 
 
 def network_table(dataset: xr.Dataset, prefix: str = "") -> pd.DataFrame:
-    """Labels and positions of the networks, sorted by label: results must not depend on the order in a study."""
+    """Labels and positions of the networks, sorted by label: results must not depend on the order
+    in a study.
+    """
     dims = tuple(f"{prefix}{d}" for d in schema.NETWORK)
     cells = shards.networks(dataset, dims)
-    columns = {"model": [str(dataset[dims[0]].values[m]) for m, _ in cells],
-               "seed": [str(dataset[dims[1]].values[s]) for _, s in cells]}  # fmt: skip
-    axes = {a: [levels[m] for m, _ in cells] for a, levels in schema.axes(dataset, prefix).items() if a != "n_classes"}
+    columns = {
+        "model": [str(dataset[dims[0]].values[m]) for m, _ in cells],
+        "seed": [str(dataset[dims[1]].values[s]) for _, s in cells],
+    }
+    axes = {
+        a: [levels[m] for m, _ in cells]
+        for a, levels in schema.axes(dataset, prefix).items()
+        if a != "n_classes"
+    }
     table = pd.DataFrame({**columns, **axes, "cell": cells}, dtype=object)
     return table.sort_values(["model", "seed"], ignore_index=True)
 
 
-def _from_maps(dataset: xr.Dataset, measure: str, fraction: float | list[float] | None, ranking: str, nan: str,
-               without: Collection[tuple[str, str]]) -> Scores:  # fmt: skip
+def _from_maps(
+    dataset: xr.Dataset,
+    measure: str,
+    fraction: float | list[float] | None,
+    ranking: str,
+    nan: str,
+    without: Collection[tuple[str, str]],
+) -> Scores:
     if "relevance" not in dataset:
         raise UsageError(
-            f"measure {measure!r} needs relevance maps; this dataset has {', '.join(map(str, dataset.data_vars))}"
+            f"measure {measure!r} needs relevance maps; this dataset has"
+            f" {', '.join(map(str, dataset.data_vars))}"
         )
     _require_valid(dataset, "relevance")
     fractions = np.atleast_1d(np.asarray((0.05, 0.1, 0.2) if fraction is None else fraction, float))
     if not ((fractions > 0) & (fractions <= 1)).all():
-        raise UsageError(f"fraction {fractions.tolist()} is outside (0, 1]: give shares of the pixels")
+        raise UsageError(
+            f"fraction {fractions.tolist()} is outside (0, 1]: give shares of the pixels"
+        )
     if measure not in BY_FRACTION:
         fractions = np.array([np.nan])
     table = network_table(dataset)
@@ -318,22 +406,34 @@ def _from_maps(dataset: xr.Dataset, measure: str, fraction: float | list[float] 
     labels = image_labels(dataset)
     array = dataset["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
 
-    def reduce(function: Callable[[np.ndarray, np.ndarray], Reduced]) -> tuple[list[Reduced], Tally]:
-        score = partial(_agreement_block, function, measure, tuple(fractions), ranking, table, labels)
+    def reduce(
+        function: Callable[[np.ndarray, np.ndarray], Reduced],
+    ) -> tuple[list[Reduced], Tally]:
+        score = partial(
+            _agreement_block, function, measure, tuple(fractions), ranking, table, labels
+        )
         return gather(shards.over_images(array, cells, score), nan, "/relevance/relevance")
 
     return Scores(table, fractions, dataset.sizes["image"], reduce, attrs={"ranking": ranking})
 
 
 def _agreement_block[Reduced](
-    function: Callable[[np.ndarray, np.ndarray], Reduced], measure: str, fractions: tuple[float, ...], ranking: str,
-    table: pd.DataFrame, labels: list[str], block: np.ndarray, images: slice,
-) -> tuple[Reduced | None, Tally]:  # fmt: skip
+    function: Callable[[np.ndarray, np.ndarray], Reduced],
+    measure: str,
+    fractions: tuple[float, ...],
+    ranking: str,
+    table: pd.DataFrame,
+    labels: list[str],
+    block: np.ndarray,
+    images: slice,
+) -> tuple[Reduced | None, Tally]:
     maps, missing = checked_maps(block, table, labels[images])
     present = ~missing.any(axis=0)
     scores = np.full((len(maps), len(maps), len(fractions), maps.shape[1]), np.nan)
     if present.any():
-        scores[..., present] = agreement.agreement(maps[:, present], measure, fractions=fractions, ranking=ranking)
+        scores[..., present] = agreement.agreement(
+            maps[:, present], measure, fractions=fractions, ranking=ranking
+        )
     keep = _complete(scores)
     zero_maps = (~maps[:, present].any(axis=-1)).sum(axis=1)
     tally = Tally(
@@ -346,7 +446,9 @@ def _agreement_block[Reduced](
     return _apply(function, scores, keep, images), tally
 
 
-def checked_maps(block: np.ndarray, table: pd.DataFrame, images: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def checked_maps(
+    block: np.ndarray, table: pd.DataFrame, images: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
     """Maps of a block as vectors of pixels, and which of them hold NaN.
 
     Parameters
@@ -370,10 +472,14 @@ def checked_maps(block: np.ndarray, table: pd.DataFrame, images: Sequence[str]) 
     maps = block.reshape(*block.shape[:2], -1)
     with np.errstate(invalid="ignore"):  # of inf - inf, which is told below
         total = maps.sum(axis=-1, dtype=float)
-    if np.isinf(maps, where=~np.isfinite(total)[..., np.newaxis], out=np.zeros(maps.shape, bool)).any():
+    if np.isinf(
+        maps, where=~np.isfinite(total)[..., np.newaxis], out=np.zeros(maps.shape, bool)
+    ).any():
         where = name_cells(np.isinf(maps).any(axis=-1), table, images)
-        raise InvalidData(f"/relevance/relevance is infinite in {', '.join(where[:3])}: a mean over it means nothing "
-                          f"(float16 overflows at 65504). Compute it in float32")  # fmt: skip
+        raise InvalidData(
+            f"/relevance/relevance is infinite in {', '.join(where[:3])}: a mean over it means"
+            " nothing (float16 overflows at 65504). Compute it in float32"
+        )
     return maps, np.isnan(total)
 
 
@@ -384,9 +490,12 @@ def image_labels(dataset: xr.Dataset) -> list[str]:
 
 def name_cells(where: np.ndarray, table: pd.DataFrame, images: Sequence[str]) -> tuple[str, ...]:
     """The cells (network, image) or (source, target, image) that are True, in words."""
-    names = [f"{model} seed {seed}" for model, seed in zip(table["model"], table["seed"], strict=True)]
+    names = [
+        f"{model} seed {seed}" for model, seed in zip(table["model"], table["seed"], strict=True)
+    ]
     return tuple(
-        f"{' on '.join(names[k] for k in index[:-1])}, image {images[index[-1]]!r}" for index in np.argwhere(where)
+        f"{' on '.join(names[k] for k in index[:-1])}, image {images[index[-1]]!r}"
+        for index in np.argwhere(where)
     )
 
 
@@ -396,18 +505,28 @@ def _complete(scores: np.ndarray) -> np.ndarray:
 
 
 def _apply[Reduced](
-    function: Callable[[np.ndarray, np.ndarray], Reduced], scores: np.ndarray, keep: np.ndarray, images: slice
+    function: Callable[[np.ndarray, np.ndarray], Reduced],
+    scores: np.ndarray,
+    keep: np.ndarray,
+    images: slice,
 ) -> Reduced | None:
     return function(scores[..., keep], np.flatnonzero(keep) + images.start) if keep.any() else None
 
 
-def gather[Reduced](results: list[tuple[Reduced | None, Tally]], nan: str, where: str) -> tuple[list[Reduced], Tally]:
-    """Results of all blocks that have one, and the total of what was left out; NaN is refused unless it may be omitted."""
+def gather[Reduced](
+    results: list[tuple[Reduced | None, Tally]], nan: str, where: str
+) -> tuple[list[Reduced], Tally]:
+    """Results of all blocks that have one, and the total of what was left out.
+
+    NaN is refused unless it may be omitted.
+    """
     tallies = [tally for _, tally in results]
     cells = [cell for tally in tallies for cell in tally.nan_cells]
     if cells and nan == "raise":
-        raise InvalidData(f"{where}: NaN in {len(cells)} cell(s) (e.g. {'; '.join(cells[:3])}). Mend them, or leave these "
-                          f"images out on purpose with --nan omit")  # fmt: skip
+        raise InvalidData(
+            f"{where}: NaN in {len(cells)} cell(s) (e.g. {'; '.join(cells[:3])}). Mend them, or"
+            " leave these images out on purpose with --nan omit"
+        )
     total = Tally(
         sum(tally.images for tally in tallies),
         sum(tally.omitted_nan for tally in tallies),

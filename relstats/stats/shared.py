@@ -1,7 +1,9 @@
-"""Shared pixels: which pixels of an image matter to nearly all networks, beyond what their maps share on every image.
+"""Shared pixels: which pixels of an image matter to nearly all networks, beyond what their maps
+share on every image.
 
-Labels in, labels out; the arrays are in `consensus`. Maps are read twice, in blocks of images: once for each network's rate of
-every pixel, once for the swaps. The pixels themselves are read again where they are asked for, or saved.
+Labels in, labels out; the arrays are in `consensus`. Maps are read twice, in blocks of images: once
+for each network's rate of every pixel, once for the swaps. The pixels themselves are read again
+where they are asked for, or saved.
 """
 
 from __future__ import annotations
@@ -27,13 +29,19 @@ from relstats.stats.consensus import CONSENSUS
 from relstats.stats.maps import RANKINGS, top_count
 from relstats.stats.topmasks import Maps, Survey
 
-REFERENCE = ("image-swap permutation with the maximum over pixels (Westfall & Young 1993; exact as a group of permutations, Hemerik & "
-             "Goeman 2018, doi:10.1007/s11749-017-0571-1; p-values after Phipson & Smyth 2010)")  # fmt: skip
+REFERENCE = (
+    "image-swap permutation with the maximum over pixels (Westfall & Young 1993; exact as a group"
+    " of permutations, Hemerik & Goeman 2018, doi:10.1007/s11749-017-0571-1; p-values after Phipson"
+    " & Smyth 2010)"
+)
 
 
 @dataclass(frozen=True)
 class _Group:
-    """What images that swap maps give; `positions` are theirs. Arrays by swap have the images themselves first."""
+    """What images that swap maps give; `positions` are theirs.
+
+    Arrays by swap have the images themselves first.
+    """
 
     positions: np.ndarray  # (image,)
     largest: np.ndarray  # z, (image,)
@@ -63,7 +71,8 @@ def shared(
     nan: str = "raise",
     rng: np.random.Generator,
 ) -> xr.Dataset:
-    """Find the pixels of each image that nearly all networks find relevant, and test whether they are more than chance.
+    """Find the pixels of each image that nearly all networks find relevant, and test whether they
+    are more than chance.
 
     Parameters
     ----------
@@ -72,13 +81,15 @@ def shared(
     fraction : float
         Share of the pixels of a map that count as relevant, in (0, 1].
     across : sequence of str
-        Labels of the models. Each combination of their levels is a condition, and a shared pixel is shared in *every* condition:
-        one with more seeds does not count more. Default: one condition, of all networks.
+        Labels of the models. Each combination of their levels is a condition, and a shared pixel is
+        shared in *every* condition: one with more seeds does not count more. Default: one
+        condition, of all networks.
     ranking : {"positive", "absolute", "signed"}
         How pixels are ranked, see `relstats.stats.maps.top_fractions`.
     consensus : {"all", "most", "majority"}
-        Which pixels are the core set: those of all networks, of 90 % (rounded up), or of more than half (of each condition).
-        Sizes and tests are given for all three; the choice is what `core` holds.
+        Which pixels are the core set: those of all networks, of 90 % (rounded up), or of more than
+        half (of each condition). Sizes and tests are given for all three; the choice is what `core`
+        holds.
     baseline : DataTree or Dataset, optional
         Maps of the same images that no training made: of networks with random weights, or of edges.
     level : float
@@ -93,26 +104,30 @@ def shared(
     Returns
     -------
     xarray.Dataset
-        On `consensus`: `estimate` (share of the pixels in the core set, mean over images) with `ci` over images; `expected`
-        under each `null`: "independence" (every network marks pixels anywhere), "image swap", and "baseline" where there is
-        one; `p_value` (mean over images, image swap), `p_adjusted` (Holm over the three); `n_needed` networks of a condition.
+        On `consensus`: `estimate` (share of the pixels in the core set, mean over images) with `ci`
+        over images; `expected` under each `null`: "independence" (every network marks pixels
+        anywhere), "image swap", and "baseline" where there is one; `p_value` (mean over images,
+        image swap), `p_adjusted` (Holm over the three); `n_needed` networks of a condition.
 
-        On `image`: `max_z`, the largest (count - mean) / spread over pixels, `p_max_z` (holds for all pixels of one image),
-        `p_max_z_family` (for all pixels of all images), `p_max_z_bh` (false discovery rate over images); `core_size` (share of
-        the pixels), `core_size_swapped`, `p_core`, `p_core_family`, `p_core_bh` on `consensus` as well.
+        On `image`: `max_z`, the largest (count - mean) / spread over pixels, `p_max_z` (holds for
+        all pixels of one image), `p_max_z_family` (for all pixels of all images), `p_max_z_bh`
+        (false discovery rate over images); `core_size` (share of the pixels), `core_size_swapped`,
+        `p_core`, `p_core_family`, `p_core_bh` on `consensus` as well.
 
-        On `network`: `agreement` with the consensus of the other networks (share of those that also have a pixel of its mask),
-        `agreement_swapped`, `p_network`, and `stability`: intersection over union of the core set with and without it.
-        `n_sharing` networks agree beyond chance; `prevalence` and `prevalence_lower` say how many networks like these would.
-        With `across`: `p_condition` on `consensus` and `condition` (only that condition's maps are swapped) and
+        On `network`: `agreement` with the consensus of the other networks (share of those that also
+        have a pixel of its mask), `agreement_swapped`, `p_network`, and `stability`: intersection
+        over union of the core set with and without it. `n_sharing` networks agree beyond chance;
+        `prevalence` and `prevalence_lower` say how many networks like these would. With `across`:
+        `p_condition` on `consensus` and `condition` (only that condition's maps are swapped) and
         `p_every_condition`, the largest of them.
 
-        Lazy, on `image`, `y`, `x`, read from the maps when they are asked for or saved: `count` of networks, `core` (bool,
-        with attributes `fraction`, `ranking` and `consensus`) and `beyond_chance` (bool: z above `critical_z`, so that under
-        the image swap an image has any such pixel in 1 - `level` of cases). `expected_count` and `spread` on `y`, `x`.
+        Lazy, on `image`, `y`, `x`, read from the maps when they are asked for or saved: `count` of
+        networks, `core` (bool, with attributes `fraction`, `ranking` and `consensus`) and
+        `beyond_chance` (bool: z above `critical_z`, so that under the image swap an image has any
+        such pixel in 1 - `level` of cases). `expected_count` and `spread` on `y`, `x`.
 
-        NaN: images on which a map is NaN, all zero or constant, or has no pixel to rank, are left out and counted; networks
-        without any map are left out too.
+        NaN: images on which a map is NaN, all zero or constant, or has no pixel to rank, are left
+        out and counted; networks without any map are left out too.
 
     Raises
     ------
@@ -121,18 +136,22 @@ def shared(
     ImpossibleAnalysis
         One network, one image, or too few to reach the level.
     InvalidData
-        Incomplete, damaged, NaN (unless omitted) or infinite maps, with the cells; a baseline of other images.
+        Incomplete, damaged, NaN (unless omitted) or infinite maps, with the cells; a baseline of
+        other images.
 
     Notes
     -----
-    The image swap takes, for each network on its own, the map of another image: what networks share on every image stays. It
-    is exact for the null that maps do not depend on the image. See `docs/statistics.md` for its error rates.
+    The image swap takes, for each network on its own, the map of another image: what networks share
+    on every image stays. It is exact for the null that maps do not depend on the image. See
+    `docs/statistics.md` for its error rates.
 
     Examples
     --------
     >>> import relstats
     >>> planted = relstats.Planted(shared_pixels=0.05, image=0, level=0)
-    >>> study = relstats.simulate(models="2x1", seeds=3, images=20, size=16, planted=planted, rng=np.random.default_rng(1))
+    >>> study = relstats.simulate(
+    ...     models="2x1", seeds=3, images=20, size=16, planted=planted, rng=np.random.default_rng(1)
+    ... )
     >>> result = shared(study, rng=np.random.default_rng(1))
     >>> result["p_value"].values.tolist(), result["core"].sizes["image"]
     ([0.001, 0.001, 0.001], 20)
@@ -155,25 +174,42 @@ def shared(
     if baseline is not None:
         result = _with_baseline(result, maps, kept, topmasks.relevance_group(baseline))
     result = result.merge(_pixels(maps, kept, expected, result, consensus))
-    parameters = {"fraction": fraction, "across": list(across), "ranking": ranking, "core_consensus": consensus, "level": level,
-                  "n_resamples": n_resamples, "nan": nan, "min_p": smallest}  # fmt: skip
+    parameters = {
+        "fraction": fraction,
+        "across": list(across),
+        "ranking": ranking,
+        "core_consensus": consensus,
+        "level": level,
+        "n_resamples": n_resamples,
+        "nan": nan,
+        "min_p": smallest,
+    }
     return _described(result, maps, survey, dead, parameters)
 
 
 def describe(
-    study: xr.DataTree | xr.Dataset, *, fraction: float, across: Sequence[str], ranking: str, n_resamples: int
+    study: xr.DataTree | xr.Dataset,
+    *,
+    fraction: float,
+    across: Sequence[str],
+    ranking: str,
+    n_resamples: int,
 ) -> str:
     """What `shared` would do, without doing it."""
     _check_options(ranking, "most", "raise", 0.95, max(n_resamples, 19))
     maps = topmasks.maps_of(topmasks.relevance_group(study), fraction, ranking, across)
     images, swapped = len(maps.labels), min(len(maps.labels), topmasks.GROUP)
     memory = (shards.BLOCK_VALUES * 4 + len(maps.networks) * swapped * maps.pixels / 8) / 1e6
-    return (f"top {100 * fraction:g} % of {len(maps.networks)} networks' maps ({ranking}) on {images} images, shared in "
-            f"{len(maps.sizes)} condition(s); {n_resamples} swaps among {swapped} images at a time; blocks and masks of "
-            f"{memory:.0f} MB")  # fmt: skip
+    return (
+        f"top {100 * fraction:g} % of {len(maps.networks)} networks' maps ({ranking}) on {images}"
+        f" images, shared in {len(maps.sizes)} condition(s); {n_resamples} swaps among {swapped}"
+        f" images at a time; blocks and masks of {memory:.0f} MB"
+    )
 
 
-def _check_options(ranking: str, consensus: str, nan: str, level: float, n_resamples: int) -> Fraction:
+def _check_options(
+    ranking: str, consensus: str, nan: str, level: float, n_resamples: int
+) -> Fraction:
     """The level of tests, exactly: shares of whole numbers of swaps depend on it."""
     for what, value, known in (
         ("ranking", ranking, RANKINGS),
@@ -186,37 +222,58 @@ def _check_options(ranking: str, consensus: str, nan: str, level: float, n_resam
         raise UsageError(f"level is {level}; a confidence level lies between 0 and 1, such as 0.95")
     alpha = 1 - Fraction(str(level))
     if n_resamples < 1 or Fraction(1, n_resamples + 1) > alpha:
-        raise UsageError(f"n_resamples is {n_resamples}: {max(n_resamples, 0)} swaps cannot give p below {1 / (max(n_resamples, 0) + 1):.3g}, "
-                         f"so nothing could be significant at {float(alpha):g}. Give at least {-(-1 // alpha) - 1}, better 999")  # fmt: skip
+        raise UsageError(
+            f"n_resamples is {n_resamples}: {max(n_resamples, 0)} swaps cannot give p below"
+            f" {1 / (max(n_resamples, 0) + 1):.3g}, so nothing could be significant at"
+            f" {float(alpha):g}. Give at least {-(-1 // alpha) - 1}, better 999"
+        )
     return alpha
 
 
 def _require_enough(maps: Maps, survey: Survey, kept: np.ndarray, across: Sequence[str]) -> None:
     if len(maps.networks) < 2:
-        raise ImpossibleAnalysis(f"{len(maps.networks)} network(s): a pixel is shared by two or more. Add networks")
+        raise ImpossibleAnalysis(
+            f"{len(maps.networks)} network(s): a pixel is shared by two or more. Add networks"
+        )
     if len(kept) < 2:
-        nans, flat = ((survey.state == value).any(axis=0).sum() for value in (topmasks.NAN, topmasks.FLAT))
-        raise ImpossibleAnalysis(f"{len(kept)} of {len(maps.labels)} image(s) with a map of every network ({nans} with NaN, {flat} with a map "
-                                 f"that is all zero or constant, or has no pixel to rank): chance is known from other images. Add images, "
-                                 f"or rank by another --ranking")  # fmt: skip
+        nans, flat = (
+            (survey.state == value).any(axis=0).sum() for value in (topmasks.NAN, topmasks.FLAT)
+        )
+        raise ImpossibleAnalysis(
+            f"{len(kept)} of {len(maps.labels)} image(s) with a map of every network ({nans} with"
+            f" NaN, {flat} with a map that is all zero or constant, or has no pixel to rank):"
+            " chance is known from other images. Add images, or rank by another --ranking"
+        )
     if across and len(maps.sizes) < 2:
-        raise ImpossibleAnalysis(f"all networks are {maps.networks['condition'][0]!r} on {', '.join(across)}: pixels are shared across two or "
-                                 f"more levels. Leave --across out")  # fmt: skip
+        raise ImpossibleAnalysis(
+            f"all networks are {maps.networks['condition'][0]!r} on {', '.join(across)}: pixels are"
+            " shared across two or more levels. Leave --across out"
+        )
 
 
 def _smallest_p(maps: Maps, kept: np.ndarray, n_resamples: int, alpha: Fraction) -> float:
-    """Of one image: as many tuples of images as there are, or swaps. Of one network: as many orders of the images."""
+    """Of one image: as many tuples of images as there are, or swaps.
+
+    Of one network: as many orders of the images.
+    """
     images = min(len(group) for group in topmasks.groups(maps, kept))
     orders = float(np.prod(np.arange(1.0, min(images, 20) + 1)))
     smallest = max(1 / (n_resamples + 1), float(images) ** -len(maps.networks), 1 / orders)
     if smallest > float(alpha):
-        raise ImpossibleAnalysis(f"with {len(maps.networks)} networks and {len(kept)} images no p can be below {smallest:.3g}, so nothing could be "
-                                 f"significant at {float(alpha):g}. Add images")  # fmt: skip
+        raise ImpossibleAnalysis(
+            f"with {len(maps.networks)} networks and {len(kept)} images no p can be below"
+            f" {smallest:.3g}, so nothing could be significant at {float(alpha):g}. Add images"
+        )
     return smallest
 
 
 def _swapped(
-    maps: Maps, kept: np.ndarray, expected: cores.Layout, n_resamples: int, alpha: Fraction, entropy: int
+    maps: Maps,
+    kept: np.ndarray,
+    expected: cores.Layout,
+    n_resamples: int,
+    alpha: Fraction,
+    entropy: int,
 ) -> _Group:
     def each() -> Iterator[_Group]:
         for number, positions in enumerate(topmasks.groups(maps, kept)):
@@ -227,8 +284,13 @@ def _swapped(
 
 
 def _group(
-    maps: Maps, positions: np.ndarray, expected: cores.Layout, n_resamples: int, alpha: Fraction, rng: np.random.Generator
-) -> _Group:  # fmt: skip
+    maps: Maps,
+    positions: np.ndarray,
+    expected: cores.Layout,
+    n_resamples: int,
+    alpha: Fraction,
+    rng: np.random.Generator,
+) -> _Group:
     masks, _, _ = topmasks.read(maps, positions)
     donors = cores.swaps(n_resamples, len(masks), len(positions), rng)
     largest, pixels = cores.swap_statistics(masks, donors, maps.sizes, expected)
@@ -236,19 +298,33 @@ def _group(
     both, either = cores.leave_one_out(masks, maps.sizes, range(len(positions)))
     kept = np.divide(both, either, out=np.full(both.shape, np.nan), where=either > 0)
     return _Group(
-        positions, largest[0], pixels[0], _share_as_large(largest), _share_as_large(pixels), _critical(largest, alpha),
-        pixels[1:].mean(axis=0), np.moveaxis(kept, 2, 0), largest.max(axis=1), pixels.max(axis=1), pixels.sum(axis=1),
-        _along(agreement, donors), _swapped_conditions(masks, maps.sizes, donors),
-    )  # fmt: skip
+        positions,
+        largest[0],
+        pixels[0],
+        _share_as_large(largest),
+        _share_as_large(pixels),
+        _critical(largest, alpha),
+        pixels[1:].mean(axis=0),
+        np.moveaxis(kept, 2, 0),
+        largest.max(axis=1),
+        pixels.max(axis=1),
+        pixels.sum(axis=1),
+        _along(agreement, donors),
+        _swapped_conditions(masks, maps.sizes, donors),
+    )
 
 
 def _share_as_large(values: np.ndarray) -> np.ndarray:
-    """P-values: the share of all swaps, none among them, whose statistic is as large as that of none (the first)."""
+    """P-values: the share of all swaps, none among them, whose statistic is as large as that of
+    none (the first).
+    """
     return (values >= values[0]).mean(axis=0)
 
 
 def _critical(values: np.ndarray, alpha: Fraction) -> np.ndarray:
-    """What a value must exceed for a p-value of at most alpha, from those of the swaps: (1 + swap, ...) to (...)."""
+    """What a value must exceed for a p-value of at most alpha, from those of the swaps: (1 + swap,
+    ...) to (...).
+    """
     allowed = int(alpha * len(values)) - 1
     return -np.partition(-values[1:], allowed, axis=0)[allowed]
 
@@ -256,11 +332,15 @@ def _critical(values: np.ndarray, alpha: Fraction) -> np.ndarray:
 def _along(matrix: np.ndarray, donors: np.ndarray) -> np.ndarray:
     """Sums over images of (unit, donor, image) along each swap of each unit: (swap, unit)."""
     images = np.arange(matrix.shape[-1])
-    return np.stack([each[donors[:, unit], images].sum(axis=1) for unit, each in enumerate(matrix)], axis=1)
+    return np.stack(
+        [each[donors[:, unit], images].sum(axis=1) for unit, each in enumerate(matrix)], axis=1
+    )
 
 
 def _swapped_conditions(masks: np.ndarray, sizes: np.ndarray, donors: np.ndarray) -> np.ndarray:
-    """Size of the core sets, summed over images, where only one condition is swapped: (swap, consensus, condition)."""
+    """Size of the core sets, summed over images, where only one condition is swapped: (swap,
+    consensus, condition).
+    """
     if len(sizes) < 2:
         return np.zeros((len(donors), len(CONSENSUS), 0))
     overlap = cores.condition_overlap(masks, sizes)
@@ -282,19 +362,36 @@ def _by_consensus(maps: Maps, found: _Group, level: float) -> xr.Dataset:
     size = found.pixels / maps.pixels
     n, mean = len(size), size.mean(axis=0)
     half = stats.t.ppf((1 + level) / 2, n - 1) * size.std(axis=0, ddof=1) / np.sqrt(n)
-    wanted, rate = cores.needed(maps.sizes), np.array(top_count(maps.fraction, maps.pixels) / maps.pixels)
+    wanted, rate = (
+        cores.needed(maps.sizes),
+        np.array(top_count(maps.fraction, maps.pixels) / maps.pixels),
+    )
     expected = np.stack(
-        [cores.share_by_chance(wanted, maps.sizes, rate), found.swapped.mean(axis=0) / maps.pixels], axis=1
+        [cores.share_by_chance(wanted, maps.sizes, rate), found.swapped.mean(axis=0) / maps.pixels],
+        axis=1,
     )
     p = _share_as_large(found.total)
-    conditions = maps.networks["condition"].to_numpy(dtype=object)[np.unique(maps.codes, return_index=True)[1]]
+    conditions = maps.networks["condition"].to_numpy(dtype=object)[
+        np.unique(maps.codes, return_index=True)[1]
+    ]
     return xr.Dataset(
-        {"estimate": ("consensus", mean), "ci": (("consensus", "bound"), np.stack([mean - half, mean + half], axis=1)),
-         "expected": (("consensus", "null"), expected), "p_value": ("consensus", p), "p_adjusted": ("consensus", inference.holm(p)),
-         "n_needed": (("consensus", "condition"), wanted), "n_networks": ("condition", maps.sizes), "n_images": ((), n)},
-        coords={"consensus": _text(CONSENSUS), "bound": _text(("lower", "upper")), "null": _text(("independence", "image swap")),
-                "condition": conditions},
-    )  # fmt: skip
+        {
+            "estimate": ("consensus", mean),
+            "ci": (("consensus", "bound"), np.stack([mean - half, mean + half], axis=1)),
+            "expected": (("consensus", "null"), expected),
+            "p_value": ("consensus", p),
+            "p_adjusted": ("consensus", inference.holm(p)),
+            "n_needed": (("consensus", "condition"), wanted),
+            "n_networks": ("condition", maps.sizes),
+            "n_images": ((), n),
+        },
+        coords={
+            "consensus": _text(CONSENSUS),
+            "bound": _text(("lower", "upper")),
+            "null": _text(("independence", "image swap")),
+            "condition": conditions,
+        },
+    )
 
 
 def _text(words: Sequence[str]) -> np.ndarray:
@@ -304,11 +401,24 @@ def _text(words: Sequence[str]) -> np.ndarray:
 def _by_image(maps: Maps, found: _Group, kept: np.ndarray, alpha: Fraction) -> xr.Dataset:
     back = np.argsort(found.positions)  # the order of the study
     family_z = _family_p(found.most_z, found.largest)
-    family = np.stack([_family_p(most, seen) for most, seen in zip(found.most.T, found.pixels.T, strict=True)], axis=1)
-    of_image = {"max_z": found.largest, "p_max_z": found.p_largest, "p_max_z_family": family_z,
-                "p_max_z_bh": stats.false_discovery_control(found.p_largest), "critical_z": found.critical}  # fmt: skip
-    of_core = {"core_size": found.pixels / maps.pixels, "core_size_swapped": found.swapped / maps.pixels, "p_core": found.p_pixels,
-               "p_core_family": family, "p_core_bh": stats.false_discovery_control(found.p_pixels, axis=0)}  # fmt: skip
+    family = np.stack(
+        [_family_p(most, seen) for most, seen in zip(found.most.T, found.pixels.T, strict=True)],
+        axis=1,
+    )
+    of_image = {
+        "max_z": found.largest,
+        "p_max_z": found.p_largest,
+        "p_max_z_family": family_z,
+        "p_max_z_bh": stats.false_discovery_control(found.p_largest),
+        "critical_z": found.critical,
+    }
+    of_core = {
+        "core_size": found.pixels / maps.pixels,
+        "core_size_swapped": found.swapped / maps.pixels,
+        "p_core": found.p_pixels,
+        "p_core_family": family,
+        "p_core_bh": stats.false_discovery_control(found.p_pixels, axis=0),
+    }
     values: dict[str, Any] = {name: ("image", v[back]) for name, v in of_image.items()}
     values |= {
         "n_images_beyond": ((), int((found.p_largest <= float(alpha)).sum())),
@@ -319,7 +429,9 @@ def _by_image(maps: Maps, found: _Group, kept: np.ndarray, alpha: Fraction) -> x
 
 
 def _family_p(most: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """P-values over all images: the share of swaps (none among them) whose maximum over images is as large."""
+    """P-values over all images: the share of swaps (none among them) whose maximum over images is
+    as large.
+    """
     return (most.size - np.searchsorted(np.sort(most), seen)) / most.size
 
 
@@ -328,48 +440,75 @@ def _by_network(maps: Maps, found: _Group, alpha: Fraction, level: float) -> xr.
     sharing = int((p <= float(alpha)).sum())
     prevalence, lower = cores.prevalence(sharing, len(p), float(alpha), level)
     known = (~np.isnan(found.kept)).sum(axis=0)
-    stability = np.divide(np.nansum(found.kept, axis=0), known, out=np.full(known.shape, np.nan), where=known > 0)
-    labels = {f"network_{c}": ("network", maps.networks[c].to_numpy(dtype=object)) for c in maps.networks}
+    stability = np.divide(
+        np.nansum(found.kept, axis=0), known, out=np.full(known.shape, np.nan), where=known > 0
+    )
+    labels = {
+        f"network_{c}": ("network", maps.networks[c].to_numpy(dtype=object)) for c in maps.networks
+    }
     return xr.Dataset(
-        {"agreement": ("network", found.agreement[0] / n), "agreement_swapped": ("network", found.agreement[1:].mean(axis=0) / n),
-         "p_network": ("network", p), "stability": (("consensus", "network"), stability), "n_sharing": ((), sharing),
-         "prevalence": ((), prevalence), "prevalence_lower": ((), lower)}, coords=labels,
-    )  # fmt: skip
+        {
+            "agreement": ("network", found.agreement[0] / n),
+            "agreement_swapped": ("network", found.agreement[1:].mean(axis=0) / n),
+            "p_network": ("network", p),
+            "stability": (("consensus", "network"), stability),
+            "n_sharing": ((), sharing),
+            "prevalence": ((), prevalence),
+            "prevalence_lower": ((), lower),
+        },
+        coords=labels,
+    )
 
 
 def _by_condition(maps: Maps, found: _Group) -> xr.Dataset:
     p = _share_as_large(found.conditions)
     return xr.Dataset(
-        {"p_condition": (("consensus", "condition"), p), "p_every_condition": ("consensus", p.max(axis=1))}
+        {
+            "p_condition": (("consensus", "condition"), p),
+            "p_every_condition": ("consensus", p.max(axis=1)),
+        }
     )
 
 
-def _with_baseline(result: xr.Dataset, maps: Maps, kept: np.ndarray, dataset: xr.Dataset) -> xr.Dataset:
-    """Expected size if each network drew its pixels at the rate at which networks of the baseline have them, image by image."""
+def _with_baseline(
+    result: xr.Dataset, maps: Maps, kept: np.ndarray, dataset: xr.Dataset
+) -> xr.Dataset:
+    """Expected size if each network drew its pixels at the rate at which networks of the baseline
+    have them, image by image.
+    """
     other = topmasks.maps_of(dataset, maps.fraction, maps.ranking, ())
     problems = schema.disagreement(set(maps.labels), set(other.labels), "the study", "the baseline")
     if problems:
         raise InvalidData(str(problems[0]))
     if other.array.shape[-2:] != maps.array.shape[-2:]:
-        raise InvalidData(f"maps of the baseline have {other.array.shape[-2:]} pixels (y, x), those of the study {maps.array.shape[-2:]}: a pixel of "
-                          f"one is no pixel of the other. Compute both at one size")  # fmt: skip
+        raise InvalidData(
+            f"maps of the baseline have {other.array.shape[-2:]} pixels (y, x), those of the study"
+            f" {maps.array.shape[-2:]}: a pixel of one is no pixel of the other. Compute both at"
+            " one size"
+        )
     position = {label: k for k, label in enumerate(other.labels)}
     order = [position[maps.labels[k]] for k in kept]
     rates = np.arange(len(other.cells) + 1) / len(other.cells)
     table = cores.share_by_chance(cores.needed(maps.sizes), maps.sizes, rates)
     task = functools.partial(_baseline_block, maps.fraction, maps.ranking, table)
-    size = np.concatenate(shards.over_images(other.array.isel(image=order), other.cells, task), axis=1)
+    size = np.concatenate(
+        shards.over_images(other.array.isel(image=order), other.cells, task), axis=1
+    )
     known = ~np.isnan(size).any(axis=0)
     mean = size[:, known].mean(axis=1) if known.any() else np.full(len(size), np.nan)
     expected = np.column_stack([result["expected"].values, mean])
     rest = result.drop_vars(["expected", "null"])
     return rest.assign(
-        expected=(("consensus", "null"), expected), core_size_baseline=(("consensus", "image"), size),
-        n_images_without_baseline=((), int((~known).sum())), n_networks_baseline=((), len(other.cells)),
-    ).assign_coords(null=_text((*result["null"].values, "baseline")))  # fmt: skip
+        expected=(("consensus", "null"), expected),
+        core_size_baseline=(("consensus", "image"), size),
+        n_images_without_baseline=((), int((~known).sum())),
+        n_networks_baseline=((), len(other.cells)),
+    ).assign_coords(null=_text((*result["null"].values, "baseline")))
 
 
-def _baseline_block(fraction: float, ranking: str, table: np.ndarray, block: np.ndarray, images: slice) -> np.ndarray:
+def _baseline_block(
+    fraction: float, ranking: str, table: np.ndarray, block: np.ndarray, images: slice
+) -> np.ndarray:
     words, state, _ = topmasks.mask_block(fraction, ranking, block, images)
     pixels = block.shape[-2] * block.shape[-1]
     count = cores.counts(words, np.array([len(words)]), pixels)[0]
@@ -379,7 +518,9 @@ def _baseline_block(fraction: float, ranking: str, table: np.ndarray, block: np.
     return size
 
 
-def _pixels(maps: Maps, kept: np.ndarray, expected: cores.Layout, result: xr.Dataset, consensus: str) -> xr.Dataset:
+def _pixels(
+    maps: Maps, kept: np.ndarray, expected: cores.Layout, result: xr.Dataset, consensus: str
+) -> xr.Dataset:
     """The maps of the result, lazily: a block of images is read when it is asked for."""
     shape = maps.array.shape[-2:]
     wanted = cores.needed(maps.sizes)[CONSENSUS.index(consensus)]
@@ -387,9 +528,13 @@ def _pixels(maps: Maps, kept: np.ndarray, expected: cores.Layout, result: xr.Dat
     parts: list[list[Any]] = [[], [], []]
     dtypes = (np.uint8 if len(maps.cells) < 2**8 else np.uint16, bool, bool)
     for start in range(0, len(kept), step):
-        positions, critical = kept[start : start + step], result["critical_z"].values[start : start + step]
+        positions, critical = (
+            kept[start : start + step],
+            result["critical_z"].values[start : start + step],
+        )
         made = dask.delayed(
-            functools.partial(_pixel_block, maps, expected, wanted, positions, critical, dtypes[0]), pure=False
+            functools.partial(_pixel_block, maps, expected, wanted, positions, critical, dtypes[0]),
+            pure=False,
         )()
         for part, k, dtype in zip(parts, range(3), dtypes, strict=True):
             part.append(dask.array.from_delayed(made[k], (len(positions), *shape), dtype))
@@ -399,7 +544,9 @@ def _pixels(maps: Maps, kept: np.ndarray, expected: cores.Layout, result: xr.Dat
         "spread": (("y", "x"), expected.spread.reshape(shape)),
     }
     attrs = {"fraction": maps.fraction, "ranking": maps.ranking, "consensus": consensus}
-    pixels = xr.Dataset({**dict(zip(("count", "core", "beyond_chance"), values, strict=True)), **layout})
+    pixels = xr.Dataset(
+        {**dict(zip(("count", "core", "beyond_chance"), values, strict=True)), **layout}
+    )
     pixels["core"].attrs = attrs | {
         "about": "pixels among the top fraction of as many networks as n_needed, in every condition"
     }
@@ -410,8 +557,13 @@ def _pixels(maps: Maps, kept: np.ndarray, expected: cores.Layout, result: xr.Dat
 
 
 def _pixel_block(
-    maps: Maps, expected: cores.Layout, wanted: np.ndarray, positions: np.ndarray, critical: np.ndarray, dtype: type
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    maps: Maps,
+    expected: cores.Layout,
+    wanted: np.ndarray,
+    positions: np.ndarray,
+    critical: np.ndarray,
+    dtype: type,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     masks, _, _ = topmasks.read(maps, positions)
     count = cores.counts(masks, maps.sizes, maps.pixels)
     core = (count >= wanted[:, np.newaxis, np.newaxis]).all(axis=0)
@@ -424,29 +576,73 @@ def _pixel_block(
 def _described(
     result: xr.Dataset, maps: Maps, survey: Survey, dead: pd.DataFrame, parameters: dict[str, Any]
 ) -> xr.Dataset:
-    nans, flat = (int((survey.state == value).any(axis=0).sum()) for value in (topmasks.NAN, topmasks.FLAT))
+    nans, flat = (
+        int((survey.state == value).any(axis=0).sum()) for value in (topmasks.NAN, topmasks.FLAT)
+    )
     n, images = len(maps.networks), int(result["n_images"])
-    named = ", ".join(f"{model} seed {seed}" for model, seed in dead[["model", "seed"]].to_numpy()[:3])
-    notes = [text for count, text in (
-        (len(dead), f"{len(dead)} network(s) left out: all their maps are zero or constant, or have no pixel to rank ({named})"),
-        (nans, f"{nans} image(s) left out for NaN"),
-        (flat, f"{flat} image(s) left out: a map is all zero or constant, or has no pixel to rank"),
-        (survey.short, f"{survey.short} map(s) have fewer pixels to rank than the fraction asks for: their masks are smaller"),
-        (maps.sizes.min() < 2 and len(maps.sizes) > 1, "a condition has one network only: what it shares may be that network's own"),
-        (int(result.get("n_networks_baseline", n)) < n, "the baseline has fewer networks than the study: what it shares is overstated"),
-    ) if count]  # fmt: skip
+    named = ", ".join(
+        f"{model} seed {seed}" for model, seed in dead[["model", "seed"]].to_numpy()[:3]
+    )
+    notes = [
+        text
+        for count, text in (
+            (
+                len(dead),
+                (
+                    f"{len(dead)} network(s) left out: all their maps are zero or constant, or have"
+                    f" no pixel to rank ({named})"
+                ),
+            ),
+            (nans, f"{nans} image(s) left out for NaN"),
+            (
+                flat,
+                f"{flat} image(s) left out: a map is all zero or constant, or has no pixel to rank",
+            ),
+            (
+                survey.short,
+                (
+                    f"{survey.short} map(s) have fewer pixels to rank than the fraction asks for:"
+                    " their masks are smaller"
+                ),
+            ),
+            (
+                maps.sizes.min() < 2 and len(maps.sizes) > 1,
+                "a condition has one network only: what it shares may be that network's own",
+            ),
+            (
+                int(result.get("n_networks_baseline", n)) < n,
+                "the baseline has fewer networks than the study: what it shares is overstated",
+            ),
+        )
+        if count
+    ]
     return result.assign_attrs(
-        statistic="shared", **parameters, method=_method(maps, images, parameters), warnings=notes, n_networks_omitted=len(dead),
-        n_images_omitted=nans + flat, population=f"p-values and core sets: these {n} networks on these {images} images; intervals: these networks "
-        f"on images like these; prevalence: networks like these", **store.provenance(),
-    )  # fmt: skip
+        statistic="shared",
+        **parameters,
+        method=_method(maps, images, parameters),
+        warnings=notes,
+        n_networks_omitted=len(dead),
+        n_images_omitted=nans + flat,
+        population=(
+            f"p-values and core sets: these {n} networks on these {images} images; intervals: these"
+            " networks on images like these; prevalence: networks like these"
+        ),
+        **store.provenance(),
+    )
 
 
 def _method(maps: Maps, images: int, parameters: dict[str, Any]) -> str:
-    across = f" in each condition ({' x '.join(parameters['across'])})" if parameters["across"] else ""
+    across = (
+        f" in each condition ({' x '.join(parameters['across'])})" if parameters["across"] else ""
+    )
     groups = f", among groups of at most {topmasks.GROUP} images" if images > topmasks.GROUP else ""
-    return (f"On each of {images} images, the pixels among the top {100 * maps.fraction:g} % of the relevance ({maps.ranking}) of {len(maps.networks)} "
-            f"networks were counted; the core set has the pixels of all, of 90 %, or of more than half of the networks{across}. Chance is "
-            f"that of maps that do not depend on the image: {parameters['n_resamples']} times, each network's maps were permuted over images on "
-            f"their own{groups}, which keeps what networks share on every image. {REFERENCE[0].upper()}{REFERENCE[1:]}; maxima over pixels, and over "
-            f"pixels and images; Holm over the three sets, Benjamini-Hochberg over images. Prevalence after Ince et al. 2021.")  # fmt: skip
+    return (
+        f"On each of {images} images, the pixels among the top {100 * maps.fraction:g} % of the"
+        f" relevance ({maps.ranking}) of {len(maps.networks)} networks were counted; the core set"
+        f" has the pixels of all, of 90 %, or of more than half of the networks{across}. Chance is"
+        f" that of maps that do not depend on the image: {parameters['n_resamples']} times, each"
+        f" network's maps were permuted over images on their own{groups}, which keeps what networks"
+        f" share on every image. {REFERENCE[0].upper()}{REFERENCE[1:]}; maxima over pixels, and"
+        " over pixels and images; Holm over the three sets, Benjamini-Hochberg over images."
+        " Prevalence after Ince et al. 2021."
+    )

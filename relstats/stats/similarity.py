@@ -30,7 +30,8 @@ def similarity(
 ) -> xr.Dataset:
     """How far the maps of every network agree with those of every other, on average over images.
 
-    It describes these networks and these images; `relstats.compare` tests what carries over to others.
+    It describes these networks and these images; `relstats.compare` tests what carries over to
+    others.
 
     Parameters
     ----------
@@ -39,7 +40,8 @@ def similarity(
     measure : {"spearman", "pearson", "cosine", "iou", "dice", "capture"}
         "capture" is directed: how much of the target's relevance lies on the source's top pixels.
     fraction : float or list of float, optional
-        Shares of the pixels, in (0, 1], for "iou", "dice" and "capture". Default: 0.05, 0.1 and 0.2.
+        Shares of the pixels, in (0, 1], for "iou", "dice" and "capture". Default: 0.05, 0.1 and
+        0.2.
     ranking : {"positive", "absolute", "signed"}
         How pixels are ranked for overlap and capture.
     nan : {"raise", "omit"}
@@ -48,13 +50,15 @@ def similarity(
     Returns
     -------
     xarray.Dataset
-        `estimate` and `standard_deviation` over images on (`source`, `target`, `fraction`), without unit, in [-1, 1] or [0, 1];
-        `n_images`. Labels are coordinates: `source_model`, `source_seed`, `source_<axis>`, and the same of `target`.
-        `fraction` is NaN alone where the measure has none. Self pairs are 1, for "capture" what the top pixels hold of their
-        own map. The standard deviation of one image is NaN.
+        `estimate` and `standard_deviation` over images on (`source`, `target`, `fraction`), without
+        unit, in [-1, 1] or [0, 1]; `n_images`. Labels are coordinates: `source_model`,
+        `source_seed`, `source_<axis>`, and the same of `target`. `fraction` is NaN alone where the
+        measure has none. Self pairs are 1, for "capture" what the top pixels hold of their own map.
+        The standard deviation of one image is NaN.
 
-        Images on which any network's map is all zero or constant are left out for all pairs, so that pairs can be compared,
-        and networks without any relevance are left out altogether; the attributes count both.
+        Images on which any network's map is all zero or constant are left out for all pairs, so
+        that pairs can be compared, and networks without any relevance are left out altogether; the
+        attributes count both.
 
     Raises
     ------
@@ -68,7 +72,9 @@ def similarity(
     Examples
     --------
     >>> import relstats
-    >>> study = relstats.simulate(models="2x1", seeds=3, images=20, size=16, rng=np.random.default_rng(1))
+    >>> study = relstats.simulate(
+    ...     models="2x1", seeds=3, images=20, size=16, rng=np.random.default_rng(1)
+    ... )
     >>> result = similarity(study)
     >>> result["estimate"].shape, result["n_images"].item()
     ((6, 6, 1), 20)
@@ -85,9 +91,11 @@ def similarity(
         scores = source(without=dead)
         blocks, tally = scores.reduce(_sums) if len(scores.networks) > 1 else ([], tally)
     if not blocks:
-        raise ImpossibleAnalysis(f"no image has a map of every network to compare ({len(dead)} network(s) with all maps zero, "
-                                 f"{tally.omitted_nan} image(s) left out for NaN, {tally.omitted_degenerate} for all-zero or "
-                                 f"constant maps)")  # fmt: skip
+        raise ImpossibleAnalysis(
+            f"no image has a map of every network to compare ({len(dead)} network(s) with all maps"
+            f" zero, {tally.omitted_nan} image(s) left out for NaN, {tally.omitted_degenerate} for"
+            " all-zero or constant maps)"
+        )
     result = _labelled(functools.reduce(_merge, blocks), scores)
     return _described(result, tally, dead, {"measure": measure, "ranking": ranking, "nan": nan})
 
@@ -108,19 +116,36 @@ def _labelled(sums: _Sums, scores: Scores) -> xr.Dataset:
     spread = np.sqrt(m2 / (count - 1)) if count > 1 else np.full(m2.shape, np.nan)
     dims = ("source", "target", "fraction")
     labels = {
-        f"{side}_{c}": (side, scores.networks[c].to_numpy(dtype=object)) for side in dims[:2] for c in scores.networks
+        f"{side}_{c}": (side, scores.networks[c].to_numpy(dtype=object))
+        for side in dims[:2]
+        for c in scores.networks
     }
-    values = {"estimate": (dims, mean), "standard_deviation": (dims, spread), "n_images": ((), count)}
+    values = {
+        "estimate": (dims, mean),
+        "standard_deviation": (dims, spread),
+        "n_images": ((), count),
+    }
     return xr.Dataset(values, coords={**labels, "fraction": scores.fractions})
 
 
-def _described(result: xr.Dataset, tally: Tally, dead: list[tuple[str, str]], parameters: dict[str, str]) -> xr.Dataset:
+def _described(
+    result: xr.Dataset, tally: Tally, dead: list[tuple[str, str]], parameters: dict[str, str]
+) -> xr.Dataset:
     n_networks = result.sizes["source"]
     notes = score_source.omissions(tally, dead)
-    method = (f"Agreement of relevance maps ({parameters['measure']}) was measured between {n_networks} networks on each of "
-              f"{tally.images} images, and averaged over images.")  # fmt: skip
+    method = (
+        f"Agreement of relevance maps ({parameters['measure']}) was measured between {n_networks}"
+        f" networks on each of {tally.images} images, and averaged over images."
+    )
     return result.assign_attrs(
-        statistic="similarity", **parameters, method=method, population=f"these {n_networks} networks and these images",
-        n_networks=n_networks, n_networks_omitted=len(dead), n_images_omitted_nan=tally.omitted_nan,
-        n_images_omitted_degenerate=tally.omitted_degenerate, warnings=notes, **store.provenance(),
-    )  # fmt: skip
+        statistic="similarity",
+        **parameters,
+        method=method,
+        population=f"these {n_networks} networks and these images",
+        n_networks=n_networks,
+        n_networks_omitted=len(dead),
+        n_images_omitted_nan=tally.omitted_nan,
+        n_images_omitted_degenerate=tally.omitted_degenerate,
+        warnings=notes,
+        **store.provenance(),
+    )

@@ -1,4 +1,5 @@
-"""Whether the maps of one model agree across its seeds, beyond what maps of different images have in common.
+"""Whether the maps of one model agree across its seeds, beyond what maps of different images have
+in common.
 
 Labels in, labels out. Agreement of two maps comes from `agreement`, every number from `inference`.
 """
@@ -34,16 +35,19 @@ def stability(
     level: float = 0.95,
     nan: str = "raise",
 ) -> xr.Dataset:
-    """How far the maps of networks of one model agree, and how many networks a reliable mean map takes.
+    """How far the maps of networks of one model agree, and how many networks a reliable mean map
+    takes.
 
     Parameters
     ----------
     study : DataTree or Dataset
         A study, or just its `/relevance` group.
     measure : {"spearman", "pearson", "cosine"}
-        Agreement of two maps of one image; those for which the reliability of a mean map follows from it.
+        Agreement of two maps of one image; those for which the reliability of a mean map follows
+        from it.
     baseline : str, optional
-        A model whose networks have random weights: the agreement that images and architecture alone bring about.
+        A model whose networks have random weights: the agreement that images and architecture alone
+        bring about.
     reliability : float
         Of the mean map, in (0, 1), for `seeds_needed`.
     level : float
@@ -54,18 +58,21 @@ def stability(
     Returns
     -------
     xarray.Dataset
-        On `model`: `estimate`, the mean agreement of two of its networks, with `ci` (two-way jackknife over networks and
-        images, cut off at the ends of the measure's range), `standard_error`, `df`, `variance_*`, `random`; `reliability` of
-        the mean map of its own networks, and `seeds_needed`, the smallest number of networks whose mean map reaches the
-        reliability asked for, both with `_ci`; `swapped`, the mean agreement of its networks' maps of different images;
-        `above_swapped`, what agreement has beyond that, with `_ci`, `p_swapped` (is it 0, for networks and images like these?)
-        and `p_swapped_adjusted` (Holm over models). With a baseline `above_baseline`, `above_baseline_ci`, `p_baseline`,
+        On `model`: `estimate`, the mean agreement of two of its networks, with `ci` (two-way
+        jackknife over networks and images, cut off at the ends of the measure's range),
+        `standard_error`, `df`, `variance_*`, `random`; `reliability` of the mean map of its own
+        networks, and `seeds_needed`, the smallest number of networks whose mean map reaches the
+        reliability asked for, both with `_ci`; `swapped`, the mean agreement of its networks' maps
+        of different images; `above_swapped`, what agreement has beyond that, with `_ci`,
+        `p_swapped` (is it 0, for networks and images like these?) and `p_swapped_adjusted` (Holm
+        over models). With a baseline `above_baseline`, `above_baseline_ci`, `p_baseline`,
         `p_baseline_adjusted`. `network_agreement` of each network with the others of its model.
 
-        NaN: a model of one network has no agreement. With two networks nothing is known of others like them: the interval is
-        over images, for these two (`random` says so). Where agreement is not above 0 no number of networks suffices:
-        `reliability` is NaN and `seeds_needed` infinite. An image on which any network's map is constant, or all zero, is left
-        out for all; the attributes count them.
+        NaN: a model of one network has no agreement. With two networks nothing is known of others
+        like them: the interval is over images, for these two (`random` says so). Where agreement is
+        not above 0 no number of networks suffices: `reliability` is NaN and `seeds_needed`
+        infinite. An image on which any network's map is constant, or all zero, is left out for all;
+        the attributes count them.
 
     Raises
     ------
@@ -78,14 +85,17 @@ def stability(
 
     Notes
     -----
-    The variance over networks of a mean over pairs is 4 (n - 1) / (n (n - 2)^2) times the sum of squares of the networks'
-    mean agreement: the delete-one jackknife. Reliability is that of Spearman (1910) and Brown (1910), of maps each brought to
-    one spread. See `docs/statistics.md`, "Stability".
+    The variance over networks of a mean over pairs is 4 (n - 1) / (n (n - 2)^2) times the sum of
+    squares of the networks' mean agreement: the delete-one jackknife. Reliability is that of
+    Spearman (1910) and Brown (1910), of maps each brought to one spread. See `docs/statistics.md`,
+    "Stability".
 
     Examples
     --------
     >>> import relstats
-    >>> study = relstats.simulate(models="2x1", seeds=4, images=20, size=16, rng=np.random.default_rng(1))
+    >>> study = relstats.simulate(
+    ...     models="2x1", seeds=4, images=20, size=16, rng=np.random.default_rng(1)
+    ... )
     >>> result = stability(study)
     >>> bool((result["above_swapped"] > 0).all()), result["seeds_needed"].values
     (True, array([7., 7.]))
@@ -94,33 +104,53 @@ def stability(
     maps = _relevance(study)
     table = score_source.network_table(maps)
     if table.empty:
-        raise ImpossibleAnalysis("there is no network, so there is nothing to compare. Add networks to the study")
+        raise ImpossibleAnalysis(
+            "there is no network, so there is nothing to compare. Add networks to the study"
+        )
     models = sorted(table["model"].unique())
     if baseline is not None and baseline not in models:
-        raise UsageError(f"--baseline {baseline!r} is no model of this study; it has {', '.join(models)}")
+        raise UsageError(
+            f"--baseline {baseline!r} is no model of this study; it has {', '.join(models)}"
+        )
     first, tally = _pass(maps, table, partial(_sums, measure), nan)
     dead = _dead(table, tally, maps.sizes["image"])
     if dead:
         alive = [key not in dead for key in zip(table["model"], table["seed"], strict=True)]
         table = table[alive].reset_index(drop=True)
-        first, tally = ([], tally) if table.empty else _pass(maps, table, partial(_sums, measure), nan)
+        first, tally = (
+            ([], tally) if table.empty else _pass(maps, table, partial(_sums, measure), nan)
+        )
     if not first:
-        raise ImpossibleAnalysis(f"no image has a map of every network to compare ({tally.omitted_nan} left out for NaN, "
-                                 f"{tally.omitted_degenerate} for all-zero or constant maps)")  # fmt: skip
+        raise ImpossibleAnalysis(
+            f"no image has a map of every network to compare ({tally.omitted_nan} left out for NaN,"
+            f" {tally.omitted_degenerate} for all-zero or constant maps)"
+        )
     operators = _operators(table, models, baseline)
     if not operators:
-        raise ImpossibleAnalysis("no model has two networks, so there is no agreement within a model. Train it again from "
-                                 "another seed")  # fmt: skip
+        raise ImpossibleAnalysis(
+            "no model has two networks, so there is no agreement within a model. Train it again"
+            " from another seed"
+        )
     total = np.sum([block[0] for block in first], axis=0)
     swapped = swapped_agreement(total, np.sum([block[1] for block in first], axis=0), tally.images)
     both, tally = _pass(
-        maps, table, partial(_both_moments, measure, list(operators.values()), total, swapped, tally.images), nan
+        maps,
+        table,
+        partial(_both_moments, measure, list(operators.values()), total, swapped, tally.images),
+        nan,
     )
     moments, above = (inference.merge_moments([block[k] for block in both]) for k in (0, 1))
     result = _results(operators, models, moments, above, swapped, level)
-    result = result.merge(_reliabilities(result, table, models, reliability)).merge(_networks(moments, table))
-    parameters = {"measure": measure, "baseline": baseline or "none", "reliability_wanted": reliability, "level": level,
-                  "nan": nan}  # fmt: skip
+    result = result.merge(_reliabilities(result, table, models, reliability)).merge(
+        _networks(moments, table)
+    )
+    parameters = {
+        "measure": measure,
+        "baseline": baseline or "none",
+        "reliability_wanted": reliability,
+        "level": level,
+        "nan": nan,
+    }
     return _described(result, table, tally, dead, parameters)
 
 
@@ -130,9 +160,11 @@ def describe(study: xr.DataTree | xr.Dataset, *, measure: str) -> str:
     maps = _relevance(study)
     sizes = score_source.network_table(maps)["model"].value_counts().sort_index()
     pairs = int((sizes * (sizes - 1) // 2).sum())
-    return (f"{measure} of {sizes.sum()} networks' maps on {maps.sizes['image']} images, {pairs} pairs within {len(sizes)} models "
-            f"({', '.join(f'{model}: {n}' for model, n in sizes.items())}), read twice; blocks of "
-            f"{shards.BLOCK_VALUES * 4 / 1e6:.0f} MB")  # fmt: skip
+    return (
+        f"{measure} of {sizes.sum()} networks' maps on {maps.sizes['image']} images, {pairs} pairs"
+        f" within {len(sizes)} models ({', '.join(f'{model}: {n}' for model, n in sizes.items())}),"
+        f" read twice; blocks of {shards.BLOCK_VALUES * 4 / 1e6:.0f} MB"
+    )
 
 
 def swapped_agreement(total: np.ndarray, same: np.ndarray, n_images: int) -> np.ndarray:
@@ -164,10 +196,12 @@ def swapped_agreement(total: np.ndarray, same: np.ndarray, n_images: int) -> np.
 
 
 def spearman_brown(r: np.ndarray, k: np.ndarray | float) -> np.ndarray:
-    """Reliability of the mean of k maps that agree by r: the squared correlation with the mean of endlessly many.
+    """Reliability of the mean of k maps that agree by r: the squared correlation with the mean of
+    endlessly many.
 
-    Spearman (1910, doi:10.1111/j.2044-8295.1910.tb00206.x), Brown (1910, doi:10.1111/j.2044-8295.1910.tb00207.x). It is
-    ICC(C, k) of maps of one spread. NaN where r is not above 0.
+    Spearman (1910, doi:10.1111/j.2044-8295.1910.tb00206.x), Brown (1910,
+    doi:10.1111/j.2044-8295.1910.tb00207.x). It is ICC(C, k) of maps of one spread. NaN where r is
+    not above 0.
 
     Examples
     --------
@@ -179,7 +213,9 @@ def spearman_brown(r: np.ndarray, k: np.ndarray | float) -> np.ndarray:
 
 
 def seeds_needed(r: np.ndarray, reliability: float) -> np.ndarray:
-    """The smallest number of maps that agree by r whose mean has a reliability; infinite where r is not above 0.
+    """The smallest number of maps that agree by r whose mean has a reliability.
+
+    Infinite where r is not above 0.
 
     Examples
     --------
@@ -189,14 +225,19 @@ def seeds_needed(r: np.ndarray, reliability: float) -> np.ndarray:
     r = np.asarray(r, float)
     odds = reliability / (1 - reliability)
     exact = np.divide(odds * (1 - r), r, out=np.full(r.shape, np.inf), where=r > 0)
-    whole = np.maximum(np.ceil(exact * (1 - 8 * inference.EPS)), 1)  # 9.000000000000002 networks are 9
+    whole = np.maximum(
+        np.ceil(exact * (1 - 8 * inference.EPS)), 1
+    )  # 9.000000000000002 networks are 9
     return np.where(np.isnan(r), np.nan, whole)
 
 
 def _check_options(measure: str, reliability: float, level: float, nan: str) -> None:
     if measure not in MEASURES:
-        raise UsageError(f"measure is {measure!r}; it is one of {', '.join(MEASURES)}: the reliability of a mean map follows "
-                         f"from correlations only. For overlap of masks use `relstats compare --measure {measure}`")  # fmt: skip
+        raise UsageError(
+            f"measure is {measure!r}; it is one of {', '.join(MEASURES)}: the reliability of a mean"
+            " map follows from correlations only. For overlap of masks use `relstats compare"
+            f" --measure {measure}`"
+        )
     if nan not in ("raise", "omit"):
         raise UsageError(f"nan is {nan!r}; it is one of raise, omit")
     for what, value in (("reliability", reliability), ("level", level)):
@@ -207,7 +248,10 @@ def _check_options(measure: str, reliability: float, level: float, nan: str) -> 
 def _relevance(study: xr.DataTree | xr.Dataset) -> xr.Dataset:
     if isinstance(study, xr.DataTree):
         if "relevance" not in study.children:
-            raise UsageError(f"stability needs /relevance; this study has {', '.join(study.children) or 'nothing'}")
+            raise UsageError(
+                "stability needs /relevance; this study has"
+                f" {', '.join(study.children) or 'nothing'}"
+            )
         store.require_complete(study, "relevance")
         study = study["relevance"].to_dataset()
     problems = schema.check_group(study, "relevance")
@@ -216,11 +260,15 @@ def _relevance(study: xr.DataTree | xr.Dataset) -> xr.Dataset:
     return study
 
 
-def _pass(maps: xr.Dataset, table: pd.DataFrame, function: Any, nan: str) -> tuple[list[Any], Tally]:
+def _pass(
+    maps: xr.Dataset, table: pd.DataFrame, function: Any, nan: str
+) -> tuple[list[Any], Tally]:
     """A function of the unit vectors of each image, over all blocks of images."""
     array = maps["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
     one = partial(_block, function, table, score_source.image_labels(maps))
-    return score_source.gather(shards.over_images(array, list(table["cell"]), one), nan, "/relevance/relevance")
+    return score_source.gather(
+        shards.over_images(array, list(table["cell"]), one), nan, "/relevance/relevance"
+    )
 
 
 def _block(
@@ -228,10 +276,17 @@ def _block(
 ) -> tuple[Any, Tally]:
     maps, missing = score_source.checked_maps(block, table, labels[images])
     present = np.flatnonzero(~missing.any(axis=0))
-    usable = np.array([i for i in present if (maps[:, i].min(axis=-1) < maps[:, i].max(axis=-1)).all()], int)
+    usable = np.array(
+        [i for i in present if (maps[:, i].min(axis=-1) < maps[:, i].max(axis=-1)).all()], int
+    )
     zero = (~maps[:, present].any(axis=-1)).sum(axis=1)
-    tally = Tally(len(usable), maps.shape[1] - len(present), len(present) - len(usable), zero,
-                  score_source.name_cells(missing, table, labels[images]))  # fmt: skip
+    tally = Tally(
+        len(usable),
+        maps.shape[1] - len(present),
+        len(present) - len(usable),
+        zero,
+        score_source.name_cells(missing, table, labels[images]),
+    )
     return (function(maps[:, usable]) if len(usable) else None), tally
 
 
@@ -255,9 +310,10 @@ def _both_moments(
 ) -> tuple[inference.Moments, inference.Moments]:
     """Moments of the agreement, and of what it has beyond that of different images.
 
-    The mean over pairs of images depends on an image through all its pairs, twice as strongly as a mean over images: so each
-    image has its agreement less twice its own mean over the other images, plus the mean over all (Hoeffding's projection).
-    The mean over images is exact, and the variance includes that of the baseline.
+    The mean over pairs of images depends on an image through all its pairs, twice as strongly as a
+    mean over images: so each image has its agreement less twice its own mean over the other images,
+    plus the mean over all (Hoeffding's projection). The mean over images is exact, and the variance
+    includes that of the baseline.
     """
     scores = np.empty((maps.shape[0], maps.shape[0], 1, maps.shape[1]))
     beyond = np.empty_like(scores)
@@ -282,7 +338,9 @@ def _operators(
             operators[model, "within"] = inference.contrast_operator(own, np.ones((1, 1)))
             if baseline not in (None, model) and sizes.get(baseline, 0) > 1:
                 pair = np.where(table["model"] == baseline, 1, own)
-                operators[model, "baseline"] = inference.contrast_operator(pair, np.diag([1.0, -1.0]))
+                operators[model, "baseline"] = inference.contrast_operator(
+                    pair, np.diag([1.0, -1.0])
+                )
     return operators
 
 
@@ -302,18 +360,39 @@ class _Row:
         return " and ".join(over) or "nothing"
 
 
-def _results(operators: dict[tuple[str, str], inference.Operator], models: list[str], moments: inference.Moments,
-             above: inference.Moments, swapped: np.ndarray, level: float) -> xr.Dataset:  # fmt: skip
-    plain = ("estimate", "standard_error", "df", "variance_networks", "variance_images", "variance_interaction")
+def _results(
+    operators: dict[tuple[str, str], inference.Operator],
+    models: list[str],
+    moments: inference.Moments,
+    above: inference.Moments,
+    swapped: np.ndarray,
+    level: float,
+) -> xr.Dataset:
+    plain = (
+        "estimate",
+        "standard_error",
+        "df",
+        "variance_networks",
+        "variance_images",
+        "variance_interaction",
+    )
     names = (*plain, "swapped", "above_swapped", "p_swapped", "above_baseline", "p_baseline")
     out = {name: np.full(len(models), np.nan) for name in names}
-    intervals = {name: np.full((len(models), 2), np.nan) for name in ("ci", "above_swapped_ci", "above_baseline_ci")}
+    intervals = {
+        name: np.full((len(models), 2), np.nan)
+        for name in ("ci", "above_swapped_ci", "above_baseline_ci")
+    }
     random = np.full(len(models), "nothing", dtype=object)
     for k, ((model, kind), operator) in enumerate(operators.items()):
         m = models.index(model)
-        row, beyond = (_Row(inference.two_way_jackknife(some, k, level=level)) for some in (moments, above))
+        row, beyond = (
+            _Row(inference.two_way_jackknife(some, k, level=level)) for some in (moments, above)
+        )
         if kind == "baseline":
-            out["above_baseline"][m], out["p_baseline"][m] = row.found.estimate[-1], row.found.p_value[-1]
+            out["above_baseline"][m], out["p_baseline"][m] = (
+                row.found.estimate[-1],
+                row.found.p_value[-1],
+            )
             intervals["above_baseline_ci"][m] = row.interval()
             continue
         for name in plain:
@@ -321,7 +400,10 @@ def _results(operators: dict[tuple[str, str], inference.Operator], models: list[
         random[m], intervals["ci"][m] = row.random, row.interval(-1, 1)
         if not np.isnan(swapped).any():
             out["swapped"][m] = (operator.estimate * swapped).sum()
-            out["above_swapped"][m], out["p_swapped"][m] = beyond.found.estimate[-1], beyond.found.p_value[-1]
+            out["above_swapped"][m], out["p_swapped"][m] = (
+                beyond.found.estimate[-1],
+                beyond.found.p_value[-1],
+            )
             intervals["above_swapped_ci"][m] = beyond.interval()
     for name in ("swapped", "baseline"):
         out[f"p_{name}_adjusted"] = inference.holm(out[f"p_{name}"])
@@ -329,22 +411,33 @@ def _results(operators: dict[tuple[str, str], inference.Operator], models: list[
         out = {name: values for name, values in out.items() if "baseline" not in name}
         del intervals["above_baseline_ci"]
     return xr.Dataset(
-        {**{name: ("model", values) for name, values in out.items()}, "random": ("model", random),
-         **{name: (("model", "bound"), values) for name, values in intervals.items()}},
+        {
+            **{name: ("model", values) for name, values in out.items()},
+            "random": ("model", random),
+            **{name: (("model", "bound"), values) for name, values in intervals.items()},
+        },
         {"model": np.array(models, dtype=object), "bound": _BOUNDS},
-    )  # fmt: skip
+    )
 
 
-def _reliabilities(result: xr.Dataset, table: pd.DataFrame, models: list[str], reliability: float) -> xr.Dataset:
+def _reliabilities(
+    result: xr.Dataset, table: pd.DataFrame, models: list[str], reliability: float
+) -> xr.Dataset:
     n = np.array([(table["model"] == model).sum() for model in models])
     r, bounds = result["estimate"].values, result["ci"].values
     ends = spearman_brown(bounds, n[:, np.newaxis])
-    ends[:, 0] = np.where(bounds[:, 0] <= 0, 0.0, ends[:, 0])  # an agreement that may be 0 may have no reliability
-    return xr.Dataset({
-        "n_networks": ("model", n), "reliability": ("model", spearman_brown(r, n)), "reliability_ci": (("model", "bound"), ends),
-        "seeds_needed": ("model", seeds_needed(r, reliability)),
-        "seeds_needed_ci": (("model", "bound"), seeds_needed(bounds[:, ::-1], reliability)),
-    })  # fmt: skip
+    ends[:, 0] = np.where(
+        bounds[:, 0] <= 0, 0.0, ends[:, 0]
+    )  # an agreement that may be 0 may have no reliability
+    return xr.Dataset(
+        {
+            "n_networks": ("model", n),
+            "reliability": ("model", spearman_brown(r, n)),
+            "reliability_ci": (("model", "bound"), ends),
+            "seeds_needed": ("model", seeds_needed(r, reliability)),
+            "seeds_needed_ci": (("model", "bound"), seeds_needed(bounds[:, ::-1], reliability)),
+        }
+    )
 
 
 def _networks(moments: inference.Moments, table: pd.DataFrame) -> xr.Dataset:
@@ -354,7 +447,9 @@ def _networks(moments: inference.Moments, table: pd.DataFrame) -> xr.Dataset:
     some = same.any(axis=1)
     means = np.full(len(model), np.nan)
     means[some] = [np.mean(moments.matrix[m, same[m], -1]) for m in np.flatnonzero(some)]
-    labels = {f"network_{c}": ("network", table[c].to_numpy(dtype=object)) for c in table if c != "cell"}
+    labels = {
+        f"network_{c}": ("network", table[c].to_numpy(dtype=object)) for c in table if c != "cell"
+    }
     return xr.Dataset({"network_agreement": ("network", means)}, labels)
 
 
@@ -365,30 +460,51 @@ def _dead(table: pd.DataFrame, tally: Tally, n_images: int) -> list[tuple[str, s
 
 
 def _described(
-    result: xr.Dataset, table: pd.DataFrame, tally: Tally, dead: list[tuple[str, str]], parameters: dict[str, Any]
+    result: xr.Dataset,
+    table: pd.DataFrame,
+    tally: Tally,
+    dead: list[tuple[str, str]],
+    parameters: dict[str, Any],
 ) -> xr.Dataset:
     notes = []
     for model, n in zip(result["model"].values, result["n_networks"].values, strict=True):
         if n < 2:
             notes.append(f"{model} has {n} network(s): agreement takes two")
         elif n == 2:
-            notes.append(f"{model} has two networks, too few to estimate how agreement varies between networks: its interval is over "
-                         f"images, for these two")  # fmt: skip
+            notes.append(
+                f"{model} has two networks, too few to estimate how agreement varies between"
+                " networks: its interval is over images, for these two"
+            )
     low = result["model"].values[(result["estimate"] <= 0).values]
     notes += [
-        f"{model}: maps do not agree (mean not above 0), so no number of networks makes a reliable mean map"
+        f"{model}: maps do not agree (mean not above 0), so no number of networks makes a reliable"
+        " mean map"
         for model in low
     ]
     notes += score_source.omissions(tally, dead)
     if tally.images < 2:
-        notes.append("one image: there is no other image to swap maps with, and nothing is known of other images")
+        notes.append(
+            "one image: there is no other image to swap maps with, and nothing is known of other"
+            " images"
+        )
     measure = parameters["measure"]
-    method = (f"Agreement of relevance maps ({measure}) was averaged over pairs of networks of a model and {tally.images} images, "
-              f"self pairs left out; intervals by two-way jackknife, {REFERENCE}. Reliability of mean maps: Spearman-Brown. Baseline: "
-              f"agreement of the same networks' maps of different images, over all pairs of images.")  # fmt: skip
+    method = (
+        f"Agreement of relevance maps ({measure}) was averaged over pairs of networks of a model"
+        f" and {tally.images} images, self pairs left out; intervals by two-way jackknife,"
+        f" {REFERENCE}. Reliability of mean maps: Spearman-Brown. Baseline: agreement of the same"
+        " networks' maps of different images, over all pairs of images."
+    )
     kinds = sorted({str(kind) for kind in result["random"].values} - {"nothing"}) or ["nothing"]
-    population = f"inference over {'; '.join(kinds)} like those measured ({len(table)} networks, {tally.images} images)"
+    population = (
+        f"inference over {'; '.join(kinds)} like those measured ({len(table)} networks,"
+        f" {tally.images} images)"
+    )
     return result.assign(n_images=((), tally.images)).assign_attrs(
-        statistic="stability", **parameters, method=method, population=population, warnings=notes,
-        n_images_omitted=tally.omitted_nan + tally.omitted_degenerate, **store.provenance(),
-    )  # fmt: skip
+        statistic="stability",
+        **parameters,
+        method=method,
+        population=population,
+        warnings=notes,
+        n_images_omitted=tally.omitted_nan + tally.omitted_degenerate,
+        **store.provenance(),
+    )

@@ -1,7 +1,8 @@
-"""Clusters of relevance maps, as strategies of networks (SpRAy), and whether they go with the levels of an axis.
+"""Clusters of relevance maps, as strategies of networks (SpRAy), and whether they go with the
+levels of an axis.
 
-Spectral relevance analysis: Lapuschkin et al. 2019 (doi:10.1038/s41467-019-08987-4). Labels in, labels out; below the wrapper
-plain arrays.
+Spectral relevance analysis: Lapuschkin et al. 2019 (doi:10.1038/s41467-019-08987-4). Labels in,
+labels out; below the wrapper plain arrays.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def strategies(
     nan: str = "raise",
     rng: np.random.Generator,
 ) -> xr.Dataset:
-    """Cluster the maps of all networks, and test whether networks of one level have their maps in the same clusters.
+    """Cluster the maps of all networks, and test whether networks of one level have their maps in
+    the same clusters.
 
     Parameters
     ----------
@@ -48,11 +50,13 @@ def strategies(
     axis : str
         A label of the models, e.g. "pretrain".
     max_maps : int
-        Clusters are sought among so many maps at most; where there are more, on a random sample of the images.
+        Clusters are sought among so many maps at most; where there are more, on a random sample of
+        the images.
     max_clusters : int
         The largest number of clusters considered, at least 2.
     within : sequence of str, optional
-        Axes that networks of different levels share when they are compared. Default: every other axis that varies.
+        Axes that networks of different levels share when they are compared. Default: every other
+        axis that varies.
     pool : sequence of str
         Axes to leave out of `within`.
     n_resamples : int
@@ -65,11 +69,12 @@ def strategies(
     Returns
     -------
     xarray.Dataset
-        `n_clusters`, by the eigengap; `eigenvalue` of the graph's Laplacian; on `level` x `cluster`: `share` of the maps (mean
-        over networks) and `n_maps`; `network_share` of each network; `typical_map` of each cluster, on a coarse grid;
-        `p_value`: of label permutation of whole networks, "do networks of one level have more alike shares than networks of
-        different levels?", with `min_p`. Clusters are numbered from the largest. With one cluster p is NaN: there is nothing
-        that could differ.
+        `n_clusters`, by the eigengap; `eigenvalue` of the graph's Laplacian; on `level` x
+        `cluster`: `share` of the maps (mean over networks) and `n_maps`; `network_share` of each
+        network; `typical_map` of each cluster, on a coarse grid; `p_value`: of label permutation of
+        whole networks, "do networks of one level have more alike shares than networks of different
+        levels?", with `min_p`. Clusters are numbered from the largest. With one cluster p is NaN:
+        there is nothing that could differ.
 
         Maps without relevance are in no cluster, and counted.
 
@@ -84,24 +89,31 @@ def strategies(
 
     Notes
     -----
-    The test has networks as its units: maps of one network are no independent cases. It is a sharp null on these images.
+    The test has networks as its units: maps of one network are no independent cases. It is a sharp
+    null on these images.
 
     Examples
     --------
     >>> import relstats
-    >>> study = relstats.simulate(models="2x1", seeds=3, images=20, size=16, rng=np.random.default_rng(1))
+    >>> study = relstats.simulate(
+    ...     models="2x1", seeds=3, images=20, size=16, rng=np.random.default_rng(1)
+    ... )
     >>> result = strategies(study, axis="pretrain", rng=np.random.default_rng(1))
     >>> result["share"].sum("cluster").values
     array([1., 1.])
     """
     if max_maps < 1 or max_clusters < 2 or n_resamples < 1:
         raise UsageError(
-            f"max_maps is {max_maps}, max_clusters {max_clusters}, n_resamples {n_resamples}; give at least 1, 2 and 1"
+            f"max_maps is {max_maps}, max_clusters {max_clusters}, n_resamples {n_resamples}; give"
+            " at least 1, 2 and 1"
         )
     if nan not in ("raise", "omit"):
         raise UsageError(f"nan is {nan!r}; it is one of raise, omit")
     if "relevance" not in study.children:
-        raise UsageError(f"clusters of maps need /relevance; this study has {', '.join(study.children) or 'nothing'}")
+        raise UsageError(
+            "clusters of maps need /relevance; this study has"
+            f" {', '.join(study.children) or 'nothing'}"
+        )
     store.require_complete(study, "relevance")
     maps = study["relevance"].to_dataset()
     table = score_source.network_table(maps)
@@ -111,7 +123,8 @@ def strategies(
     network, image = np.nonzero(~np.isnan(features).any(axis=-1))
     if len(network) <= max_clusters + 1:
         raise ImpossibleAnalysis(
-            f"{len(network)} maps with relevance are too few to find up to {max_clusters} clusters among. Add images"
+            f"{len(network)} maps with relevance are too few to find up to {max_clusters} clusters"
+            " among. Add images"
         )
     vectors = features[network, image]
     cluster, eigenvalues = spectral_clusters(vectors, image, max_clusters, rng)
@@ -133,7 +146,9 @@ def strategies(
 
 
 def coarse(maps: np.ndarray, grid: int = GRID) -> np.ndarray:
-    """Maps averaged over blocks of pixels, each of length 1: (..., y, x) to (..., cell); NaN where there is no relevance.
+    """Maps averaged over blocks of pixels, each of length 1: (..., y, x) to (..., cell).
+
+    NaN where there is no relevance.
 
     Examples
     --------
@@ -190,10 +205,12 @@ def neighbour_graph(vectors: np.ndarray, image: np.ndarray, n_neighbours: int) -
 def spectral_clusters(
     vectors: np.ndarray, image: np.ndarray, max_clusters: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cluster of each map, from the largest (0), and the smallest eigenvalues of the graph's Laplacian.
+    """Cluster of each map, from the largest (0), and the smallest eigenvalues of the graph's
+    Laplacian.
 
-    The number of clusters is where the gap between two eigenvalues in turn is widest; clusters are those of k-means among the
-    first eigenvectors, each map's scaled to length 1 (Ng, Jordan & Weiss 2001).
+    The number of clusters is where the gap between two eigenvalues in turn is widest; clusters are
+    those of k-means among the first eigenvectors, each map's scaled to length 1 (Ng, Jordan & Weiss
+    2001).
 
     Parameters
     ----------
@@ -205,7 +222,9 @@ def spectral_clusters(
     Examples
     --------
     >>> rng = np.random.default_rng(1)
-    >>> maps = np.repeat(rng.standard_normal((2, 8, 8)), 30, axis=0) + 0.5 * rng.standard_normal((60, 8, 8))
+    >>> maps = np.repeat(rng.standard_normal((2, 8, 8)), 30, axis=0) + 0.5 * rng.standard_normal(
+    ...     (60, 8, 8)
+    ... )
     >>> cluster, _ = spectral_clusters(coarse(maps), np.arange(60), 5, rng)
     >>> len(set(cluster[:30])), len(set(cluster[30:])), len(set(cluster))
     (1, 1, 2)
@@ -226,13 +245,19 @@ def spectral_clusters(
         return np.zeros(n, int), eigenvalues
     place = found[:, order[:k]]
     length = np.sqrt((place**2).sum(axis=1, keepdims=True))
-    label = KMeans(k, n_init=10, random_state=seed).fit_predict(place / np.where(length > 0, length, 1))
+    label = KMeans(k, n_init=10, random_state=seed).fit_predict(
+        place / np.where(length > 0, length, 1)
+    )
     by_size = np.argsort(-np.bincount(label, minlength=k), kind="stable")
     return np.argsort(by_size)[label], eigenvalues
 
 
 def _sample(n_images: int, most: int, rng: np.random.Generator) -> np.ndarray:
-    return np.arange(n_images) if n_images <= most else np.sort(rng.choice(n_images, most, replace=False))
+    return (
+        np.arange(n_images)
+        if n_images <= most
+        else np.sort(rng.choice(n_images, most, replace=False))
+    )
 
 
 def _features(maps: xr.Dataset, table: pd.DataFrame, nan: str) -> tuple[np.ndarray, Tally]:
@@ -245,7 +270,9 @@ def _features(maps: xr.Dataset, table: pd.DataFrame, nan: str) -> tuple[np.ndarr
     return np.concatenate(blocks, axis=1), tally
 
 
-def _block(table: pd.DataFrame, labels: list[str], block: np.ndarray, images: slice) -> tuple[np.ndarray, Tally]:
+def _block(
+    table: pd.DataFrame, labels: list[str], block: np.ndarray, images: slice
+) -> tuple[np.ndarray, Tally]:
     flat, missing = score_source.checked_maps(block, table, labels[images])
     present = ~missing.any(axis=0)
     found = coarse(np.where(present[:, np.newaxis, np.newaxis], block, 0.0))
@@ -257,61 +284,114 @@ def _block(table: pd.DataFrame, labels: list[str], block: np.ndarray, images: sl
 def _association(
     counts: np.ndarray, plan: Contrasts, n_resamples: int, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """Are the clusters' shares of networks of one level more alike? Distances are Hellinger's; labels of networks permuted."""
+    """Are the clusters' shares of networks of one level more alike? Distances are Hellinger's.
+
+    Labels of networks permuted.
+    """
     total = counts.sum(axis=1)
-    sizes = [np.bincount(plan.level[(plan.stratum == s) & (total > 0)], minlength=len(plan.levels)).min()
-             for s in range(plan.stratum.max() + 1)]  # fmt: skip
+    sizes = [
+        np.bincount(plan.level[(plan.stratum == s) & (total > 0)], minlength=len(plan.levels)).min()
+        for s in range(plan.stratum.max() + 1)
+    ]
     strata = np.where((np.array(sizes)[plan.stratum] >= 2) & (total > 0), plan.stratum, -1)
     if counts.shape[1] < 2 or not (strata >= 0).any():
         return float("nan"), float("nan")
     root = np.sqrt(counts / np.maximum(total, 1)[:, np.newaxis])
     distance = np.sqrt(((root[:, np.newaxis] - root) ** 2).sum(axis=-1) / 2)
-    found = swaps.omnibus(-distance[..., np.newaxis], plan.level, strata, n_resamples=n_resamples, rng=rng)
+    found = swaps.omnibus(
+        -distance[..., np.newaxis], plan.level, strata, n_resamples=n_resamples, rng=rng
+    )
     return float(found.p_gap[0]), found.min_p_gap
 
 
-def _tables(counts: np.ndarray, plan: Contrasts, table: pd.DataFrame, vectors: np.ndarray, cluster: np.ndarray,
-            maps: xr.Dataset) -> xr.Dataset:  # fmt: skip
+def _tables(
+    counts: np.ndarray,
+    plan: Contrasts,
+    table: pd.DataFrame,
+    vectors: np.ndarray,
+    cluster: np.ndarray,
+    maps: xr.Dataset,
+) -> xr.Dataset:
     total = counts.sum(axis=1, keepdims=True)
     share = np.where(total > 0, counts / np.maximum(total, 1), np.nan)
-    members = np.arange(len(plan.levels))[:, np.newaxis] == np.where(total[:, 0] > 0, plan.level, -1)
+    members = np.arange(len(plan.levels))[:, np.newaxis] == np.where(
+        total[:, 0] > 0, plan.level, -1
+    )
     n_members = members.sum(axis=1, keepdims=True)
-    mean = np.where(n_members > 0, members @ np.nan_to_num(share) / np.maximum(n_members, 1), np.nan)
+    mean = np.where(
+        n_members > 0, members @ np.nan_to_num(share) / np.maximum(n_members, 1), np.nan
+    )
     typical = np.stack([vectors[cluster == c].mean(axis=0) for c in range(counts.shape[1])])
     size = tuple(min(GRID, maps.sizes[d]) for d in ("y", "x"))
-    labels = {f"network_{c}": ("network", table[c].to_numpy(dtype=object)) for c in table if c != "cell"}
+    labels = {
+        f"network_{c}": ("network", table[c].to_numpy(dtype=object)) for c in table if c != "cell"
+    }
     return xr.Dataset(
-        {"share": (("level", "cluster"), mean), "n_maps": (("level", "cluster"), members @ counts),
-         "network_share": (("network", "cluster"), share), "n_clusters": ((), counts.shape[1]),
-         "typical_map": (("cluster", "grid_y", "grid_x"), typical.reshape(-1, *size))},
-        {"level": np.array(plan.levels, dtype=object), **labels,
-         "cluster": np.array([str(c + 1) for c in range(counts.shape[1])], dtype=object)},
-    )  # fmt: skip
+        {
+            "share": (("level", "cluster"), mean),
+            "n_maps": (("level", "cluster"), members @ counts),
+            "network_share": (("network", "cluster"), share),
+            "n_clusters": ((), counts.shape[1]),
+            "typical_map": (("cluster", "grid_y", "grid_x"), typical.reshape(-1, *size)),
+        },
+        {
+            "level": np.array(plan.levels, dtype=object),
+            **labels,
+            "cluster": np.array([str(c + 1) for c in range(counts.shape[1])], dtype=object),
+        },
+    )
 
 
-def _described(result: xr.Dataset, plan: Contrasts, tally: Tally, n_zero: int, n_images: int, parameters: dict[str, Any],
-               floor: float) -> xr.Dataset:  # fmt: skip
+def _described(
+    result: xr.Dataset,
+    plan: Contrasts,
+    tally: Tally,
+    n_zero: int,
+    n_images: int,
+    parameters: dict[str, Any],
+    floor: float,
+) -> xr.Dataset:
     n_clusters, n_networks = int(result["n_clusters"]), result.sizes["network"]
     sampled = tally.images + tally.omitted_nan
-    counted = ((n_images - sampled, f"of {n_images} images are not in the sample (max_maps is {parameters['max_maps']})"),
-               (tally.omitted_nan, "image(s) left out for NaN"))  # fmt: skip
+    counted = (
+        (
+            n_images - sampled,
+            f"of {n_images} images are not in the sample (max_maps is {parameters['max_maps']})",
+        ),
+        (tally.omitted_nan, "image(s) left out for NaN"),
+    )
     notes = [f"{count} {what}" for count, what in counted if count]
     without = n_zero - tally.omitted_nan * n_networks
     notes += [f"{without} map(s) without relevance are in no cluster"] if without else []
     if n_clusters == 1:
         notes.append(
-            "the maps are one cluster (the widest eigengap is after the first), so there are no strategies to compare"
+            "the maps are one cluster (the widest eigengap is after the first), so there are no"
+            " strategies to compare"
         )
     elif np.isnan(floor):
-        notes.append(f"no stratum has two networks of each level of {parameters['axis']}: association cannot be tested")
+        notes.append(
+            f"no stratum has two networks of each level of {parameters['axis']}: association cannot"
+            " be tested"
+        )
     elif floor > 0.05:
-        notes.append(f"with {n_networks} networks the permutation test cannot give p below {floor:.3g}")
-    method = (f"Maps of {n_networks} networks on {tally.images} images, averaged to {GRID} x {GRID} cells at most and scaled to one "
-              f"length, were clustered by spectral relevance analysis (Lapuschkin et al. 2019, doi:10.1038/s41467-019-08987-4; "
-              f"neighbours among maps of other images; {n_clusters} cluster(s) by the eigengap). Whether networks of one level of "
-              f"{parameters['axis']} are more alike in their shares of clusters was tested by permuting the labels of whole "
-              f"networks.")  # fmt: skip
+        notes.append(
+            f"with {n_networks} networks the permutation test cannot give p below {floor:.3g}"
+        )
+    method = (
+        f"Maps of {n_networks} networks on {tally.images} images, averaged to {GRID} x {GRID} cells"
+        " at most and scaled to one length, were clustered by spectral relevance analysis"
+        " (Lapuschkin et al. 2019, doi:10.1038/s41467-019-08987-4; neighbours among maps of other"
+        f" images; {n_clusters} cluster(s) by the eigengap). Whether networks of one level of"
+        f" {parameters['axis']} are more alike in their shares of clusters was tested by permuting"
+        " the labels of whole networks."
+    )
     return result.assign(n_images=((), tally.images)).assign_attrs(
-        statistic="strategies", **parameters, within=list(plan.within), method=method, min_p=floor, warnings=notes,
-        population=f"these {tally.images} images; networks are exchanged between levels", **store.provenance(),
-    )  # fmt: skip
+        statistic="strategies",
+        **parameters,
+        within=list(plan.within),
+        method=method,
+        min_p=floor,
+        warnings=notes,
+        population=f"these {tally.images} images; networks are exchanged between levels",
+        **store.provenance(),
+    )

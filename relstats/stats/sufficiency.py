@@ -1,6 +1,8 @@
-"""Is the shared set of pixels enough for the networks, and do they need it: beside other sets of the same area.
+"""Is the shared set of pixels enough for the networks, and do they need it: beside other sets of
+the same area.
 
-Labels in, labels out. Scores come from `/sufficiency`, every interval and p-value from `networks` and `inference`.
+Labels in, labels out. Scores come from `/sufficiency`, every interval and p-value from `networks`
+and `inference`.
 """
 
 from __future__ import annotations
@@ -26,15 +28,26 @@ QUESTIONS = ("sufficiency", "necessity")
 AGAINST = schema.CHOICES[1:]
 NORMALISE = ("auto", "none", "chance")
 _N_MASKED = len(schema.OPERATIONS) * len(schema.CHOICES)
-_FIELDS = ("estimate", "statistic", "df", "p_value", "standard_error", "variance_networks", "variance_images",
-           "variance_interaction")  # fmt: skip
-#: Below this share of what networks reach above chance on whole images, their own best pixels say that the area is too small.
+_FIELDS = (
+    "estimate",
+    "statistic",
+    "df",
+    "p_value",
+    "standard_error",
+    "variance_networks",
+    "variance_images",
+    "variance_interaction",
+)
+#: Below this share of what networks reach above chance on whole images, their own best pixels say
+#: that the area is too small.
 _LITTLE = 0.1
 
 
 @dataclass(frozen=True)
 class _Source:
-    """The group, its networks, and the levels at which they are averaged: each model counts the same."""
+    """The group, its networks, and the levels at which they are averaged: each model counts the
+    same.
+    """
 
     group: xr.Dataset
     table: pd.DataFrame
@@ -56,7 +69,8 @@ def sufficiency(
     level: float = 0.95,
     nan: str = "raise",
 ) -> xr.Dataset:
-    """Test whether the pixels that networks share are sufficient and necessary, against other sets of the same area.
+    """Test whether the pixels that networks share are sufficient and necessary, against other sets
+    of the same area.
 
     Parameters
     ----------
@@ -67,41 +81,49 @@ def sufficiency(
     score : {"probability", "correct", "margin"}
         What is compared.
     axis : str, optional
-        A label of the models: everything is estimated at each of its levels. Default: for all networks.
+        A label of the models: everything is estimated at each of its levels. Default: for all
+        networks.
     normalise : {"auto", "none", "chance"}
-        "chance": 0 is 1 / number of classes and 1 is 1. "auto": that, where networks with unlike numbers of classes are averaged.
+        "chance": 0 is 1 / number of classes and 1 is 1. "auto": that, where networks with unlike
+        numbers of classes are averaged.
     level : float
         Confidence level of the intervals.
     nan : {"raise", "omit"}
-        "omit" leaves out images on which a network has no score though there is a shared set, and counts them.
+        "omit" leaves out images on which a network has no score though there is a shared set, and
+        counts them.
 
     Returns
     -------
     xarray.Dataset
-        On `level` x `question` x `against`: `estimate`, `ci`, `p_value` (two-way jackknife over networks and images: "is the
-        difference 0 for networks like these and images like these?"), `p_adjusted` (Holm over all of them), `statistic`, `df`,
-        `standard_error`, `variance_*`. Positive speaks for the shared set: for "sufficiency" it is the score with only the
-        shared set kept less that with only the other set kept; for "necessity" the loss when the shared set is removed less
-        that when the other set is. Others are "own" (each network's own most relevant pixels), "image_swap" (the shared set of
-        another image) and "random" pixels.
+        On `level` x `question` x `against`: `estimate`, `ci`, `p_value` (two-way jackknife over
+        networks and images: "is the difference 0 for networks like these and images like these?"),
+        `p_adjusted` (Holm over all of them), `statistic`, `df`, `standard_error`, `variance_*`.
+        Positive speaks for the shared set: for "sufficiency" it is the score with only the shared
+        set kept less that with only the other set kept; for "necessity" the loss when the shared
+        set is removed less that when the other set is. Others are "own" (each network's own most
+        relevant pixels), "image_swap" (the shared set of another image) and "random" pixels.
 
-        On `level`: `score_mean` and `score_ci` (on `operation` x `choice`), `loss_mean` and `loss_ci` (on `choice`), `whole_mean`
-        and `whole_ci`, `n_networks`, `random`. `network_score` and `network_whole` of each network. `area` (mean share of the
-        pixels), `n_images`, `n_empty` (images without any shared pixel) and `n_left_out` (those that the result left out).
+        On `level`: `score_mean` and `score_ci` (on `operation` x `choice`), `loss_mean` and
+        `loss_ci` (on `choice`), `whole_mean` and `whole_ci`, `n_networks`, `random`.
+        `network_score` and `network_whole` of each network. `area` (mean share of the pixels),
+        `n_images`, `n_empty` (images without any shared pixel) and `n_left_out` (those that the
+        result left out).
 
     Raises
     ------
     UsageError
         No such group, result, axis, score or option.
     ImpossibleAnalysis
-        No image or network is left; networks with unlike numbers of classes would be averaged on no common scale.
+        No image or network is left; networks with unlike numbers of classes would be averaged on no
+        common scale.
     InvalidData
         Scores are missing, damaged, NaN (unless omitted) or outside their range.
 
     Notes
     -----
-    Each model counts the same in a mean, whatever its number of seeds. The sets are those of the study's networks and images:
-    intervals are over networks and images like these with sets found in the same way.
+    Each model counts the same in a mean, whatever its number of seeds. The sets are those of the
+    study's networks and images: intervals are over networks and images like these with sets found
+    in the same way.
 
     Examples
     --------
@@ -109,10 +131,22 @@ def sufficiency(
     >>> scores = 0.5 + 0.2 * rng.random((2, 3, 2, 4, 30))
     >>> scores[:, :, 0, 0] += 0.2
     >>> group = xr.Dataset(
-    ...     {"probability": ((*schema.NETWORK, "operation", "choice", "image"), scores), "area": ("image", np.full(30, 0.1)),
-    ...      "unmasked_probability": ((*schema.NETWORK, "image"), 0.5 + 0.4 * rng.random((2, 3, 30)))},
-    ...     coords={"model": ["a", "b"], "seed": ["0", "1", "2"], "image": [f"{k}" for k in range(30)],
-    ...             "operation": list(schema.OPERATIONS), "choice": list(schema.CHOICES)})
+    ...     {
+    ...         "probability": ((*schema.NETWORK, "operation", "choice", "image"), scores),
+    ...         "area": ("image", np.full(30, 0.1)),
+    ...         "unmasked_probability": (
+    ...             (*schema.NETWORK, "image"),
+    ...             0.5 + 0.4 * rng.random((2, 3, 30)),
+    ...         ),
+    ...     },
+    ...     coords={
+    ...         "model": ["a", "b"],
+    ...         "seed": ["0", "1", "2"],
+    ...         "image": [f"{k}" for k in range(30)],
+    ...         "operation": list(schema.OPERATIONS),
+    ...         "choice": list(schema.CHOICES),
+    ...     },
+    ... )
     >>> result = sufficiency(group)
     >>> (result["ci"].isel(level=0, bound=0) > 0).sel(against="own").values
     array([ True, False])
@@ -120,22 +154,38 @@ def sufficiency(
     _check_options(score, normalise, nan, level)
     source = _source(_group(study, masks, score), score, axis, normalise)
     moments, tally = _moments(source, nan)
-    jackknives = [inference.two_way_jackknife(moments, k, level=level) for k in range(len(source.levels))]
-    result = _comparisons(source, jackknives).merge(_means(source, jackknives, moments)).merge(_coverage(source, tally))
-    parameters = {"score": score, "axis": axis or "none", "normalise": "none" if source.chance is None else "chance",
-                  "level": level, "nan": nan}  # fmt: skip
+    jackknives = [
+        inference.two_way_jackknife(moments, k, level=level) for k in range(len(source.levels))
+    ]
+    result = (
+        _comparisons(source, jackknives)
+        .merge(_means(source, jackknives, moments))
+        .merge(_coverage(source, tally))
+    )
+    parameters = {
+        "score": score,
+        "axis": axis or "none",
+        "normalise": "none" if source.chance is None else "chance",
+        "level": level,
+        "nan": nan,
+    }
     return _described(result, source, tally, parameters)
 
 
 def _check_options(score: str, normalise: str, nan: str, level: float) -> None:
-    for what, value, known in (("score", score, SCORES), ("normalise", normalise, NORMALISE), ("nan", nan, ("raise", "omit"))):  # fmt: skip
+    for what, value, known in (
+        ("score", score, SCORES),
+        ("normalise", normalise, NORMALISE),
+        ("nan", nan, ("raise", "omit")),
+    ):
         if value not in known:
             raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
     if not 0 < level < 1:
         raise UsageError(f"level is {level}; a confidence level lies between 0 and 1, such as 0.95")
     if normalise == "chance" and score == "margin":
         raise UsageError(
-            "normalise is 'chance', and a margin at chance is not 1 / number of classes. Use --normalise none"
+            "normalise is 'chance', and a margin at chance is not 1 / number of classes. Use"
+            " --normalise none"
         )
 
 
@@ -143,8 +193,11 @@ def _group(study: xr.DataTree | xr.Dataset, masks: str | None, score: str) -> xr
     """The group, complete and of the right layout, with operations and choices in their order."""
     if isinstance(study, xr.DataTree):
         if "sufficiency" not in study.children:
-            raise UsageError(f"this study has no /sufficiency; it has {', '.join(study.children) or 'nothing'}. Score the shared sets "
-                             f"first: relstats transfer STUDY.toml STUDY.zarr --masks {masks or 'shared'}")  # fmt: skip
+            raise UsageError(
+                f"this study has no /sufficiency; it has {', '.join(study.children) or 'nothing'}."
+                " Score the shared sets first: relstats transfer STUDY.toml STUDY.zarr --masks"
+                f" {masks or 'shared'}"
+            )
         store.require_complete(study, "sufficiency")
         study = study["sufficiency"].to_dataset()
     problems = schema.check_group(study, "sufficiency")
@@ -152,18 +205,23 @@ def _group(study: xr.DataTree | xr.Dataset, masks: str | None, score: str) -> xr
         raise InvalidData("; ".join(str(problem) for problem in problems))
     there = str(study.attrs.get("masks", ""))
     if masks and there != masks:
-        raise UsageError(f"/sufficiency holds scores of the sets of {there or 'no named result'!r}, not {masks!r}. Score those: relstats transfer "
-                         f"STUDY.toml STUDY.zarr --masks {masks} --force")  # fmt: skip
+        raise UsageError(
+            f"/sufficiency holds scores of the sets of {there or 'no named result'!r}, not"
+            f" {masks!r}. Score those: relstats transfer STUDY.toml STUDY.zarr --masks {masks}"
+            " --force"
+        )
     for name in (score, f"unmasked_{score}"):
         if name not in study:
             raise UsageError(
-                f"score {score!r} was not measured: there is no /sufficiency/{name}. It has {', '.join(map(str, study.data_vars))}"
+                f"score {score!r} was not measured: there is no /sufficiency/{name}. It has"
+                f" {', '.join(map(str, study.data_vars))}"
             )
     for dim, known in (("operation", schema.OPERATIONS), ("choice", schema.CHOICES)):
         lacking = set(known) - {str(value) for value in study[dim].values}
         if lacking:
             raise InvalidData(
-                f"/sufficiency/{dim} lacks {', '.join(sorted(lacking))}: the comparison needs {', '.join(known)}"
+                f"/sufficiency/{dim} lacks {', '.join(sorted(lacking))}: the comparison needs"
+                f" {', '.join(known)}"
             )
     return study.sel(operation=list(schema.OPERATIONS), choice=list(schema.CHOICES))
 
@@ -171,7 +229,9 @@ def _group(study: xr.DataTree | xr.Dataset, masks: str | None, score: str) -> xr
 def _source(group: xr.Dataset, score: str, axis: str | None, normalise: str) -> _Source:
     table = score_source.network_table(group)
     if table.empty:
-        raise ImpossibleAnalysis("no network is scored, so there is nothing to compare. Score networks first")
+        raise ImpossibleAnalysis(
+            "no network is scored, so there is nothing to compare. Score networks first"
+        )
     if axis is not None:
         require_axes([c for c in table if c not in ("model", "seed", "cell")], [axis], "axis")
     of_level = table[axis] if axis else pd.Series("all networks", table.index)
@@ -182,29 +242,45 @@ def _source(group: xr.Dataset, score: str, axis: str | None, normalise: str) -> 
     for name in levels:
         there = np.bincount(code[of_level == name], minlength=len(models)) > 0
         compact = np.where(of_level == name, np.cumsum(there)[code] - 1, -1)
-        functionals.append(networks.network_functional(compact, np.full(there.sum(), 1 / there.sum())))
+        functionals.append(
+            networks.network_functional(compact, np.full(there.sum(), 1 / there.sum()))
+        )
     chance = _chance(group, table, [f.groups >= 0 for f in functionals], score, normalise)
-    notes = [f"{table['model'].iloc[np.flatnonzero(code == m)[0]]} has one network only: intervals of {name} are over images, for these "
-             f"networks" for name, f in zip(levels, functionals, strict=True) for m in range(len(models))
-             if ((code == m) & (f.groups >= 0)).sum() == 1]  # fmt: skip
-    return _Source(group, table, levels, functionals, chance, score, score_source.image_labels(group), notes)
+    notes = [
+        f"{table['model'].iloc[np.flatnonzero(code == m)[0]]} has one network only: intervals of"
+        f" {name} are over images, for these networks"
+        for name, f in zip(levels, functionals, strict=True)
+        for m in range(len(models))
+        if ((code == m) & (f.groups >= 0)).sum() == 1
+    ]
+    return _Source(
+        group, table, levels, functionals, chance, score, score_source.image_labels(group), notes
+    )
 
 
 def _chance(
-    group: xr.Dataset, table: pd.DataFrame, members: Sequence[np.ndarray], score: str, normalise: str
+    group: xr.Dataset,
+    table: pd.DataFrame,
+    members: Sequence[np.ndarray],
+    score: str,
+    normalise: str,
 ) -> np.ndarray | None:
     """1 / number of classes of each network, where scores are to be set on that scale."""
     classes = _n_classes(group, table)
     if classes is None:
         if normalise == "chance":
             raise ImpossibleAnalysis(
-                "chance correction needs the number of classes: add the coordinate n_classes on model"
+                "chance correction needs the number of classes: add the coordinate n_classes on"
+                " model"
             )
         return None
     unlike = any(len(set(classes[member])) > 1 for member in members)
     if unlike and (normalise == "none" or score == "margin"):
-        raise ImpossibleAnalysis(f"networks that tell {' and '.join(map(str, sorted(set(classes))))} classes apart would be averaged, and their "
-                                 f"{score} is not on one scale. Use --normalise chance with probability or correct, or --axis")  # fmt: skip
+        raise ImpossibleAnalysis(
+            f"networks that tell {' and '.join(map(str, sorted(set(classes))))} classes apart would"
+            f" be averaged, and their {score} is not on one scale. Use --normalise chance with"
+            " probability or correct, or --axis"
+        )
     return 1 / classes if unlike or normalise == "chance" else None
 
 
@@ -215,7 +291,9 @@ def _n_classes(group: xr.Dataset, table: pd.DataFrame) -> np.ndarray | None:
     labels = [each[m] for m, _ in table["cell"]]
     wrong = [v for v in labels if not str(v).strip().isdecimal() or int(v) < 2]
     if wrong:
-        raise InvalidData(f"/sufficiency/n_classes is {wrong[0]!r}: give whole numbers of classes, at least 2")
+        raise InvalidData(
+            f"/sufficiency/n_classes is {wrong[0]!r}: give whole numbers of classes, at least 2"
+        )
     return np.array([int(label) for label in labels])
 
 
@@ -226,22 +304,36 @@ def _moments(source: _Source, nan: str) -> tuple[inference.Moments, Tally]:
     blocks = shards.over_images(array, cells, partial(_block, source, whole, cells))
     found, tally = score_source.gather(blocks, nan, f"/sufficiency/{source.score}")
     if not found:
-        raise ImpossibleAnalysis(f"no image has a shared set and a score of every network ({tally.omitted_degenerate} without a set, "
-                                 f"{tally.omitted_nan} left out for NaN). Find larger sets: relstats shared --fraction 0.2")  # fmt: skip
+        raise ImpossibleAnalysis(
+            f"no image has a shared set and a score of every network ({tally.omitted_degenerate}"
+            f" without a set, {tally.omitted_nan} left out for NaN). Find larger sets: relstats"
+            " shared --fraction 0.2"
+        )
     return inference.merge_moments(found), tally
 
 
 def _block(
-    source: _Source, whole: xr.DataArray, cells: list[tuple[int, ...]], block: np.ndarray, images: slice
+    source: _Source,
+    whole: xr.DataArray,
+    cells: list[tuple[int, ...]],
+    block: np.ndarray,
+    images: slice,
 ) -> tuple[inference.Moments | None, Tally]:
     unmasked = shards.read_block(whole, cells, images)[:, np.newaxis]
-    scores = np.concatenate([block.reshape(len(cells), _N_MASKED, -1), unmasked], axis=1).astype(np.float64)
+    scores = np.concatenate([block.reshape(len(cells), _N_MASKED, -1), unmasked], axis=1).astype(
+        np.float64
+    )
     _require_range(scores, source, images)
     has_set = source.group["area"].values[images] > 0  # NaN is not
     missing = np.isnan(scores).any(axis=1) & has_set
     keep = has_set & ~missing.any(axis=0)
-    tally = Tally(int(keep.sum()), int(missing.any(axis=0).sum()), int((~has_set).sum()), np.zeros(len(cells), int),
-                  score_source.name_cells(missing, source.table, source.labels[images]))  # fmt: skip
+    tally = Tally(
+        int(keep.sum()),
+        int(missing.any(axis=0).sum()),
+        int((~has_set).sum()),
+        np.zeros(len(cells), int),
+        score_source.name_cells(missing, source.table, source.labels[images]),
+    )
     if source.chance is not None:
         chance = source.chance[:, np.newaxis, np.newaxis]
         scores = (scores - chance) / (1 - chance)
@@ -255,8 +347,11 @@ def _require_range(scores: np.ndarray, source: _Source, images: slice) -> None:
     wrong = np.isinf(scores) | (scores < low) | (scores > high)
     if wrong.any():
         where = score_source.name_cells(wrong.any(axis=1), source.table, source.labels[images])
-        raise InvalidData(f"/sufficiency/{source.score}: {len(where)} cell(s) of this block hold {scores[wrong][0]:g} or the like (e.g. "
-                          f"{'; '.join(where[:3])}). Scores are finite, and but for margins between 0 and 1: mend them")  # fmt: skip
+        raise InvalidData(
+            f"/sufficiency/{source.score}: {len(where)} cell(s) of this block hold"
+            f" {scores[wrong][0]:g} or the like (e.g. {'; '.join(where[:3])}). Scores are finite,"
+            " and but for margins between 0 and 1: mend them"
+        )
 
 
 def compared(scores: np.ndarray) -> np.ndarray:
@@ -265,98 +360,166 @@ def compared(scores: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     scores : ndarray, (network, 9, image)
-        Four sets kept (shared, own, image_swap, random), the same four removed, and the whole image.
+        Four sets kept (shared, own, image_swap, random), the same four removed, and the whole
+        image.
 
     Returns
     -------
     ndarray, (network, 19, image)
-        The same nine; the losses when each set is removed; the score of the shared set kept less that of each other one
-        (sufficiency); its loss less that of each other one (necessity).
+        The same nine; the losses when each set is removed; the score of the shared set kept less
+        that of each other one (sufficiency); its loss less that of each other one (necessity).
 
     Examples
     --------
-    >>> compared(np.array([0.5, 0.6, 0.25, 0.0, 0.25, 0.0, 0.75, 1.0, 1.0]).reshape(1, 9, 1))[0, 9:, 0]
+    >>> compared(np.array([0.5, 0.6, 0.25, 0.0, 0.25, 0.0, 0.75, 1.0, 1.0]).reshape(1, 9, 1))[
+    ...     0, 9:, 0
+    ... ]
     array([ 0.75,  1.  ,  0.25,  0.  , -0.1 ,  0.25,  0.5 , -0.25,  0.5 ,  0.75])
     """
     kept, removed, whole = scores[:, :4], scores[:, 4:8], scores[:, 8:]
     loss = whole - removed
-    return np.concatenate([scores, loss, kept[:, :1] - kept[:, 1:], loss[:, :1] - loss[:, 1:]], axis=1)
+    return np.concatenate(
+        [scores, loss, kept[:, :1] - kept[:, 1:], loss[:, :1] - loss[:, 1:]], axis=1
+    )
 
 
 _SCORE, _WHOLE, _LOSS, _COMPARED = slice(0, 8), 8, slice(9, 13), slice(13, 19)
 
 
-def _stacked(jackknives: Sequence[inference.Jackknife], name: str, where: slice | int) -> np.ndarray:
+def _stacked(
+    jackknives: Sequence[inference.Jackknife], name: str, where: slice | int
+) -> np.ndarray:
     return np.array([getattr(jackknife, name)[where] for jackknife in jackknives])
 
 
-def _interval(jackknives: Sequence[inference.Jackknife], where: slice | int, shape: tuple[int, ...]) -> np.ndarray:
+def _interval(
+    jackknives: Sequence[inference.Jackknife], where: slice | int, shape: tuple[int, ...]
+) -> np.ndarray:
     ends = [_stacked(jackknives, name, where).reshape(shape) for name in ("lower", "upper")]
     return np.stack(ends, axis=-1)
 
 
 def _comparisons(source: _Source, jackknives: list[inference.Jackknife]) -> xr.Dataset:
-    dims, shape = ("level", "question", "against"), (len(source.levels), len(QUESTIONS), len(AGAINST))
+    dims, shape = (
+        ("level", "question", "against"),
+        (len(source.levels), len(QUESTIONS), len(AGAINST)),
+    )
     found = {name: (dims, _stacked(jackknives, name, _COMPARED).reshape(shape)) for name in _FIELDS}
     over = [
-        [name for name in ("networks", "images") if getattr(jackknife, f"{name}_random")] for jackknife in jackknives
+        [name for name in ("networks", "images") if getattr(jackknife, f"{name}_random")]
+        for jackknife in jackknives
     ]
-    coords = {"level": source.levels, "question": QUESTIONS, "against": AGAINST, "bound": ("lower", "upper"),
-              "operation": schema.OPERATIONS, "choice": schema.CHOICES}  # fmt: skip
+    coords = {
+        "level": source.levels,
+        "question": QUESTIONS,
+        "against": AGAINST,
+        "bound": ("lower", "upper"),
+        "operation": schema.OPERATIONS,
+        "choice": schema.CHOICES,
+    }
     return xr.Dataset(
-        {**found, "ci": ((*dims, "bound"), _interval(jackknives, _COMPARED, shape)),
-         "p_adjusted": (dims, inference.holm(found["p_value"][1])),
-         "random": ("level", np.array([" and ".join(names) or "nothing" for names in over], object)),
-         "n_networks": ("level", [int((f.groups >= 0).sum()) for f in source.functionals])},
+        {
+            **found,
+            "ci": ((*dims, "bound"), _interval(jackknives, _COMPARED, shape)),
+            "p_adjusted": (dims, inference.holm(found["p_value"][1])),
+            "random": (
+                "level",
+                np.array([" and ".join(names) or "nothing" for names in over], object),
+            ),
+            "n_networks": ("level", [int((f.groups >= 0).sum()) for f in source.functionals]),
+        },
         coords={name: np.array(values, object) for name, values in coords.items()},
-    )  # fmt: skip
+    )
 
 
-def _means(source: _Source, jackknives: list[inference.Jackknife], moments: inference.Moments) -> xr.Dataset:
+def _means(
+    source: _Source, jackknives: list[inference.Jackknife], moments: inference.Moments
+) -> xr.Dataset:
     n, shape = len(source.levels), (len(schema.OPERATIONS), len(schema.CHOICES))
     scores = _stacked(jackknives, "estimate", _SCORE).reshape(n, *shape)
-    labels = {f"network_{c}": ("network", source.table[c].to_numpy(object)) for c in source.table if c != "cell"}
+    labels = {
+        f"network_{c}": ("network", source.table[c].to_numpy(object))
+        for c in source.table
+        if c != "cell"
+    }
     return xr.Dataset(
-        {"score_mean": (("level", "operation", "choice"), scores),
-         "score_ci": (("level", "operation", "choice", "bound"), _interval(jackknives, _SCORE, (n, *shape))),
-         "loss_mean": (("level", "choice"), _stacked(jackknives, "estimate", _LOSS)),
-         "loss_ci": (("level", "choice", "bound"), _interval(jackknives, _LOSS, (n, shape[1]))),
-         "whole_mean": ("level", _stacked(jackknives, "estimate", _WHOLE)),
-         "whole_ci": (("level", "bound"), _interval(jackknives, _WHOLE, (n,))),
-         "network_score": (("network", "operation", "choice"), moments.matrix[:, _SCORE].reshape(-1, *shape)),
-         "network_whole": ("network", moments.matrix[:, _WHOLE])}, coords=labels,
-    )  # fmt: skip
+        {
+            "score_mean": (("level", "operation", "choice"), scores),
+            "score_ci": (
+                ("level", "operation", "choice", "bound"),
+                _interval(jackknives, _SCORE, (n, *shape)),
+            ),
+            "loss_mean": (("level", "choice"), _stacked(jackknives, "estimate", _LOSS)),
+            "loss_ci": (("level", "choice", "bound"), _interval(jackknives, _LOSS, (n, shape[1]))),
+            "whole_mean": ("level", _stacked(jackknives, "estimate", _WHOLE)),
+            "whole_ci": (("level", "bound"), _interval(jackknives, _WHOLE, (n,))),
+            "network_score": (
+                ("network", "operation", "choice"),
+                moments.matrix[:, _SCORE].reshape(-1, *shape),
+            ),
+            "network_whole": ("network", moments.matrix[:, _WHOLE]),
+        },
+        coords=labels,
+    )
 
 
 def _coverage(source: _Source, tally: Tally) -> xr.Dataset:
     area = source.group["area"].values
-    return xr.Dataset({"area": ((), area[area > 0].mean()), "n_images": ((), tally.images), "n_empty": ((), int((area == 0).sum())),
-                       "n_left_out": ((), int(np.isnan(area).sum()))})  # fmt: skip
+    return xr.Dataset(
+        {
+            "area": ((), area[area > 0].mean()),
+            "n_images": ((), tally.images),
+            "n_empty": ((), int((area == 0).sum())),
+            "n_left_out": ((), int(np.isnan(area).sum())),
+        }
+    )
 
 
-def _described(result: xr.Dataset, source: _Source, tally: Tally, parameters: dict[str, Any]) -> xr.Dataset:
+def _described(
+    result: xr.Dataset, source: _Source, tally: Tally, parameters: dict[str, Any]
+) -> xr.Dataset:
     attrs = source.group.attrs
     about = {
         name: attrs[name]
         for name in ("fraction", "ranking", "consensus", "across", "fill", "n_control")
         if name in attrs
     }
-    counted = ((int(result["n_empty"]), "image(s) without any shared pixel left out"),
-               (int(result["n_left_out"]), "image(s) left out that the shared sets do not have"),
-               (tally.omitted_nan, "image(s) left out for NaN"))  # fmt: skip
-    notes = [*source.warnings, *(f"{count} {what}" for count, what in counted if count), *_little(result, source)]
+    counted = (
+        (int(result["n_empty"]), "image(s) without any shared pixel left out"),
+        (int(result["n_left_out"]), "image(s) left out that the shared sets do not have"),
+        (tally.omitted_nan, "image(s) left out for NaN"),
+    )
+    notes = [
+        *source.warnings,
+        *(f"{count} {what}" for count, what in counted if count),
+        *_little(result, source),
+    ]
     if source.chance is not None:
-        notes.append("scores are (score - chance) / (1 - chance), chance being 1 / number of classes of each network")
+        notes.append(
+            "scores are (score - chance) / (1 - chance), chance being 1 / number of classes of each"
+            " network"
+        )
     kinds = " or ".join(sorted(set(map(str, result["random"].values))))
     return result.assign_attrs(
-        statistic="sufficiency", masks=str(attrs.get("masks", "")), **parameters, **about, method=_method(result, source, parameters), warnings=notes,
-        population=f"intervals and p-values over {kinds} like those measured ({len(source.table)} networks, {tally.images} images), with the sets "
-        f"as found", n_images_omitted=tally.omitted_nan + tally.omitted_degenerate, **store.provenance(),
-    )  # fmt: skip
+        statistic="sufficiency",
+        masks=str(attrs.get("masks", "")),
+        **parameters,
+        **about,
+        method=_method(result, source, parameters),
+        warnings=notes,
+        population=(
+            f"intervals and p-values over {kinds} like those measured ({len(source.table)}"
+            f" networks, {tally.images} images), with the sets as found"
+        ),
+        n_images_omitted=tally.omitted_nan + tally.omitted_degenerate,
+        **store.provenance(),
+    )
 
 
 def _little(result: xr.Dataset, source: _Source) -> list[str]:
-    """Levels at which even the networks' own best pixels of this area are hardly enough for anything."""
+    """Levels at which even the networks' own best pixels of this area are hardly enough for
+    anything.
+    """
     classes = _n_classes(source.group, source.table)
     if source.score == "margin" or classes is None:
         return []
@@ -369,9 +532,12 @@ def _little(result: xr.Dataset, source: _Source) -> list[str]:
             one["whole_mean"].item() - floor,
         )
         if own < _LITTLE * whole:
-            notes.append(f"{name}: with as many of their own most relevant pixels alone, networks keep {100 * max(own, 0) / whole:.2g} % of what they "
-                         f"reach above chance on whole images: so small an area is enough for nothing. Find larger sets "
-                         f"(relstats shared --fraction)")  # fmt: skip
+            notes.append(
+                f"{name}: with as many of their own most relevant pixels alone, networks keep"
+                f" {100 * max(own, 0) / whole:.2g} % of what they reach above chance on whole"
+                " images: so small an area is enough for nothing. Find larger sets (relstats"
+                " shared --fraction)"
+            )
     return notes
 
 
@@ -379,9 +545,14 @@ def _method(result: xr.Dataset, source: _Source, parameters: dict[str, Any]) -> 
     attrs = source.group.attrs
     scale = ", from chance (0) to 1" if source.chance is not None else ""
     where = f" at each level of {parameters['axis']}" if parameters["axis"] != "none" else ""
-    return (f"On each of {int(result['n_images'])} images, {len(source.table)} networks were shown only the shared set of pixels ({attrs.get('masks', '')}; "
-            f"on average {100 * float(result['area']):.3g} % of the pixels), and the image without it, with the other pixels filled "
-            f"({attrs.get('fill', 'see the study')}); and the same with as many of each network's own most relevant pixels, of the pixels most shared "
-            f"on another image, and of random pixels ({attrs.get('n_control', 'several')} draws each). Differences of the {parameters['score']} "
-            f"score{scale} were averaged over seeds, models and images{where}; p-values and {100 * parameters['level']:g} % intervals: two-way "
-            f"jackknife over networks and images, {REFERENCE}; Holm (1979) over the {result['p_value'].size} comparisons.")  # fmt: skip
+    return (
+        f"On each of {int(result['n_images'])} images, {len(source.table)} networks were shown only"
+        f" the shared set of pixels ({attrs.get('masks', '')}; on average"
+        f" {100 * float(result['area']):.3g} % of the pixels), and the image without it, with the"
+        f" other pixels filled ({attrs.get('fill', 'see the study')}); and the same with as many of"
+        " each network's own most relevant pixels, of the pixels most shared on another image, and"
+        f" of random pixels ({attrs.get('n_control', 'several')} draws each). Differences of the"
+        f" {parameters['score']} score{scale} were averaged over seeds, models and images{where};"
+        f" p-values and {100 * parameters['level']:g} % intervals: two-way jackknife over networks"
+        f" and images, {REFERENCE}; Holm (1979) over the {result['p_value'].size} comparisons."
+    )

@@ -1,4 +1,7 @@
-"""Label swaps of whole networks: the sharp null that labels are irrelevant on these images. Plain arrays in and out."""
+"""Label swaps of whole networks: the sharp null that labels are irrelevant on these images.
+
+Plain arrays in and out.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ import numpy as np
 from relstats.errors import ImpossibleAnalysis
 from relstats.stats.inference import CHUNK, EFFECTS, EPS, effect_weights, n_pairs
 
-_TIE = 1e-9  # of the largest statistic: labelings that give one value in exact arithmetic differ by rounding
+# Of the largest statistic: labelings that give one value in exact arithmetic differ by rounding
+_TIE = 1e-9
 
 
 def labelings(
@@ -54,7 +58,11 @@ def labelings(
 
 
 def _relabelings(
-    levels: np.ndarray, strata: np.ndarray, n_resamples: int, rng: np.random.Generator, max_exact: int
+    levels: np.ndarray,
+    strata: np.ndarray,
+    n_resamples: int,
+    rng: np.random.Generator,
+    max_exact: int,
 ) -> tuple[np.ndarray, bool]:
     blocks = [np.flatnonzero(strata == s) for s in np.unique(strata[strata >= 0])]
     total = _n_labelings(levels, strata)
@@ -95,7 +103,8 @@ def _orders(levels: np.ndarray) -> np.ndarray:
 
 
 def swap_effects(matrix: np.ndarray, labels: np.ndarray, strata: np.ndarray) -> np.ndarray:
-    """All effects under each labeling: within each stratum, then averaged over strata with equal weights.
+    """All effects under each labeling: within each stratum, then averaged over strata with equal
+    weights.
 
     Parameters
     ----------
@@ -120,7 +129,9 @@ def swap_effects(matrix: np.ndarray, labels: np.ndarray, strata: np.ndarray) -> 
     --------
     >>> matrix = np.arange(16.0).reshape(4, 4, 1)
     >>> labels = np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
-    >>> swap_effects(matrix, labels, np.zeros(4, int))[:, 0, 0]  # (2 + 3 + 6 + 7) / 4 - (8 + 9 + 12 + 13) / 4
+    >>> swap_effects(matrix, labels, np.zeros(4, int))[
+    ...     :, 0, 0
+    ... ]  # (2 + 3 + 6 + 7) / 4 - (8 + 9 + 12 + 13) / 4
     array([-6.,  6.])
     """
     onehot = np.stack([labels, 1 - labels], axis=1)
@@ -132,24 +143,35 @@ def swap_effects(matrix: np.ndarray, labels: np.ndarray, strata: np.ndarray) -> 
     return _without_rounding(effects, tiny)
 
 
-def _stratified_means(matrix: np.ndarray, onehot: np.ndarray, strata: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cell means (labeling, level, level, fraction) averaged over strata, and the size of their rounding."""
+def _stratified_means(
+    matrix: np.ndarray, onehot: np.ndarray, strata: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cell means (labeling, level, level, fraction) averaged over strata, and the size of their
+    rounding.
+    """
     parts, tiny = [], np.zeros(matrix.shape[-1])
     for s in np.unique(strata[strata >= 0]):
         own = np.flatnonzero(strata == s)
         if not onehot[0][:, own].any(axis=1).all():
-            raise ImpossibleAnalysis(f"stratum {s} lacks a level, so labels cannot be swapped in it: leave it out (-1)")
+            raise ImpossibleAnalysis(
+                f"stratum {s} lacks a level, so labels cannot be swapped in it: leave it out (-1)"
+            )
         block = matrix[np.ix_(own, own)].astype(np.float64)
         block[np.diag_indices(len(own))] = 0.0
         tiny = np.maximum(tiny, EPS * len(own) ** 2 * np.abs(block).max(axis=(0, 1)))
         width = max(1, CHUNK // (block.size // len(own)))
-        pieces = [_cell_means(block, onehot[p : p + width][..., own]) for p in range(0, len(onehot), width)]
+        pieces = [
+            _cell_means(block, onehot[p : p + width][..., own])
+            for p in range(0, len(onehot), width)
+        ]
         parts.append(np.concatenate(pieces))
     return functools.reduce(np.add, parts) / len(parts), tiny
 
 
 def _cell_means(block: np.ndarray, onehot: np.ndarray) -> np.ndarray:
-    """Means of the cells of a matrix with zero diagonal, under labelings (labeling, level, network)."""
+    """Means of the cells of a matrix with zero diagonal, under labelings (labeling, level,
+    network).
+    """
     n_labelings, n_levels, n = onehot.shape
     last = n_levels - 1  # the last row and column of cells follow from the sums of the matrix
     sources, targets = onehot @ block.sum(axis=1), onehot @ block.sum(axis=0)
@@ -169,15 +191,17 @@ def _without_rounding(values: np.ndarray, tiny: np.ndarray) -> np.ndarray:
 
 
 def swap_p(effects: np.ndarray, exact: bool = True) -> np.ndarray:
-    """Two-sided p-values of effects under all labelings: the share of labelings at least as extreme as row 0.
+    """Two-sided p-values of effects under all labelings: the share of labelings at least as extreme
+    as row 0.
 
     Parameters
     ----------
     effects : ndarray, (labeling, ...)
-        Row 0 observed. It counts: for n random labelings, of which b are as extreme, p is (b + 1) / (n + 1).
+        Row 0 observed. It counts: for n random labelings, of which b are as extreme, p is (b + 1) /
+        (n + 1).
     exact : bool
-        Whether these are all labelings: if not, the p-value is of a random sample of them. The formula is the
-        same.
+        Whether these are all labelings: if not, the p-value is of a random sample of them. The
+        formula is the same.
 
     Examples
     --------
@@ -195,8 +219,8 @@ def max_t_p(effects: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     effects : ndarray, (labeling, effect, fraction)
-        Row 0 observed. Each is divided by its own standard deviation over labelings, then the largest is
-        taken.
+        Row 0 observed. Each is divided by its own standard deviation over labelings, then the
+        largest is taken.
 
     Examples
     --------
@@ -214,9 +238,9 @@ def max_t_p(effects: np.ndarray) -> np.ndarray:
 def smallest_p(labels: np.ndarray, strata: np.ndarray, exact: bool = True) -> np.ndarray:
     """The smallest two-sided p-value that label swaps can reach, for each of `EFFECTS`.
 
-    Swapping the two labels everywhere only turns the sign of an effect, where the levels are of one size in
-    every stratum; and the generalization gap stays as it is when they are swapped in any one such stratum.
-    Labelings that cannot be told apart share one p-value.
+    Swapping the two labels everywhere only turns the sign of an effect, where the levels are of one
+    size in every stratum; and the generalization gap stays as it is when they are swapped in any
+    one such stratum. Labelings that cannot be told apart share one p-value.
 
     Parameters
     ----------
@@ -238,10 +262,16 @@ def smallest_p(labels: np.ndarray, strata: np.ndarray, exact: bool = True) -> np
     return np.where(np.array(EFFECTS) == "generalization_gap", gap, levels)
 
 
-def _floors(levels: np.ndarray, strata: np.ndarray, n_rows: int, exact: bool) -> tuple[float, float]:
-    """Smallest p of effects that know levels apart, and of the gap, which does not: within each stratum."""
+def _floors(
+    levels: np.ndarray, strata: np.ndarray, n_rows: int, exact: bool
+) -> tuple[float, float]:
+    """Smallest p of effects that know levels apart, and of the gap, which does not: within each
+    stratum.
+    """
     kinds = np.unique(levels[strata >= 0])
-    sizes = np.array([[(levels[strata == s] == k).sum() for k in kinds] for s in np.unique(strata[strata >= 0])])
+    sizes = np.array(
+        [[(levels[strata == s] == k).sum() for k in kinds] for s in np.unique(strata[strata >= 0])]
+    )
     alike = _renamings(sizes), math.prod(_renamings(row[np.newaxis]) for row in sizes)
     if exact:
         return alike[0] / n_rows, alike[1] / n_rows
@@ -250,7 +280,9 @@ def _floors(levels: np.ndarray, strata: np.ndarray, n_rows: int, exact: bool) ->
 
 
 def _renamings(sizes: np.ndarray) -> int:
-    """Ways to permute the levels (columns) that leave their sizes in all strata (rows) as they are."""
+    """Ways to permute the levels (columns) that leave their sizes in all strata (rows) as they
+    are.
+    """
     return math.prod(math.factorial(n) for n in Counter(map(tuple, sizes.T.tolist())).values())
 
 
@@ -292,10 +324,10 @@ def omnibus(
 ) -> Omnibus:
     """Do any of K levels differ? Permutes the labels of networks within strata (sharp null).
 
-    The statistics are computed anew for each labeling, from cell means averaged over strata: the sum of
-    squared deviations of the levels' unweighted row means (source) or column means (target), and the mean
-    within levels minus the mean between them (gap). With two levels they are the label swap's source effect,
-    target effect and gap.
+    The statistics are computed anew for each labeling, from cell means averaged over strata: the
+    sum of squared deviations of the levels' unweighted row means (source) or column means (target),
+    and the mean within levels minus the mean between them (gap). With two levels they are the label
+    swap's source effect, target effect and gap.
 
     Parameters
     ----------
@@ -325,13 +357,15 @@ def omnibus(
         sizes = [int(((groups == k) & (strata == s)).sum()) for k in kinds]
         if min(sizes) < 2:
             raise ImpossibleAnalysis(
-                f"stratum {s} holds {sizes} networks of the {len(kinds)} levels: a comparison of all levels "
-                f"takes two of each. Leave the stratum out (-1), or compare pairs"
+                f"stratum {s} holds {sizes} networks of the {len(kinds)} levels: a comparison of"
+                " all levels takes two of each. Leave the stratum out (-1), or compare pairs"
             )
     rows, exact = _relabelings(groups, strata, n_resamples, rng, max_exact)
     onehot = (rows[:, np.newaxis] == kinds[:, np.newaxis]).astype(np.float64)
     means, tiny = _stratified_means(matrix, onehot, strata)
-    source, target, gap = (swap_p(_without_rounding(t, tiny), exact) for t in _omnibus_statistics(means))
+    source, target, gap = (
+        swap_p(_without_rounding(t, tiny), exact) for t in _omnibus_statistics(means)
+    )
     levels_floor, gap_floor = _floors(groups, strata, len(rows), exact)
     return Omnibus(source, target, gap, exact, len(rows), levels_floor, gap_floor)
 
@@ -341,5 +375,7 @@ def _omnibus_statistics(means: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
     source, target = means.mean(axis=2), means.mean(axis=1)
     within = np.einsum("paaf->pf", means) / n_levels
     between = (means.sum(axis=(1, 2)) - n_levels * within) / (n_levels * (n_levels - 1))
-    sizes = [np.sqrt(((m - m.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)) for m in (source, target)]
+    sizes = [
+        np.sqrt(((m - m.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)) for m in (source, target)
+    ]
     return *sizes, within - between  # type: ignore[return-value]

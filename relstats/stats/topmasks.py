@@ -1,4 +1,6 @@
-"""The maps of a study read as masks of their top pixels, in blocks of images, with the state of each map."""
+"""The maps of a study read as masks of their top pixels, in blocks of images, with the state of
+each map.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ FINE, NAN, INFINITE, FLAT = range(4)
 
 @dataclass(frozen=True)
 class Maps:
-    """The maps of a study as they are read: array (model, seed, image, y, x), and the networks ordered by condition (`codes`)."""
+    """The maps of a study as they are read: array (model, seed, image, y, x), and the networks
+    ordered by condition (`codes`).
+    """
 
     array: xr.DataArray
     cells: list[tuple[int, ...]]
@@ -48,7 +52,9 @@ class Maps:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a first pass over all images finds: the state of each map (network, image), and on whole images, what is masked."""
+    """What a first pass over all images finds: the state of each map (network, image), and on whole
+    images, what is masked.
+    """
 
     state: np.ndarray
     inclusion: np.ndarray
@@ -60,7 +66,8 @@ def relevance_group(study: xr.DataTree | xr.Dataset) -> xr.Dataset:
     if isinstance(study, xr.DataTree):
         if "relevance" not in study.children:
             raise UsageError(
-                f"shared pixels need /relevance; this study has {', '.join(study.children) or 'nothing'}. Add the maps"
+                "shared pixels need /relevance; this study has"
+                f" {', '.join(study.children) or 'nothing'}. Add the maps"
             )
         store.require_complete(study, "relevance")
         study = study["relevance"].to_dataset()
@@ -71,7 +78,8 @@ def relevance_group(study: xr.DataTree | xr.Dataset) -> xr.Dataset:
 
 
 def maps_of(dataset: xr.Dataset, fraction: float, ranking: str, across: Sequence[str]) -> Maps:
-    """The maps of a `/relevance` group, and their networks by condition: each combination of levels of the axes `across`.
+    """The maps of a `/relevance` group, and their networks by condition: each combination of levels
+    of the axes `across`.
 
     Raises
     ------
@@ -85,24 +93,39 @@ def maps_of(dataset: xr.Dataset, fraction: float, ranking: str, across: Sequence
         near = difflib.get_close_matches(unknown[0], axes, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise UsageError(
-            f"no axis {unknown[0]!r}: models have {', '.join(axes) or 'no labels'}.{hint} Name one in across"
+            f"no axis {unknown[0]!r}: models have {', '.join(axes) or 'no labels'}.{hint} Name one"
+            " in across"
         )
     if len(set(across)) < len(across):
         raise UsageError(f"across is {', '.join(across)}: an axis is named twice. Name each once")
-    table["condition"] = table[list(across)].agg(" ".join, axis=1) if len(across) else "all networks"
+    table["condition"] = (
+        table[list(across)].agg(" ".join, axis=1) if len(across) else "all networks"
+    )
     table["code"] = table.groupby(list(across)).ngroup() if len(across) else 0
     table = table.sort_values(["code", "model", "seed"], ignore_index=True)
     array = dataset["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
     pixels = array.sizes["y"] * array.sizes["x"]
     if top_count(fraction, pixels) == pixels:
-        raise UsageError(f"fraction={fraction}: all {pixels} pixels of every map, which networks share whatever they find relevant. "
-                         f"Give less, such as 0.1")  # fmt: skip
+        raise UsageError(
+            f"fraction={fraction}: all {pixels} pixels of every map, which networks share whatever"
+            " they find relevant. Give less, such as 0.1"
+        )
     labels = image_labels(dataset)
-    return Maps(array, list(table.pop("cell")), table, table.pop("code").to_numpy(int), labels, fraction, ranking)
+    return Maps(
+        array,
+        list(table.pop("cell")),
+        table,
+        table.pop("code").to_numpy(int),
+        labels,
+        fraction,
+        ranking,
+    )
 
 
 def read(maps: Maps, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Packed masks (network, image, word) and states (network, image) at some positions, and pixels that masks lack."""
+    """Packed masks (network, image, word) and states (network, image) at some positions, and pixels
+    that masks lack.
+    """
     order = np.argsort(positions)
     steps = np.diff(positions[order])
     if len(positions) > 1 and (steps == steps[0]).all():  # a slice is read faster than a list
@@ -116,7 +139,9 @@ def read(maps: Maps, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, int
     return masks[:, back], state[:, back], sum(block[2] for block in blocks)
 
 
-def mask_block(fraction: float, ranking: str, block: np.ndarray, images: slice) -> tuple[np.ndarray, np.ndarray, int]:
+def mask_block(
+    fraction: float, ranking: str, block: np.ndarray, images: slice
+) -> tuple[np.ndarray, np.ndarray, int]:
     """What `read` returns, of a block of maps (network, image, y, x)."""
     values = block.reshape(*block.shape[:2], -1)
     low, high = values.min(axis=-1), values.max(axis=-1)
@@ -153,8 +178,10 @@ def without_dead(maps: Maps, nan: str) -> tuple[Maps, Survey, pd.DataFrame]:
                 if value == INFINITE
                 else "Mend them, or leave these images out on purpose with --nan omit"
             )
-            raise InvalidData(f"/relevance/relevance: {problem} in {np.count_nonzero(where)} map(s) (e.g. {named}): the pixels of such a map "
-                              f"have no order. {do}")  # fmt: skip
+            raise InvalidData(
+                f"/relevance/relevance: {problem} in {np.count_nonzero(where)} map(s) (e.g."
+                f" {named}): the pixels of such a map have no order. {do}"
+            )
     dead = (survey.state == FLAT).any(axis=1) & ~(survey.state == FINE).any(axis=1)
     left_out = maps.networks[dead]
     if not dead.any() or dead.all():
@@ -171,7 +198,10 @@ def without_dead(maps: Maps, nan: str) -> tuple[Maps, Survey, pd.DataFrame]:
 
 
 def groups(maps: Maps, kept: np.ndarray) -> list[np.ndarray]:
-    """Positions of images that swap maps. In the order of their labels, as results must not depend on the order in a study."""
+    """Positions of images that swap maps.
+
+    In the order of their labels, as results must not depend on the order in a study.
+    """
     order = kept[np.argsort(np.array(maps.labels, dtype=object)[kept])]
     n = -(-len(order) // GROUP)
     return [order[k::n] for k in range(n)]

@@ -1,4 +1,6 @@
-"""A real browser for the tests of pages: Debian's chromium, driven over the WebDriver protocol with nothing but urllib."""
+"""A real browser for the tests of pages: Debian's chromium, driven over the WebDriver protocol with
+nothing but urllib.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,17 @@ from typing import Any
 
 import pytest
 
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars")  # fmt: skip
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+)
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 KEYS = {"right": "\ue014", "down": "\ue015", "left": "\ue012", "tab": "\ue004"}
 
@@ -29,11 +40,15 @@ class Browser:
 
     def __init__(self, url: str, capabilities: dict[str, Any]) -> None:
         self._url = url
-        self._session = f"{url}/session/{self._call('POST', f'{url}/session', {'capabilities': {'alwaysMatch': capabilities}})['sessionId']}"
+        wanted = {"capabilities": {"alwaysMatch": capabilities}}
+        opened = self._call("POST", f"{url}/session", wanted)
+        self._session = f"{url}/session/{opened['sessionId']}"
 
     def _call(self, method: str, url: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+        request = urllib.request.Request(
+            url, data, {"Content-Type": "application/json"}, method=method
+        )
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return json.load(answer)["value"]
@@ -67,7 +82,14 @@ class Browser:
         moves = [{"type": "pointerMove", "duration": 0, "origin": where, "x": 0, "y": 0}]
         self._post(
             "actions",
-            actions=[{"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": moves}],
+            actions=[
+                {
+                    "type": "pointer",
+                    "id": "mouse",
+                    "parameters": {"pointerType": "mouse"},
+                    "actions": moves,
+                }
+            ],
         )
 
     def tap(self, selector: str) -> None:
@@ -81,7 +103,14 @@ class Browser:
         ]
         self._post(
             "actions",
-            actions=[{"type": "pointer", "id": "finger", "parameters": {"pointerType": "touch"}, "actions": steps}],
+            actions=[
+                {
+                    "type": "pointer",
+                    "id": "finger",
+                    "parameters": {"pointerType": "touch"},
+                    "actions": steps,
+                }
+            ],
         )
 
     def press(self, key: str) -> None:
@@ -96,8 +125,13 @@ class Browser:
         return [entry["message"] for entry in self._post("se/log", type="browser")]
 
     def requests(self) -> list[str]:
-        """Every address asked for since this was last asked, but for the file itself and what it carries."""
-        events = [json.loads(entry["message"])["message"] for entry in self._post("se/log", type="performance")]
+        """Every address asked for since this was last asked, but for the file itself and what it
+        carries.
+        """
+        events = [
+            json.loads(entry["message"])["message"]
+            for entry in self._post("se/log", type="performance")
+        ]
         sent = [e["params"] for e in events if e["method"] == "Network.requestWillBeSent"]
         asked = [
             e["request"]["url"] for e in sent if not e["documentURL"].startswith("chrome:")
@@ -133,7 +167,9 @@ def _driver(program: str) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = subprocess.Popen([program, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [program, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         for _ in range(200):
             try:
@@ -152,7 +188,10 @@ def driver() -> Iterator[tuple[str, str]]:
     """Address of a running driver, and the browser that it drives."""
     found = _programs()
     if found is None:
-        message = "chromium or chromedriver is not installed (Debian: apt-get install chromium chromium-driver)"
+        message = (
+            "chromium or chromedriver is not installed (Debian: apt-get install chromium"
+            " chromium-driver)"
+        )
         if os.environ.get("RELSTATS_REQUIRE_BROWSER") == "1":
             pytest.fail(f"{message}, but RELSTATS_REQUIRE_BROWSER=1 wants pages tested in it")
         pytest.skip(message)
@@ -161,8 +200,13 @@ def driver() -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def new_browser(driver: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Browser]]:
-    """Start a browser with a profile of its own; `scripts=False` as a reader who allows none, `phone=True` on a small screen."""
+def new_browser(
+    driver: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Browser]]:
+    """Start a browser with a profile of its own.
+
+    `scripts=False` as a reader who allows none, `phone=True` on a small screen.
+    """
     opened = []
 
     def start(*, scripts: bool = True, phone: bool = False) -> Browser:
@@ -174,9 +218,14 @@ def new_browser(driver: tuple[str, str], tmp_path_factory: pytest.TempPathFactor
         if not scripts:
             options["prefs"] = {"profile.managed_default_content_settings.javascript": 2}
         if phone:
-            options["mobileEmulation"] = {"deviceMetrics": {"width": 390, "height": 844, "pixelRatio": 2}}
-        wanted = {"browserName": "chrome", "goog:chromeOptions": options,
-                  "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}  # fmt: skip
+            options["mobileEmulation"] = {
+                "deviceMetrics": {"width": 390, "height": 844, "pixelRatio": 2}
+            }
+        wanted = {
+            "browserName": "chrome",
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
+        }
         opened.append(Browser(driver[0], wanted))
         return opened[-1]
 

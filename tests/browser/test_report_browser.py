@@ -1,4 +1,6 @@
-"""The report in a real browser: it renders, asks the network for nothing, answers to hand and keyboard, and does without scripts."""
+"""The report in a real browser: it renders, asks the network for nothing, answers to hand and
+keyboard, and does without scripts.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def desk(new_browser, page):
 
 @pytest.fixture(autouse=True)
 def top(request):
-    """Each test on the wide screen begins where the last one may have left it: the page is loaded anew."""
+    """Each test on the wide screen begins where the last one may have left it: the page is loaded
+    anew.
+    """
     if "desk" in request.fixturenames:
         request.getfixturevalue("desk").open(request.getfixturevalue("page"))
 
@@ -49,13 +53,19 @@ def shown(browser):
 
 
 def map_colours(browser, canvas):
-    return browser.run(f"const c = document.getElementById('{canvas}'); return Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)")  # fmt: skip
+    return browser.run(
+        f"const c = document.getElementById('{canvas}'); return"
+        " Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)"
+    )
 
 
 def test_it_renders_without_complaint_and_without_the_network(desk, page):
     desk.run("scrollTo(0, document.documentElement.scrollHeight)")
     assert desk.text("h1") == "simulated 2x2"
-    broken = desk.run("return Array.from(document.images).filter(i => i.src && i.complete && !i.naturalWidth).length")
+    broken = desk.run(
+        "return Array.from(document.images).filter(i => i.src && i.complete &&"
+        " !i.naturalWidth).length"
+    )
     assert broken == 0
     assert desk.console() == []
     assert set(desk.requests()) == {page.resolve().as_uri()}
@@ -63,8 +73,11 @@ def test_it_renders_without_complaint_and_without_the_network(desk, page):
 
 def test_the_policy_holds(desk):
     """Whatever found its way into the page could not call out."""
-    desk.run("const i = new Image(); i.src = 'http://127.0.0.1:9/x.png'; document.body.append(i); "
-             "const s = document.createElement('script'); s.textContent = 'window.owned = 1'; document.body.append(s)")  # fmt: skip
+    desk.run(
+        "const i = new Image(); i.src = 'http://127.0.0.1:9/x.png'; document.body.append(i); const"
+        " s = document.createElement('script'); s.textContent = 'window.owned = 1';"
+        " document.body.append(s)"
+    )
     desk.wait("true")
     assert desk.run("return window.owned === undefined")
     refused = desk.console()
@@ -85,10 +98,14 @@ def test_the_maps_drawn_are_those_of_the_picture(desk):
     desk.click(cell(4, 8))
     desk.wait("document.getElementById('viewer').dataset.drawn === '4,8,0'")
     same = desk.run("""
-        const data = JSON.parse(document.getElementById('explorer-data').textContent), n = data.networks[8];
+        const data = JSON.parse(document.getElementById('explorer-data').textContent);
+        const n = data.networks[8];
         const c = document.createElement('canvas'); c.width = data.width; c.height = data.height;
-        c.getContext('2d').drawImage(document.querySelector("img.maps[data-image='0']"), -n.column * (data.width + data.gap), -n.row * (data.height + data.gap));
-        const of = (k) => Array.from(k.getContext('2d').getImageData(0, 0, data.width, data.height).data).join();
+        const maps = document.querySelector("img.maps[data-image='0']");
+        const left = -n.column * (data.width + data.gap), top = -n.row * (data.height + data.gap);
+        c.getContext('2d').drawImage(maps, left, top);
+        const of = (k) => Array.from(
+            k.getContext('2d').getImageData(0, 0, data.width, data.height).data).join();
         return of(c) === of(document.getElementById('target'));""")
     assert same
 
@@ -107,22 +124,36 @@ def test_the_keyboard_reaches_every_cell(desk):
 
 
 def test_choosing_an_image_and_networks(desk):
-    desk.run("const s = document.getElementById('image'); s.value = '2'; s.dispatchEvent(new Event('change'))")
+    desk.run(
+        "const s = document.getElementById('image'); s.value = '2'; s.dispatchEvent(new"
+        " Event('change'))"
+    )
     desk.wait("document.getElementById('viewer').dataset.drawn.endsWith(',2')")
-    desk.run("const s = document.getElementById('on'); s.value = '9'; s.dispatchEvent(new Event('change'))")
+    desk.run(
+        "const s = document.getElementById('on'); s.value = '9'; s.dispatchEvent(new"
+        " Event('change'))"
+    )
     desk.wait("document.getElementById('viewer').dataset.drawn.split(',')[1] === '9'")
     assert "tested on vggface2-identity, seed 0" in desk.text("#chosen")
 
 
 def test_the_filter_hides_networks_of_a_level(desk):
-    visible = f"return Array.from({FIRST}.querySelectorAll('tbody td')).filter(c => c.offsetParent).length"
+    visible = (
+        f"return Array.from({FIRST}.querySelectorAll('tbody td')).filter(c =>"
+        " c.offsetParent).length"
+    )
     assert desk.run(visible) == 144
-    boxes = desk.run("return Array.from(document.querySelectorAll('#filters label')).map(l => l.textContent.trim())")
+    boxes = desk.run(
+        "return Array.from(document.querySelectorAll('#filters label')).map(l =>"
+        " l.textContent.trim())"
+    )
     assert boxes == ["imagenet", "vggface2", "gender", "identity"]
     desk.click("#filters fieldset:nth-of-type(1) label:nth-of-type(1) input")
     assert desk.run(visible) == 36
     assert desk.text("#filters p") == "6 of 12 networks shown"
-    names = desk.run("return Array.from(document.getElementById('from').options).map(o => o.textContent)")
+    names = desk.run(
+        "return Array.from(document.getElementById('from').options).map(o => o.textContent)"
+    )
     assert len(names) == 6
     assert all(name.startswith("vggface2") for name in names)
     desk.wait("document.getElementById('viewer').dataset.drawn")
@@ -139,11 +170,14 @@ def test_a_filter_that_leaves_nothing_is_no_error(desk):
 
 
 def test_csv_and_json_are_in_the_page(desk):
-    links = desk.run("return Array.from(document.querySelectorAll('a[download]')).map(a => [a.download, a.href])")
+    links = desk.run(
+        "return Array.from(document.querySelectorAll('a[download]')).map(a => [a.download, a.href])"
+    )
     assert len(links) > 10
     assert all(name.endswith(".csv") and uri.startswith("data:text/csv") for name, uri in links)
     assert desk.run(
-        "return Array.from(document.querySelectorAll('article script')).every(s => JSON.parse(s.textContent).variables)"
+        "return Array.from(document.querySelectorAll('article script')).every(s =>"
+        " JSON.parse(s.textContent).variables)"
     )
 
 
@@ -156,7 +190,9 @@ def test_it_prints(desk):
 def test_on_a_phone_nothing_is_wider_than_the_screen_and_a_tap_works(new_browser, page):
     phone = new_browser(phone=True)
     phone.open(page)
-    assert phone.run("return document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert phone.run(
+        "return document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    )
     phone.tap(cell(0, 2))
     phone.wait("document.getElementById('viewer').dataset.drawn === '0,2,0'")
     assert phone.console() == []
@@ -183,5 +219,7 @@ def test_hostile_labels_do_nothing(new_browser, tmp_path):
     assert not [url for url in browser.requests() if not url.startswith("file:")]
     text = browser.run("return document.body.textContent")
     assert all(safe(label) in text for label in HOSTILE)
-    options = browser.run("return Array.from(document.querySelectorAll('#from option')).map(o => o.textContent)")
+    options = browser.run(
+        "return Array.from(document.querySelectorAll('#from option')).map(o => o.textContent)"
+    )
     assert f"{HOSTILE[1]}, seed s0" in options

@@ -1,4 +1,6 @@
-"""A small study for the tests of the compute layer: a dozen images, two models of a few thousand weights, two seeds."""
+"""A small study for the tests of the compute layer: a dozen images, two models of a few thousand
+weights, two seeds.
+"""
 
 from __future__ import annotations
 
@@ -60,12 +62,17 @@ fractions = [0.2, 0.5]
 
 
 def write_images(folder: Path, n: int, size: int = 16) -> None:
-    """Images that are noise, and their table: ids 000, 001, ... are text, and so is the identity NA."""
+    """Images that are noise, and their table: ids 000, 001, ...
+
+    Are text, and so is the identity NA.
+    """
     (folder / "photos").mkdir(exist_ok=True)
     rng = np.random.default_rng(3)
     rows = ["image,path,gender,identity"]
     for k in range(n):
-        Image.fromarray(rng.integers(0, 256, (size, size, 3), dtype=np.uint8)).save(folder / f"photos/{k}.png")
+        Image.fromarray(rng.integers(0, 256, (size, size, 3), dtype=np.uint8)).save(
+            folder / f"photos/{k}.png"
+        )
         rows.append(f"{k:03d},photos/{k}.png,{'fm'[k % 2]},{('a', 'b', 'NA')[k % 3]}")
     (folder / "images.csv").write_text("\n".join(rows) + "\n")
 
@@ -79,7 +86,9 @@ def write_networks(folder: Path, offset: float) -> None:
         with torch.random.fork_rng():
             torch.manual_seed(k)
             state = scope["small"](classes).state_dict()
-        state["8.weight"] = state["8.weight"].abs()  # logits are above zero, or the warning of it is in every test
+        state["8.weight"] = state[
+            "8.weight"
+        ].abs()  # logits are above zero, or the warning of it is in every test
         state["8.bias"] = state["8.bias"].abs() + offset
         save_file(state, folder / f"{name}.safetensors")
 
@@ -120,7 +129,9 @@ cli.main()
 
 @pytest.fixture
 def started():
-    """Return the function that starts a command in a process of its own, which takes at least 0.15 s for each shard."""
+    """Return the function that starts a command in a process of its own, which takes at least 0.15
+    s for each shard.
+    """
 
     def start(*arguments: object) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-c", SLOWLY, *map(str, arguments)]

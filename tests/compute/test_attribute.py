@@ -1,4 +1,6 @@
-"""Planning and explaining: the user's network stays as it was, options and data are checked, gradients by definition."""
+"""Planning and explaining: the user's network stays as it was, options and data are checked,
+gradients by definition.
+"""
 
 import pytest
 import torch
@@ -10,7 +12,13 @@ from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 
 def network() -> nn.Module:
     torch.manual_seed(2)
-    layers = (nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(True), nn.Dropout(), nn.Flatten())
+    layers = (
+        nn.Conv2d(3, 4, 3, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(True),
+        nn.Dropout(),
+        nn.Flatten(),
+    )
     return nn.Sequential(*layers, nn.Linear(144, 3)).double()
 
 
@@ -54,7 +62,9 @@ def test_what_is_told_about_each_map() -> None:
     assert torch.equal(found.prediction, found.logits.argmax(1))
     rows = torch.arange(4)
     torch.testing.assert_close(found.logit, logits[rows, CLASSES])
-    torch.testing.assert_close(found.probability, (logits.exp() / logits.exp().sum(1, keepdim=True))[rows, CLASSES])
+    torch.testing.assert_close(
+        found.probability, (logits.exp() / logits.exp().sum(1, keepdim=True))[rows, CLASSES]
+    )
     torch.testing.assert_close(found.conservation, found.relevance.sum((1, 2)) / found.logit)
     assert found.relevance.shape == (4, 8, 8)
 
@@ -68,7 +78,14 @@ def test_rules_are_told_for_each_module() -> None:
         ("5", "Linear", "Epsilon(epsilon=1e-06)"),
     ]
     other = plan(network(), "epsilon_plus_flat", engine="zennit", sample=images()).rules
-    assert [rule for _, _, rule in other] == ["Flat", "Pass", "Pass", "Gradient", "Gradient", "Epsilon"]
+    assert [rule for _, _, rule in other] == [
+        "Flat",
+        "Pass",
+        "Pass",
+        "Gradient",
+        "Gradient",
+        "Epsilon",
+    ]
 
 
 def test_a_composite_of_the_user_goes_to_zennit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,13 +118,18 @@ def test_gradients_by_definition() -> None:
     source = images().requires_grad_()
     gradient = torch.autograd.grad(module(source)[torch.arange(4), CLASSES].sum(), source)[0]
     torch.testing.assert_close(gradient[:, 1, 2, 3], slope.detach(), rtol=1e-5, atol=1e-8)
-    torch.testing.assert_close(results["gradient"].relevance, gradient.sum(1), rtol=1e-10, atol=1e-13)
+    torch.testing.assert_close(
+        results["gradient"].relevance, gradient.sum(1), rtol=1e-10, atol=1e-13
+    )
     torch.testing.assert_close(
         results["gradient_x_input"].relevance, (gradient * images()).sum(1), rtol=1e-10, atol=1e-13
     )
     # Completeness: the map adds up to the logit less that of the baseline.
     total = results["integrated_gradients"].relevance.sum((1, 2))
-    change = results["gradient"].logit - module(torch.zeros_like(images()))[torch.arange(4), CLASSES].detach()
+    change = (
+        results["gradient"].logit
+        - module(torch.zeros_like(images()))[torch.arange(4), CLASSES].detach()
+    )
     torch.testing.assert_close(total, change, rtol=0.02, atol=0.02)
 
 
@@ -118,7 +140,10 @@ def test_gradients_by_definition() -> None:
         ({"engine": "captum"}, "no engine 'captum'"),
         ({"precision": "bf16"}, "no precision 'bf16'"),
         ({"canonizers": ("sums",)}, r"no canonizers \['sums'\]"),
-        ({"composite": "epsilon_alpha2_beta1", "precision": "mixed"}, "'mixed' is not for 'epsilon_alpha2_beta1'"),
+        (
+            {"composite": "epsilon_alpha2_beta1", "precision": "mixed"},
+            "'mixed' is not for 'epsilon_alpha2_beta1'",
+        ),
         ({"engine": "zennit", "precision": "mixed"}, "'mixed' needs engine 'relstats'"),
     ],
 )
@@ -149,7 +174,9 @@ def test_what_is_not_finite_is_refused() -> None:
         plan(module, "epsilon_plus", sample=images())
     bad = images()
     bad[2, 0, 0, 0] = torch.inf
-    with pytest.raises(InvalidData, match="logits of 1 of 4 images, first number 2 of the batch, not finite"):
+    with pytest.raises(
+        InvalidData, match="logits of 1 of 4 images, first number 2 of the batch, not finite"
+    ):
         relevance(plan(network(), "epsilon_plus", sample=images()), bad, CLASSES)
 
 
@@ -173,11 +200,15 @@ def test_the_gate_counts_what_biases_took_where_it_is_known() -> None:
     kept, nothing = torch.tensor([1e-6, 2e-6, torch.nan]), torch.zeros(3)
     assert is_conserved(kept, 1 - kept)  # biases of 27 layers
     assert not is_conserved(kept, nothing)
-    assert is_conserved(torch.full((3,), 600.0), torch.full((3,), -599.0))  # far beyond the other rule, and balanced
+    assert is_conserved(
+        torch.full((3,), 600.0), torch.full((3,), -599.0)
+    )  # far beyond the other rule, and balanced
     assert is_conserved(torch.full((3,), 1.09), nothing)
     for lost in (0.89, 1.11, 8.0, -1.0):  # all of which the other rule lets pass
         assert not is_conserved(torch.full((3,), lost), nothing)
-    assert is_conserved(torch.tensor([1.0, 1.0, 1e9]), nothing)  # one image of a tiny logit does not decide
+    assert is_conserved(
+        torch.tensor([1.0, 1.0, 1e9]), nothing
+    )  # one image of a tiny logit does not decide
 
 
 def test_the_settings_of_the_caller_come_back() -> None:

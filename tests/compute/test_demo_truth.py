@@ -26,12 +26,29 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(threads)
     names = [option for region in faces.REGIONS for option in ("--names", region)]
     steps = ["regions", "rsa"]
-    for command in (["compute", "faces.toml", "faces.zarr"], ["regions", "add", "faces.zarr", "parts", *names],
-                    ["judgments", "add", "faces.zarr", "judgments.csv", "--kind", "dissimilarity"],
-                    ["transfer", "faces.toml", "faces.zarr"],
-                    ["compare", "faces.zarr", "--axis", "pretrain", "--score", "probability", "--normalise", "chance"],
-                    ["run", "faces.toml", "faces.zarr", "--steps", *steps]):  # fmt: skip
-        subprocess.run([sys.executable, "-m", "relstats.cli", *command], cwd=out, check=True, capture_output=True)
+    for command in (
+        ["compute", "faces.toml", "faces.zarr"],
+        ["regions", "add", "faces.zarr", "parts", *names],
+        ["judgments", "add", "faces.zarr", "judgments.csv", "--kind", "dissimilarity"],
+        ["transfer", "faces.toml", "faces.zarr"],
+        [
+            "compare",
+            "faces.zarr",
+            "--axis",
+            "pretrain",
+            "--score",
+            "probability",
+            "--normalise",
+            "chance",
+        ],
+        ["run", "faces.toml", "faces.zarr", "--steps", *steps],
+    ):
+        subprocess.run(
+            [sys.executable, "-m", "relstats.cli", *command],
+            cwd=out,
+            check=True,
+            capture_output=True,
+        )
     return out
 
 
@@ -52,17 +69,23 @@ def test_relevance_lies_where_each_task_was_planted(results: dict[str, xr.Datase
     assert (found["estimate"].sel(region=["eyes", "nose", "mouth"]) < 0).all()
     parts = results["regions_task_density_positive"]["level_mean"]
     assert (parts.sel(region="rest") < 0.7).all()
-    assert (parts.sel(level="gender", region="brows") > 2) & (parts.sel(level="identity", region="mouth") > 2)
+    assert (parts.sel(level="gender", region="brows") > 2) & (
+        parts.sel(level="identity", region="mouth") > 2
+    )
 
 
-def test_the_asymmetry_is_one_of_targets_that_learnt_from_hidden_faces(results: dict[str, xr.Dataset]) -> None:
+def test_the_asymmetry_is_one_of_targets_that_learnt_from_hidden_faces(
+    results: dict[str, xr.Dataset],
+) -> None:
     found = next(r for r in results.values() if r.attrs.get("normalise") == "chance")
     found = found["estimate"].sel(contrast="faces|objects")
     assert found.sel(effect="target_effect") > 0.05
     assert found.sel(effect="asymmetry") < 0
 
 
-def test_people_who_see_the_planted_features_agree_with_networks(results: dict[str, xr.Dataset]) -> None:
+def test_people_who_see_the_planted_features_agree_with_networks(
+    results: dict[str, xr.Dataset],
+) -> None:
     assert (results["rsa_relevance_rho-a"]["estimate"] > 0).all()
 
 
@@ -78,5 +101,7 @@ def test_a_wrong_result_is_said_to_be_missed(folder: Path) -> None:
     for name, result in turned.items():
         if name.startswith("results/") and "estimate" in result:
             turned[name] = result.assign(estimate=-result["estimate"], ci=-result["ci"])
-    missed = [f.planted for f in truth.recovered(xr.DataTree.from_dict(turned)) if f.verdict == "missed"]
+    missed = [
+        f.planted for f in truth.recovered(xr.DataTree.from_dict(turned)) if f.verdict == "missed"
+    ]
     assert len(missed) == 5 + 2 + 1

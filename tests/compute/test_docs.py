@@ -1,4 +1,6 @@
-"""The study file of docs/compute.md is one: every key is known, every value is taken, and no key is left out."""
+"""The study file of docs/compute.md is one: every key is known, every value is taken, and no key is
+left out.
+"""
 
 import re
 from dataclasses import fields

@@ -42,7 +42,9 @@ def test_gender_changes_brows_and_jaw_alone() -> None:
 
 def test_every_region_is_in_every_face_and_small_parts_are_small() -> None:
     rng = np.random.default_rng(1)
-    found = draw_faces(draw_people(10, rng), rng.integers(0, 10, 100), rng.integers(0, 2, 100), rng=rng)
+    found = draw_faces(
+        draw_people(10, rng), rng.integers(0, 10, 100), rng.integers(0, 2, 100), rng=rng
+    )
     areas = (found.regions[..., np.newaxis] == np.arange(1, len(REGIONS) + 1)).mean(axis=(1, 2))
     assert (areas > 0.005).all()
     assert (areas[:, :4] < 0.06).all()

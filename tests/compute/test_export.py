@@ -1,4 +1,6 @@
-"""Export: the maps are those of the networks, and whatever interrupts it, a resumed study has the same bytes."""
+"""Export: the maps are those of the networks, and whatever interrupts it, a resumed study has the
+same bytes.
+"""
 
 from __future__ import annotations
 
@@ -96,18 +98,27 @@ def test_maps_are_those_of_each_network_image_by_image(small_study, tmp_path):
         inputs = images.to_input(pixels, about.preprocessing, torch.float64)
         true = true_classes(about, study.images.table)
         logits = network(inputs).numpy()
-        cell, prepared = group.sel(model=model, seed=seed).load(), plan(network, "epsilon_plus_flat", sample=inputs[:1])
-        for k, image in enumerate(study.images.table.index):  # each one alone, in another batch and precision
-            found = relevance(prepared, inputs[k : k + 1], torch.from_numpy(true[k : k + 1]))  # fmt: skip
+        cell, prepared = (
+            group.sel(model=model, seed=seed).load(),
+            plan(network, "epsilon_plus_flat", sample=inputs[:1]),
+        )
+        for k, image in enumerate(
+            study.images.table.index
+        ):  # each one alone, in another batch and precision
+            found = relevance(prepared, inputs[k : k + 1], torch.from_numpy(true[k : k + 1]))
             expected, one = found.relevance[0].numpy(), cell.sel(image=image)
-            np.testing.assert_allclose(one["relevance"], expected, rtol=0, atol=1e-3 * np.abs(expected).max())
+            np.testing.assert_allclose(
+                one["relevance"], expected, rtol=0, atol=1e-3 * np.abs(expected).max()
+            )
             assert int(one["explained_class"]) == true[k]
             assert int(one["prediction"]) == logits[k].argmax()
             assert int(one["correct"]) == (logits[k].argmax() == true[k])
             np.testing.assert_allclose(one["logit"], logits[k, true[k]], rtol=1e-4)
             softmax = np.exp(logits[k]) / np.exp(logits[k]).sum()
             np.testing.assert_allclose(one["probability"], softmax[true[k]], rtol=1e-5)
-            np.testing.assert_allclose(one["conservation"], one["relevance"].sum() / one["logit"], rtol=1e-4)
+            np.testing.assert_allclose(
+                one["conservation"], one["relevance"].sum() / one["logit"], rtol=1e-4
+            )
 
 
 def test_labels_hashes_and_how_it_was_computed(small_study, tmp_path):
@@ -126,14 +137,31 @@ def test_labels_hashes_and_how_it_was_computed(small_study, tmp_path):
     assert checkpoint.sel(model="identity", seed="1").item() == ""
     attrs = group.attrs
     assert json.loads(attrs["composite_parameters"])["epsilon"] == 1e-6
-    expected = {"composite": "epsilon_plus_flat", "engine": "relstats", "engine_why": "", "engine_asked": "relstats",
-                "dtype": "float32", "precision": "fp32", "tf32": "off", "batch": 5, "explained_class_rule": "true",
-                "device": "cpu", "canonizers": "none given"}  # fmt: skip
+    expected = {
+        "composite": "epsilon_plus_flat",
+        "engine": "relstats",
+        "engine_why": "",
+        "engine_asked": "relstats",
+        "dtype": "float32",
+        "precision": "fp32",
+        "tf32": "off",
+        "batch": 5,
+        "explained_class_rule": "true",
+        "device": "cpu",
+        "canonizers": "none given",
+    }
     assert {key: attrs[key] for key in expected} == expected
     assert attrs["torch_version"] == torch.__version__
     assert json.loads(attrs["rules"])[0][:2] == ["0", "Conv2d"]
     assert tree.attrs["study_file"] == small_study.read_text()
-    assert {"created", "relstats_version", "zarr_version", "torch_version", "device", "name"} <= set(tree.attrs)
+    assert {
+        "created",
+        "relstats_version",
+        "zarr_version",
+        "torch_version",
+        "device",
+        "name",
+    } <= set(tree.attrs)
     assert store.incomplete(tree, "relevance") == []
     assert "path" not in labels
 
@@ -154,13 +182,18 @@ def test_without_labels_nothing_is_called_correct(small_study, tmp_path):
     study = changed(small_study, explained_class="predicted")
     study = dataclasses.replace(study, models=(dataclasses.replace(study.models[0], label=""),))
     exported(study, tmp_path / "s.zarr")
-    assert np.isnan(relstats.open_study(tmp_path / "s.zarr")["relevance"]["correct"].values).all()  # both seeds exist
+    assert np.isnan(
+        relstats.open_study(tmp_path / "s.zarr")["relevance"]["correct"].values
+    ).all()  # both seeds exist
 
 
 def test_double_precision(small_study, tmp_path):
     exported(changed(small_study, dtype="float64"), tmp_path / "d.zarr")
     exported(small_study, tmp_path / "s.zarr")
-    double, single = (relstats.open_study(tmp_path / name)["relevance"].isel(model=0) for name in ("d.zarr", "s.zarr"))
+    double, single = (
+        relstats.open_study(tmp_path / name)["relevance"].isel(model=0)
+        for name in ("d.zarr", "s.zarr")
+    )
     assert (double.attrs["dtype"], double["relevance"].dtype) == ("float64", np.float32)
     largest = np.abs(single["relevance"]).max(("y", "x"))
     difference = np.abs(double["relevance"] - single["relevance"]).max(("y", "x")) / largest
@@ -172,22 +205,33 @@ def test_pixels_for_overlays(small_study, tmp_path):
     study = dataclasses.replace(study, images=dataclasses.replace(study.images, pixels=True))
     exported(study, tmp_path / "s.zarr")
     stored = relstats.open_study(tmp_path / "s.zarr")["images"]["pixels"]
-    np.testing.assert_array_equal(stored, images.load_images(study.images, study.images.table.index))
+    np.testing.assert_array_equal(
+        stored, images.load_images(study.images, study.images.table.index)
+    )
 
 
 def test_names_never_become_paths(small_study, tmp_path):
     text = small_study.read_text().replace("[models.gender]", '[models."../../etc/x"]')
     small_study.write_text(text)
-    (tmp_path / "images.csv").write_text("image,path,gender,identity\n../../../y,photos/0.png,f,NA\n")
+    (tmp_path / "images.csv").write_text(
+        "image,path,gender,identity\n../../../y,photos/0.png,f,NA\n"
+    )
     before = {p for p in tmp_path.rglob("*") if "s.zarr" not in str(p)}
     exported(small_study, tmp_path / "deep/s.zarr")
-    assert {p for p in tmp_path.rglob("*") if "s.zarr" not in str(p)} - before == {tmp_path / "deep"}
-    assert relstats.open_study(tmp_path / "deep/s.zarr")["relevance"]["model"].values[0] == "../../etc/x"
+    assert {p for p in tmp_path.rglob("*") if "s.zarr" not in str(p)} - before == {
+        tmp_path / "deep"
+    }
+    assert (
+        relstats.open_study(tmp_path / "deep/s.zarr")["relevance"]["model"].values[0]
+        == "../../etc/x"
+    )
 
 
 def test_bounds_of_the_box_are_those_of_each_models_input(small_study, tmp_path):
     exported(changed(small_study, composite="epsilon_gamma_box"), tmp_path / "s.zarr")
-    parameters = json.loads(relstats.open_study(tmp_path / "s.zarr")["relevance"].attrs["composite_parameters"])
+    parameters = json.loads(
+        relstats.open_study(tmp_path / "s.zarr")["relevance"].attrs["composite_parameters"]
+    )
     assert parameters["gender"]["low"] == [-2.0, -2.0, -2.0]
     assert parameters["identity"]["high"] == [2.0]
 
@@ -202,13 +246,18 @@ def test_the_engine_in_use_is_recorded_with_why(small_study, tmp_path):
 
 
 def test_batches_do_not_depend_on_what_is_left(blocks_study, tmp_path, whole):
-    """Shards are computed in another order by other workers, each with its own batches of 30, 30, 30, 10."""
+    """Shards are computed in another order by other workers, each with its own batches of 30, 30,
+    30, 10.
+    """
     for k in (2, 0, 1):
         exported(blocks_study, tmp_path / "s.zarr", worker=(k, 3))
     assert files(tmp_path / "s.zarr") == whole
 
 
-@pytest.mark.parametrize(("n", "batch", "sizes"), [(12, 5, [5, 5, 2]), (12, 12, [12]), (12, 50, [12]), (230, 30, [30, 30, 30, 10] * 2 + [30])])  # fmt: skip
+@pytest.mark.parametrize(
+    ("n", "batch", "sizes"),
+    [(12, 5, [5, 5, 2]), (12, 12, [12]), (12, 50, [12]), (230, 30, [30, 30, 30, 10] * 2 + [30])],
+)
 def test_sizes_of_batches(make_study, tmp_path, n, batch, sizes):
     file, seen = make_study(tmp_path, images=n, batch=batch), []
     real = batches.explain
@@ -218,7 +267,10 @@ def test_sizes_of_batches(make_study, tmp_path, n, batch, sizes):
         return real(study, network, pixels, rows)
 
     with mock.patch.object(batches, "explain", counted):
-        exported(dataclasses.replace(read_study(file), models=read_study(file).models[1:]), tmp_path / "s.zarr")
+        exported(
+            dataclasses.replace(read_study(file), models=read_study(file).models[1:]),
+            tmp_path / "s.zarr",
+        )
     assert seen == sizes
 
 
@@ -239,30 +291,55 @@ def test_out_of_memory_halves_the_batch_says_so_and_records_it(small_study, tmp_
     with memory_for(3):
         said = exported(small_study, out)
     reduced = json.loads(relstats.open_study(out)["relevance"].attrs["batch_reduced"])
-    assert reduced == {f"{m}, seed {s}, images 0 to 11": 3 for m, s in (("gender", 0), ("gender", 1), ("identity", 0))}
-    assert said[0] == "out of memory: gender, seed 0 goes on in batches of 3; recorded in batch_reduced of /relevance"
+    assert reduced == {
+        f"{m}, seed {s}, images 0 to 11": 3
+        for m, s in (("gender", 0), ("gender", 1), ("identity", 0))
+    }
+    assert (
+        said[0]
+        == "out of memory: gender, seed 0 goes on in batches of 3; recorded in batch_reduced of"
+        " /relevance"
+    )
     assert len(said) == 3  # once a network
     exported(changed(small_study, batch=3), tmp_path / "three.zarr")
     for model, seed in (("gender", "0"), ("gender", "1"), ("identity", "0")):
-        cells = [relstats.open_study(p)["relevance"]["relevance"].sel(model=model, seed=seed) for p in (out, tmp_path / "three.zarr")]  # fmt: skip
+        cells = [
+            relstats.open_study(p)["relevance"]["relevance"].sel(model=model, seed=seed)
+            for p in (out, tmp_path / "three.zarr")
+        ]
         xr.testing.assert_identical(*cells)
 
 
 def test_out_of_memory_with_one_image_is_an_error(small_study, tmp_path):
     with memory_for(0):
-        assert "out of memory with one image at a time" in refused(UsageError, small_study, tmp_path / "s.zarr")
+        assert "out of memory with one image at a time" in refused(
+            UsageError, small_study, tmp_path / "s.zarr"
+        )
 
 
-@pytest.mark.parametrize(("error", "expected"), [
-    (torch.OutOfMemoryError("x"), True), (RuntimeError("MPS backend out of memory"), True),
-    (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate"), True),
-    (RuntimeError("size mismatch"), False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("x"), True),
+        (RuntimeError("MPS backend out of memory"), True),
+        (
+            RuntimeError(
+                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate"
+            ),
+            True,
+        ),
+        (RuntimeError("size mismatch"), False),
+    ],
+)
 def test_what_counts_as_out_of_memory(error, expected):
     assert batches.is_out_of_memory(error) is expected
 
 
 def test_other_errors_of_a_network_are_not_taken_for_memory(small_study, tmp_path):
-    with mock.patch.object(batches, "explain", side_effect=RuntimeError("size mismatch")), pytest.raises(RuntimeError, match="size mismatch"):  # fmt: skip
+    with (
+        mock.patch.object(batches, "explain", side_effect=RuntimeError("size mismatch")),
+        pytest.raises(RuntimeError, match="size mismatch"),
+    ):
         exported(small_study, tmp_path / "s.zarr")
 
 
@@ -271,14 +348,18 @@ def test_records_of_several_workers_are_all_kept(small_study, tmp_path):
     context = get_context("forkserver")
     context.set_forkserver_preload(["relstats.compute.export"])
     writers = [
-        context.Process(target=running.record_batch, args=(tmp_path / "s.zarr", "relevance", f"network {k}", k))
+        context.Process(
+            target=running.record_batch, args=(tmp_path / "s.zarr", "relevance", f"network {k}", k)
+        )
         for k in range(4)
     ]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join(60)
-    reduced = json.loads(relstats.open_study(tmp_path / "s.zarr")["relevance"].attrs["batch_reduced"])
+    reduced = json.loads(
+        relstats.open_study(tmp_path / "s.zarr")["relevance"].attrs["batch_reduced"]
+    )
     assert reduced == {f"network {k}": k for k in range(4)}
 
 
@@ -293,7 +374,10 @@ def finished(process):
 
 
 def killed_within(process, out, seconds, complete=0):
-    """Kill a process so many seconds after the study has that many shards; returns how many it had."""
+    """Kill a process so many seconds after the study has that many shards.
+
+    Returns how many it had.
+    """
     while process.poll() is None and written(out) < complete:
         time.sleep(0.02)
     time.sleep(seconds)
@@ -310,11 +394,18 @@ def written(out):
         return -1
 
 
-def test_killed_at_random_moments_it_resumes_to_the_same_bytes(blocks_study, tmp_path, whole, started):
+def test_killed_at_random_moments_it_resumes_to_the_same_bytes(
+    blocks_study, tmp_path, whole, started
+):
     out, rng, had = tmp_path / "s.zarr", np.random.default_rng(20), [0]
     for _ in range(3):
         had.append(
-            killed_within(started("compute", blocks_study, out), out, rng.uniform(0, 0.1) * (9 - had[-1]), had[-1])
+            killed_within(
+                started("compute", blocks_study, out),
+                out,
+                rng.uniform(0, 0.1) * (9 - had[-1]),
+                had[-1],
+            )
         )
     assert had == sorted(had)
     assert had[-1] < 9
@@ -324,7 +415,9 @@ def test_killed_at_random_moments_it_resumes_to_the_same_bytes(blocks_study, tmp
 
 @pytest.mark.parametrize("target", ["store.begin_study", "store.add_group", "shards.write_shard"])
 def test_killed_right_after_each_step(blocks_study, tmp_path, whole, target):
-    """The moments that a random kill seldom meets: the study is begun, a group is added, a shard is written."""
+    """The moments that a random kill seldom meets: the study is begun, a group is added, a shard is
+    written.
+    """
     out = tmp_path / "s.zarr"
     dying = f"""
 import os, signal, sys
@@ -340,15 +433,23 @@ def then_die(*arguments, **options):
 {target} = then_die
 export.export(read_study(sys.argv[1]), sys.argv[2])
 """
-    done = subprocess.run([sys.executable, "-c", dying, str(blocks_study), str(out)], capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", dying, str(blocks_study), str(out)], capture_output=True, check=False
+    )
     assert done.returncode == -signal.SIGKILL
-    assert written(out) == {"store.begin_study": 0, "store.add_group": 0, "shards.write_shard": 2}[target]
+    assert (
+        written(out)
+        == {"store.begin_study": 0, "store.add_group": 0, "shards.write_shard": 2}[target]
+    )
     exported(blocks_study, out)
     assert files(out) == whole
 
 
 def test_two_workers_at_once_and_one_of_them_killed(blocks_study, tmp_path, whole, started):
-    both = [started("compute", blocks_study, tmp_path / "two.zarr", "--worker", f"{k}/2") for k in (1, 2)]
+    both = [
+        started("compute", blocks_study, tmp_path / "two.zarr", "--worker", f"{k}/2")
+        for k in (1, 2)
+    ]
     assert all([finished(process) for process in both])
     assert files(tmp_path / "two.zarr") == whole
     out = tmp_path / "one.zarr"
@@ -390,7 +491,10 @@ def test_disk_full_is_one_clear_error_and_nothing_is_lost(blocks_study, tmp_path
         calls.append(shard)
         real(path, shard, arrays)
 
-    with mock.patch.object(shards, "write_shard", full), pytest.raises(OSError, match="What is written is kept: make space") as caught:  # fmt: skip
+    with (
+        mock.patch.object(shards, "write_shard", full),
+        pytest.raises(OSError, match="What is written is kept: make space") as caught,
+    ):
         exported(blocks_study, out)
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(out))
     assert written(out) == 3
@@ -399,7 +503,9 @@ def test_disk_full_is_one_clear_error_and_nothing_is_lost(blocks_study, tmp_path
 
 
 def test_other_errors_of_the_file_system_are_not_called_full(small_study, tmp_path):
-    denied = mock.patch.object(shards, "write_shard", side_effect=PermissionError(errno.EACCES, "Permission denied"))
+    denied = mock.patch.object(
+        shards, "write_shard", side_effect=PermissionError(errno.EACCES, "Permission denied")
+    )
     with denied, pytest.raises(PermissionError, match="Permission denied"):
         exported(small_study, tmp_path / "s.zarr")
 
@@ -457,7 +563,9 @@ def test_force_removes_nothing_while_something_is_wrong(small_study, tmp_path):
 
 
 def test_a_study_of_another_tool_is_not_written_into(small_study, tmp_path):
-    relstats.simulate(tmp_path / "s.zarr", models="2x1", seeds=2, images=4, size=8, rng=np.random.default_rng(1))
+    relstats.simulate(
+        tmp_path / "s.zarr", models="2x1", seeds=2, images=4, size=8, rng=np.random.default_rng(1)
+    )
     before = files(tmp_path / "s.zarr")
     assert "exists and its /images was written with other settings" in refused(
         UsageError, small_study, tmp_path / "s.zarr"
@@ -466,7 +574,9 @@ def test_a_study_of_another_tool_is_not_written_into(small_study, tmp_path):
 
 
 def test_one_network_under_two_names_is_refused(small_study, tmp_path):
-    (tmp_path / "gender-1.safetensors").write_bytes((tmp_path / "gender-0.safetensors").read_bytes())
+    (tmp_path / "gender-1.safetensors").write_bytes(
+        (tmp_path / "gender-0.safetensors").read_bytes()
+    )
     message = refused(InvalidData, small_study, tmp_path / "s.zarr")
     assert "model 'gender', seed '0' and model 'gender', seed '1' are the same bytes" in message
     assert not (tmp_path / "s.zarr").exists()
@@ -476,17 +586,26 @@ def test_a_network_that_cannot_be_used_is_named_and_nothing_begun(small_study, t
     study = read_study(small_study)
     wrong = dataclasses.replace(study.models[1], classes=("a", "b", "NA", "d"))
     assert "has 3 outputs but 4 class names" in refused(
-        InvalidData, dataclasses.replace(study, models=(study.models[0], wrong)), tmp_path / "s.zarr"
+        InvalidData,
+        dataclasses.replace(study, models=(study.models[0], wrong)),
+        tmp_path / "s.zarr",
     )
     assert "no composite 'epsilon_plus_flt'" in refused(
         UsageError, changed(small_study, composite="epsilon_plus_flt"), tmp_path / "s.zarr"
     )
-    (tmp_path / "gated.py").write_text("from torch import nn\n\ndef net():\n    return nn.Sequential(nn.Flatten(), nn.Linear(768, 2), nn.LayerNorm(2))\n")  # fmt: skip
+    (tmp_path / "gated.py").write_text(
+        "from torch import nn\n\ndef net():\n    return nn.Sequential(nn.Flatten(), nn.Linear(768,"
+        " 2), nn.LayerNorm(2))\n"
+    )
     with models.modules_of(tmp_path):
         import gated
     save_file(gated.net().state_dict(), tmp_path / "gated.safetensors")
-    gate = dataclasses.replace(study.models[0], factory="gated:net", checkpoints={"0": tmp_path / "gated.safetensors"})
-    message = refused(ImpossibleAnalysis, dataclasses.replace(study, models=(gate,)), tmp_path / "s.zarr")
+    gate = dataclasses.replace(
+        study.models[0], factory="gated:net", checkpoints={"0": tmp_path / "gated.safetensors"}
+    )
+    message = refused(
+        ImpossibleAnalysis, dataclasses.replace(study, models=(gate,)), tmp_path / "s.zarr"
+    )
     assert message.startswith("model 'gender', seed '0': ")
     assert "LayerNorm" in message
     assert not (tmp_path / "s.zarr").exists()
@@ -500,13 +619,20 @@ def test_no_device(small_study, tmp_path, monkeypatch):
     assert not (tmp_path / "s.zarr").exists()
 
 
-def test_networks_that_do_not_conserve_are_flagged_also_on_a_resumed_run(small_study, tmp_path, monkeypatch):
+def test_networks_that_do_not_conserve_are_flagged_also_on_a_resumed_run(
+    small_study, tmp_path, monkeypatch
+):
     monkeypatch.setattr(flags, "is_conserved", lambda kept, taken: False)
     for _ in range(2):
         said = exported(small_study, tmp_path / "s.zarr")
         assert len(said) == 3
-        assert said[0].startswith("warning: model gender, seed 0: relevance of pixels and biases is 1 times the logit (median of 12 images)")  # fmt: skip
-    assert exported(small_study, tmp_path / "half.zarr", worker=(1, 2))[0].startswith("warning: model gender, seed 1: ")
+        assert said[0].startswith(
+            "warning: model gender, seed 0: relevance of pixels and biases is 1 times the logit"
+            " (median of 12 images)"
+        )
+    assert exported(small_study, tmp_path / "half.zarr", worker=(1, 2))[0].startswith(
+        "warning: model gender, seed 1: "
+    )
     exported(changed(small_study, composite="gradient"), tmp_path / "g.zarr")
     assert exported(changed(small_study, composite="gradient"), tmp_path / "g.zarr") == []
 
@@ -535,8 +661,11 @@ def test_settings_are_compared_by_name():
 
 def test_what_would_be_done(small_study):
     study = read_study(small_study)
-    assert export.describe(study) == ("2 models, 3 networks, 12 images of 16 x 16: 36 maps, 0.0 MB before compression, "
-                                      "in batches of 5 on cpu")  # fmt: skip
+    assert (
+        export.describe(study)
+        == "2 models, 3 networks, 12 images of 16 x 16: 36 maps, 0.0 MB before compression, "
+        "in batches of 5 on cpu"
+    )
     lines = list(export.rehearse(study))
     assert re.fullmatch(r"gender: engine relstats, [\d.e+]+ maps/s, 24 maps, about \d+ s", lines[0])
     assert re.fullmatch(r"about \d+ s in all, by one worker on cpu", lines[-1])
@@ -546,8 +675,13 @@ def test_what_would_be_done(small_study):
 
 
 def run(*arguments):
-    done = subprocess.run([sys.executable, "-W", "error", "-m", "relstats.cli", "compute", *map(str, arguments)],
-                          capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "relstats.cli", "compute", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -557,7 +691,8 @@ def test_the_command_writes_resumes_and_says_where(small_study, tmp_path):
     assert (code, printed) == (0, f"{out}\n"), noted
     assert (
         noted
-        == "2 models, 3 networks, 12 images of 16 x 16: 36 maps, 0.0 MB before compression, in batches of 5 on cpu\n"
+        == "2 models, 3 networks, 12 images of 16 x 16: 36 maps, 0.0 MB before compression, in"
+        " batches of 5 on cpu\n"
     )
     assert store.incomplete(relstats.open_study(out), "relevance") == []
 
@@ -583,7 +718,9 @@ def test_a_dry_run_writes_nothing(small_study, tmp_path, capsys):
 
 @pytest.mark.parametrize("worker", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2"])
 def test_workers_that_are_none(small_study, tmp_path, worker, capsys):
-    code, _, noted = in_process(small_study, tmp_path / "s.zarr", f"--worker={worker}", capsys=capsys)
+    code, _, noted = in_process(
+        small_study, tmp_path / "s.zarr", f"--worker={worker}", capsys=capsys
+    )
     assert code == 2
     assert f"--worker is {worker!r}: give this worker and how many there are" in noted
 
@@ -614,12 +751,17 @@ def test_without_torch_one_line_says_what_to_install(small_study, tmp_path, caps
         code, printed, noted = in_process(small_study, tmp_path / "s.zarr", capsys=capsys)
     assert (code, printed) == (2, "")
     assert (
-        noted == "relstats: torch, torchvision not installed, which computing needs: pip install 'relstats[compute]'\n"
+        noted == "relstats: torch, torchvision not installed, which computing needs: pip install"
+        " 'relstats[compute]'\n"
     )
 
 
 def test_help_does_not_import_torch():
-    asks = "import sys; sys.argv = ['relstats', 'compute', '--help']\nimport relstats.cli\ntry:\n    relstats.cli.main()\nexcept SystemExit as e:\n    sys.exit(e.code or 7 * ('torch' in sys.modules))"  # fmt: skip
+    asks = (
+        "import sys; sys.argv = ['relstats', 'compute', '--help']\nimport relstats.cli\ntry:\n   "
+        " relstats.cli.main()\nexcept SystemExit as e:\n    sys.exit(e.code or 7 * ('torch' in"
+        " sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", asks], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "--worker" in done.stdout

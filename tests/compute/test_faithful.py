@@ -1,4 +1,6 @@
-"""What is explained is the user's network: its logits are reproduced, or it is refused by the step that differs."""
+"""What is explained is the user's network: its logits are reproduced, or it is refused by the step
+that differs.
+"""
 
 import sys
 import types
@@ -27,7 +29,11 @@ class Block(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem, self.conv, self.head = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1), nn.Linear(8, 3)
+        self.stem, self.conv, self.head = (
+            nn.Conv2d(3, 8, 3, padding=1),
+            nn.Conv2d(8, 8, 3, padding=1),
+            nn.Linear(8, 3),
+        )
         self.act = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -129,7 +135,9 @@ def images(dtype: torch.dtype = torch.float64, size: int = 12) -> Tensor:
     return torch.randn(3, 3, size, size, generator=torch.Generator().manual_seed(1)).to(dtype)
 
 
-def made(kind: type[nn.Module], *arguments: object, dtype: torch.dtype = torch.float64) -> nn.Module:
+def made(
+    kind: type[nn.Module], *arguments: object, dtype: torch.dtype = torch.float64
+) -> nn.Module:
     torch.manual_seed(4)
     return kind(*arguments).to(dtype).eval()
 
@@ -145,7 +153,9 @@ def refused(network: nn.Module, composite: str = "epsilon_plus", **options: str)
 
 @pytest.mark.parametrize("kind", IN_PLACE)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_what_is_changed_in_place_and_read_again_is_refused_by_step(kind: type[nn.Module], dtype: torch.dtype) -> None:
+def test_what_is_changed_in_place_and_read_again_is_refused_by_step(
+    kind: type[nn.Module], dtype: torch.dtype
+) -> None:
     message = refused(made(kind, dtype=dtype))
     assert "its own logits and those that would be explained differ by 0." in message
     assert IN_PLACE[kind] + " changed in place. Write it without" in message
@@ -173,16 +183,18 @@ def test_autograd_follows_changes_in_place(kind: type[nn.Module], composite: str
         step[:, 1, 2, 3] = 1e-6
         rows = torch.arange(3)
         slope = (network(images() + step) - network(images() - step))[rows, classes] / 2e-6
-        one = torch.autograd.grad(network((source := images().requires_grad_()).clone())[rows, classes].sum(), source)[
-            0
-        ]
+        one = torch.autograd.grad(
+            network((source := images().requires_grad_()).clone())[rows, classes].sum(), source
+        )[0]
         torch.testing.assert_close(one[:, 1, 2, 3], slope.detach(), rtol=1e-5, atol=1e-8)
         torch.testing.assert_close(found.relevance, one.sum(1), rtol=1e-10, atol=1e-13)
 
 
 @pytest.mark.parametrize("kind", [Added, AddedByMethod, Twice])
 def test_what_autograd_refuses_to_follow_is_refused(kind: type[nn.Module]) -> None:
-    assert "autograd cannot go back through the network (one of the variables needed" in refused(made(kind), "gradient")
+    assert "autograd cannot go back through the network (one of the variables needed" in refused(
+        made(kind), "gradient"
+    )
 
 
 def test_what_autograd_cannot_follow_is_refused() -> None:
@@ -198,7 +210,8 @@ def test_what_autograd_cannot_follow_is_refused() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(
-    "kind", [Alone, Twice, lambda: models.resnet18(num_classes=3), lambda: models.vgg11_bn(num_classes=3)]
+    "kind",
+    [Alone, Twice, lambda: models.resnet18(num_classes=3), lambda: models.vgg11_bn(num_classes=3)],
 )
 def test_in_place_alone_is_accepted(kind, dtype: torch.dtype) -> None:
     network, sample = made(kind, dtype=dtype), images(dtype, 32)
@@ -207,7 +220,9 @@ def test_in_place_alone_is_accepted(kind, dtype: torch.dtype) -> None:
     found = relevance(prepared, sample, torch.tensor([0, 1, 2]))
     own = network(sample).detach()
     # Far from the bound: a hundredth of it.
-    assert (found.logits - own).abs().max() < faithful.ROUNDING / 100 * torch.finfo(dtype).eps * own.abs().max()
+    assert (found.logits - own).abs().max() < faithful.ROUNDING / 100 * torch.finfo(
+        dtype
+    ).eps * own.abs().max()
 
 
 def test_zennit_is_held_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,8 +242,12 @@ def test_zennit_is_held_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_any_other_difference_is_refused_by_its_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
     network = made(Alone)
-    network.conv.forward = types.MethodType(lambda self, x: 2 * nn.Conv2d.forward(self, x), network.conv)
-    assert "The first step that differs is Conv2d 'conv'. Write it with plain modules" in refused(network)
+    network.conv.forward = types.MethodType(
+        lambda self, x: 2 * nn.Conv2d.forward(self, x), network.conv
+    )
+    assert "The first step that differs is Conv2d 'conv'. Write it with plain modules" in refused(
+        network
+    )
     folded = made(lambda: models.resnet18(num_classes=3)).eval()
     real = engine._value
 
@@ -260,7 +279,9 @@ def test_probabilities_are_refused(kind: str, composite: str) -> None:
     message = refused(made(Ended, ENDS[kind]), composite)
     assert message.startswith(f"the network ends in {kind}, its outputs are no logits")
     for dtype in (torch.float32, torch.float64):
-        assert kind in refused(made(Ended, nn.Sequential(ENDS[kind], nn.Flatten()), dtype=dtype), composite)
+        assert kind in refused(
+            made(Ended, nn.Sequential(ENDS[kind], nn.Flatten()), dtype=dtype), composite
+        )
 
 
 def test_probabilities_made_by_hand_are_refused() -> None:
@@ -286,7 +307,10 @@ def test_logits_that_look_like_probabilities_by_chance_are_accepted() -> None:
 def written(folder, name: str, end: str) -> None:
     """Let the small networks of the study end in something else."""
     file = folder / "small_networks.py"
-    text = f"{file.read_text()}\n\ndef ended(classes=2):\n    return nn.Sequential(*small(classes), {end})\n"
+    text = (
+        f"{file.read_text()}\n\ndef ended(classes=2):\n    return nn.Sequential(*small(classes),"
+        f" {end})\n"
+    )
     (folder / f"{name}.py").write_text(text)  # a module is imported once
     study = folder / "study.toml"
     study.write_text(study.read_text().replace("small_networks:small", f"{name}:ended"))
@@ -303,10 +327,19 @@ def test_only_the_second_checkpoint_changes_what_is_read_again(make_study, tmp_p
         torch.manual_seed(0)
         stem = 100.0 if name != "gender-1" else 0.0  # where all is positive, a ReLU changes nothing
         save_file(
-            {"stem.weight": torch.randn(4, 3, 3, 3), "stem.bias": torch.full((4,), stem),
-             "conv.weight": torch.randn(4, 4, 3, 3), "conv.bias": torch.zeros(4),
-             "head.weight": torch.randn(classes, 4), "head.bias": torch.zeros(classes)}, path)  # fmt: skip
-    with pytest.raises(ImpossibleAnalysis, match=r"^model 'gender', seed '1': .*add 'add': it reads Conv2d 'stem'"):
+            {
+                "stem.weight": torch.randn(4, 3, 3, 3),
+                "stem.bias": torch.full((4,), stem),
+                "conv.weight": torch.randn(4, 4, 3, 3),
+                "conv.bias": torch.zeros(4),
+                "head.weight": torch.randn(classes, 4),
+                "head.bias": torch.zeros(classes),
+            },
+            path,
+        )
+    with pytest.raises(
+        ImpossibleAnalysis, match=r"^model 'gender', seed '1': .*add 'add': it reads Conv2d 'stem'"
+    ):
         export(read_study(file), tmp_path / "s.zarr")
 
 
@@ -317,7 +350,8 @@ from torch import nn
 class Skipping(nn.Module):
     def __init__(self, classes=2):
         super().__init__()
-        self.stem, self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, padding=1), nn.Linear(4, classes)
+        self.stem, self.conv = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, padding=1)
+        self.head = nn.Linear(4, classes)
         self.act = nn.ReLU(inplace=True)
 
     def forward(self, x):
@@ -326,20 +360,29 @@ class Skipping(nn.Module):
 """
 
 
-@pytest.mark.parametrize(("end", "kind"), [("nn.Softmax(1)", "a softmax"), ("nn.Sigmoid()", "a sigmoid")])
+@pytest.mark.parametrize(
+    ("end", "kind"), [("nn.Softmax(1)", "a softmax"), ("nn.Sigmoid()", "a sigmoid")]
+)
 def test_transfer_refuses_probabilities_too(make_study, tmp_path, end: str, kind: str) -> None:
     file = make_study(tmp_path)
     export(read_study(file), tmp_path / "s.zarr")
     written(tmp_path, kind.replace(" ", "_"), end)
-    with pytest.raises(ImpossibleAnalysis, match=f"^model 'gender', seed '0': the network ends in {kind}"):
+    with pytest.raises(
+        ImpossibleAnalysis, match=f"^model 'gender', seed '0': the network ends in {kind}"
+    ):
         transfer(read_study(file), tmp_path / "s.zarr", force=True)
 
 
-def test_all_images_are_compared_where_the_network_predicts(make_study, tmp_path, monkeypatch) -> None:
+def test_all_images_are_compared_where_the_network_predicts(
+    make_study, tmp_path, monkeypatch
+) -> None:
     file = make_study(tmp_path, explained="predicted")
     export(read_study(file), tmp_path / "s.zarr")
     monkeypatch.setattr(engine, "_forward", _wrong_for_others(engine._forward))
-    with pytest.raises(ImpossibleAnalysis, match=r"^model 'gender', seed '0': .*on the images on which it was tried"):
+    with pytest.raises(
+        ImpossibleAnalysis,
+        match=r"^model 'gender', seed '0': .*on the images on which it was tried",
+    ):
         export(read_study(file), tmp_path / "t.zarr")
 
 

@@ -1,4 +1,7 @@
-"""Features: what comes out of a named module, for every network and image; resumable, and read by the RDMs."""
+"""Features: what comes out of a named module, for every network and image.
+
+Resumable, and read by the RDMs.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,9 @@ def exported(file, out, **options):
 
 def files(path):
     return {
-        str(p.relative_to(path)): hashlib.sha256(p.read_bytes()).hexdigest() for p in path.rglob("*") if p.is_file()
+        str(p.relative_to(path)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in path.rglob("*")
+        if p.is_file()
     }
 
 
@@ -44,7 +49,9 @@ def by_hand(study, model, seed, depth):
     network = models.build(about, seed, torch.device("cpu"), torch.float64)
     pixels = torch.from_numpy(images.load_images(study.images, study.images.table.index))
     with torch.no_grad():
-        return network[: depth + 1](images.to_input(pixels, about.preprocessing, torch.float64)).numpy()
+        return network[: depth + 1](
+            images.to_input(pixels, about.preprocessing, torch.float64)
+        ).numpy()
 
 
 @pytest.mark.parametrize("pool", ["mean", "none"])
@@ -56,10 +63,14 @@ def test_features_are_those_of_the_module(small_study, tmp_path, pool):
         for depth in (1, 4):
             expected = by_hand(study, model, seed, depth)
             expected = expected.mean(axis=(2, 3)) if pool == "mean" else expected.reshape(12, -1)
-            found = group[str(depth)].sel(model=model, seed=seed, image=study.images.table.index.tolist())
+            found = group[str(depth)].sel(
+                model=model, seed=seed, image=study.images.table.index.tolist()
+            )
             np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
             assert found.dtype == np.float32
-            assert group["n_features"].sel(model=model, layer=str(depth)).item() == expected.shape[1]
+            assert (
+                group["n_features"].sel(model=model, layer=str(depth)).item() == expected.shape[1]
+            )
     assert group["task"].values.tolist() == ["gender", "identity"]
 
 
@@ -119,14 +130,18 @@ def test_features_come_after_relevance_and_make_rdms(small_study, tmp_path, monk
     copy = tmp_path / "copy.zarr"
     relstats.save_study(study, copy)
     one = {"model": "gender", "seed": "1"}
-    np.testing.assert_array_equal(relstats.open_study(copy)["features/4"].sel(one), study["features/4"].sel(one))
+    np.testing.assert_array_equal(
+        relstats.open_study(copy)["features/4"].sel(one), study["features/4"].sel(one)
+    )
 
 
 def test_models_may_differ_in_size_and_in_names(small_study, tmp_path):
     with_features(small_study, layers='\n[features]\nlayers = ["deep"]\n')
     text = small_study.read_text()
     for name, module in (("gender", "1"), ("identity", "4")):
-        text = text.replace(f"[models.{name}]\n", f'[models.{name}]\nlayers = {{ deep = "{module}" }}\n')
+        text = text.replace(
+            f"[models.{name}]\n", f'[models.{name}]\nlayers = {{ deep = "{module}" }}\n'
+        )
     small_study.write_text(text)
     group = exported(small_study, tmp_path / "s.zarr")
     assert group["n_features"].values.ravel().tolist() == [4, 8]
@@ -134,7 +149,9 @@ def test_models_may_differ_in_size_and_in_names(small_study, tmp_path):
     found = rdm(relstats.open_study(tmp_path / "s.zarr"), on="features", layer="deep")
     values = by_hand(read_study(small_study), "gender", "0", 1).mean(axis=(2, 3))
     expected = 1 - np.corrcoef(values)[np.triu_indices(12, 1)]
-    np.testing.assert_allclose(found["dissimilarity"].sel(model="gender", seed="0"), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        found["dissimilarity"].sel(model="gender", seed="0"), expected, rtol=0, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,13 +159,13 @@ def test_models_may_differ_in_size_and_in_names(small_study, tmp_path):
     [
         ('[features]\nlayers = ["11"]', r"model 'gender' has no layer '11'; it has 1"),
         ('[features]\nlayers = ["7"]\npool = "none"', ""),
-        ('[features]\nlayers = []', "Name one layer or more"),
+        ("[features]\nlayers = []", "Name one layer or more"),
         ('[features]\nlayers = ["available"]', "not as available"),
         ('[features]\nlayers = ["a/b"]', "not with '/'"),
         ('[features]\nlayers = ["1"]\npool = "max"', "pool"),
         ('[features]\nlayer = ["1"]', r"layers: is missing"),
     ],
-)  # fmt: skip
+)
 def test_bad_layers_are_refused(small_study, tmp_path, layers, message):
     with_features(small_study, layers=f"\n{layers}\n".replace("{", "{{"))
     if not message:
@@ -161,7 +178,9 @@ def test_bad_layers_are_refused(small_study, tmp_path, layers, message):
 def test_a_model_names_only_layers_there_are(small_study):
     with_features(small_study)
     small_study.write_text(
-        small_study.read_text().replace("[models.gender]\n", '[models.gender]\nlayers = { "5" = "6" }\n')
+        small_study.read_text().replace(
+            "[models.gender]\n", '[models.gender]\nlayers = { "5" = "6" }\n'
+        )
     )
     with pytest.raises(InvalidData, match="no layer of \\[features\\]"):
         read_study(small_study)
@@ -171,7 +190,10 @@ def test_other_settings_are_refused_and_none_need_layers(small_study, tmp_path):
     study = read_study(with_features(small_study))
     exported(study, tmp_path / "s.zarr")
     with pytest.raises(UsageError, match="other settings"):
-        exported(dataclasses.replace(study, features=FeatureSettings(("1",), "mean")), tmp_path / "s.zarr")
+        exported(
+            dataclasses.replace(study, features=FeatureSettings(("1",), "mean")),
+            tmp_path / "s.zarr",
+        )
     with pytest.raises(UsageError, match="names no layers"):
         features.export_features(dataclasses.replace(study, features=None), tmp_path / "t.zarr")
     assert features.describe(dataclasses.replace(study, features=None)) == ""
@@ -197,7 +219,18 @@ class _Pair(nn.Module):
 def _model(layers):
     from relstats.compute.study import Model, Preprocessing
 
-    return Model("m", {}, "", {}, Preprocessing((0.0,), (1.0,), 1.0, "rgb"), "", ("f", "m"), {}, Path(), layers)
+    return Model(
+        "m",
+        {},
+        "",
+        {},
+        Preprocessing((0.0,), (1.0,), 1.0, "rgb"),
+        "",
+        ("f", "m"),
+        {},
+        Path(),
+        layers,
+    )
 
 
 @pytest.mark.parametrize(
@@ -212,15 +245,22 @@ def _model(layers):
 )
 def test_layers_without_one_activation_an_image(name, message):
     with pytest.raises(InvalidData, match=message):
-        features.activations(_Twice().eval(), _model({}), FeatureSettings((name,), "mean"), torch.ones(4, 2))
+        features.activations(
+            _Twice().eval(), _model({}), FeatureSettings((name,), "mean"), torch.ones(4, 2)
+        )
 
 
 def test_tokens_have_no_mean_over_pixels_and_nan_is_refused():
     module, inputs = nn.Sequential(nn.Identity()), torch.ones(2, 3, 5)
     with pytest.raises(InvalidData, match='Use pool = "none"'):
         features.activations(module, _model({}), FeatureSettings(("0",), "mean"), inputs)
-    assert features.activations(module, _model({}), FeatureSettings(("0",), "none"), inputs)["0"].shape == (2, 15)
+    assert features.activations(module, _model({}), FeatureSettings(("0",), "none"), inputs)[
+        "0"
+    ].shape == (2, 15)
     with pytest.raises(InvalidData, match="15 activations are NaN or infinite"):
         features.activations(
-            module, _model({}), FeatureSettings(("0",), "none"), inputs / torch.tensor([0.0, 1.0]).reshape(2, 1, 1)
+            module,
+            _model({}),
+            FeatureSettings(("0",), "none"),
+            inputs / torch.tensor([0.0, 1.0]).reshape(2, 1, 1),
         )

@@ -7,11 +7,18 @@ from scipy.sparse.linalg import spsolve
 from relstats.compute import fills
 from relstats.compute.interpolate import interpolate
 
-WEIGHTS = {(y, x): (1 / 6 if 0 in (y, x) else 1 / 12) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)}
+WEIGHTS = {
+    (y, x): 1 / 6 if 0 in (y, x) else 1 / 12
+    for y in (-1, 0, 1)
+    for x in (-1, 0, 1)
+    if (y, x) != (0, 0)
+}
 
 
 def solved_directly(picture, known):
-    """ROAD's system from its definition: each removed pixel is the weighted mean of its neighbours in the picture."""
+    """ROAD's system from its definition: each removed pixel is the weighted mean of its neighbours
+    in the picture.
+    """
     number, holes = np.cumsum(~known).reshape(known.shape) - 1, np.argwhere(~known)
     matrix, right = sparse.lil_array((len(holes), len(holes))), np.zeros((len(holes), len(picture)))
     for k, (y, x) in enumerate(holes):
@@ -45,7 +52,9 @@ def some_masks(height, width, share, rng):
     return np.array([noise < share, smooth < np.quantile(smooth, share), one, ~one, corner, half])
 
 
-@pytest.mark.parametrize(("height", "width", "share"), [(64, 64, 0.05), (50, 37, 0.3), (7, 90, 0.1), (9, 5, 0.4)])
+@pytest.mark.parametrize(
+    ("height", "width", "share"), [(64, 64, 0.05), (50, 37, 0.3), (7, 90, 0.1), (9, 5, 0.4)]
+)
 def test_interpolation_solves_the_sparse_system_to_half_a_grey_level(height, width, share):
     rng = np.random.default_rng(1)
     known = some_masks(height, width, share, rng)
@@ -55,7 +64,8 @@ def test_interpolation_solves_the_sparse_system_to_half_a_grey_level(height, wid
     exact = np.array([solved_directly(p, k) for p, k in zip(pictures, known, strict=True)])
     np.testing.assert_allclose(found, exact, rtol=0, atol=0.5)
     assert np.array_equal(
-        found[np.broadcast_to(known[:, None], found.shape)], pictures[np.broadcast_to(known[:, None], found.shape)]
+        found[np.broadcast_to(known[:, None], found.shape)],
+        pictures[np.broadcast_to(known[:, None], found.shape)],
     )
 
 
@@ -69,7 +79,10 @@ def test_interpolation_in_double_precision_reaches_the_direct_solution():
 
 def test_what_stands_in_removed_pixels_is_not_read():
     rng = np.random.default_rng(3)
-    known, pictures = torch.from_numpy(some_masks(32, 32, 0.1, rng)), torch.from_numpy(natural(6, 32, 32, rng)).float()
+    known, pictures = (
+        torch.from_numpy(some_masks(32, 32, 0.1, rng)),
+        torch.from_numpy(natural(6, 32, 32, rng)).float(),
+    )
     other = torch.where(known[:, None], pictures, 255 - pictures)
     assert torch.equal(interpolate(pictures, known), interpolate(other, known))
 
@@ -79,7 +92,11 @@ def test_noise_of_linear_interpolation_is_of_the_image_and_small():
     noise = fills.backgrounds(pixels, ["a", "b"], fill="linear", colour=(0, 0, 0), seed=1)
     kept = torch.zeros(2, 40, 40, dtype=torch.bool)
     kept[:, ::7, ::7] = True
-    shown = fills.masked(torch.from_numpy(pixels), torch.from_numpy(noise), kept, (0, 0, 0)).numpy().astype(float)
+    shown = (
+        fills.masked(torch.from_numpy(pixels), torch.from_numpy(noise), kept, (0, 0, 0))
+        .numpy()
+        .astype(float)
+    )
     removed = shown[:, ~kept[0].numpy()]
     assert removed.mean() == pytest.approx(100, abs=0.1)
     assert removed.std() == pytest.approx(2.55, rel=0.05)
@@ -102,13 +119,19 @@ def test_where_nothing_is_kept_linear_interpolation_is_the_mean_colour():
 def test_random_fills_depend_on_seed_and_image_alone(fill):
     pixels = np.zeros((3, 8, 8, 3), np.uint8)
     three = fills.backgrounds(pixels, ["a", "b", "c"], fill=fill, colour=(), seed=1)
-    assert np.array_equal(fills.backgrounds(pixels[:1], ["c"], fill=fill, colour=(), seed=1)[0], three[2])
-    assert not np.array_equal(fills.backgrounds(pixels[:1], ["c"], fill=fill, colour=(), seed=2)[0], three[2])
+    assert np.array_equal(
+        fills.backgrounds(pixels[:1], ["c"], fill=fill, colour=(), seed=1)[0], three[2]
+    )
+    assert not np.array_equal(
+        fills.backgrounds(pixels[:1], ["c"], fill=fill, colour=(), seed=2)[0], three[2]
+    )
     assert not np.array_equal(three[0], three[1])
 
 
 def test_noise_covers_all_colours_evenly():
-    noise = fills.backgrounds(np.zeros((1, 256, 256, 3), np.uint8), ["a"], fill="noise", colour=(), seed=1)
+    noise = fills.backgrounds(
+        np.zeros((1, 256, 256, 3), np.uint8), ["a"], fill="noise", colour=(), seed=1
+    )
     counts = np.bincount(noise.ravel(), minlength=256)
     assert counts.min() > 0.8 * noise.size / 256
     assert abs(np.corrcoef(noise[0, ..., 0].ravel(), noise[0, ..., 1].ravel())[0, 1]) < 0.02
@@ -130,5 +153,7 @@ def test_removed_pixels_take_the_fill_and_kept_ones_stay():
     rng = np.random.default_rng(5)
     pixels, other = (rng.integers(0, 256, (3, 9, 7, 3), np.uint8) for _ in range(2))
     kept = rng.random((3, 9, 7)) < 0.4
-    shown = fills.masked(torch.from_numpy(pixels), torch.from_numpy(other), torch.from_numpy(kept), ()).numpy()
+    shown = fills.masked(
+        torch.from_numpy(pixels), torch.from_numpy(other), torch.from_numpy(kept), ()
+    ).numpy()
     assert np.array_equal(shown, np.where(kept[..., None], pixels, other))

@@ -1,4 +1,7 @@
-"""What is said of maps: relevance lost, biases that take nearly all of it, signs that turn; and what is stored of it."""
+"""What is said of maps: relevance lost, biases that take nearly all of it, signs that turn.
+
+And what is stored of it.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,9 @@ def test_it_is_that_of_each_image(small_study, tmp_path):
     inputs = images.to_input(pixels, study.models[1].preprocessing, torch.float64)
     true = torch.from_numpy(true_classes(study.models[1], study.images.table))
     expected = relevance(plan(network, "epsilon_plus_flat", sample=inputs), inputs, true).absorbed
-    np.testing.assert_allclose(group["absorbed"].sel(model="identity", seed="0"), expected, rtol=1e-3)
+    np.testing.assert_allclose(
+        group["absorbed"].sel(model="identity", seed="0"), expected, rtol=1e-3
+    )
 
 
 @pytest.mark.parametrize("options", [{"engine": "zennit"}, {"composite": "gradient"}])
@@ -72,7 +77,8 @@ def test_biases_that_take_nearly_all_are_one_note_a_model_and_no_warning(small_s
     assert networks(group, "absorbed")[:2].min() > 0.99
     assert len(said) == 1
     assert said[0].startswith(
-        "note: model gender: biases take more than 99 % of the relevance in 2 of 2 network(s), and pixels get "
+        "note: model gender: biases take more than 99 % of the relevance in 2 of 2 network(s), and"
+        " pixels get "
     )
     assert "never sums" in said[0]
 
@@ -83,9 +89,12 @@ def test_logits_below_zero_are_one_warning_a_model(make_study, tmp_path):
     assert networks(group, "logit").max() < 0
     assert [message.split(" maps (")[0] for message in said if message.startswith("warning")] == [
         "warning: model gender: the explained logit is 0 or less for 24 of 24",
-        "warning: model identity: the explained logit is 0 or less for 12 of 12"]  # fmt: skip
+        "warning: model identity: the explained logit is 0 or less for 12 of 12",
+    ]
     assert any("centre the head" in message for message in said)
-    assert exported(file, tmp_path / "g.zarr", composite="gradient")[1] == []  # a gradient's sign is not the logit's
+    assert (
+        exported(file, tmp_path / "g.zarr", composite="gradient")[1] == []
+    )  # a gradient's sign is not the logit's
 
 
 def test_centring_the_head_helps_as_advised_and_keeps_probabilities(make_study, tmp_path):
@@ -98,14 +107,24 @@ def test_centring_the_head_helps_as_advised_and_keeps_probabilities(make_study, 
             state[part] -= state[part].mean(0, keepdim=True)
         save_file(state, tmp_path / f"{name}.safetensors")
     after, said = exported(file, tmp_path / "c.zarr")
-    np.testing.assert_allclose(networks(after, "probability"), networks(before, "probability"), rtol=1e-4)
+    np.testing.assert_allclose(
+        networks(after, "probability"), networks(before, "probability"), rtol=1e-4
+    )
     assert not any("logit is 0 or less" in message for message in said)
 
 
-@pytest.mark.parametrize(("kept", "taken", "said"), [
-    (1e-6, 1 - 1e-6, ""), (600.0, -599.0, ""), (40.0, 0.0, "relevance of pixels and biases is 40 times the logit"),
-    (0.5, 0.2, "relevance of pixels and biases is 0.7 times"), (40.0, np.nan, ""), (60.0, np.nan, "the sum of relevance is 60 times"),
-    (np.nan, np.nan, "")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kept", "taken", "said"),
+    [
+        (1e-6, 1 - 1e-6, ""),
+        (600.0, -599.0, ""),
+        (40.0, 0.0, "relevance of pixels and biases is 40 times the logit"),
+        (0.5, 0.2, "relevance of pixels and biases is 0.7 times"),
+        (40.0, np.nan, ""),
+        (60.0, np.nan, "the sum of relevance is 60 times"),
+        (np.nan, np.nan, ""),
+    ],
+)
 def test_which_rule_judges(kept, taken, said):
     found = list(flags.unconserved("model a, seed 0", np.full(5, kept), np.full(5, taken)))
     assert len(found) == bool(said)

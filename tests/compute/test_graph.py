@@ -1,4 +1,7 @@
-"""Tracing: any class whose path is fixed, by modules or by functions; what has no rule is refused by name."""
+"""Tracing: any class whose path is fixed, by modules or by functions.
+
+What has no rule is refused by name.
+"""
 
 import pytest
 import torch
@@ -15,7 +18,11 @@ class Functions(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.a, self.norm, self.b = nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3, padding=1)
+        self.a, self.norm, self.b = (
+            nn.Conv2d(3, 4, 3, padding=1),
+            nn.BatchNorm2d(4),
+            nn.Conv2d(4, 4, 3, padding=1),
+        )
         self.head = nn.Linear(8, 3)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -30,7 +37,11 @@ class Modules(Functions):
 
     def __init__(self) -> None:
         super().__init__()
-        self.pad, self.relu, self.mean = nn.ZeroPad2d((1, 0, 1, 0)), nn.ReLU(True), nn.AdaptiveAvgPool2d(1)
+        self.pad, self.relu, self.mean = (
+            nn.ZeroPad2d((1, 0, 1, 0)),
+            nn.ReLU(True),
+            nn.AdaptiveAvgPool2d(1),
+        )
         self.pool = nn.MaxPool2d(3, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,7 +100,9 @@ def test_functions_and_modules_are_one_network() -> None:
         assert prepared.engine == "relstats", prepared.why
         found = relevance(prepared, images(), torch.tensor([0, 2]))
         torch.testing.assert_close(found.logits, one(images()).detach(), rtol=1e-10, atol=1e-12)
-        torch.testing.assert_close(found.conservation + found.absorbed, torch.ones(2).double(), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(
+            found.conservation + found.absorbed, torch.ones(2).double(), rtol=1e-3, atol=1e-3
+        )
         maps.append(found.relevance)
     torch.testing.assert_close(*maps, rtol=1e-10, atol=1e-12)
 
@@ -127,7 +140,9 @@ def test_steps_name_what_the_network_does() -> None:
         (Attention(), "MultiheadAttention 'middle.attend'"),
     ],
 )
-def test_a_module_without_a_rule_is_refused_by_name(engine: str, middle: nn.Module, named: str) -> None:
+def test_a_module_without_a_rule_is_refused_by_name(
+    engine: str, middle: nn.Module, named: str
+) -> None:
     with pytest.raises(ImpossibleAnalysis, match=f"no rule of relevance for {named}"):
         plan(Small(middle), "epsilon_plus", engine=engine, sample=images(torch.float32))
 

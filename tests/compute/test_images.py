@@ -22,7 +22,9 @@ RGB = np.random.default_rng(1).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 def listed(paths, size=(6, 8), resize="none"):
     """A table of images by their file names."""
     rows = [(str(p), hashlib.sha256(p.read_bytes()).hexdigest()) for p in paths]
-    table = pd.DataFrame(rows, columns=["path", "sha256"], index=[p.stem for p in paths], dtype=object)
+    table = pd.DataFrame(
+        rows, columns=["path", "sha256"], index=[p.stem for p in paths], dtype=object
+    )
     return Images(table, size, resize, False)
 
 
@@ -51,7 +53,9 @@ def test_order_is_that_of_the_ids(tmp_path):
 
 def test_grey_and_palette_become_rgb(tmp_path):
     grey = RGB[..., 0]
-    np.testing.assert_array_equal(loaded(Image.fromarray(grey), tmp_path), np.repeat(grey[..., np.newaxis], 3, -1))
+    np.testing.assert_array_equal(
+        loaded(Image.fromarray(grey), tmp_path), np.repeat(grey[..., np.newaxis], 3, -1)
+    )
     palette = Image.fromarray(RGB).quantize(16)
     np.testing.assert_array_equal(loaded(palette, tmp_path), np.asarray(palette.convert("RGB")))
     black = Image.fromarray(grey > 100)
@@ -70,7 +74,8 @@ def test_opaque_alpha_is_dropped_and_transparent_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("orientation", "expected"), [(3, RGB[::-1, ::-1]), (6, np.rot90(RGB, -1)), (5, RGB.swapaxes(0, 1))]
+    ("orientation", "expected"),
+    [(3, RGB[::-1, ::-1]), (6, np.rot90(RGB, -1)), (5, RGB.swapaxes(0, 1))],
 )
 def test_exif_orientation_is_applied(tmp_path, orientation, expected):
     exif = Image.Exif()
@@ -98,7 +103,12 @@ def png_of_16_bits():
 
     header = (8).to_bytes(4, "big") + (6).to_bytes(4, "big") + bytes([16, 2, 0, 0, 0])
     rows = b"".join(b"\0" + RGB[y].astype(">u2").tobytes() for y in range(6))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def test_more_than_8_bits_are_refused(tmp_path):
@@ -115,7 +125,9 @@ def test_more_than_8_bits_are_refused(tmp_path):
 def test_cmyk_and_frames_are_refused(tmp_path):
     Image.fromarray(RGB).convert("CMYK").save(tmp_path / "print.jpg")
     assert "colours of mode CMYK. Convert it to RGB" in refused(tmp_path, "print.jpg")
-    Image.fromarray(RGB).save(tmp_path / "film.png", save_all=True, append_images=[Image.fromarray(RGB[::-1].copy())])
+    Image.fromarray(RGB).save(
+        tmp_path / "film.png", save_all=True, append_images=[Image.fromarray(RGB[::-1].copy())]
+    )
     assert "2 frames" in refused(tmp_path, "film.png")
 
 
@@ -160,7 +172,9 @@ def test_another_size_is_refused_or_resized_by_the_stated_rule(tmp_path):
         tmp_path, "b.png", size=(4, 4)
     )
     squashed = loaded(image, tmp_path, size=(3, 4), resize="squash")
-    np.testing.assert_allclose(squashed.mean((0, 1)), RGB.mean((0, 1)), atol=3)  # of 255: an average keeps the mean
+    np.testing.assert_allclose(
+        squashed.mean((0, 1)), RGB.mean((0, 1)), atol=3
+    )  # of 255: an average keeps the mean
     assert squashed.shape == (3, 4, 3)
     cropped = loaded(image, tmp_path, size=(6, 6), resize="crop")
     np.testing.assert_array_equal(cropped, RGB[:, 1:7])
@@ -168,10 +182,15 @@ def test_another_size_is_refused_or_resized_by_the_stated_rule(tmp_path):
 
 
 def test_halving_averages_blocks(tmp_path):
-    """Antialiased: no pixel is dropped. Checked on blocks of equal colours, where any average is exact."""
+    """Antialiased: no pixel is dropped.
+
+    Checked on blocks of equal colours, where any average is exact.
+    """
     blocks = np.repeat(np.repeat(RGB[:, :6], 8, 0), 8, 1)
     found = loaded(Image.fromarray(blocks), tmp_path, size=(6, 6), resize="squash")
-    weights = np.array([1, 2, 3, 4, 5, 6, 7, 8, 8, 7, 6, 5, 4, 3, 2, 1], dtype=float)  # a triangle over two blocks
+    weights = np.array(
+        [1, 2, 3, 4, 5, 6, 7, 8, 8, 7, 6, 5, 4, 3, 2, 1], dtype=float
+    )  # a triangle over two blocks
     rows = blocks[4 * 8 - 4 : 4 * 8 + 12, :, 1].astype(float)
     inner = (weights / weights.sum()) @ rows @ np.pad(weights / weights.sum(), (2 * 8 - 4, 48 - 28))
     assert abs(found[4, 2, 1] - inner) <= 1
@@ -179,13 +198,17 @@ def test_halving_averages_blocks(tmp_path):
 
 def test_input_is_scaled_and_ordered_by_hand():
     pixels = torch.tensor([[[[10, 20, 30]]]], dtype=torch.uint8)
-    rgb = to_input(pixels, Preprocessing((0.1, 0.2, 0.3), (0.5, 1.0, 2.0), 1.0, "rgb"), torch.float64)
+    rgb = to_input(
+        pixels, Preprocessing((0.1, 0.2, 0.3), (0.5, 1.0, 2.0), 1.0, "rgb"), torch.float64
+    )
     expected = [(10 / 255 - 0.1) / 0.5, (20 / 255 - 0.2) / 1.0, (30 / 255 - 0.3) / 2.0]
     np.testing.assert_allclose(rgb.flatten().numpy(), expected, rtol=1e-12)
     bgr = to_input(pixels, Preprocessing((1.0, 2.0, 3.0), (1.0,), 255.0, "bgr"), torch.float64)
     np.testing.assert_allclose(bgr.flatten().numpy(), [29, 18, 7], rtol=1e-12)
     grey = to_input(pixels, Preprocessing((0.0,), (1.0,), 255.0, "grey"), torch.float64)
-    np.testing.assert_allclose(grey.flatten().numpy(), [0.299 * 10 + 0.587 * 20 + 0.114 * 30], rtol=1e-12)
+    np.testing.assert_allclose(
+        grey.flatten().numpy(), [0.299 * 10 + 0.587 * 20 + 0.114 * 30], rtol=1e-12
+    )
 
 
 def test_input_has_channels_before_places():
@@ -195,8 +218,13 @@ def test_input_has_channels_before_places():
     np.testing.assert_allclose(found[0].permute(1, 2, 0).numpy(), RGB, rtol=1e-6)
 
 
-@pytest.mark.parametrize("preprocessing", [Preprocessing((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 1.0, "rgb"),
-                                           Preprocessing((91.0, 104.0, 129.0), (1.0,), 255.0, "bgr")])  # fmt: skip
+@pytest.mark.parametrize(
+    "preprocessing",
+    [
+        Preprocessing((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 1.0, "rgb"),
+        Preprocessing((91.0, 104.0, 129.0), (1.0,), 255.0, "bgr"),
+    ],
+)
 def test_bounds_are_the_inputs_of_black_and_white(preprocessing):
     ends = torch.tensor([0, 255], dtype=torch.uint8)[:, None, None, None].expand(2, 1, 1, 3)
     low, high = to_input(ends, preprocessing, torch.float64)[..., 0, 0].numpy()
@@ -208,4 +236,6 @@ def test_nothing_warns(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = loaded(Image.fromarray(RGB).quantize(4), tmp_path)
-    np.testing.assert_array_equal(found, np.asarray(Image.fromarray(RGB).quantize(4).convert("RGB")))
+    np.testing.assert_array_equal(
+        found, np.asarray(Image.fromarray(RGB).quantize(4).convert("RGB"))
+    )

@@ -16,19 +16,27 @@ def some_maps(pixels, kind, rng):
     if kind == "grey levels":
         values = np.round(2 * values) / 2
     if kind == "signed zeros":
-        values = np.where(rng.random(values.shape) < 0.5, np.float32(-0.0), np.float32(0)) + (values > 1)
+        values = np.where(rng.random(values.shape) < 0.5, np.float32(-0.0), np.float32(0)) + (
+            values > 1
+        )
     if kind == "double":
         values = values.astype(np.float64)
         values[:, : pixels // 2] = 1 + 1e-12 * values[:, : pixels // 2]
     if kind == "infinite":
         values[:, 0], values[:, 1] = np.inf, -np.inf
-    values[0], values[1], values[2] = 0, -np.abs(values[2]), 3  # no relevance, none positive, all tied
+    values[0], values[1], values[2] = (
+        0,
+        -np.abs(values[2]),
+        3,
+    )  # no relevance, none positive, all tied
     values[3, 5] = np.nan
     return values
 
 
 @pytest.mark.parametrize("ranking", maps.RANKINGS)
-@pytest.mark.parametrize("kind", ["dense", "sparse", "grey levels", "signed zeros", "double", "infinite"])
+@pytest.mark.parametrize(
+    "kind", ["dense", "sparse", "grey levels", "signed zeros", "double", "infinite"]
+)
 @pytest.mark.parametrize("pixels", [50, 1024])
 def test_masks_are_those_of_the_analysis_bit_for_bit(ranking, kind, pixels):
     values = some_maps(pixels, kind, np.random.default_rng(1))

@@ -13,7 +13,14 @@ from safetensors.torch import save_file
 from torch import nn
 
 from relstats.compute import models
-from relstats.compute.models import build, checkpoint_sha256, load_state, pick_device, require_output, state_hash
+from relstats.compute.models import (
+    build,
+    checkpoint_sha256,
+    load_state,
+    pick_device,
+    require_output,
+    state_hash,
+)
 from relstats.compute.study import read_study
 from relstats.errors import InvalidData, UsageError
 
@@ -109,33 +116,51 @@ def test_other_suffixes_are_refused_unopened(model, tmp_path, suffix):
 
 def test_whole_modules_and_scripts_are_refused(model, tmp_path):
     torch.save(built(model), tmp_path / "whole.pth")
-    assert "not a plain state dict, and was not executed" in refused(InvalidData, load_state, tmp_path / "whole.pth")
+    assert "not a plain state dict, and was not executed" in refused(
+        InvalidData, load_state, tmp_path / "whole.pth"
+    )
     with zipfile.ZipFile(tmp_path / "script.pt", "w") as archive:
         archive.writestr("script/constants.pkl", pickle.dumps(()))
         archive.writestr("script/data.pkl", pickle.dumps(()))
-    assert "not a plain state dict, and was not executed" in refused(InvalidData, load_state, tmp_path / "script.pt")
+    assert "not a plain state dict, and was not executed" in refused(
+        InvalidData, load_state, tmp_path / "script.pt"
+    )
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"<!DOCTYPE html><html>404</html>", "is a web page (the download failed). Download it again"),
-     (b"\n  <html>", "is a web page (the download failed)"), (b"", "is no checkpoint: it begins with b''"),
-     (b"version https://git-lfs", "is no checkpoint: it begins with b'version '"), (b"PK\x03\x04 cut", "not a plain state dict"),
-     (b"\x80\x02cut", "not a plain state dict")],
-)  # fmt: skip
+    [
+        (
+            b"<!DOCTYPE html><html>404</html>",
+            "is a web page (the download failed). Download it again",
+        ),
+        (b"\n  <html>", "is a web page (the download failed)"),
+        (b"", "is no checkpoint: it begins with b''"),
+        (b"version https://git-lfs", "is no checkpoint: it begins with b'version '"),
+        (b"PK\x03\x04 cut", "not a plain state dict"),
+        (b"\x80\x02cut", "not a plain state dict"),
+    ],
+)
 def test_files_that_are_no_checkpoint(tmp_path, content, message):
     (tmp_path / "a.pth").write_bytes(content)
     assert message in refused(InvalidData, load_state, tmp_path / "a.pth")
     (tmp_path / "a.safetensors").write_bytes(content)
-    assert "is no safetensors file, or a damaged one" in refused(InvalidData, load_state, tmp_path / "a.safetensors")
+    assert "is no safetensors file, or a damaged one" in refused(
+        InvalidData, load_state, tmp_path / "a.safetensors"
+    )
 
 
 def test_a_training_checkpoint_is_not_guessed_at(model, tmp_path):
     torch.save({"epoch": 3, "state_dict": state_of(model)}, tmp_path / "a.pth")
     message = refused(InvalidData, load_state, tmp_path / "a.pth")
-    assert "holds more than a state dict (epoch, state_dict): which part is the network's is not guessed" in message
+    assert (
+        "holds more than a state dict (epoch, state_dict): which part is the network's is not"
+        " guessed" in message
+    )
     torch.save([torch.ones(1)], tmp_path / "b.pth")
-    assert "holds more than a state dict (list)" in refused(InvalidData, load_state, tmp_path / "b.pth")
+    assert "holds more than a state dict (list)" in refused(
+        InvalidData, load_state, tmp_path / "b.pth"
+    )
 
 
 def test_old_torch_does_not_open_pickles(model, tmp_path, monkeypatch):
@@ -147,7 +172,9 @@ def test_old_torch_does_not_open_pickles(model, tmp_path, monkeypatch):
 
 
 def test_missing_checkpoint(model, tmp_path):
-    assert "no such checkpoint: " in refused(InvalidData, built, with_checkpoint(model, tmp_path / "gone.pth"))
+    assert "no such checkpoint: " in refused(
+        InvalidData, built, with_checkpoint(model, tmp_path / "gone.pth")
+    )
 
 
 def test_wrong_architecture_names_the_keys(model, tmp_path):
@@ -157,7 +184,10 @@ def test_wrong_architecture_names_the_keys(model, tmp_path):
     save_file(state, tmp_path / "other.safetensors")
     message = refused(InvalidData, built, with_checkpoint(model, tmp_path / "other.safetensors"))
     assert "model 'gender', seed '0': " in message
-    assert "1 missing: 0.bias; 1 unexpected: extra; 1 of another shape: 8.weight (2, 9) instead of (2, 8)" in message
+    assert (
+        "1 missing: 0.bias; 1 unexpected: extra; 1 of another shape: 8.weight (2, 9) instead of"
+        " (2, 8)" in message
+    )
 
 
 def test_parallel_checkpoints_get_a_hint(model, tmp_path):
@@ -186,7 +216,9 @@ def test_factories_that_cannot_be_used(model):
     assert "cannot import factory 'no_such_module:f'" in message("no_such_module:f")
     assert "cannot import factory 'small_networks:larg'" in message("small_networks:larg")
     assert str(model.folder) in message("small_networks:larg")
-    assert "small_networks:small(clases=3) fails: TypeError: " in message("small_networks:small", {"clases": 3})
+    assert "small_networks:small(clases=3) fails: TypeError: " in message(
+        "small_networks:small", {"clases": 3}
+    )
     assert "builtins:dict returns dict, not a torch.nn.Module" in message("builtins:dict")
     assert "torchvision has no 'resnet19'. Did you mean" in message("resnet19")
     assert 'Your own is "package.module:callable"' in message("resnet19")
@@ -197,8 +229,11 @@ def test_torchvision_by_name(model, tmp_path):
 
     network = torchvision.models.squeezenet1_1(weights=None, num_classes=2)
     save_file(network.state_dict(), tmp_path / "s.safetensors")
-    changed = dataclasses.replace(with_checkpoint(model, tmp_path / "s.safetensors"), factory="squeezenet1_1",
-                                  arguments={"num_classes": 2})  # fmt: skip
+    changed = dataclasses.replace(
+        with_checkpoint(model, tmp_path / "s.safetensors"),
+        factory="squeezenet1_1",
+        arguments={"num_classes": 2},
+    )
     assert state_hash(built(changed)) == state_hash(network)
 
 
@@ -240,7 +275,10 @@ def test_hash_of_a_state_knows_names_shapes_and_types(model):
 
 def test_checkpoints_are_told_apart_by_their_bytes(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
-    assert checkpoint_sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert (
+        checkpoint_sha256(tmp_path / "a")
+        == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
 
 
 def test_devices_that_are_not_there(monkeypatch):

@@ -1,4 +1,6 @@
-"""Each rule against a slow re-implementation from its paper, one connection at a time, and a case by hand."""
+"""Each rule against a slow re-implementation from its paper, one connection at a time, and a case
+by hand.
+"""
 
 from collections.abc import Callable
 
@@ -26,7 +28,10 @@ def epsilon(a: list, w: list, b: float) -> list[float]:
 
 
 def alpha_beta(a: list, w: list, b: float, alpha: float = 2.0, beta: float = 1.0) -> list[float]:
-    """Bach et al. 2015, eq. 60: positive and negative contributions, each with its own part of the bias."""
+    """Bach et al. 2015, eq.
+
+    60: positive and negative contributions, each with its own part of the bias.
+    """
     contributions = [x * y for x, y in zip(a, w, strict=True)]
     up = sum(max(c, 0) for c in contributions) + max(b, 0)
     down = sum(min(c, 0) for c in contributions) + min(b, 0)
@@ -38,7 +43,10 @@ def z_plus(a: list, w: list, b: float) -> list[float]:
 
 
 def gamma(a: list, w: list, b: float, g: float = 0.25) -> list[float]:
-    """Montavon et al. 2019 and Andeol et al. 2021: contributions of the output's own sign are favoured."""
+    """Montavon et al. 2019 and Andeol et al.
+
+    2021: contributions of the output's own sign are favoured.
+    """
     z = sum(x * y for x, y in zip(a, w, strict=True)) + b
     if z == 0:
         return [0.0] * len(a)
@@ -69,8 +77,13 @@ SLOW: dict[str, tuple[rules.Rule, Callable]] = {
 }
 
 
-def back(share: Callable, a: Tensor, layer: list[tuple[list[int], Tensor, float]], relevance: Tensor) -> Tensor:
-    """Send relevance of a layer's outputs back; each output names the inputs that it sees, its weights and bias."""
+def back(
+    share: Callable, a: Tensor, layer: list[tuple[list[int], Tensor, float]], relevance: Tensor
+) -> Tensor:
+    """Send relevance of a layer's outputs back.
+
+    Each output names the inputs that it sees, its weights and bias.
+    """
     result = torch.zeros_like(a)
     for (seen, w, b), r in zip(layer, relevance.tolist(), strict=True):
         shares = share(a[seen].tolist(), w.tolist(), b)
@@ -84,7 +97,11 @@ def unrolled(conv: nn.Conv2d, size: int) -> list[tuple[list[int], Tensor, float]
     places = range(size - conv.kernel_size[0] + 1)
     k = conv.kernel_size[0]
     return [
-        (index[:, y : y + k, x : x + k].flatten().tolist(), conv.weight[c].flatten(), float(conv.bias[c]))
+        (
+            index[:, y : y + k, x : x + k].flatten().tolist(),
+            conv.weight[c].flatten(),
+            float(conv.bias[c]),
+        )
         for c in range(conv.out_channels)
         for y in places
         for x in places
@@ -96,7 +113,11 @@ def unrolled(conv: nn.Conv2d, size: int) -> list[tuple[list[int], Tensor, float]
 def test_rule_is_that_of_its_paper(name: str, relu: bool) -> None:
     # Behind a ReLU the engine takes its shortcuts; without one, inputs and outputs have both signs.
     generator = torch.Generator().manual_seed(5)
-    first, second, last = nn.Conv2d(2, 3, 2).double(), nn.Conv2d(3, 2, 2).double(), nn.Linear(8, 3).double()
+    first, second, last = (
+        nn.Conv2d(2, 3, 2).double(),
+        nn.Conv2d(3, 2, 2).double(),
+        nn.Linear(8, 3).double(),
+    )
     for part in (first, second, last):
         nn.init.normal_(part.weight, generator=generator)
         nn.init.normal_(part.bias, generator=generator)
@@ -105,24 +126,31 @@ def test_rule_is_that_of_its_paper(name: str, relu: bool) -> None:
     images = torch.randn(2, 2, 4, 4, generator=generator, dtype=torch.float64)
     rule, slow = SLOW[name]
     chosen = rules.Composite(name, {}, rule, rules.epsilon())
-    _, maps, _ = walk(prepare(trace(network, images), chosen), images, torch.tensor([[0, 2], [1, 1]]))
+    _, maps, _ = walk(
+        prepare(trace(network, images), chosen), images, torch.tensor([[0, 2], [1, 1]])
+    )
     for image, classes in enumerate(((0, 2), (1, 1))):
         a0 = images[image]
         a1 = middle(first(a0[None]))[0]
         a2 = middle(second(a1[None]))[0].flatten()
         for place, label in enumerate(classes):
             start = last(a2)[label : label + 1]
-            r2 = back(epsilon, a2, [(list(range(8)), last.weight[label], float(last.bias[label]))], start)
+            r2 = back(
+                epsilon, a2, [(list(range(8)), last.weight[label], float(last.bias[label]))], start
+            )
             r1 = back(slow, a1.flatten(), unrolled(second, 3), r2)
             r0 = back(slow, a0.flatten(), unrolled(first, 4), r1).reshape(2, 4, 4)
             torch.testing.assert_close(maps[image, place], r0.sum(0), rtol=1e-9, atol=1e-11)
 
 
 def test_alpha_beta_by_hand() -> None:
-    # z+ = 3 * 1 + 1 = 4 and z- = -1 * 2 = -2, so the logit is 2: R = (2 * 3/4 * 2, -1 * 2/2 * 2) = (3, -2);
-    # the bias takes 2 * 1/4 * 2 = 1, and 3 - 2 + 1 = 2.
+    # z+ = 3 * 1 + 1 = 4 and z- = -1 * 2 = -2, so the logit is 2: R = (2 * 3/4 * 2, -1 * 2/2 * 2) =
+    # (3, -2); the bias takes 2 * 1/4 * 2 = 1, and 3 - 2 + 1 = 2.
     conv = nn.Conv2d(1, 1, (1, 2)).double()
-    conv.weight.data, conv.bias.data = torch.tensor([[[[3.0, -1.0]]]]).double(), torch.tensor([1.0]).double()
+    conv.weight.data, conv.bias.data = (
+        torch.tensor([[[[3.0, -1.0]]]]).double(),
+        torch.tensor([1.0]).double(),
+    )
     network = nn.Sequential(conv, nn.Flatten()).requires_grad_(False)
     images = torch.tensor([[[[1.0, 2.0]]]]).double()
     chosen = rules.Composite("", {}, rules.alpha_beta(2.0, 1.0, 1e-12), rules.epsilon())

@@ -1,4 +1,6 @@
-"""`relstats run`: all the way, what is skipped, what is done again, and what is said to be impossible."""
+"""`relstats run`: all the way, what is skipped, what is done again, and what is said to be
+impossible.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,17 @@ import zarr
 import relstats
 from relstats import shards
 
-NO_REPORT = ("compute", "transfer", "compare", "shared", "sufficiency", "stability", "map", "regions", "rsa")
+NO_REPORT = (
+    "compute",
+    "transfer",
+    "compare",
+    "shared",
+    "sufficiency",
+    "stability",
+    "map",
+    "regions",
+    "rsa",
+)
 
 
 def run(file: Path, *options: str, code: int = 0) -> tuple[str, str]:
@@ -47,21 +59,31 @@ def study(finished: tuple[Path, str], tmp_path: Path) -> Path:
 def created(file: Path) -> dict[str, str]:
     opened = relstats.open_study(file.parent / "out.zarr")
     return {
-        str(name): node.attrs["created"] + node.attrs["command"] for name, node in opened["results"].children.items()
+        str(name): node.attrs["created"] + node.attrs["command"]
+        for name, node in opened["results"].children.items()
     }
 
 
-def test_every_possible_analysis_is_done_and_every_other_is_listed(finished: tuple[Path, str]) -> None:
+def test_every_possible_analysis_is_done_and_every_other_is_listed(
+    finished: tuple[Path, str],
+) -> None:
     found = outcomes(finished[1])
     assert found["compute"] == found["transfer"] == found["shared"] == found["stability"] == "done"
     assert found["compare --axis task --measure spearman"] == found["sufficiency"] == "done"
     assert found["regions --axis task"] == found["rsa"] == "not possible"
     assert "Add them with relstats judgments add" in finished[1]
-    assert found["map --axis task"] == "not possible"  # the command itself says so: identity has one network
+    assert (
+        found["map --axis task"] == "not possible"
+    )  # the command itself says so: identity has one network
     assert "a level of one network" in finished[1]
     results = relstats.open_study(finished[0].parent / "out.zarr")["results"].children
-    assert {"compare_task_spearman", "shared", "sufficiency_shared", "stability_spearman"} <= set(results)
-    assert results["compare_task_spearman"].attrs["command"] == "compare out.zarr --axis task --measure spearman"
+    assert {"compare_task_spearman", "shared", "sufficiency_shared", "stability_spearman"} <= set(
+        results
+    )
+    assert (
+        results["compare_task_spearman"].attrs["command"]
+        == "compare out.zarr --axis task --measure spearman"
+    )
 
 
 def test_a_second_run_does_nothing(study: Path) -> None:
@@ -94,17 +116,24 @@ def test_dry_run_writes_nothing(study: Path, tmp_path: Path) -> None:
     before.pop("shared")
     assert created(study) == before
     shutil.rmtree(out)
-    assert set(outcomes(run(study, "--dry-run", "--steps", *NO_REPORT)[1]).values()) == {"to do", "not possible"}
+    assert set(outcomes(run(study, "--dry-run", "--steps", *NO_REPORT)[1]).values()) == {
+        "to do",
+        "not possible",
+    }
     assert not out.exists()
 
 
-def test_only_what_is_missing_is_done_and_interrupted_maps_are_resumed(study: Path, tmp_path: Path) -> None:
+def test_only_what_is_missing_is_done_and_interrupted_maps_are_resumed(
+    study: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out.zarr"
     before = created(study)
     del zarr.open_group(str(out))["results/stability_spearman"]
     manifest = zarr.open_group(str(out), mode="r+", use_consolidated=False)["manifest/relevance"]
     digests = np.asarray(manifest[:])
-    manifest[0, 0] = np.zeros_like(digests[0, 0])  # as if the last shard had not been written when the power went
+    manifest[0, 0] = np.zeros_like(
+        digests[0, 0]
+    )  # as if the last shard had not been written when the power went
     assert shards.unfinished(out, "relevance")
     _, err = run(study, "--steps", *NO_REPORT)
     found = outcomes(err)
@@ -120,8 +149,15 @@ def test_only_what_is_missing_is_done_and_interrupted_maps_are_resumed(study: Pa
 def test_judgments_that_come_later_are_analysed_later(study: Path, tmp_path: Path) -> None:
     names = relstats.open_study(tmp_path / "out.zarr")["relevance"]["image"].values.tolist()
     rng = np.random.default_rng(1)
-    rows = [f"p{p},{a},{b},{rng.random():.3f}" for p in range(4) for k, a in enumerate(names) for b in names[k + 1 :]]
-    (tmp_path / "judgments.csv").write_text("participant,image_i,image_j,dissimilarity\n" + "\n".join(rows))
+    rows = [
+        f"p{p},{a},{b},{rng.random():.3f}"
+        for p in range(4)
+        for k, a in enumerate(names)
+        for b in names[k + 1 :]
+    ]
+    (tmp_path / "judgments.csv").write_text(
+        "participant,image_i,image_j,dissimilarity\n" + "\n".join(rows)
+    )
     command = [
         sys.executable,
         "-m",
@@ -138,8 +174,12 @@ def test_judgments_that_come_later_are_analysed_later(study: Path, tmp_path: Pat
     assert found == {"rsa": "done", "shared": "up to date"}
 
 
-@pytest.mark.parametrize(("options", "said"), [(["--steps", "maps"], "'maps' is no step"), (["--report"], "--report")])
-def test_wrong_options_are_refused_before_anything_is_done(study: Path, options: Sequence[str], said: str) -> None:
+@pytest.mark.parametrize(
+    ("options", "said"), [(["--steps", "maps"], "'maps' is no step"), (["--report"], "--report")]
+)
+def test_wrong_options_are_refused_before_anything_is_done(
+    study: Path, options: Sequence[str], said: str
+) -> None:
     assert said in run(study, *options, code=2)[1]
 
 

@@ -24,13 +24,18 @@ NETWORKS = [("gender", "0"), ("gender", "1"), ("identity", "0")]
 
 
 def save_shared(out, name="shared", **options):
-    found = relstats.shared(relstats.open_study(out), n_resamples=19, rng=np.random.default_rng(1), **options)
+    found = relstats.shared(
+        relstats.open_study(out), n_resamples=19, rng=np.random.default_rng(1), **options
+    )
     store.save_result(out, name, found)
 
 
 @pytest.fixture(scope="module")
 def computed(make_study, tmp_path_factory):
-    """A study file, and a study with its relevance and its shared pixels; copies of it are scored."""
+    """A study file, and a study with its relevance and its shared pixels.
+
+    Copies of it are scored.
+    """
     folder = tmp_path_factory.mktemp("computed")
     export(read_study(make_study(folder)), folder / "relevance.zarr")
     save_shared(folder / "relevance.zarr", fraction=0.3, consensus="majority")
@@ -68,10 +73,12 @@ def result_of(out, name="shared"):
 
 
 def contents(out):
-    return {str(p.relative_to(out)): p.read_bytes() for p in sorted(Path(out).rglob("*")) if p.is_file()}
+    return {
+        str(p.relative_to(out)): p.read_bytes() for p in sorted(Path(out).rglob("*")) if p.is_file()
+    }
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Scores, against a slow loop
 
 
@@ -80,11 +87,17 @@ def one_by_one(study, target, picture, k):
     model = next(m for m in study.models if m.name == target[0])
     with models.modules_of(study.path.parent):
         module = models.build(model, target[1], torch.device("cpu"), torch.float64)
-    colours = (picture / 255 - np.array(model.preprocessing.mean)) / np.array(model.preprocessing.std)
+    colours = (picture / 255 - np.array(model.preprocessing.mean)) / np.array(
+        model.preprocessing.std
+    )
     logits = module(torch.from_numpy(colours.transpose(2, 0, 1))[None])[0].numpy()
     true = true_classes(model, study.images.table)[k]
     others = np.delete(logits, true).max()
-    return float(logits[true] > others), np.exp(logits[true]) / np.exp(logits).sum(), logits[true] - others
+    return (
+        float(logits[true] > others),
+        np.exp(logits[true]) / np.exp(logits).sum(),
+        logits[true] - others,
+    )
 
 
 def slow_sets(result, relevance, network, ids, k, n_control, seed, ranking="positive"):
@@ -100,10 +113,20 @@ def slow_sets(result, relevance, network, ids, k, n_control, seed, ranking="posi
         return np.isin(np.arange(own.size), place[:area])
 
     others = [other for other in range(len(ids)) if other != k and core[other].any()]
-    swaps = [others[fills.stream(seed, ids[k], 2, draw).integers(len(others))] for draw in range(n_control)]
-    random = [1 - fills.stream(seed, ids[k], 3, draw).random(own.size, np.float32) for draw in range(n_control)]
-    return {"shared": [core[k]], "own": [top(own)], "image_swap": [top(count[j] + 1000.0 * core[j]) for j in swaps],
-            "random": [top(values) for values in random]}  # fmt: skip
+    swaps = [
+        others[fills.stream(seed, ids[k], 2, draw).integers(len(others))]
+        for draw in range(n_control)
+    ]
+    random = [
+        1 - fills.stream(seed, ids[k], 3, draw).random(own.size, np.float32)
+        for draw in range(n_control)
+    ]
+    return {
+        "shared": [core[k]],
+        "own": [top(own)],
+        "image_swap": [top(count[j] + 1000.0 * core[j]) for j in swaps],
+        "random": [top(values) for values in random],
+    }
 
 
 @pytest.mark.parametrize("ranking", ["positive", "absolute"])
@@ -119,15 +142,27 @@ def test_scores_are_those_of_a_slow_loop(study, out, ranking):
     for network, k in itertools.product(NETWORKS[1:], (0, 7)):
         got = found.sel(model=network[0], seed=network[1]).isel(image=k)
         chosen = slow_sets(result, relevance, network, ids, k, 2, 4, ranking)
-        assert {mask.sum() for masks in chosen.values() for mask in masks} == {result["core"].values[k].sum()}
+        assert {mask.sum() for masks in chosen.values() for mask in masks} == {
+            result["core"].values[k].sum()
+        }
         for choice, operation in itertools.product(schema.CHOICES, schema.OPERATIONS):
             kept = [m if operation == "keep" else ~m for m in chosen[choice]]
             shown = [np.where(mask.reshape(16, 16, 1), pixels[k], filled[k]) for mask in kept]
-            expected = np.mean([one_by_one(study, network, picture, k) for picture in shown], axis=0)
+            expected = np.mean(
+                [one_by_one(study, network, picture, k) for picture in shown], axis=0
+            )
             for name, value in zip(scoring.SCORES, expected, strict=True):
                 there = got[name].sel(choice=choice, operation=operation)
-                assert float(there) == pytest.approx(value, abs=1e-3), (name, network, k, choice, operation)
-        for name, value in zip(scoring.SCORES, one_by_one(study, network, pixels[k], k), strict=True):
+                assert float(there) == pytest.approx(value, abs=1e-3), (
+                    name,
+                    network,
+                    k,
+                    choice,
+                    operation,
+                )
+        for name, value in zip(
+            scoring.SCORES, one_by_one(study, network, pixels[k], k), strict=True
+        ):
             assert float(got[f"unmasked_{name}"]) == pytest.approx(value, abs=5e-4)
 
 
@@ -148,7 +183,9 @@ def test_sets_are_those_of_a_slow_loop(study, out, ranking):
     common = sets.common_sets(shared, whole, images, torch.device("cpu")).numpy()
     own = sets.own_sets(shared, whole, ("identity", "0"), images, torch.device("cpu")).numpy()
     for row, k in enumerate(images):
-        expected = slow_sets(result, maps["relevance"], ("identity", "0"), whole.ids, k, 3, 4, ranking)
+        expected = slow_sets(
+            result, maps["relevance"], ("identity", "0"), whole.ids, k, 3, 4, ranking
+        )
         np.testing.assert_array_equal(own[row], expected["own"][0])
         there = [*expected["shared"], *expected["image_swap"], *expected["random"]]
         np.testing.assert_array_equal(common[:, row], there)
@@ -160,9 +197,18 @@ def test_sets_are_those_of_a_slow_loop(study, out, ranking):
 def test_the_group_says_how_it_was_made(study, out):
     score_sets(study, out, "shared")
     found, result = group_of(out), result_of(out)
-    assert {k: found.attrs[k] for k in ("masks", "fraction", "ranking", "consensus", "fill", "n_control", "batch")} == {
-        "masks": "shared", "fraction": 0.3, "ranking": "positive", "consensus": "majority", "fill": "mean", "n_control": 5,
-        "batch": 5}  # fmt: skip
+    assert {
+        k: found.attrs[k]
+        for k in ("masks", "fraction", "ranking", "consensus", "fill", "n_control", "batch")
+    } == {
+        "masks": "shared",
+        "fraction": 0.3,
+        "ranking": "positive",
+        "consensus": "majority",
+        "fill": "mean",
+        "n_control": 5,
+        "batch": 5,
+    }
     assert found["available"].values.tolist() == [[True, True], [True, False]]
     assert found["n_classes"].values.tolist() == [2, 3]
     assert found["task"].values.tolist() == ["gender", "identity"]
@@ -173,12 +219,14 @@ def test_the_group_says_how_it_was_made(study, out):
     assert any("chance" in note for note in answer.attrs["warnings"])
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Planted sets
 
 
 def planted(folder, make_study, where, n=24, fraction=16 / 256):
-    """A study whose images have a red or green patch on blueish noise, and maps that mark `where(image)` of them."""
+    """A study whose images have a red or green patch on blueish noise, and maps that mark
+    `where(image)` of them.
+    """
     make_study(folder, images=n)
     rng, masks = np.random.default_rng(5), []
     for k in range(n):
@@ -191,12 +239,16 @@ def planted(folder, make_study, where, n=24, fraction=16 / 256):
         masks.append(where(patch, rng))
     study = read_study(folder / "study.toml")
     study = setting(study, fill="value", fill_value=(110.0,), n_control=3)
-    relevance = np.array(masks) * rng.uniform(1, 2, (2, 2, n, 16, 16)) + 0.1 * rng.random((2, 2, n, 16, 16))
+    relevance = np.array(masks) * rng.uniform(1, 2, (2, 2, n, 16, 16)) + 0.1 * rng.random(
+        (2, 2, n, 16, 16)
+    )
     ids = list(study.images.table.index)
     group = tables.relevance_dataset(
-        relevance.astype(np.float32), models=["gender", "identity"], images=ids,
+        relevance.astype(np.float32),
+        models=["gender", "identity"],
+        images=ids,
         available=np.array([[True, True], [True, False]]),
-    )  # fmt: skip
+    )
     out = folder / "planted.zarr"
     store.save_study(xr.DataTree.from_dict({"relevance": group}), out)
     save_shared(out, fraction=fraction)
@@ -215,11 +267,16 @@ def test_a_planted_set_is_sufficient_and_necessary(tmp_path, make_study):
     score_sets(study, out, "shared", score=looks_at_colours, say=said.append)
     np.testing.assert_array_equal(result_of(out)["core"], masks)
     assert said == [
-        "warning: 1 network(s) of the result are not scored: the study file does not have them (identity seed 0)"
+        "warning: 1 network(s) of the result are not scored: the study file does not have them"
+        " (identity seed 0)"
     ]
     scores = group_of(out)["probability"].sel(model="gender").mean("image").isel(seed=0)
-    assert scores.sel(choice=["shared", "own"], operation="keep").values == pytest.approx(1, abs=0.05)
-    assert scores.sel(choice=["shared", "own"], operation="remove").values == pytest.approx(0.5, abs=0.01)
+    assert scores.sel(choice=["shared", "own"], operation="keep").values == pytest.approx(
+        1, abs=0.05
+    )
+    assert scores.sel(choice=["shared", "own"], operation="remove").values == pytest.approx(
+        0.5, abs=0.01
+    )
     assert (scores.sel(choice=["image_swap", "random"], operation="keep") < 0.75).all()
     assert (scores.sel(choice=["image_swap", "random"], operation="remove") > 0.85).all()
     result = relstats.sufficiency(store.open_study(out)).isel(level=0)
@@ -236,7 +293,11 @@ def test_a_random_set_is_neither(tmp_path, make_study):
     study, out, masks = planted(tmp_path, make_study, anywhere)
     score_sets(study, out, "shared", score=looks_at_colours)
     np.testing.assert_array_equal(result_of(out)["core"], masks)
-    result = relstats.sufficiency(store.open_study(out)).isel(level=0).sel(against=["image_swap", "random"])
+    result = (
+        relstats.sufficiency(store.open_study(out))
+        .isel(level=0)
+        .sel(against=["image_swap", "random"])
+    )
     assert (np.abs(result["estimate"]) < 0.06).all()
     assert (result["p_adjusted"] > 0.05).all()
 
@@ -244,7 +305,9 @@ def test_a_random_set_is_neither(tmp_path, make_study):
 def test_images_without_a_shared_pixel_have_no_scores_and_are_counted(tmp_path, make_study):
     study, out, _ = planted(tmp_path, make_study, lambda patch, rng: patch)
     result = result_of(out)
-    empty = result.assign(core=result["core"] & (result["image"] != "003").values[:, None, None]).drop_isel(image=7)
+    empty = result.assign(
+        core=result["core"] & (result["image"] != "003").values[:, None, None]
+    ).drop_isel(image=7)
     empty["core"].attrs = result["core"].attrs
     store.save_result(out, "shared", empty)
     score_sets(study, out, "shared", score=looks_at_colours)
@@ -259,15 +322,21 @@ def test_images_without_a_shared_pixel_have_no_scores_and_are_counted(tmp_path, 
     assert [int(answer[name]) for name in ("n_images", "n_empty", "n_left_out")] == [22, 1, 1]
 
 
-def test_sets_have_the_area_of_the_shared_set_where_maps_and_other_sets_are_smaller(tmp_path, make_study):
+def test_sets_have_the_area_of_the_shared_set_where_maps_and_other_sets_are_smaller(
+    tmp_path, make_study
+):
     study, out, masks = planted(tmp_path, make_study, lambda patch, rng: patch)
     result = result_of(out)
     core = result["core"].values.copy()
     core[0] = masks[0] | masks[1]
     larger = result.assign(core=(("image", "y", "x"), core, result["core"].attrs))
     maps = loaded(out, "relevance")
-    maps["relevance"][0, 0, 0] = maps["relevance"][0, 0, 0].where(maps["relevance"][0, 0, 0] > 1.9, -1.0)
-    shared = sets.Shared("shared", larger, np.arange(24), core.sum((1, 2)), {("gender", "0"): (0, 0)}, "")
+    maps["relevance"][0, 0, 0] = maps["relevance"][0, 0, 0].where(
+        maps["relevance"][0, 0, 0] > 1.9, -1.0
+    )
+    shared = sets.Shared(
+        "shared", larger, np.arange(24), core.sum((1, 2)), {("gender", "0"): (0, 0)}, ""
+    )
     whole = designs.design(study, maps)
     own = sets.own_sets(shared, whole, ("gender", "0"), np.array([0, 5]), torch.device("cpu"))
     assert own.sum(1).tolist() == [32, 16]
@@ -281,13 +350,15 @@ def test_sets_have_the_area_of_the_shared_set_where_maps_and_other_sets_are_smal
         assert (common[1 + draw, 0] & inside).sum() == min(32, int(inside.sum()))
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # What is refused
 
 
 def test_a_result_that_is_not_there_or_has_no_sets_is_refused(study, out):
     store.save_result(out, "other", xr.Dataset({"estimate": 1.0}))
-    with pytest.raises(UsageError, match=r"no /results/sharde; .* there are shared\. Did you mean 'shared'\?"):
+    with pytest.raises(
+        UsageError, match=r"no /results/sharde; .* there are shared\. Did you mean 'shared'\?"
+    ):
         score_sets(study, out, "sharde")
     with pytest.raises(UsageError, match=r"/results/other .* holds no shared sets"):
         score_sets(study, out, "other")
@@ -306,9 +377,14 @@ def test_sets_of_another_study_are_refused(study, out):
     result = result_of(out)
     seeds = result["network_seed"].values.copy()
     seeds[0] = "9"
-    other = result.assign_coords(image=[*result["image"].values[:-1], "x"], network_seed=("network", seeds))
+    other = result.assign_coords(
+        image=[*result["image"].values[:-1], "x"], network_seed=("network", seeds)
+    )
     store.save_result(out, "shared", other)
-    with pytest.raises(InvalidData, match=r"another study: 1 image\(s\) \('x'\) and 1 network\(s\) \(gender seed 9\)"):
+    with pytest.raises(
+        InvalidData,
+        match=r"another study: 1 image\(s\) \('x'\) and 1 network\(s\) \(gender seed 9\)",
+    ):
         score_sets(study, out, "shared")
 
 
@@ -316,7 +392,9 @@ def test_sets_of_other_maps_are_refused(study, out):
     result = result_of(out)
     rolled = result.assign(count=result["count"].roll(x=1), core=result["core"].roll(x=1))
     store.save_result(out, "shared", rolled)
-    with pytest.raises(InvalidData, match=r"made from other maps .*'000'\)\. Run relstats shared again"):
+    with pytest.raises(
+        InvalidData, match=r"made from other maps .*'000'\)\. Run relstats shared again"
+    ):
         score_sets(study, out, "shared")
 
 
@@ -330,7 +408,9 @@ def test_one_image_with_a_set_has_no_other_to_swap_with(study, out):
 
 
 def test_a_study_file_without_its_networks_or_without_transfer_is_refused(study, out):
-    renamed = replace(study, models=tuple(replace(model, name=f"new {model.name}") for model in study.models))
+    renamed = replace(
+        study, models=tuple(replace(model, name=f"new {model.name}") for model in study.models)
+    )
     with pytest.raises(InvalidData, match="none of the networks of /results/shared"):
         score_sets(renamed, out, "shared")
     with pytest.raises(UsageError, match=r"has no \[transfer\]"):
@@ -340,7 +420,9 @@ def test_a_study_file_without_its_networks_or_without_transfer_is_refused(study,
 def test_other_settings_are_refused_and_replaced_by_force(study, out):
     score_sets(study, out, "shared")
     save_shared(out, "smaller", fraction=0.2, consensus="majority")
-    with pytest.raises(UsageError, match=r"/sufficiency .* --masks shared, .* now .* --masks smaller, .*--force"):
+    with pytest.raises(
+        UsageError, match=r"/sufficiency .* --masks shared, .* now .* --masks smaller, .*--force"
+    ):
         score_sets(study, out, "smaller")
     with pytest.raises(UsageError, match="other settings"):
         score_sets(setting(study, n_control=2), out, "shared")
@@ -353,19 +435,25 @@ def test_other_settings_are_refused_and_replaced_by_force(study, out):
 def test_fractions_and_operation_of_a_transfer_are_no_settings_of_it(study, out):
     score_sets(study, out, "shared")
     before = contents(out)
-    score_sets(setting(study, fractions=(0.7,), operation="remove", control="random"), out, "shared")
+    score_sets(
+        setting(study, fractions=(0.7,), operation="remove", control="random"), out, "shared"
+    )
     assert contents(out) == before
 
 
 def test_what_would_be_done_is_said_and_nothing_is_written(study, out):
     before = contents(out)
-    assert describe(study, out, "shared").startswith("3 networks x 12 of 12 images with a set of /results/shared (")
-    assert "5 image-swapped and 5 random set(s): 864 masked images" in describe(study, out, "shared")
+    assert describe(study, out, "shared").startswith(
+        "3 networks x 12 of 12 images with a set of /results/shared ("
+    )
+    assert "5 image-swapped and 5 random set(s): 864 masked images" in describe(
+        study, out, "shared"
+    )
     assert rehearse(study, out, "shared").startswith("about")
     assert contents(out) == before
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Interruptions, workers, memory
 
 
@@ -425,12 +513,19 @@ def test_a_killed_run_resumes_to_the_same_bytes(computed, study, out, uninterrup
 
 
 def test_blocks_of_images_are_scored_as_if_they_were_one(study, out, monkeypatch, uninterrupted):
-    assert schema.FAMILIES["sufficiency"].images_per_shard == schema.FAMILIES["transfer"].images_per_shard
+    assert (
+        schema.FAMILIES["sufficiency"].images_per_shard
+        == schema.FAMILIES["transfer"].images_per_shard
+    )
     expected = group_of(out.parent / "whole.zarr")
     for family in ("sufficiency", "transfer"):
-        monkeypatch.setitem(schema.FAMILIES, family, replace(schema.FAMILIES[family], images_per_shard=5))
+        monkeypatch.setitem(
+            schema.FAMILIES, family, replace(schema.FAMILIES[family], images_per_shard=5)
+        )
     result = result_of(out)
-    core = result["core"] & ~result["image"].isin(["005", "006", "007", "008", "009"])  # none in the second block
+    core = result["core"] & ~result["image"].isin(
+        ["005", "006", "007", "008", "009"]
+    )  # none in the second block
     core.attrs = result["core"].attrs
     score_sets(study, out, "shared")
     found = group_of(out)
@@ -444,7 +539,9 @@ def test_blocks_of_images_are_scored_as_if_they_were_one(study, out, monkeypatch
     assert lost.any(("operation", "choice")).sum() == 5
 
 
-def test_out_of_memory_halves_the_batch_says_so_and_records_it(study, out, monkeypatch, uninterrupted):
+def test_out_of_memory_halves_the_batch_says_so_and_records_it(
+    study, out, monkeypatch, uninterrupted
+):
     real, said = viewing.images.to_input, []
 
     def little_memory(pixels, *rest):
@@ -455,9 +552,11 @@ def test_out_of_memory_halves_the_batch_says_so_and_records_it(study, out, monke
     monkeypatch.setattr(viewing.images, "to_input", little_memory)
     score_sets(study, out, "shared", say=said.append)
     assert (
-        said[0]
-        == "out of memory: model 'gender', seed '0' goes on in batches of 3; recorded in batch_reduced of /sufficiency"
+        said[0] == "out of memory: model 'gender', seed '0' goes on in batches of 3; recorded in"
+        " batch_reduced of /sufficiency"
     )
     found = group_of(out)
     assert "model 'identity', seed '0', images 0 to 11" in found.attrs["batch_reduced"]
-    np.testing.assert_allclose(found["margin"], group_of(out.parent / "whole.zarr")["margin"], atol=2e-3)
+    np.testing.assert_allclose(
+        found["margin"], group_of(out.parent / "whole.zarr")["margin"], atol=2e-3
+    )

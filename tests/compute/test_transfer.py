@@ -58,14 +58,16 @@ def scores_of(out):
 
 
 def contents(out):
-    return {str(p.relative_to(out)): p.read_bytes() for p in sorted(Path(out).rglob("*")) if p.is_file()}
+    return {
+        str(p.relative_to(out)): p.read_bytes() for p in sorted(Path(out).rglob("*")) if p.is_file()
+    }
 
 
 def relevance_of(out):
     return loaded(out, "relevance")
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Scores, against a slow loop
 
 
@@ -76,7 +78,9 @@ def filled(study, pixels, k):
     if how.fill == "value":
         return np.broadcast_to(how.fill_value, pixels[k].shape)
     ids = list(study.images.table.index)
-    return fills.backgrounds(pixels[k : k + 1], ids[k : k + 1], fill=how.fill, colour=(), seed=how.seed)[0]
+    return fills.backgrounds(
+        pixels[k : k + 1], ids[k : k + 1], fill=how.fill, colour=(), seed=how.seed
+    )[0]
 
 
 def shown(study, pixels, k, mask):
@@ -89,11 +93,17 @@ def one_by_one(study, target, picture, k):
     model = next(m for m in study.models if m.name == target[0])
     with models.modules_of(study.path.parent):
         module = models.build(model, target[1], torch.device("cpu"), torch.float64)
-    colours = (picture / 255 - np.array(model.preprocessing.mean)) / np.array(model.preprocessing.std)
+    colours = (picture / 255 - np.array(model.preprocessing.mean)) / np.array(
+        model.preprocessing.std
+    )
     logits = module(torch.from_numpy(colours.transpose(2, 0, 1))[None])[0].numpy()
     true = true_classes(model, study.images.table)[k]
     others = np.delete(logits, true)
-    return float(logits[true] > others.max()), np.exp(logits[true]) / np.exp(logits).sum(), logits[true] - others.max()
+    return (
+        float(logits[true] > others.max()),
+        np.exp(logits[true]) / np.exp(logits).sum(),
+        logits[true] - others.max(),
+    )
 
 
 CASES = [
@@ -113,11 +123,22 @@ def test_scores_are_those_of_a_slow_loop(study, out, case):
     for source, target in itertools.product(NETWORKS, NETWORKS[1:]):
         relevance = maps["relevance"].sel(model=source[0], seed=source[1]).values.reshape(12, -1)
         masks = analysis.top_fractions(relevance, study.transfer.fractions, study.transfer.ranking)
-        got = found.sel(source_model=source[0], source_seed=source[1], target_model=target[0], target_seed=target[1])
+        got = found.sel(
+            source_model=source[0],
+            source_seed=source[1],
+            target_model=target[0],
+            target_seed=target[1],
+        )
         for f, k in itertools.product(range(2), (0, 7)):
             expected = one_by_one(study, target, shown(study, pixels, k, masks[f, k]), k)
             for name, value in zip(scoring.SCORES, expected, strict=True):
-                assert float(got[name][f, k]) == pytest.approx(value, abs=5e-4), (name, source, target, f, k)
+                assert float(got[name][f, k]) == pytest.approx(value, abs=5e-4), (
+                    name,
+                    source,
+                    target,
+                    f,
+                    k,
+                )
 
 
 def test_linear_fill_scores_the_interpolated_picture(study, out):
@@ -129,9 +150,17 @@ def test_linear_fill_scores_the_interpolated_picture(study, out):
     relevance = maps["relevance"].sel(model="gender", seed="1").values.reshape(12, -1)
     kept = torch.from_numpy(analysis.top_fractions(relevance, (0.5,))[0, k].reshape(1, 16, 16))
     noise = fills.backgrounds(pixels[k : k + 1], ids[k : k + 1], fill="linear", colour=(), seed=0)
-    picture = fills.masked(torch.from_numpy(pixels[k : k + 1]), torch.from_numpy(noise), kept, (0, 0, 0))[0].numpy()
+    picture = fills.masked(
+        torch.from_numpy(pixels[k : k + 1]), torch.from_numpy(noise), kept, (0, 0, 0)
+    )[0].numpy()
     expected = one_by_one(study, ("identity", "0"), picture, k)
-    got = found.sel(source_model="gender", source_seed="1", target_model="identity", target_seed="0", fraction=0.5)
+    got = found.sel(
+        source_model="gender",
+        source_seed="1",
+        target_model="identity",
+        target_seed="0",
+        fraction=0.5,
+    )
     assert float(got["probability"][k]) == pytest.approx(expected[1], abs=5e-4)
 
 
@@ -181,10 +210,23 @@ def test_controls_take_every_source_and_every_other_image_alike(study, out):
 def test_the_group_says_how_it_was_made_and_labels_both_sides(study, out):
     transfer(setting(study, operation="remove", n_control=2), out)
     found = scores_of(out)
-    assert {k: found.attrs[k] for k in ("operation", "fill", "ranking", "control", "n_control", "batch", "device")} == {
-        "operation": "remove", "fill": "mean", "ranking": "positive", "control": "image_swap", "n_control": 2, "batch": 5,
-        "device": "cpu"}  # fmt: skip
-    assert found["source_task"].values.tolist() == found["target_task"].values.tolist() == ["gender", "identity"]
+    assert {
+        k: found.attrs[k]
+        for k in ("operation", "fill", "ranking", "control", "n_control", "batch", "device")
+    } == {
+        "operation": "remove",
+        "fill": "mean",
+        "ranking": "positive",
+        "control": "image_swap",
+        "n_control": 2,
+        "batch": 5,
+        "device": "cpu",
+    }
+    assert (
+        found["source_task"].values.tolist()
+        == found["target_task"].values.tolist()
+        == ["gender", "identity"]
+    )
     assert found["target_n_classes"].values.tolist() == [2, 3]
     assert (
         found["source_available"].values.tolist()
@@ -197,9 +239,15 @@ def test_the_group_says_how_it_was_made_and_labels_both_sides(study, out):
 def test_compare_works_on_the_result(study, out):
     transfer(study, out)
     result = compare(
-        store.open_study(out), axis="task", score="probability", normalise="chance", rng=np.random.default_rng(1)
+        store.open_study(out),
+        axis="task",
+        score="probability",
+        normalise="chance",
+        rng=np.random.default_rng(1),
     )
-    assert np.isfinite(result["cell_mean"].values[[0, 0, 1], [0, 1, 0]]).all()  # identity has one network
+    assert np.isfinite(
+        result["cell_mean"].values[[0, 0, 1], [0, 1, 0]]
+    ).all()  # identity has one network
 
 
 def test_margins_beyond_float16_are_stored_as_its_largest_and_missing_scores_as_missing():
@@ -213,11 +261,13 @@ def test_scores_by_hand():
     logits = torch.tensor([[0.0, 2.0, 1.0], [0.0, 2.0, 1.0], [1e4, 0.0, 1e4]])
     found = scoring.scores(logits, torch.tensor([1, 0, 0]))
     assert found[0].tolist() == [1, 0, 0]
-    assert found[1].tolist() == pytest.approx([np.exp(2) / (1 + np.exp(2) + np.e), 1 / (1 + np.exp(2) + np.e), 0.5])
+    assert found[1].tolist() == pytest.approx(
+        [np.exp(2) / (1 + np.exp(2) + np.e), 1 / (1 + np.exp(2) + np.e), 0.5]
+    )
     assert found[2].tolist() == [1, -2, 0]
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Maps of other tools, networks that are not torch
 
 
@@ -226,22 +276,28 @@ def test_maps_of_another_tool_are_aligned_by_label(study, out, tmp_path):
     expected, maps = scores_of(out), relevance_of(out)
     order = np.random.default_rng(1).permutation(12)
     other = tables.relevance_dataset(
-        maps["relevance"].values[:, :, order], models=["gender", "identity"], images=list(maps["image"].values[order]),
+        maps["relevance"].values[:, :, order],
+        models=["gender", "identity"],
+        images=list(maps["image"].values[order]),
         available=maps["available"].values,
-    )  # fmt: skip
+    )
     store.save_study(xr.DataTree.from_dict({"relevance": other}), tmp_path / "other.zarr")
     transfer(study, tmp_path / "other.zarr")
     found = scores_of(tmp_path / "other.zarr")
     assert found["image"].values.tolist() == [f"{k:03d}" for k in order]
     for name in ("correct", "probability", "unmasked_probability"):
-        np.testing.assert_allclose(found[name].sel(image=expected["image"]), expected[name], atol=1e-3)
+        np.testing.assert_allclose(
+            found[name].sel(image=expected["image"]), expected[name], atol=1e-3
+        )
 
 
 def test_a_callback_scores_networks_that_are_not_torch(study, out, tmp_path):
     transfer(study, out)
     expected, maps, asked = scores_of(out), relevance_of(out), []
     gone = {
-        m.name: replace(m, factory="none:none", checkpoints=dict.fromkeys(m.checkpoints, Path("none")))
+        m.name: replace(
+            m, factory="none:none", checkpoints=dict.fromkeys(m.checkpoints, Path("none"))
+        )
         for m in study.models
     }
 
@@ -251,7 +307,9 @@ def test_a_callback_scores_networks_that_are_not_torch(study, out, tmp_path):
         model = next(m for m in study.models if m.name == target[0])
         with models.modules_of(study.path.parent):
             module = models.build(model, target[1], torch.device("cpu"), torch.float32)
-        return module(images.to_input(torch.from_numpy(pictures), model.preprocessing, torch.float32)).numpy()
+        return module(
+            images.to_input(torch.from_numpy(pictures), model.preprocessing, torch.float32)
+        ).numpy()
 
     strange = replace(study, models=tuple(gone.values()))
     transfer(strange, tmp_path / "new.zarr", maps=maps.drop_vars("checkpoint_sha256"), score=score)
@@ -262,7 +320,9 @@ def test_a_callback_scores_networks_that_are_not_torch(study, out, tmp_path):
 
 @pytest.mark.parametrize("logits", [np.zeros((1, 2)), np.full((99, 2), "a")], ids=["shape", "text"])
 def test_a_callback_that_returns_no_logits_is_refused(study, out, logits):
-    with pytest.raises(InvalidData, match=r"callback returned .* model 'gender', seed '0'; logits are real numbers"):
+    with pytest.raises(
+        InvalidData, match=r"callback returned .* model 'gender', seed '0'; logits are real numbers"
+    ):
         transfer(study, out, score=lambda pictures, target: logits)
 
 
@@ -272,7 +332,7 @@ def test_logits_that_are_not_finite_are_refused(study, out):
     assert len(shards.unfinished(out, "transfer")) == 9
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Maps without relevance
 
 
@@ -318,7 +378,7 @@ def test_maps_with_nan_are_refused_by_name(study, out, tmp_path, control):
         transfer(setting(study, control=control, n_control=40), tmp_path / "new.zarr", maps=maps)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # What is refused
 
 
@@ -328,8 +388,15 @@ def test_what_does_not_fit_is_told_all_at_once(study, out):
     unlabelled = replace(study, models=(study.models[0], replace(study.models[1], label="")))
     with pytest.raises(InvalidData) as error:
         transfer(unlabelled, out, maps=maps)
-    for part in (r"4 problem(s)", "1 only in the study file ('000')", "maps have 8 x 16 pixels, images 16 x 16",
-                 "maps of another checkpoint", "gender seed 0", "1 model(s) have no label", "e.g. identity"):  # fmt: skip
+    for part in (
+        r"4 problem(s)",
+        "1 only in the study file ('000')",
+        "maps have 8 x 16 pixels, images 16 x 16",
+        "maps of another checkpoint",
+        "gender seed 0",
+        "1 model(s) have no label",
+        "e.g. identity",
+    ):
         assert part in str(error.value)
 
 
@@ -370,7 +437,10 @@ def test_one_image_has_no_other_to_swap_with(study, out):
 def test_other_settings_are_refused_and_replaced_by_force(study, out):
     transfer(study, out)
     other = setting(study, ranking="absolute")
-    with pytest.raises(UsageError, match=r"other settings .* positive relevance.* now .* absolute relevance.*--force"):
+    with pytest.raises(
+        UsageError,
+        match=r"other settings .* positive relevance.* now .* absolute relevance.*--force",
+    ):
         transfer(other, out)
     before = contents(out / "relevance")
     transfer(other, out, force=True)
@@ -388,7 +458,7 @@ def test_what_would_be_done_is_said_and_nothing_is_written(study, out):
     assert contents(out) == before
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Interruptions, workers, memory
 
 
@@ -432,7 +502,9 @@ def test_workers_share_the_work_and_write_the_same_bytes(study, out, uninterrupt
     totals = []
     for k in reversed(range(n)):
         seen = [0]
-        transfer(study, out, worker=(k, n), progress=lambda done, total, seen=seen: seen.append(done))
+        transfer(
+            study, out, worker=(k, n), progress=lambda done, total, seen=seen: seen.append(done)
+        )
         totals.append(seen[-1])
     assert sum(totals) == 576
     assert max(totals) < 576
@@ -457,7 +529,9 @@ def test_batches_are_filled_across_sources_and_draws_where_images_are_few(study,
     assert len(written) == len(set(written)) == 12
 
 
-def test_out_of_memory_halves_the_batch_says_so_and_records_it(study, out, monkeypatch, uninterrupted):
+def test_out_of_memory_halves_the_batch_says_so_and_records_it(
+    study, out, monkeypatch, uninterrupted
+):
     real, said = viewing.images.to_input, []
 
     def little_memory(pixels, *rest):
@@ -468,7 +542,8 @@ def test_out_of_memory_halves_the_batch_says_so_and_records_it(study, out, monke
     monkeypatch.setattr(viewing.images, "to_input", little_memory)
     transfer(study, out, say=said.append)
     assert said[:2] == [
-        f"out of memory: model 'gender', seed '0' goes on in batches of {n}; recorded in batch_reduced of /transfer"
+        f"out of memory: model 'gender', seed '0' goes on in batches of {n}; recorded in"
+        " batch_reduced of /transfer"
         for n in (3, 2)
     ]
     noted = zarr.open_group(str(out), mode="r")["transfer"].attrs["batch_reduced"]
@@ -501,8 +576,12 @@ def test_reading_ahead_keeps_the_order_and_raises_where_it_is_used():
     assert seen == [(0, 0), (1, -1), (2, -2)]
 
 
-def test_a_worker_killed_while_another_runs_loses_nothing(computed, study, out, uninterrupted, started):
-    workers = [started("transfer", computed / "study.toml", out, "--worker", f"{k}/2") for k in (1, 2)]
+def test_a_worker_killed_while_another_runs_loses_nothing(
+    computed, study, out, uninterrupted, started
+):
+    workers = [
+        started("transfer", computed / "study.toml", out, "--worker", f"{k}/2") for k in (1, 2)
+    ]
     deadline = time.monotonic() + 300
     while not list(out.glob("transfer/probability/c/*")) and time.monotonic() < deadline:
         time.sleep(0.002)

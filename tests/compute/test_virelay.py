@@ -1,4 +1,6 @@
-"""ViRelAy's files: maps by index and never by position, in and out again, and every file that is none."""
+"""ViRelAy's files: maps by index and never by position, in and out again, and every file that is
+none.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +48,14 @@ def test_channels_are_summed_and_images_matched_by_index(tmp_path):
     maps = write(tmp_path / "a.h5", index)
     order = np.random.default_rng(4).permutation(230)
     write(tmp_path / "b.h5", index[order], maps[order] * 2)
-    group = read_virelay({("m", "0"): tmp_path / "a.h5", ("m", "1"): tmp_path / "b.h5", ("n", "0"): tmp_path / "b.h5"},
-                         axes={"task": {"m": "gender", "n": "identity"}})  # fmt: skip
+    group = read_virelay(
+        {
+            ("m", "0"): tmp_path / "a.h5",
+            ("m", "1"): tmp_path / "b.h5",
+            ("n", "0"): tmp_path / "b.h5",
+        },
+        axes={"task": {"m": "gender", "n": "identity"}},
+    )
     assert group["relevance"].chunks is not None  # not read yet
     found = saved(group, tmp_path / "s.zarr")
     assert found["available"].values.tolist() == [[True, True], [True, False]]
@@ -63,7 +71,9 @@ def test_ids_are_those_of_the_list(tmp_path):
     maps = write(tmp_path / "a.h5", [2, 0])
     group = read_virelay({("m", "0"): tmp_path / "a.h5"}, images=["007", "x", "NA"])
     assert group["image"].values.tolist() == ["NA", "007"]
-    np.testing.assert_allclose(group["relevance"].sel(image="007")[0, 0], maps[1].sum(0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        group["relevance"].sel(image="007")[0, 0], maps[1].sum(0), rtol=1e-5, atol=1e-6
+    )
     with pytest.raises(UsageError, match=r"2 image id.s., and indices from 0 to 2"):
         read_virelay({("m", "0"): tmp_path / "a.h5"}, images=["a", "b"])
     with pytest.raises(InvalidData, match="duplicate"):
@@ -76,7 +86,10 @@ def test_what_is_written_is_read_again(small_study, tmp_path):
     write_virelay(study, "gender", "1", out)
     cell = study["relevance"].to_dataset().sel(model="gender", seed="1")
     with h5py.File(out) as file:
-        assert (file["attribution"].shape, file["attribution"].dtype) == ((12, 1, 16, 16), np.float32)
+        assert (file["attribution"].shape, file["attribution"].dtype) == (
+            (12, 1, 16, 16),
+            np.float32,
+        )
         np.testing.assert_array_equal(file["label"][:].argmax(1), cell["explained_class"])
         np.testing.assert_array_equal(file["prediction"][:].argmax(1), cell["prediction"])
         assert file["index"][:].tolist() == list(range(12))
@@ -90,11 +103,18 @@ def test_what_is_written_is_read_again(small_study, tmp_path):
     assert sorted(p.name for p in tmp_path.glob("*.h5")) == ["g1.h5"]
 
 
-@pytest.mark.parametrize(("others", "message"), [
-    ({"attribution": None}, "no dataset 'attribution'"), ({"index": None}, "no dataset 'index'"),
-    ({"index": np.array([1, 1], np.uint32)}, "2 entries, 1 different"), ({"index": np.arange(3)}, "which image a map is of is not known"),
-    ({"index": np.array([0.0, 1.0])}, "whole numbers"), ({"attribution": np.zeros((2, 4, 5))}, "with 3 dims"),
-    ({"attribution": np.zeros((2, 1, 4, 5), complex)}, "attribution is complex128")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ({"attribution": None}, "no dataset 'attribution'"),
+        ({"index": None}, "no dataset 'index'"),
+        ({"index": np.array([1, 1], np.uint32)}, "2 entries, 1 different"),
+        ({"index": np.arange(3)}, "which image a map is of is not known"),
+        ({"index": np.array([0.0, 1.0])}, "whole numbers"),
+        ({"attribution": np.zeros((2, 4, 5))}, "with 3 dims"),
+        ({"attribution": np.zeros((2, 1, 4, 5), complex)}, "attribution is complex128"),
+    ],
+)
 def test_files_of_another_layout_are_refused(tmp_path, others, message):
     write(tmp_path / "a.h5", [0, 1], **others)
     with pytest.raises(InvalidData, match=message):
@@ -121,8 +141,12 @@ def test_files_that_do_not_fit_each_other_or_are_none(tmp_path):
     write(tmp_path / "c.h5", [0, 1], np.zeros((2, 1, 4, 6), np.float32))
     write(tmp_path / "d.h5", [0, 1], np.full((2, 1, 4, 5), np.nan, np.float32))
     (tmp_path / "e.h5").write_bytes(b"cposix\nsystem\n(S'touch x'\ntR.")
-    for name, error, message in (("b", InvalidData, "1 only in"), ("c", InvalidData, "4 x 6"), ("e", InvalidData, "cannot be read as HDF5"),
-                                 ("f", UsageError, "no such file")):  # fmt: skip
+    for name, error, message in (
+        ("b", InvalidData, "1 only in"),
+        ("c", InvalidData, "4 x 6"),
+        ("e", InvalidData, "cannot be read as HDF5"),
+        ("f", UsageError, "no such file"),
+    ):
         with pytest.raises(error, match=message):
             read_virelay({("m", "0"): tmp_path / "a.h5", ("m", "1"): tmp_path / f"{name}.h5"})
     with pytest.raises(InvalidData, match="NaN or infinite"):
@@ -147,7 +171,9 @@ def test_the_commands(small_study, tmp_path, capsys):
     export.export(read_study(small_study), tmp_path / "s.zarr")
     for seed in "01":
         out = tmp_path / f"g{seed}.h5"
-        assert run("export", tmp_path / "s.zarr", "--model", "gender", "--seed", seed, out, capsys=capsys) == (
+        assert run(
+            "export", tmp_path / "s.zarr", "--model", "gender", "--seed", seed, out, capsys=capsys
+        ) == (
             0,
             f"{out}\n",
             "",
@@ -155,11 +181,19 @@ def test_the_commands(small_study, tmp_path, capsys):
     files = [f"gender:{seed}={tmp_path}/g{seed}.h5" for seed in "01"]
     code, printed, noted = run("import", *files, tmp_path / "i.zarr", capsys=capsys)
     assert (code, printed) == (0, f"{tmp_path}/i.zarr\n")
-    assert noted == "note: images are called by their index (0, 1, ...): give --images for their ids\n"
+    assert (
+        noted == "note: images are called by their index (0, 1, ...): give --images for their ids\n"
+    )
     (tmp_path / "ids.txt").write_text("".join(f"{k:03d}\n" for k in range(12)))
-    assert run("import", *files, tmp_path / "n.zarr", "--images", tmp_path / "ids.txt", capsys=capsys)[2] == ""
+    assert (
+        run("import", *files, tmp_path / "n.zarr", "--images", tmp_path / "ids.txt", capsys=capsys)[
+            2
+        ]
+        == ""
+    )
     before, after = (
-        relstats.open_study(tmp_path / n)["relevance"]["relevance"].sel(model="gender") for n in ("s.zarr", "n.zarr")
+        relstats.open_study(tmp_path / n)["relevance"]["relevance"].sel(model="gender")
+        for n in ("s.zarr", "n.zarr")
     )
     np.testing.assert_array_equal(after.sel(image=before["image"].values), before)
     code, _, noted = run("import", tmp_path / "g0.h5", tmp_path / "x.zarr", capsys=capsys)

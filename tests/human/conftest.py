@@ -1,4 +1,6 @@
-"""Slow definitions: a draw of images is expanded into a larger RDM, and every measure is written out."""
+"""Slow definitions: a draw of images is expanded into a larger RDM, and every measure is written
+out.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,10 @@ from scipy import stats
 
 
 def expand(rdm, count):
-    """The RDM of a draw, copies of an image as images of their own, and NaN between them; with its pairs' ends."""
+    """The RDM of a draw, copies of an image as images of their own, and NaN between them.
+
+    With its pairs' ends.
+    """
     n = len(count)
     square = np.full((n, n), np.nan)
     square[np.triu_indices(n, 1)] = rdm

@@ -1,4 +1,7 @@
-"""Choices: read by label; kappa of a study is that of its tables; planted consistency; what is not defined is counted."""
+"""Choices: read by label; kappa of a study is that of its tables; planted consistency.
+
+What is not defined is counted.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ CLASSES = ["f", "m", "NA"]
 
 
 def study_of(shared=(0.9, 0.0), *, n=120, people=6, seeds=4, seed=1, classes=CLASSES, error=0.3):
-    """People err on hard images; networks of level a on the same (share `shared[0]`), those of b on others."""
+    """People err on hard images.
+
+    Networks of level a on the same (share `shared[0]`), those of b on others.
+    """
     rng = np.random.default_rng(seed)
     k = len(classes)
     truth, hard, other = rng.integers(0, k, n), rng.random(n) < error, rng.random(n) < error
@@ -27,25 +33,39 @@ def study_of(shared=(0.9, 0.0), *, n=120, people=6, seeds=4, seed=1, classes=CLA
         flips = rng.random(n) < np.where(wrong, 0.8, 0.1)
         return np.where(flips, (truth + rng.integers(1, k, n)) % k, truth)
 
-    prediction = np.array([[answers(np.where(rng.random(n) < s, hard, other)) for _ in range(seeds)] for s in shared])
+    prediction = np.array(
+        [[answers(np.where(rng.random(n) < s, hard, other)) for _ in range(seeds)] for s in shared]
+    )
     chosen = np.array([answers(hard) for _ in range(people)])
     ids, names = [f"{i:03d}" for i in range(n)], np.array(classes, dtype=object)
     maps = xr.Dataset(
-        {"relevance": (("model", "seed", "image", "y", "x"), rng.random((2, seeds, n, 2, 2))),
-         "prediction": (("model", "seed", "image"), prediction), "correct": (("model", "seed", "image"), (prediction == truth).astype(float))},
-        {"model": ["a", "b"], "pretrain": ("model", ["imagenet", "vggface2"]), "seed": [str(s) for s in range(seeds)], "image": ids},
-    )  # fmt: skip
+        {
+            "relevance": (("model", "seed", "image", "y", "x"), rng.random((2, seeds, n, 2, 2))),
+            "prediction": (("model", "seed", "image"), prediction),
+            "correct": (("model", "seed", "image"), (prediction == truth).astype(float)),
+        },
+        {
+            "model": ["a", "b"],
+            "pretrain": ("model", ["imagenet", "vggface2"]),
+            "seed": [str(s) for s in range(seeds)],
+            "image": ids,
+        },
+    )
     images = xr.Dataset(coords={"image": ids, "sex": ("image", names[truth])})
     human = xr.Dataset(
         {"choice": (("participant", "image"), names[chosen])},
         {"participant": [f"{p:03d}" for p in range(people)], "image": ids},
     )
     root = xr.Dataset(attrs={"relstats_schema": 1})
-    return xr.DataTree.from_dict({"/": root, "images": images, "relevance": maps, "behaviour": human})
+    return xr.DataTree.from_dict(
+        {"/": root, "images": images, "relevance": maps, "behaviour": human}
+    )
 
 
 def measured(study, **options):
-    return relstats.behaviour(study, **({"label": "sex", "rng": np.random.default_rng(1)} | options))
+    return relstats.behaviour(
+        study, **({"label": "sex", "rng": np.random.default_rng(1)} | options)
+    )
 
 
 def right(study, group, name):
@@ -59,27 +79,40 @@ def right(study, group, name):
 
 def test_kappa_of_errors_and_of_choices_is_that_of_the_tables():
     study = study_of()
-    mine, theirs = right(study, "relevance", "prediction").reshape(8, -1), right(study, "behaviour", "choice")
+    mine, theirs = (
+        right(study, "relevance", "prediction").reshape(8, -1),
+        right(study, "behaviour", "choice"),
+    )
     found = measured(study, axis="pretrain")
     expected = np.array([[cohen_kappa_score(m, p) for p in theirs] for m in mine])
     np.testing.assert_allclose(found["kappa"], expected, rtol=1e-10)
     np.testing.assert_allclose(found["accuracy"], mine.mean(axis=1))
     np.testing.assert_allclose(found["human_accuracy"], theirs.mean(axis=1))
-    np.testing.assert_allclose(found["estimate"].item(), expected[:4].mean() - expected[4:].mean(), rtol=1e-10)
+    np.testing.assert_allclose(
+        found["estimate"].item(), expected[:4].mean() - expected[4:].mean(), rtol=1e-10
+    )
     np.testing.assert_allclose(
         found["level_mean"].values.ravel(), [expected[:4].mean(), expected[4:].mean()], rtol=1e-10
     )
     pairs = np.triu_indices(6, 1)
     among = np.array([[cohen_kappa_score(p, q) for q in theirs] for p in theirs])[pairs]
     np.testing.assert_allclose(found["people_kappa"], among.mean(), rtol=1e-10)
-    among = np.array([[cohen_kappa_score(p, q) for q in mine[4:]] for p in mine[4:]])[np.triu_indices(4, 1)]
-    np.testing.assert_allclose(found["networks_kappa"].sel(level="vggface2"), among.mean(), rtol=1e-10)
+    among = np.array([[cohen_kappa_score(p, q) for q in mine[4:]] for p in mine[4:]])[
+        np.triu_indices(4, 1)
+    ]
+    np.testing.assert_allclose(
+        found["networks_kappa"].sel(level="vggface2"), among.mean(), rtol=1e-10
+    )
     assert found["people_ci"][0] < found["people_kappa"] < found["people_ci"][1]
     low, high = (found["observed_bound"].sel(bound=b) for b in ("lower", "upper"))
     assert ((low - 1e-12 <= found["observed"]) & (found["observed"] <= high + 1e-12)).all()
     choices = measured(study, of="choices", classes=CLASSES)
     networks = study["relevance/prediction"].values.reshape(8, -1)
-    codes = pd.DataFrame(study["behaviour/choice"].values).replace({c: k for k, c in enumerate(CLASSES)}).to_numpy(int)
+    codes = (
+        pd.DataFrame(study["behaviour/choice"].values)
+        .replace({c: k for k, c in enumerate(CLASSES)})
+        .to_numpy(int)
+    )
     expected = np.array([[cohen_kappa_score(m, p) for p in codes] for m in networks])
     np.testing.assert_allclose(choices["kappa"], expected, rtol=1e-10)
     assert "observed_bound" not in choices
@@ -100,22 +133,38 @@ def test_matched_by_label_whatever_the_order():
     study = study_of()
     found = measured(study, axis="pretrain")
     rng = np.random.default_rng(2)
-    human = study["behaviour"].to_dataset().isel(image=rng.permutation(120), participant=[3, 1, 0, 2, 5, 4])
+    human = (
+        study["behaviour"]
+        .to_dataset()
+        .isel(image=rng.permutation(120), participant=[3, 1, 0, 2, 5, 4])
+    )
     again = measured(study.assign(behaviour=xr.DataTree(human)), axis="pretrain")
     for name in ("estimate", "p_value", "people_kappa"):
         np.testing.assert_allclose(again[name], found[name], rtol=1e-9)
     ids = human["image"].values
-    shifted = measured(study.assign(behaviour=xr.DataTree(human.assign_coords(image=np.roll(ids, 1)))), axis="pretrain")
-    assert abs(shifted["level_mean"].sel(level="imagenet") - found["level_mean"].sel(level="imagenet")).item() > 0.1
+    shifted = measured(
+        study.assign(behaviour=xr.DataTree(human.assign_coords(image=np.roll(ids, 1)))),
+        axis="pretrain",
+    )
+    assert (
+        abs(
+            shifted["level_mean"].sel(level="imagenet") - found["level_mean"].sel(level="imagenet")
+        ).item()
+        > 0.1
+    )
 
 
 def test_correct_alone_is_enough_for_errors():
     study = study_of()
-    bare = study.assign(relevance=xr.DataTree(study["relevance"].to_dataset().drop_vars("prediction")))
+    bare = study.assign(
+        relevance=xr.DataTree(study["relevance"].to_dataset().drop_vars("prediction"))
+    )
     np.testing.assert_allclose(measured(bare)["kappa"], measured(study)["kappa"], rtol=1e-12)
     with pytest.raises(UsageError, match="give --classes, or --of errors"):
         measured(bare, of="choices", classes=CLASSES)
-    neither = study.assign(relevance=xr.DataTree(study["relevance"].to_dataset().drop_vars(["prediction", "correct"])))
+    neither = study.assign(
+        relevance=xr.DataTree(study["relevance"].to_dataset().drop_vars(["prediction", "correct"]))
+    )
     with pytest.raises(UsageError, match="which answers are right is not known"):
         measured(neither)
 
@@ -131,12 +180,19 @@ def test_classes_in_another_order_are_found_out():
 
 def _two_named(study):
     human = study["behaviour"].to_dataset()
-    return study.assign(behaviour=xr.DataTree(human.assign(choice=human["choice"].where(human["choice"] != "NA", "f"))))
+    return study.assign(
+        behaviour=xr.DataTree(
+            human.assign(choice=human["choice"].where(human["choice"] != "NA", "f"))
+        )
+    )
 
 
 def test_who_answers_alike_throughout():
     study = study_of(people=4)
-    maps, human = study["relevance"].to_dataset().copy(deep=True), study["behaviour"].to_dataset().copy(deep=True)
+    maps, human = (
+        study["relevance"].to_dataset().copy(deep=True),
+        study["behaviour"].to_dataset().copy(deep=True),
+    )
     truth = study["images/sex"].values
     human["choice"][1] = truth
     found = measured(study.assign(behaviour=xr.DataTree(human)))
@@ -151,7 +207,9 @@ def test_who_answers_alike_throughout():
     assert found["n_undefined"].item() == 1
     assert "1 participant(s) left out (001)" in " ".join(found.attrs["warnings"])
     np.testing.assert_allclose(
-        found["level_mean"].sel(level="b").item(), found["kappa"].values[4:, [0, 2, 3]].mean(), rtol=1e-10
+        found["level_mean"].sel(level="b").item(),
+        found["kappa"].values[4:, [0, 2, 3]].mean(),
+        rtol=1e-10,
     )
     human["choice"][:] = truth
     with pytest.raises(ImpossibleAnalysis, match="no participant can be compared"):
@@ -164,8 +222,13 @@ def test_images_that_a_participant_did_not_judge():
     human["choice"][2, :50] = ""
     found = measured(study.assign(behaviour=xr.DataTree(human)))
     assert found["n_items"].values[0].tolist() == [120, 120, 70, 120, 120, 120]
-    mine, theirs = right(study, "relevance", "prediction")[0, 0], right(study, "behaviour", "choice")[2]
-    np.testing.assert_allclose(found["kappa"].values[0, 2], cohen_kappa_score(mine[50:], theirs[50:]), rtol=1e-10)
+    mine, theirs = (
+        right(study, "relevance", "prediction")[0, 0],
+        right(study, "behaviour", "choice")[2],
+    )
+    np.testing.assert_allclose(
+        found["kappa"].values[0, 2], cohen_kappa_score(mine[50:], theirs[50:]), rtol=1e-10
+    )
     np.testing.assert_allclose(found["human_accuracy"].values[2], theirs[50:].mean())
     assert "not everybody judged every image" in " ".join(found.attrs["warnings"])
 
@@ -189,10 +252,17 @@ def test_settings_of_a_study_file_are_used():
 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
-    [({"of": "kappa"}, UsageError, "of is 'kappa'"), ({"label": "age"}, UsageError, "no label 'age'; they have sex"), ({"models": ["c"]}, UsageError, "no model 'c'"),
-     ({"random": ["people"]}, UsageError, "it is a list of"), ({"level": 2}, UsageError, "level is 2"), ({"align": "left"}, UsageError, "align is"),
-     ({"label": None}, UsageError, "give --label"), ({"axis": "pre"}, UsageError, "no such label")],
-)  # fmt: skip
+    [
+        ({"of": "kappa"}, UsageError, "of is 'kappa'"),
+        ({"label": "age"}, UsageError, "no label 'age'; they have sex"),
+        ({"models": ["c"]}, UsageError, "no model 'c'"),
+        ({"random": ["people"]}, UsageError, "it is a list of"),
+        ({"level": 2}, UsageError, "level is 2"),
+        ({"align": "left"}, UsageError, "align is"),
+        ({"label": None}, UsageError, "give --label"),
+        ({"axis": "pre"}, UsageError, "no such label"),
+    ],
+)
 def test_bad_options(options, error, message):
     with pytest.raises(error, match=message):
         measured(study_of(n=30), **options)
@@ -224,7 +294,9 @@ def test_choices_are_stored_by_label_in_any_order(tmp_path):
     human["choice"].to_dataframe()["choice"].reset_index().to_csv(tmp_path / "c.csv", index=False)
     relstats.add_choices(tmp_path / "s.zarr", tmp_path / "c.csv")
     stored = store.open_study(tmp_path / "s.zarr")["behaviour/choice"]
-    assert stored.sel(image=human["image"].values).values.tolist() == human["choice"].values.tolist()
+    assert (
+        stored.sel(image=human["image"].values).values.tolist() == human["choice"].values.tolist()
+    )
 
 
 def run(monkeypatch, *arguments):
@@ -245,18 +317,37 @@ def test_commands_and_text_as_it_stands(tmp_path, monkeypatch, capsys):
     stored = store.open_study(path)["behaviour"].to_dataset()
     assert stored["participant"].values[0] == "000"
     assert (stored["choice"].values == "NA").sum() == (table["choice"] == "NA").sum() > 0
-    assert run(monkeypatch, "behaviour", path, "--label", "sex", "--axis", "pretrain", "--json") == 0
+    assert (
+        run(monkeypatch, "behaviour", path, "--label", "sex", "--axis", "pretrain", "--json") == 0
+    )
     printed = json.loads(capsys.readouterr().out)
     assert printed["coords"]["contrast"]["data"] == ["imagenet|vggface2"]
     assert store.open_study(path)["results/behaviour_sex_pretrain_errors"].attrs["label"] == "sex"
-    assert run(monkeypatch, "behaviour", path, "--label", "sex", "--of", "choices", "--classes", "f", "m", "NA") == 0
+    assert (
+        run(
+            monkeypatch,
+            "behaviour",
+            path,
+            "--label",
+            "sex",
+            "--of",
+            "choices",
+            "--classes",
+            "f",
+            "m",
+            "NA",
+        )
+        == 0
+    )
     shown = capsys.readouterr()
     assert "Cohen's kappa of choices" in shown.out
     assert "kappa among people" in shown.err
     pd.concat([table, table[:1]]).to_csv(tmp_path / "c.csv", index=False)
     assert run(monkeypatch, "behaviour", "add", path, tmp_path / "c.csv", "--force") == 3
     assert "chose for already" in capsys.readouterr().err
-    table.assign(image=table["image"].astype(int).astype(str)).to_csv(tmp_path / "c.csv", index=False)
+    table.assign(image=table["image"].astype(int).astype(str)).to_csv(
+        tmp_path / "c.csv", index=False
+    )
     assert run(monkeypatch, "behaviour", "add", path, tmp_path / "c.csv", "--force") == 3
     assert "'007' is not '7'" in capsys.readouterr().err
     assert run(monkeypatch, "behaviour", "add", path, tmp_path / "none.csv") == 2
@@ -264,7 +355,9 @@ def test_commands_and_text_as_it_stands(tmp_path, monkeypatch, capsys):
 
 def test_right_answers_by_name_are_those_that_are_recorded():
     study = study_of()
-    unrecorded = study.assign(relevance=xr.DataTree(study["relevance"].to_dataset().drop_vars("correct")))
+    unrecorded = study.assign(
+        relevance=xr.DataTree(study["relevance"].to_dataset().drop_vars("correct"))
+    )
     named, recorded = measured(unrecorded, classes=CLASSES), measured(study)
     for name in ("kappa", "n_items", "accuracy"):
         np.testing.assert_array_equal(named[name].values, recorded[name].values)

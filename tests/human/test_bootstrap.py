@@ -32,7 +32,10 @@ def exact_variances(x, groups):
         for chosen in itertools.combinations(names, size):
             values = []
             choices = [all_draws(people) if "participants" in chosen else [np.ones(people)]]
-            choices += [all_draws(n) if f"seeds {g}" in chosen else [np.ones(n)] for g, n in enumerate(sizes)]
+            choices += [
+                all_draws(n) if f"seeds {g}" in chosen else [np.ones(n)]
+                for g, n in enumerate(sizes)
+            ]
             for who, *seeds in itertools.product(*choices):
                 rows = np.zeros(len(x))
                 for used, count, row in zip(weights, seeds, groups, strict=True):
@@ -61,7 +64,9 @@ def test_people_and_seeds_are_as_if_every_draw_was_made(rng):
 
 
 def test_images_by_the_law_of_total_variance(rng):
-    """With draws of images given, the variance over everything is that of all combinations of draws."""
+    """With draws of images given, the variance over everything is that of all combinations of
+    draws.
+    """
     x, draws = rng.random((2, 3)), rng.random((40, 2, 3))
     groups = np.array([[1 / 2, 1 / 2]])
     found = mean_parts(x, draws, groups, True, True)
@@ -94,7 +99,9 @@ def test_one_factor_is_students_t(rng):
     x = rng.random((1, 7)) - 0.3
     found = infer(x.mean(), mean_parts(x, None, np.ones((1, 1)), True, False), {"participants": 7})
     expected = stats.ttest_1samp(x[0], 0)
-    assert (found.statistic, found.p_value, found.df) == pytest.approx((expected.statistic, expected.pvalue, 6))
+    assert (found.statistic, found.p_value, found.df) == pytest.approx(
+        (expected.statistic, expected.pvalue, 6)
+    )
     interval = expected.confidence_interval()
     assert (found.lower, found.upper) == pytest.approx((interval.low, interval.high))
 
@@ -108,7 +115,9 @@ def test_two_factors_by_hand():
     assert found.standard_error == pytest.approx(np.sqrt(variance), rel=1e-12)
     assert found.df == pytest.approx(df, rel=1e-12)
     assert found.p_value == pytest.approx(2 * stats.t.sf(0.6 / np.sqrt(variance), df), rel=1e-12)
-    assert found.upper - found.lower == pytest.approx(2 * stats.t.ppf(0.95, df) * np.sqrt(variance), rel=1e-12)
+    assert found.upper - found.lower == pytest.approx(
+        2 * stats.t.ppf(0.95, df) * np.sqrt(variance), rel=1e-12
+    )
     assert found.variances == pytest.approx({"images": 0.08, "participants": 0.015})
 
 
@@ -117,12 +126,16 @@ def test_three_factors_count_the_triple_interaction_once():
     parts = {s: 1.0 for k in (1, 2, 3) for s in itertools.combinations(names, k)}
     sizes = dict.fromkeys(names, 1001)
     grown = [1.001 ** len(s) * (-1) ** (len(s) + 1) for s in parts]
-    assert infer(1.0, parts, sizes).standard_error ** 2 == pytest.approx(max(sum(grown), 1.001), rel=1e-12)
+    assert infer(1.0, parts, sizes).standard_error ** 2 == pytest.approx(
+        max(sum(grown), 1.001), rel=1e-12
+    )
 
 
 def test_the_floor_is_the_largest_single_factor():
     parts = {("images",): 0.04, ("participants",): 0.01, ("images", "participants"): 0.04}
-    assert infer(0.6, parts, {"images": 2, "participants": 2}).standard_error ** 2 == pytest.approx(0.08)
+    assert infer(0.6, parts, {"images": 2, "participants": 2}).standard_error ** 2 == pytest.approx(
+        0.08
+    )
 
 
 def test_no_variance_is_no_p_below_one():
@@ -132,7 +145,9 @@ def test_no_variance_is_no_p_below_one():
 
 
 def test_rounding_is_no_variance():
-    """People who all say the same differ by rounding: p was 1e-47 of a difference between them and a model."""
+    """People who all say the same differ by rounding: p was 1e-47 of a difference between them and
+    a model.
+    """
     parts, sizes = {("participants",): 1e-34}, {"participants": 4}
     assert np.isnan([infer(-0.4, parts, sizes).p_value, infer(-0.4, parts, sizes).lower]).all()
     assert infer(1e-16, parts, sizes).p_value == 1
@@ -146,7 +161,12 @@ def test_levels_out_of_range():
 
 def test_ceilings_replace_the_draws_of_images_and_people(rng):
     images, people, both = rng.random((3, 50))
-    found = ceiling_parts({("participants",): 9.0, ("seeds 0",): 2.0, ("images", "seeds 0"): 3.0}, images, people, both)
+    found = ceiling_parts(
+        {("participants",): 9.0, ("seeds 0",): 2.0, ("images", "seeds 0"): 3.0},
+        images,
+        people,
+        both,
+    )
     v_images, v_people, v_both = (np.var(v, ddof=1) for v in (images, people, both))
     assert found["participants",] == pytest.approx(v_people)
     assert found["images",] == pytest.approx(v_images)

@@ -1,4 +1,6 @@
-"""The noise ceiling against its definition: pools written out, draws expanded into larger RDMs and longer lists of people."""
+"""The noise ceiling against its definition: pools written out, draws expanded into larger RDMs and
+longer lists of people.
+"""
 
 import numpy as np
 import pytest
@@ -29,7 +31,9 @@ def scaled(rdm, measure, weights):
         part = (stats.rankdata(part) - (len(part) + 1) / 2) / len(part)
     elif POOLED[measure] == "corr":
         part = (part - part.mean()) / part.std()
-        part = part / np.sqrt(len(part))  # of unit norm, as a mean of z-scores over the same pairs is up to scale
+        part = part / np.sqrt(
+            len(part)
+        )  # of unit norm, as a mean of z-scores over the same pairs is up to scale
     else:
         part = part / np.linalg.norm(part)
     values[known] = part
@@ -37,7 +41,10 @@ def scaled(rdm, measure, weights):
 
 
 def one_by_one(people, measure, count, drawn):
-    """Mean over the drawn people of the agreement with the pool of all others; without the draws' algebra."""
+    """Mean over the drawn people of the agreement with the pool of all others.
+
+    Without the draws' algebra.
+    """
     weights = count[FIRST] * count[SECOND]
     found = []
     for s in drawn:
@@ -74,7 +81,9 @@ def test_lower_bound_is_that_of_the_definition(measure, missing, people):
     found = lower_draws(people, COUNTS, measure, people=drawn)
     for draw in range(3):
         who = np.repeat(np.arange(5), drawn[draw])
-        assert found[draw] == pytest.approx(one_by_one(people, measure, COUNTS[draw], who), rel=1e-9)
+        assert found[draw] == pytest.approx(
+            one_by_one(people, measure, COUNTS[draw], who), rel=1e-9
+        )
 
 
 @pytest.mark.parametrize("measure", POOLED)
@@ -85,9 +94,14 @@ def test_bounds_of_complete_data_by_comparisons(measure, people):
         pooled = np.array([stats.rankdata(p) for p in people])
     else:
         pooled = np.array([units[measure](p) for p in people])
-    lower = [compare_rdms(np.delete(pooled, s, axis=0).mean(axis=0), people[s], measure)[0, 0] for s in range(5)]
+    lower = [
+        compare_rdms(np.delete(pooled, s, axis=0).mean(axis=0), people[s], measure)[0, 0]
+        for s in range(5)
+    ]
     upper = compare_rdms(pooled.mean(axis=0), people, measure)
-    assert noise_ceiling(people, measure) == pytest.approx((np.mean(lower), upper.mean()), rel=1e-10)
+    assert noise_ceiling(people, measure) == pytest.approx(
+        (np.mean(lower), upper.mean()), rel=1e-10
+    )
 
 
 def test_whitened_pools(people):
@@ -95,7 +109,10 @@ def test_whitened_pools(people):
     contrasts[np.arange(len(FIRST)), FIRST], contrasts[np.arange(len(FIRST)), SECOND] = 1, -1
     inverse = np.linalg.inv((contrasts @ contrasts.T) ** 2)
     units = people / np.sqrt(np.einsum("sp,pq,sq->s", people, inverse, people))[:, None]
-    lower = [compare_rdms(np.delete(units, s, axis=0).sum(axis=0), people[s], "cosine_cov")[0, 0] for s in range(5)]
+    lower = [
+        compare_rdms(np.delete(units, s, axis=0).sum(axis=0), people[s], "cosine_cov")[0, 0]
+        for s in range(5)
+    ]
     upper = compare_rdms(units.sum(axis=0), people, "cosine_cov").mean()
     assert noise_ceiling(people, "cosine_cov") == pytest.approx((np.mean(lower), upper), rel=1e-10)
 
@@ -110,11 +127,15 @@ def test_lower_is_below_upper_and_order_is_irrelevant(measure, people):
 
 @pytest.mark.parametrize("measure", ["corr", "cosine_cov", "unbiased_cka"])
 def test_missing_pairs_take_the_long_way_to_the_same_bound(measure, people):
-    """The two ways, through cosines and through pools, meet where a pair is missing that counts for nothing."""
+    """The two ways, through cosines and through pools, meet where a pair is missing that counts for
+    nothing.
+    """
     count = np.array([[1] * (N - 1) + [0]])
     without = people.copy()
     without[0, (FIRST == N - 1) | (SECOND == N - 1)] = np.nan
-    assert lower_draws(without, count, measure) == pytest.approx(lower_draws(people, count, measure), rel=1e-10)
+    assert lower_draws(without, count, measure) == pytest.approx(
+        lower_draws(people, count, measure), rel=1e-10
+    )
 
 
 def test_controls_are_held_constant(people):
@@ -133,7 +154,10 @@ def test_fewer_than_three_people_have_no_ceiling(people):
 
 
 def test_what_a_model_lacks_to_the_ceiling_varies_with_images_and_people_together(people):
-    """Of three people, the fewest that have a ceiling; every draw taken again, with the participants that it holds."""
+    """Of three people, the fewest that have a ceiling.
+
+    Every draw taken again, with the participants that it holds.
+    """
     people, model, weights = people[:3], people[3:4], np.ones((1, 1))
     found = evaluation.evaluate(model, people, "corr", n_resamples=40, rng=np.random.default_rng(7))
     rng = np.random.default_rng(7)
@@ -143,10 +167,19 @@ def test_what_a_model_lacks_to_the_ceiling_varies_with_images_and_people_togethe
     assert np.isfinite(with_images).all()
     seen = compare_draws(model, people, once, "corr")[0, 0]
     images = (with_images.mean(axis=1) - lower_draws(people, counts, "corr")).var(ddof=1)
-    alone = np.nanvar((drawn * seen).mean(axis=1) - lower_draws(people, once, "corr", people=drawn), ddof=1)
-    both = np.nanvar((drawn * with_images).mean(axis=1) - lower_draws(people, counts, "corr", people=drawn), ddof=1)
-    theta = np.array([images * N / (N - 1), alone * 3 / 2, (both - images - alone) * N / (N - 1) * 3 / 2])
+    alone = np.nanvar(
+        (drawn * seen).mean(axis=1) - lower_draws(people, once, "corr", people=drawn), ddof=1
+    )
+    both = np.nanvar(
+        (drawn * with_images).mean(axis=1) - lower_draws(people, counts, "corr", people=drawn),
+        ddof=1,
+    )
+    theta = np.array(
+        [images * N / (N - 1), alone * 3 / 2, (both - images - alone) * N / (N - 1) * 3 / 2]
+    )
     tested = evaluation.to_ceiling(found, weights)
     found_alone = [tested.variances["images"], tested.variances["participants"]]
     np.testing.assert_allclose(found_alone, theta[:2], rtol=1e-10)
-    assert tested.standard_error**2 == pytest.approx(max(theta[0] + theta[1] - theta[2], *theta[:2]), rel=1e-10)
+    assert tested.standard_error**2 == pytest.approx(
+        max(theta[0] + theta[1] - theta[2], *theta[:2]), rel=1e-10
+    )

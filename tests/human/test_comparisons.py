@@ -1,4 +1,6 @@
-"""Every measure against its definition written out, against scipy, against rsatoolbox where it is installed, and by hand."""
+"""Every measure against its definition written out, against scipy, against rsatoolbox where it is
+installed, and by hand.
+"""
 
 import numpy as np
 import pytest
@@ -13,7 +15,9 @@ from relstats.human.comparisons import MEASURES, compare_draws, compare_rdms, co
 
 N = 8
 PAIRS = N * (N - 1) // 2
-DRAWS = np.array([[1] * N, [2, 0, 1, 1, 3, 0, 1, 0], [0, 0, 0, 0, 1, 1, 1, 5], [3, 3, 1, 1, 0, 0, 0, 0]])
+DRAWS = np.array(
+    [[1] * N, [2, 0, 1, 1, 3, 0, 1, 0], [0, 0, 0, 0, 1, 1, 1, 5], [3, 3, 1, 1, 0, 0, 0, 0]]
+)
 
 
 @pytest.fixture
@@ -59,14 +63,18 @@ def test_rows_are_the_diagonal_of_all_against_all(measure, rng):
     b[1, :5] = np.nan
     for count in DRAWS:
         whole = compare_draws(a, b, count[np.newaxis], measure)[0]
-        assert compare_rows(a, b, count, measure) == pytest.approx(np.diag(whole), rel=1e-12, nan_ok=True)
+        assert compare_rows(a, b, count, measure) == pytest.approx(
+            np.diag(whole), rel=1e-12, nan_ok=True
+        )
         assert np.isfinite(np.diag(whole)[[0, 2]]).all()
 
 
 def test_scipy_agrees(rng):
     a, b = rng.random((1, PAIRS)), tied(rng, 1)
     for measure, reference in (("corr", stats.pearsonr), ("spearman", stats.spearmanr)):
-        assert compare_rdms(a, b, measure)[0, 0] == pytest.approx(reference(a[0], b[0]).statistic, rel=1e-12)
+        assert compare_rdms(a, b, measure)[0, 0] == pytest.approx(
+            reference(a[0], b[0]).statistic, rel=1e-12
+        )
     untied = rng.random((2, PAIRS))
     tau = stats.kendalltau(*untied).statistic
     assert compare_rdms(untied[:1], untied[1:], "tau-a")[0, 0] == pytest.approx(tau, rel=1e-12)
@@ -89,7 +97,9 @@ def test_unbiased_cka_is_that_of_gram_matrices(rng):
     k, m = (f @ f.T * (1 - np.eye(N)) for f in (x, y))
 
     def hsic(p, q):
-        one = np.trace(p @ q) + p.sum() * q.sum() / ((N - 1) * (N - 2)) - 2 / (N - 2) * (p @ q).sum()
+        one = (
+            np.trace(p @ q) + p.sum() * q.sum() / ((N - 1) * (N - 2)) - 2 / (N - 2) * (p @ q).sum()
+        )
         return one / (N * (N - 3))
 
     rdms = [((f[:, None] - f[None]) ** 2).sum(-1)[np.triu_indices(N, 1)] for f in (x, y)]
@@ -105,7 +115,10 @@ def test_whitened_cosine_is_linear_cka(rng):
 
 
 def test_noise_scores_high_on_biased_cka_and_nothing_on_the_unbiased_one(rng):
-    rdms = [((f[:, None] - f[None]) ** 2).sum(-1)[np.triu_indices(64, 1)] for f in rng.normal(size=(2, 64, 512))]
+    rdms = [
+        ((f[:, None] - f[None]) ** 2).sum(-1)[np.triu_indices(64, 1)]
+        for f in rng.normal(size=(2, 64, 512))
+    ]
     assert compare_rdms(*rdms, "cosine_cov")[0, 0] > 0.85
     assert abs(compare_rdms(*rdms, "unbiased_cka")[0, 0]) < 0.06
 
@@ -124,7 +137,9 @@ def test_partial_is_the_correlation_of_residuals(measure, rng):
     design = np.column_stack([np.ones(PAIRS), ranked[2].T])
     left = [v - (design @ np.linalg.lstsq(design, v.T)[0]).T for v in ranked[:2]]
     for k, s in np.ndindex(found.shape):
-        assert found[k, s] == pytest.approx(stats.pearsonr(left[0][k], left[1][s]).statistic, rel=1e-10)
+        assert found[k, s] == pytest.approx(
+            stats.pearsonr(left[0][k], left[1][s]).statistic, rel=1e-10
+        )
 
 
 def test_controls_that_explain_a_model_leave_nothing(rng):
@@ -140,7 +155,9 @@ def test_own_pairs_are_the_same_for_all_models(rng):
     found = compare_rdms(a, b, "corr")
     assert np.isnan(found[2]).all()
     for s, pairs in ((0, slice(6, None)), (1, np.r_[0:4, 6:PAIRS])):
-        assert found[0, s] == pytest.approx(stats.pearsonr(a[0, pairs], b[s, pairs]).statistic, rel=1e-12)
+        assert found[0, s] == pytest.approx(
+            stats.pearsonr(a[0, pairs], b[s, pairs]).statistic, rel=1e-12
+        )
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -156,7 +173,9 @@ def test_what_says_nothing_is_nan(measure, rng):
 
 def test_image_effects_alone_are_nothing_for_unbiased_cka(rng):
     effects, (first, second) = rng.random(N), np.triu_indices(N, 1)
-    assert np.isnan(compare_rdms(effects[first] + effects[second], tied(rng, 1), "unbiased_cka")).all()
+    assert np.isnan(
+        compare_rdms(effects[first] + effects[second], tied(rng, 1), "unbiased_cka")
+    ).all()
 
 
 @settings(deadline=None, max_examples=40)
@@ -173,12 +192,16 @@ def test_order_of_images_scale_and_swap_change_nothing(rdms, order, measure, pow
     moved = squares[:, order][:, :, order][:, *np.triu_indices(N, 1)]
     found = compare_rdms(rdms[0], rdms[1], measure)
     assert compare_rdms(moved[0], moved[1], measure) == pytest.approx(found, abs=1e-12, nan_ok=True)
-    assert compare_rdms(rdms[0] * 2.0**power, rdms[1], measure) == pytest.approx(found, abs=1e-12, nan_ok=True)
+    assert compare_rdms(rdms[0] * 2.0**power, rdms[1], measure) == pytest.approx(
+        found, abs=1e-12, nan_ok=True
+    )
     assert compare_rdms(rdms[1], rdms[0], measure) == pytest.approx(found, abs=1e-12, nan_ok=True)
     assert not (np.abs(found) > 1).any()
 
 
-@pytest.mark.parametrize(("measure", "count"), [("unbiased_cka", [4, 1, 1, 1, 1]), ("cosine_cov", [5, 1, 1, 1, 0])])
+@pytest.mark.parametrize(
+    ("measure", "count"), [("unbiased_cka", [4, 1, 1, 1, 1]), ("cosine_cov", [5, 1, 1, 1, 0])]
+)
 def test_an_image_that_is_half_of_a_draw(measure, count, agreement, rng):
     """Solving by a diagonal and one common sum divides by zero there."""
     a, b = rng.random((2, 1, 10))
@@ -189,7 +212,11 @@ def test_an_image_that_is_half_of_a_draw(measure, count, agreement, rng):
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [
-        (lambda a: compare_rdms(a, a, "kendall"), UsageError, "measure is 'kendall'; it is one of rho-a"),
+        (
+            lambda a: compare_rdms(a, a, "kendall"),
+            UsageError,
+            "measure is 'kendall'; it is one of rho-a",
+        ),
         (lambda a: compare_rdms(a, a[:, :-1]), InvalidData, "RDMs of 28, 27 and 28 pairs"),
         (lambda a: compare_rdms(a[:, :-1], a[:, :-1]), InvalidData, "an RDM of 27 pairs"),
         (lambda a: compare_rdms(a + np.inf, a), InvalidData, "a holds 28 infinite"),

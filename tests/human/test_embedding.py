@@ -22,7 +22,9 @@ def test_stress_is_kruskals_and_scale_is_irrelevant():
     found, large = mds(rdm), mds(2.0**40 * rdm)
     distances = pdist(found.points)
     # after the last step points have moved on by less than the tolerance
-    assert found.stress == pytest.approx(np.sqrt(((distances - rdm) ** 2).sum() / (distances**2).sum()), rel=1e-3)
+    assert found.stress == pytest.approx(
+        np.sqrt(((distances - rdm) ** 2).sum() / (distances**2).sum()), rel=1e-3
+    )
     assert large.stress == pytest.approx(found.stress, rel=1e-9)
     assert large.points == pytest.approx(2.0**40 * found.points, rel=1e-6)
     assert mds(rdm, n_dimensions=5).stress < found.stress
@@ -34,7 +36,13 @@ def test_no_worse_than_scikit_learn():
     square = np.zeros((20, 20))
     square[np.triu_indices(20, 1)] = rdm
     theirs = manifold.MDS(
-        metric_mds=True, metric="precomputed", n_init=4, init="random", random_state=0, max_iter=300, eps=1e-9
+        metric_mds=True,
+        metric="precomputed",
+        n_init=4,
+        init="random",
+        random_state=0,
+        max_iter=300,
+        eps=1e-9,
     ).fit(square + square.T)
     distances = pdist(theirs.embedding_)
     stress = np.sqrt(((distances - rdm) ** 2).sum() / (distances**2).sum())

@@ -1,4 +1,7 @@
-"""People's maps: read by label, never resized without a word; agreement against slow definitions; planted and shuffled content."""
+"""People's maps: read by label, never resized without a word; agreement against slow definitions.
+
+Planted and shuffled content.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ def study_of(n=4, seeds=3, shape=SIZE, seed=1):
 
     models = pd.DataFrame({"model": ["a", "b"], "pretrain": ["imagenet", "vggface2"]})
     return relstats.study(
-        relevance=relstats.relevance_dataset(maps, models=models, images=[f"{k:03d}" for k in range(n)])
+        relevance=relstats.relevance_dataset(
+            maps, models=models, images=[f"{k:03d}" for k in range(n)]
+        )
     )
 
 
@@ -53,7 +58,12 @@ def test_npz_by_label_with_missing_maps(path, tmp_path):
     maps = np.random.default_rng(2).random((2, 4, *SIZE))
     maps[1, 2] = np.nan
     ids, order = np.array(["000", "001", "002", "003"]), [2, 0, 3, 1]
-    np.savez(tmp_path / "m.npz", map=maps[:, order], participant=np.array(["007", "NA"]), image=ids[order])
+    np.savez(
+        tmp_path / "m.npz",
+        map=maps[:, order],
+        participant=np.array(["007", "NA"]),
+        image=ids[order],
+    )
     found = relstats.add_human_maps(path, tmp_path / "m.npz")
     assert found["n_maps"].values.tolist() == [4, 3]
     group = human_of(path)
@@ -98,17 +108,24 @@ def test_fixations_by_definition(path, tmp_path):
         "p,003,50,1,1",
         "q,003,7,2,5",
     ]
-    found = relstats.add_human_maps(path, write(tmp_path, "\n".join(rows)), bandwidth=3.0, fixation_size=(12, 16))
+    found = relstats.add_human_maps(
+        path, write(tmp_path, "\n".join(rows)), bandwidth=3.0, fixation_size=(12, 16)
+    )
     assert found.attrs["n_fixations_outside"] == 1
     assert found["n_maps"].values.tolist() == [3, 1]
     expected, (height, width) = np.zeros(SIZE), SIZE
     for x, y, share in ((0, 0, 0.25), (15, 5, 0.75)):
         cx, cy = (x + 0.5) / 2 - 0.5, (y + 0.5) / 2 - 0.5
         bump = np.array(
-            [[np.exp(-((j - cx) ** 2 + (i - cy) ** 2) / (2 * 1.5**2)) for j in range(width)] for i in range(height)]
+            [
+                [np.exp(-((j - cx) ** 2 + (i - cy) ** 2) / (2 * 1.5**2)) for j in range(width)]
+                for i in range(height)
+            ]
         )
         expected += share * bump / bump.sum()
-    np.testing.assert_allclose(human_of(path)["map"].sel(participant="p", image="000"), expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        human_of(path)["map"].sel(participant="p", image="000"), expected, rtol=1e-5
+    )
     assert np.isnan(human_of(path)["map"].sel(participant="p", image="003")).all()
 
 
@@ -123,7 +140,12 @@ def test_a_density_adds_up_to_one_at_the_edge_too():
 
 def test_another_size_is_an_error_unless_resizing_is_asked_for(path, tmp_path):
     maps = np.random.default_rng(3).random((1, 4, 12, 16))
-    np.savez(tmp_path / "m.npz", map=maps, participant=np.array(["p"]), image=np.array(["000", "001", "002", "003"]))
+    np.savez(
+        tmp_path / "m.npz",
+        map=maps,
+        participant=np.array(["p"]),
+        image=np.array(["000", "001", "002", "003"]),
+    )
     with pytest.raises(InvalidData, match=r"is \(12, 16\) pixels, those of the study \(6, 8\)"):
         relstats.add_human_maps(path, tmp_path / "m.npz")
     assert not (path / "human_maps").exists()
@@ -138,10 +160,16 @@ def test_another_size_is_an_error_unless_resizing_is_asked_for(path, tmp_path):
 def test_images_that_do_not_match(path, tmp_path):
     rows = ["participant,image,x,y", "p,0,1,1", "p,001,1,1", "p,002,1,1", "p,003,2,2"]
     source = write(tmp_path, "\n".join(rows))
-    with pytest.raises(InvalidData, match=r"1 only in f.csv \('0'\), 1 only in the study \('000'\)"):
+    with pytest.raises(
+        InvalidData, match=r"1 only in f.csv \('0'\), 1 only in the study \('000'\)"
+    ):
         relstats.add_human_maps(path, source, bandwidth=2)
     found = relstats.add_human_maps(path, source, bandwidth=2, align="inner")
-    assert (found.attrs["n_images_dropped"], found.attrs["n_images_without_maps"], found["n_images"].item()) == (
+    assert (
+        found.attrs["n_images_dropped"],
+        found.attrs["n_images_without_maps"],
+        found["n_images"].item(),
+    ) == (
         1,
         1,
         3,
@@ -153,17 +181,24 @@ def test_images_that_do_not_match(path, tmp_path):
 def test_other_maps_of_the_same_name_are_never_passed_over(path, tmp_path):
     def saved(values):
         np.savez(
-            tmp_path / "h.npz", map=values, participant=np.array(["p"]), image=np.array([f"{i:03d}" for i in range(4)])
+            tmp_path / "h.npz",
+            map=values,
+            participant=np.array(["p"]),
+            image=np.array([f"{i:03d}" for i in range(4)]),
         )
         return tmp_path / "h.npz"
 
-    values = np.random.default_rng(1).random((1, 4, *store.open_study(path)["relevance/relevance"].shape[-2:]))
+    values = np.random.default_rng(1).random(
+        (1, 4, *store.open_study(path)["relevance/relevance"].shape[-2:])
+    )
     relstats.add_human_maps(path, saved(values))
     relstats.add_human_maps(path, saved(values))
     with pytest.raises(UsageError, match="--force"):
         relstats.add_human_maps(path, saved(values[:, ::-1]))
     relstats.add_human_maps(path, saved(values[:, ::-1]), force=True)
-    np.testing.assert_allclose(store.open_study(path)["human_maps/map"].values, values[:, ::-1], rtol=1e-6)
+    np.testing.assert_allclose(
+        store.open_study(path)["human_maps/map"].values, values[:, ::-1], rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -171,21 +206,51 @@ def test_other_maps_of_the_same_name_are_never_passed_over(path, tmp_path):
     [
         ("participant,image,x\np,000,1", {"bandwidth": 1}, InvalidData, r"lacks column\(s\) y"),
         ("participant,image,x,y\n", {"bandwidth": 1}, InvalidData, r"1 row\(s\): a header"),
-        ("participant,image,x,y,x\np,000,1,1,2", {"bandwidth": 1}, InvalidData, "columns of f.csv: 1 label"),
-        ("participant,image,x,y\np,000,1,1,2", {"bandwidth": 1}, InvalidData, "row 2: 5 cells, but 4 columns"),
+        (
+            "participant,image,x,y,x\np,000,1,1,2",
+            {"bandwidth": 1},
+            InvalidData,
+            "columns of f.csv: 1 label",
+        ),
+        (
+            "participant,image,x,y\np,000,1,1,2",
+            {"bandwidth": 1},
+            InvalidData,
+            "row 2: 5 cells, but 4 columns",
+        ),
         ("participant,image,x,y\n,000,1,1", {"bandwidth": 1}, InvalidData, "row 2: no participant"),
-        ("participant,image,x,y\np,000,1,1\np,,1,1", {"bandwidth": 1}, InvalidData, "row 3: no image"),
+        (
+            "participant,image,x,y\np,000,1,1\np,,1,1",
+            {"bandwidth": 1},
+            InvalidData,
+            "row 3: no image",
+        ),
         (
             "participant,image,x,y\np,000,a,1",
             {"bandwidth": 1},
             InvalidData,
             "1 value.s. of 'x' are no coordinates .first: 'a' in row 2",
         ),
-        ("participant,image,x,y,duration\np,000,1,1,0", {"bandwidth": 1}, InvalidData, "no durations"),
-        ("participant,image,x,y\np,000,99,99", {"bandwidth": 1}, InvalidData, "no fixation lies on an image"),
+        (
+            "participant,image,x,y,duration\np,000,1,1,0",
+            {"bandwidth": 1},
+            InvalidData,
+            "no durations",
+        ),
+        (
+            "participant,image,x,y\np,000,99,99",
+            {"bandwidth": 1},
+            InvalidData,
+            "no fixation lies on an image",
+        ),
         ("participant,image,x,y\np,000,1,1", {}, UsageError, "give --bandwidth"),
         ("participant,image,x,y\np,000,1,1", {"bandwidth": 0}, UsageError, "bandwidth is 0"),
-        ("participant,image,x,y\np,000,1,1", {"bandwidth": 1, "align": "outer"}, UsageError, "align is 'outer'"),
+        (
+            "participant,image,x,y\np,000,1,1",
+            {"bandwidth": 1, "align": "outer"},
+            UsageError,
+            "align is 'outer'",
+        ),
     ],
 )
 def test_bad_fixations(path, tmp_path, text, options, error, message):
@@ -201,10 +266,15 @@ def test_bad_arrays(path, tmp_path):
     }
     part, infinite = good["map"].copy(), good["map"].copy()
     part[0, 1, 0, 0], infinite[0, 1, 0, 0] = np.nan, np.inf
-    cases = [({"map": part}, "1 pixel.s. are NaN or infinite"), ({"map": infinite}, "1 pixel.s. are NaN or infinite"),
-             ({"image": np.arange(4)}, "'007' is not 7"), ({"participant": np.array(["p", "q"])}, "Give one id for each"),
-             ({"map": good["map"][0]}, "give map"), ({"map": good["map"].astype(complex)}, "is no map"),
-             ({"image": np.array(["000", "000", "001", "002"])}, "there twice")]  # fmt: skip
+    cases = [
+        ({"map": part}, "1 pixel.s. are NaN or infinite"),
+        ({"map": infinite}, "1 pixel.s. are NaN or infinite"),
+        ({"image": np.arange(4)}, "'007' is not 7"),
+        ({"participant": np.array(["p", "q"])}, "Give one id for each"),
+        ({"map": good["map"][0]}, "give map"),
+        ({"map": good["map"].astype(complex)}, "is no map"),
+        ({"image": np.array(["000", "000", "001", "002"])}, "there twice"),
+    ]
     for changed, message in cases:
         np.savez(tmp_path / "m.npz", **(good | changed))
         with pytest.raises(InvalidData, match=message):
@@ -244,7 +314,10 @@ def test_bad_folders(path, tmp_path):
 def slow_overlap(a, b, fraction, draws=4000, seed=1):
     """Ties are broken at random, on either side."""
     rng, k = np.random.default_rng(seed), round(fraction * a.size)
-    tops = [[set(np.lexsort((rng.random(v.size), -v))[:k].tolist()) for _ in range(draws)] for v in (a, b)]
+    tops = [
+        [set(np.lexsort((rng.random(v.size), -v))[:k].tolist()) for _ in range(draws)]
+        for v in (a, b)
+    ]
     return np.mean([len(x & y) / k for x, y in zip(*tops, strict=True)])
 
 
@@ -268,7 +341,10 @@ def test_agreement_and_swaps_image_by_image(measure):
     networks, people = rng.random((3, 2, 20)), rng.random((3, 4, 20))
     people[1, 2] = np.nan
     found = agreement.agree(
-        lambda: ((n, agreement.mean_maps(p)) for n, p in zip(networks, people, strict=True)), 3, measure, 0.2
+        lambda: ((n, agreement.mean_maps(p)) for n, p in zip(networks, people, strict=True)),
+        3,
+        measure,
+        0.2,
     )
 
     def agreed(a, b):
@@ -277,7 +353,11 @@ def test_agreement_and_swaps_image_by_image(measure):
         return len(set(np.argsort(a)[-4:].tolist()) & set(np.argsort(b)[-4:].tolist())) / 4
 
     def mean_map(image, without):
-        kept = [p / p.sum() for k, p in enumerate(people[image]) if not np.isnan(p).any() and k != without]
+        kept = [
+            p / p.sum()
+            for k, p in enumerate(people[image])
+            if not np.isnan(p).any() and k != without
+        ]
         return np.mean(kept, axis=0)
 
     for m, i, p in np.ndindex(2, 3, 5):
@@ -285,16 +365,24 @@ def test_agreement_and_swaps_image_by_image(measure):
         others = [k for k in range(3) if k != i]
         np.testing.assert_allclose(found.own[m, i, p], agreed(networks[i, m], human[i]), atol=1e-12)
         np.testing.assert_allclose(
-            found.swapped[m, i, p], np.mean([agreed(networks[i, m], human[k]) for k in others]), atol=1e-12
+            found.swapped[m, i, p],
+            np.mean([agreed(networks[i, m], human[k]) for k in others]),
+            atol=1e-12,
         )
         np.testing.assert_allclose(
-            found.swapped_as_other[m, i, p], np.mean([agreed(networks[k, m], human[i]) for k in others]), atol=1e-12
+            found.swapped_as_other[m, i, p],
+            np.mean([agreed(networks[k, m], human[i]) for k in others]),
+            atol=1e-12,
         )
-    np.testing.assert_allclose(found.above.mean(axis=1), (found.own - found.swapped).mean(axis=1), atol=1e-12)
+    np.testing.assert_allclose(
+        found.above.mean(axis=1), (found.own - found.swapped).mean(axis=1), atol=1e-12
+    )
 
 
 def test_images_above_the_swap_count_as_deleting_each_says():
-    """Deviations of what each image adds are those of delete-one pseudo-values, but for (n - 1) / (n - 2) of a mean over pairs."""
+    """Deviations of what each image adds are those of delete-one pseudo-values, but for (n - 1) /
+    (n - 2) of a mean over pairs.
+    """
     rng = np.random.default_rng(9)
     networks, people = rng.random((7, 1, 20)), rng.random((7, 1, 20))
 
@@ -304,7 +392,10 @@ def test_images_above_the_swap_count_as_deleting_each_says():
 
     whole = agreed(range(7))
     swapped = np.array(
-        [7 * whole.swapped.mean() - 6 * agreed(np.delete(np.arange(7), i)).swapped.mean() for i in range(7)]
+        [
+            7 * whole.swapped.mean() - 6 * agreed(np.delete(np.arange(7), i)).swapped.mean()
+            for i in range(7)
+        ]
     )
     adds = (whole.own - whole.above)[0, :, 0]
     np.testing.assert_allclose(swapped - swapped.mean(), 6 / 5 * (adds - adds.mean()), atol=1e-12)
@@ -321,7 +412,9 @@ def test_split_half_all_splits_and_correction():
     people /= people.sum(axis=1, keepdims=True)
     expected = np.mean(
         [
-            stats.spearmanr(people[[0, k]].mean(axis=0), np.delete(people, [0, k], axis=0).mean(axis=0)).statistic
+            stats.spearmanr(
+                people[[0, k]].mean(axis=0), np.delete(people, [0, k], axis=0).mean(axis=0)
+            ).statistic
             for k in (1, 2, 3)
         ]
     )
@@ -332,19 +425,26 @@ def test_split_half_all_splits_and_correction():
     assert agreement.spearman_brown(found) == pytest.approx(2 * found / (1 + found))
     odd = agreement.split_half(people[:3], "spearman", 0.1, 3, np.random.default_rng(1))
     by_hand = np.mean(
-        [stats.spearmanr(people[k], np.delete(people[:3], k, axis=0).mean(axis=0)).statistic for k in range(3)]
+        [
+            stats.spearmanr(people[k], np.delete(people[:3], k, axis=0).mean(axis=0)).statistic
+            for k in range(3)
+        ]
     )
     np.testing.assert_allclose(odd, by_hand, rtol=1e-12)
     assert np.isnan(agreement.split_half(people[:1], "spearman", 0.1, 3, np.random.default_rng(1)))
 
 
 def test_spearman_brown_gives_back_a_planted_reliability():
-    """Maps are a truth and noise: the mean of P people has reliability P s / (P s + 1), which halves, corrected, must give."""
+    """Maps are a truth and noise: the mean of P people has reliability P s / (P s + 1), which
+    halves, corrected, must give.
+    """
     rng, signal = np.random.default_rng(7), 0.5
     truth = rng.normal(size=4000) * np.sqrt(signal)
     people = truth + rng.normal(size=(10, 4000)) + 20
     half = agreement.split_half(people, "spearman", 0.1, 50, rng)
-    assert agreement.spearman_brown(half) == pytest.approx(10 * signal / (10 * signal + 1), abs=0.02)
+    assert agreement.spearman_brown(half) == pytest.approx(
+        10 * signal / (10 * signal + 1), abs=0.02
+    )
 
 
 def test_people_pseudo_values_of_a_mean_are_the_people():
@@ -357,7 +457,11 @@ def test_people_pseudo_values_of_a_mean_are_the_people():
 
 
 def planted(strength, *, n=30, people=6, seeds=4, centre=2.0, seed=1, sizes=(10, 10)):
-    """All maps share a centre; content of an image is in people's maps, and in networks' of level a `strength[0]`, of b `strength[1]`."""
+    """All maps share a centre.
+
+    Content of an image is in people's maps, and in networks' of level a `strength[0]`, of b
+    `strength[1]`.
+    """
     rng = np.random.default_rng(seed)
     bump = np.exp(-((np.indices(sizes) - 4.5) ** 2).sum(axis=0) / 8) * centre
     content = rng.random((n, *sizes))
@@ -366,14 +470,25 @@ def planted(strength, *, n=30, people=6, seeds=4, centre=2.0, seed=1, sizes=(10,
 
     models = pd.DataFrame({"model": ["a", "b"], "pretrain": ["imagenet", "vggface2"]})
     ids = [f"{k:03d}" for k in range(n)]
-    study = relstats.study(relevance=relstats.relevance_dataset(np.array(maps), models=models, images=ids))
-    human = xr.Dataset({"map": (("participant", "image", "y", "x"), bump + content + rng.random((people, n, *sizes)))},
-                       {"participant": [f"p{k}" for k in range(people)], "image": ids})  # fmt: skip
+    study = relstats.study(
+        relevance=relstats.relevance_dataset(np.array(maps), models=models, images=ids)
+    )
+    human = xr.Dataset(
+        {
+            "map": (
+                ("participant", "image", "y", "x"),
+                bump + content + rng.random((people, n, *sizes)),
+            )
+        },
+        {"participant": [f"p{k}" for k in range(people)], "image": ids},
+    )
     return study.assign(human_maps=xr.DataTree(human))
 
 
 def compared(study, **options):
-    return relstats.compare_human_maps(study, **({"axis": "pretrain", "rng": np.random.default_rng(1)} | options))
+    return relstats.compare_human_maps(
+        study, **({"axis": "pretrain", "rng": np.random.default_rng(1)} | options)
+    )
 
 
 @pytest.mark.parametrize("measure", ["spearman", "overlap"])
@@ -389,7 +504,10 @@ def test_planted_content_is_found_and_a_shared_centre_is_not(measure):
     assert above["p_value"].item() < 0.001
     turned = compared(planted((0.0, 1.0)), measure=measure).sel(effect="above_swapped")
     assert turned["estimate"].item() < 0
-    assert result["split_half"].item() > result["level_mean"].sel(effect="agreement", level="vggface2").item()
+    assert (
+        result["split_half"].item()
+        > result["level_mean"].sel(effect="agreement", level="vggface2").item()
+    )
     assert np.isnan(result["split_half_corrected"].item()) == (measure == "overlap")
     assert result["random"].values.ravel().tolist() == ["images, participants, seeds"] * 2
 
@@ -398,7 +516,9 @@ def test_results_do_not_depend_on_order_or_scale_and_do_on_labels():
     study = planted((1.0, 0.3))
     human = study["human_maps"].to_dataset()
     found = compared(study)
-    other = human.isel(image=np.random.default_rng(3).permutation(30), participant=[4, 2, 0, 1, 5, 3])
+    other = human.isel(
+        image=np.random.default_rng(3).permutation(30), participant=[4, 2, 0, 1, 5, 3]
+    )
     for changed in (other, human.assign(map=human["map"] * 2.0**20)):
         again = compared(study.assign(human_maps=xr.DataTree(changed)))
         np.testing.assert_allclose(again["level_mean"], found["level_mean"], rtol=1e-10)
@@ -406,9 +526,19 @@ def test_results_do_not_depend_on_order_or_scale_and_do_on_labels():
         assert again["image"].values.tolist() == sorted(human["image"].values)
     ids = human["image"].values
     swapped = human.assign_coords(image=ids[[1, 0, *range(2, 30)]])
-    assert abs(compared(study.assign(human_maps=xr.DataTree(swapped)))["level_mean"] - found["level_mean"]).max() > 1e-3
+    assert (
+        abs(
+            compared(study.assign(human_maps=xr.DataTree(swapped)))["level_mean"]
+            - found["level_mean"]
+        ).max()
+        > 1e-3
+    )
     ticks = compared(
-        study.assign(relevance=xr.DataTree(study["relevance"].to_dataset().isel(seed=[2, 0, 1, 3], model=[1, 0])))
+        study.assign(
+            relevance=xr.DataTree(
+                study["relevance"].to_dataset().isel(seed=[2, 0, 1, 3], model=[1, 0])
+            )
+        )
     )
     np.testing.assert_allclose(ticks["estimate"], found["estimate"], rtol=1e-10)
 
@@ -421,7 +551,8 @@ def test_missing_and_constant_maps_are_left_out_and_counted():
     values[np.arange(len(values)) != 1, 8] = np.nan  # one map
     maps["relevance"][0, 1, 5] = -1.0  # nothing above zero
     changed = study.assign(
-        human_maps=xr.DataTree(human.assign(map=human["map"].copy(data=values))), relevance=xr.DataTree(maps)
+        human_maps=xr.DataTree(human.assign(map=human["map"].copy(data=values))),
+        relevance=xr.DataTree(maps),
     )
     result = compared(changed)
     assert "003" not in result["image"].values
@@ -446,15 +577,26 @@ def test_one_network_of_a_level():
     study = planted((1.0, 0.3), seeds=1, n=8)
     with pytest.raises(ImpossibleAnalysis, match="has one network"):
         compared(study)
-    assert "these networks" in compared(study, random=["images", "participants"])["random"].values[0, 0]
+    assert (
+        "these networks"
+        in compared(study, random=["images", "participants"])["random"].values[0, 0]
+    )
     assert "a has one network" in " ".join(compared(study, axis=None).attrs["warnings"])
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"measure": "iou"}, "measure is 'iou'"), ({"ranking": "top"}, "ranking is"), ({"random": "seeds"}, "random is"), ({"fraction": 0}, "fraction is 0"),
-     ({"level": 95}, "level is 95"), ({"n_splits": 0}, "n_splits is 0"), ({"nan": "drop"}, "nan is"), ({"align": "left"}, "align is")],
-)  # fmt: skip
+    [
+        ({"measure": "iou"}, "measure is 'iou'"),
+        ({"ranking": "top"}, "ranking is"),
+        ({"random": "seeds"}, "random is"),
+        ({"fraction": 0}, "fraction is 0"),
+        ({"level": 95}, "level is 95"),
+        ({"n_splits": 0}, "n_splits is 0"),
+        ({"nan": "drop"}, "nan is"),
+        ({"align": "left"}, "align is"),
+    ],
+)
 def test_bad_options(options, message):
     with pytest.raises(UsageError, match=message):
         compared(planted((1, 1), n=4), **options)
@@ -465,14 +607,16 @@ def test_bad_groups():
     human, maps = study["human_maps"].to_dataset(), study["relevance"].to_dataset()
     with pytest.raises(UsageError, match="no /human_maps"):
         compared(study.drop_nodes("human_maps"))
-    with pytest.raises(InvalidData, match=r"maps of networks are \(10, 10\) and maps of people \(9, 10\)"):
+    with pytest.raises(
+        InvalidData, match=r"maps of networks are \(10, 10\) and maps of people \(9, 10\)"
+    ):
         compared(study.assign(human_maps=xr.DataTree(human.isel(y=slice(1, None)))))
     with pytest.raises(InvalidData, match="1 only in /relevance"):
         compared(study.assign(human_maps=xr.DataTree(human.isel(image=slice(1, None)))))
     assert (
-        compared(study.assign(human_maps=xr.DataTree(human.isel(image=slice(1, None)))), align="inner")[
-            "n_images"
-        ].item()
+        compared(
+            study.assign(human_maps=xr.DataTree(human.isel(image=slice(1, None)))), align="inner"
+        )["n_images"].item()
         == 4
     )
     broken = human["map"].copy(deep=True)
@@ -504,12 +648,49 @@ def test_commands(tmp_path, path, monkeypatch, capsys):
     source = write(tmp_path, "\n".join(rows))
     assert run(monkeypatch, "humanmaps", "add", path, source) == 2
     assert "--bandwidth" in capsys.readouterr().err
-    assert run(monkeypatch, "humanmaps", "add", path, source, "--bandwidth", "1.5", "--fixation-size", "6x8") == 0
+    assert (
+        run(
+            monkeypatch,
+            "humanmaps",
+            "add",
+            path,
+            source,
+            "--bandwidth",
+            "1.5",
+            "--fixation-size",
+            "6x8",
+        )
+        == 0
+    )
     assert "p3           4" in capsys.readouterr().out
-    assert run(monkeypatch, "humanmaps", "add", path, source, "--bandwidth", "1", "--fixation-size", "6by8") == 2
+    assert (
+        run(
+            monkeypatch,
+            "humanmaps",
+            "add",
+            path,
+            source,
+            "--bandwidth",
+            "1",
+            "--fixation-size",
+            "6by8",
+        )
+        == 2
+    )
     capsys.readouterr()
     assert (
-        run(monkeypatch, "humanmaps", "compare", path, "--axis", "pretrain", "--random", "images", "seeds", "--json")
+        run(
+            monkeypatch,
+            "humanmaps",
+            "compare",
+            path,
+            "--axis",
+            "pretrain",
+            "--random",
+            "images",
+            "seeds",
+            "--json",
+        )
         == 0
     )
     printed = json.loads(capsys.readouterr().out)

@@ -47,16 +47,30 @@ def matrix_lines(values, labels):
 def study(tmp_path):
     images = np.array(["007", "7", "NA", "1e5"], object)
     maps = np.random.default_rng(1).normal(size=(2, 2, 4, 8, 8)).astype(np.float32)
-    groups = relstats.study(relevance=relstats.relevance_dataset(maps, models=["a", "b"], images=list(images)))
+    groups = relstats.study(
+        relevance=relstats.relevance_dataset(maps, models=["a", "b"], images=list(images))
+    )
     relstats.save_study(groups, tmp_path / "s.zarr")
     return tmp_path / "s.zarr"
 
 
 def test_ratings(tmp_path):
-    path = write(tmp_path / "r.csv", HEADER, "1e5,007,7,6", "1e5,NA,007,2", "TRUE,7,NA,1", "TRUE,7,007,", "1e5,NA,7,na")
+    path = write(
+        tmp_path / "r.csv",
+        HEADER,
+        "1e5,007,7,6",
+        "1e5,NA,007,2",
+        "TRUE,7,NA,1",
+        "TRUE,7,007,",
+        "1e5,NA,7,na",
+    )
     found = read_judgments(path, kind="similarity")
     assert found["participant"].values.tolist() == ["1e5", "TRUE"]
-    expected = {frozenset({"007", "7"}): 0.0, frozenset({"007", "NA"}): 4.0, frozenset({"7", "NA"}): np.nan}
+    expected = {
+        frozenset({"007", "7"}): 0.0,
+        frozenset({"007", "NA"}): 4.0,
+        frozenset({"7", "NA"}): np.nan,
+    }
     assert by_pair(found, "1e5") == pytest.approx(expected, nan_ok=True)
     assert found.attrs["turned_over_at"] == 6
     assert (found.attrs["format"], found.attrs["kind"]) == ("ratings", "similarity")
@@ -78,7 +92,9 @@ def test_order_of_rows_and_columns_is_irrelevant(tmp_path):
     ]
     one = read_judgments(write(tmp_path / "r.csv", HEADER, *rows), kind="similarity")
     turned = [",".join(np.array(row.split(","))[[3, 2, 1, 0]]) for row in rows[::-1]]
-    other = read_judgments(write(tmp_path / "o.csv", "rating,image_j,image_i,participant", *turned), kind="similarity")
+    other = read_judgments(
+        write(tmp_path / "o.csv", "rating,image_j,image_i,participant", *turned), kind="similarity"
+    )
     xr.testing.assert_identical(one.drop_attrs(), other.drop_attrs())
 
 
@@ -92,13 +108,30 @@ def test_the_same_judgments_in_every_format_of_tables_and_arrays(tmp_path):
         for i, j, v in zip(*ends, m[first, second], strict=True)
     ]
     sources = [write(tmp_path / "long.csv", HEADER, *long)]
-    wide = [",".join([j, i, *map(str, v)]) for i, j, v in zip(*ends, values[:, first, second].T, strict=True)]
+    wide = [
+        ",".join([j, i, *map(str, v)])
+        for i, j, v in zip(*ends, values[:, first, second].T, strict=True)
+    ]
     sources.append(write(tmp_path / "wide.csv", "image_i,image_j,p1,p2", *wide))
     np.savez(tmp_path / "m.npz", judged=values, participant=people, image=LABELS)
-    np.savez(tmp_path / "p.npz", judged=values[:, first, second], participant=people, image_i=ends[0], image_j=ends[1])
+    np.savez(
+        tmp_path / "p.npz",
+        judged=values[:, first, second],
+        participant=people,
+        image_i=ends[0],
+        image_j=ends[1],
+    )
     sources += [tmp_path / "m.npz", tmp_path / "p.npz"]
-    for name, sub in (("tables", lambda m: ["image_i,image_j,x", *(f"{i},{j},{v}" for i, j, v in zip(*ends, m[first, second], strict=True))]),
-                      ("matrices", lambda m: matrix_lines(m, LABELS))):  # fmt: skip
+    for name, sub in (
+        (
+            "tables",
+            lambda m: [
+                "image_i,image_j,x",
+                *(f"{i},{j},{v}" for i, j, v in zip(*ends, m[first, second], strict=True)),
+            ],
+        ),
+        ("matrices", lambda m: matrix_lines(m, LABELS)),
+    ):
         (tmp_path / name).mkdir()
         for person, m in zip(people, values, strict=True):
             write(tmp_path / name / f"{person}.csv", *sub(m))
@@ -114,10 +147,20 @@ def test_the_same_judgments_in_every_format_of_tables_and_arrays(tmp_path):
     )
     sources.append(tmp_path / "m.zarr")
     found = [read_judgments(path, kind="dissimilarity") for path in sources]
-    assert [f.attrs["format"] for f in found] == ["ratings", "pairs", "matrix", "pairs", "pairs", "matrix", "matrix"]
+    assert [f.attrs["format"] for f in found] == [
+        "ratings",
+        "pairs",
+        "matrix",
+        "pairs",
+        "pairs",
+        "matrix",
+        "matrix",
+    ]
     for one in found:
         xr.testing.assert_identical(one.drop_attrs(), found[0].drop_attrs())
-    assert by_pair(found[0], "p2")[frozenset({"007", "null"})] == pytest.approx(values[1, 0, 3], rel=1e-6)
+    assert by_pair(found[0], "p2")[frozenset({"007", "null"})] == pytest.approx(
+        values[1, 0, 3], rel=1e-6
+    )
 
 
 def test_a_matrix_is_read_by_its_labels_and_its_empty_half_is_the_other(tmp_path):
@@ -128,13 +171,17 @@ def test_a_matrix_is_read_by_its_labels_and_its_empty_half_is_the_other(tmp_path
 
 def test_triplets(tmp_path):
     rows = ["p,a,b,c,c", "p,a,b,d,a", "q,d,c,b,d"]
-    found = read_judgments(write(tmp_path / "t.csv", "participant,image_1,image_2,image_3,odd", *rows))
+    found = read_judgments(
+        write(tmp_path / "t.csv", "participant,image_1,image_2,image_3,odd", *rows)
+    )
     assert found.attrs["format"] == "triplets"
     assert by_pair(found, "p")[frozenset("ab")] == 0.5
     assert by_pair(found, "p")[frozenset("bd")] == 0
     assert np.isnan(by_pair(found, "p")[frozenset("cd")])
     assert by_pair(found, "q")[frozenset("bc")] == 0
-    together = read_judgments(write(tmp_path / "u.csv", "image_1,image_2,image_3,odd", *(row[2:] for row in rows)))
+    together = read_judgments(
+        write(tmp_path / "u.csv", "image_1,image_2,image_3,odd", *(row[2:] for row in rows))
+    )
     assert together["participant"].values.tolist() == ["all"]
     assert "called 'all'" in together.attrs["warnings"][0]
 
@@ -152,12 +199,20 @@ def arrangement(content, path):
 
 
 def test_arrangements(tmp_path):
-    trials = [{"participant": "p", "positions": PLACES}, {"participant": "q", "positions": PLACES[::-1]}]
+    trials = [
+        {"participant": "p", "positions": PLACES},
+        {"participant": "q", "positions": PLACES[::-1]},
+    ]
     found = read_judgments(arrangement({"trials": trials}, tmp_path / "x.json"))
     assert found.attrs["format"] == "arrangement"
     for person in "pq":
         assert by_pair(found, person) == pytest.approx(
-            {frozenset("ab"): 0.5 / 1.5**0.5, frozenset("bc"): 0.5 / 1.5**0.5, frozenset("ac"): 1 / 1.5**0.5}, rel=1e-6
+            {
+                frozenset("ab"): 0.5 / 1.5**0.5,
+                frozenset("bc"): 0.5 / 1.5**0.5,
+                frozenset("ac"): 1 / 1.5**0.5,
+            },
+            rel=1e-6,
         )
     alone = read_judgments(arrangement([*trials, {"positions": PLACES[:1]}], tmp_path / "x.json"))
     assert "1 trial(s) of x.json left out" in alone.attrs["warnings"][0]
@@ -165,15 +220,24 @@ def test_arrangements(tmp_path):
 
 
 def meadows(*names):
-    tasks = [{"task": {"name": name, "task_type": "multiarrange"}, "trials": [{"positions": PLACES}]} for name in names]
+    tasks = [
+        {"task": {"name": name, "task_type": "multiarrange"}, "trials": [{"positions": PLACES}]}
+        for name in names
+    ]
     return {"tasks": [{"task": {"name": "hello", "task_type": "info"}, "trials": []}, *tasks]}
 
 
 def test_files_of_a_platform(tmp_path):
-    one = read_judgments(arrangement(meadows("ma1"), tmp_path / "Meadows_faces_v_v1_calm-mole_tree.json"))
+    one = read_judgments(
+        arrangement(meadows("ma1"), tmp_path / "Meadows_faces_v_v1_calm-mole_tree.json")
+    )
     assert one["participant"].values.tolist() == ["calm-mole"]
-    path = arrangement({"calm-mole": meadows("ma1", "ma2"), "odd-fox": meadows("ma2")}, tmp_path / "several.json")
-    with pytest.raises(UsageError, match=r"arrangement task\(s\) 'ma1', 'ma2': name one with --task"):
+    path = arrangement(
+        {"calm-mole": meadows("ma1", "ma2"), "odd-fox": meadows("ma2")}, tmp_path / "several.json"
+    )
+    with pytest.raises(
+        UsageError, match=r"arrangement task\(s\) 'ma1', 'ma2': name one with --task"
+    ):
         read_judgments(path)
     both = read_judgments(path, task="ma2")
     assert both["participant"].values.tolist() == ["calm-mole", "odd-fox"]
@@ -207,12 +271,19 @@ def test_bad_arrangements(content, says, tmp_path):
 
 
 def test_constant_participants_are_nan_and_counted(tmp_path):
-    rows = [f"{p},{i}{v}" for p in "pq" for i, v in zip(("a,b,", "a,c,", "b,c,"), (3, 3, 3 + (p == "q")), strict=True)]
+    rows = [
+        f"{p},{i}{v}"
+        for p in "pq"
+        for i, v in zip(("a,b,", "a,c,", "b,c,"), (3, 3, 3 + (p == "q")), strict=True)
+    ]
     found = read_judgments(write(tmp_path / "r.csv", HEADER, *rows), kind="similarity")
     assert np.isnan(found["dissimilarity"].sel(participant="p")).all()
     assert by_pair(found, "q") == {frozenset("ab"): 1, frozenset("ac"): 1, frozenset("bc"): 0}
     assert found.attrs["n_constant"] == 1
-    assert any("1 participant(s) judged all pairs alike, or none: NaN (p)" in note for note in found.attrs["warnings"])
+    assert any(
+        "1 participant(s) judged all pairs alike, or none: NaN (p)" in note
+        for note in found.attrs["warnings"]
+    )
 
 
 def test_similarity_matrices_have_ones_on_their_diagonal(tmp_path):
@@ -222,24 +293,30 @@ def test_similarity_matrices_have_ones_on_their_diagonal(tmp_path):
         {frozenset("ab"): 0.8, frozenset("ac"): 0.5, frozenset("bc"): 0.3}, rel=1e-6
     )
     with pytest.raises(
-        InvalidData, match=r"the diagonal is not 0 \(largest value 1; max asymmetry 0\).*--kind similarity"
+        InvalidData,
+        match=r"the diagonal is not 0 \(largest value 1; max asymmetry 0\).*--kind similarity",
     ):
         read_judgments(path, kind="dissimilarity")
 
 
 def test_an_asymmetric_matrix_is_refused_with_its_asymmetry(tmp_path):
     path = write(tmp_path / "a.csv", ",a,b,c", "a,0,1,2", "b,1.25,0,3", "c,2,3,0")
-    with pytest.raises(InvalidData, match=r"not symmetric: max asymmetry 0.25, and the largest diagonal value is 0"):
+    with pytest.raises(
+        InvalidData, match=r"not symmetric: max asymmetry 0.25, and the largest diagonal value is 0"
+    ):
         read_judgments(path, kind="dissimilarity")
     written = write(tmp_path / "b.csv", ",a,b,c", "a,0,1,2", "b,1.0000002,0,3", "c,2,3,0")
-    assert by_pair(read_judgments(written, kind="dissimilarity"))[frozenset("ab")] == pytest.approx(1, rel=1e-6)
+    assert by_pair(read_judgments(written, kind="dissimilarity"))[frozenset("ab")] == pytest.approx(
+        1, rel=1e-6
+    )
 
 
 def test_halves_that_differ_by_rounding_are_averaged(tmp_path):
     rows = [",a,b,c", "a,0,1.0000001,2", "b,1,0,3", "c,2,3,0"]
     found = read_judgments(write(tmp_path / "one.csv", *rows), kind="dissimilarity")
     turned = read_judgments(
-        write(tmp_path / "two.csv", ",b,a,c", "b,0,1,3", "a,1.0000001,0,2", "c,3,2,0"), kind="dissimilarity"
+        write(tmp_path / "two.csv", ",b,a,c", "b,0,1,3", "a,1.0000001,0,2", "c,3,2,0"),
+        kind="dissimilarity",
     )
     rows[1:3] = ["a,0,1,2", "b,1.0000001,0,3"]
     other = read_judgments(write(tmp_path / "three.csv", *rows), kind="dissimilarity")
@@ -250,14 +327,25 @@ def test_halves_that_differ_by_rounding_are_averaged(tmp_path):
 def test_an_implausible_kind_is_warned_of(tmp_path):
     points = np.random.default_rng(1).random((15, 2))
     distances = np.linalg.norm(points[:, None] - points, axis=-1)
-    np.savez(tmp_path / "m.npz", judged=distances[None], participant=["p"], image=[f"i{k}" for k in range(15)])
+    np.savez(
+        tmp_path / "m.npz",
+        judged=distances[None],
+        participant=["p"],
+        image=[f"i{k}" for k in range(15)],
+    )
     assert not read_judgments(tmp_path / "m.npz", kind="dissimilarity").attrs["warnings"]
     told = read_judgments(tmp_path / "m.npz", kind="similarity").attrs["warnings"]
     assert len(told) == 2
     assert "less alike with themselves (mean 0)" in told[0]
     assert "triplets of images" in told[1]
     assert "is this dissimilarity?" in told[1]
-    own = write(tmp_path / "r.csv", "participant,image_i,image_j,similarity", "p,a,a,7", "p,a,b,2", "p,a,c,1")
+    own = write(
+        tmp_path / "r.csv",
+        "participant,image_i,image_j,similarity",
+        "p,a,a,7",
+        "p,a,b,2",
+        "p,a,c,1",
+    )
     notes = read_judgments(own, kind="dissimilarity").attrs["warnings"]
     assert notes[0] == "1 judgment(s) of an image with itself left out"
     assert "is this similarity?" in notes[1]
@@ -307,13 +395,22 @@ def test_ids_of_arrays_are_text_and_there(tmp_path):
 
     values, people = square(3), ["p", "q"]
     for arrays, says in (
-        ({"participant": people, "image": [7, 8, 9]}, "'image' of m.npz has dtype int64.*'007' is not 7"),
+        (
+            {"participant": people, "image": [7, 8, 9]},
+            "'image' of m.npz has dtype int64.*'007' is not 7",
+        ),
         ({"participant": [1, 2], "image": list("abc")}, "'participant' of m.npz has dtype int64"),
         ({"participant": people}, "never matched by position"),
-        ({"participant": people, "image": list("abcd")}, r"has shape \(2, 3, 3\); its ids say \(2, 4, 4\)"),
+        (
+            {"participant": people, "image": list("abcd")},
+            r"has shape \(2, 3, 3\); its ids say \(2, 4, 4\)",
+        ),
         ({"participant": ["p", "p"], "image": list("abc")}, "participants: 1 label"),
         ({"participant": people, "image": list("abc"), "more": values}, "give one array"),
-        ({"participant": people, "image": np.array(list("abc"), object)}, "ids are text arrays, not Python objects"),
+        (
+            {"participant": people, "image": np.array(list("abc"), object)},
+            "ids are text arrays, not Python objects",
+        ),
     ):
         with pytest.raises(InvalidData, match=says):
             read_judgments(saved(judged=values, **arrays), kind="dissimilarity")
@@ -321,19 +418,26 @@ def test_ids_of_arrays_are_text_and_there(tmp_path):
         spoilt = values.astype(complex if wrong == 1j else float)
         spoilt[0, 0, 1] = wrong
         with pytest.raises(InvalidData, match=says):
-            read_judgments(saved(judged=spoilt, participant=people, image=list("abc")), kind="dissimilarity")
+            read_judgments(
+                saved(judged=spoilt, participant=people, image=list("abc")), kind="dissimilarity"
+            )
 
 
-@pytest.mark.parametrize(("coords", "says"), [
-    ({"participant": [1, 2]}, "'participant' of m.zarr is not text"),
-    ({"image_i": [1, 2, 3]}, "'image_i' of m.zarr is not text"),
-    ({"image_i": None}, "'image_i' of m.zarr is missing"),
-    ({"image_i": ["a", "b", "d"]}, "not the same images"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("coords", "says"),
+    [
+        ({"participant": [1, 2]}, "'participant' of m.zarr is not text"),
+        ({"image_i": [1, 2, 3]}, "'image_i' of m.zarr is not text"),
+        ({"image_i": None}, "'image_i' of m.zarr is missing"),
+        ({"image_i": ["a", "b", "d"]}, "not the same images"),
+    ],
+)
 def test_labels_of_a_store(coords, says, tmp_path):
     good = {"participant": ["p", "q"], "image_i": list("abc"), "image_j": list("abc")}
     labels = {
-        k: np.array(v, object) if isinstance(v[0], str) else v for k, v in {**good, **coords}.items() if v is not None
+        k: np.array(v, object) if isinstance(v[0], str) else v
+        for k, v in {**good, **coords}.items()
+        if v is not None
     }
     array = xr.DataArray(square(3), dims=("participant", "image_i", "image_j"), coords=labels)
     array.to_dataset(name="x").to_zarr(tmp_path / "m.zarr", zarr_format=3, consolidated=False)
@@ -347,7 +451,13 @@ def test_calls_that_are_wrong(tmp_path):
     (tmp_path / "x.txt").write_text("x")
     (tmp_path / "empty").mkdir()
     for call, says in (
-        ((ratings, {}), "does a large number mean that images are alike.*--kind similarity or --kind dissimilarity"),
+        (
+            (ratings, {}),
+            (
+                "does a large number mean that images are alike.*--kind similarity or --kind"
+                " dissimilarity"
+            ),
+        ),
         ((ratings, {"kind": "alike"}), "kind is 'alike'"),
         ((ratings, {"format": "table"}), "format is 'table'"),
         ((ratings, {"kind": "similarity", "format": "arrangement"}), "arrangements come as .json"),
@@ -359,14 +469,22 @@ def test_calls_that_are_wrong(tmp_path):
         with pytest.raises(UsageError, match=says):
             read_judgments(call[0], **call[1])
     with pytest.raises(InvalidData, match=r"lacks column\(s\) participant"):
-        read_judgments(write(tmp_path / "p.csv", "image_i,image_j,p", "a,b,1"), kind="similarity", format="ratings")
+        read_judgments(
+            write(tmp_path / "p.csv", "image_i,image_j,p", "a,b,1"),
+            kind="similarity",
+            format="ratings",
+        )
     with pytest.raises(InvalidData, match="that is format ratings"):
         read_judgments(ratings, kind="similarity", format="pairs")
 
 
 def all_pairs(labels, *, skip=()):
-    return [f"p{s},{a},{b},{s + k + (s * k) % 3}" for s in range(3) for k, (a, b) in
-            enumerate((a, b) for i, a in enumerate(labels) for b in labels[:i]) if a not in skip and b not in skip]  # fmt: skip
+    return [
+        f"p{s},{a},{b},{s + k + (s * k) % 3}"
+        for s in range(3)
+        for k, (a, b) in enumerate((a, b) for i, a in enumerate(labels) for b in labels[:i])
+        if a not in skip and b not in skip
+    ]
 
 
 def test_judgments_of_a_study(study, tmp_path):
@@ -389,32 +507,50 @@ def test_judgments_of_a_study(study, tmp_path):
 
 def test_007_is_not_7(study, tmp_path):
     path = write(tmp_path / "r.csv", HEADER, *all_pairs(["1e5", "NA", "7", "0007"]))
-    with pytest.raises(InvalidData, match=r"1 only in r.csv \('0007'\), 1 only in the study \('007'\).*--align inner"):
+    with pytest.raises(
+        InvalidData,
+        match=r"1 only in r.csv \('0007'\), 1 only in the study \('007'\).*--align inner",
+    ):
         add_judgments(study, path, kind="similarity")
 
 
 def test_a_partial_overlap_is_an_error_with_both_lists_unless_inner(study, tmp_path):
     path = write(tmp_path / "r.csv", HEADER, *all_pairs(["NA", "7", "007", "extra"]))
-    with pytest.raises(InvalidData, match=r"1 only in r.csv \('extra'\), 1 only in the study \('1e5'\)"):
+    with pytest.raises(
+        InvalidData, match=r"1 only in r.csv \('extra'\), 1 only in the study \('1e5'\)"
+    ):
         add_judgments(study, path, kind="similarity")
     found = add_judgments(study, path, kind="similarity", align="inner")
     assert sorted({*found["image_i"].values, *found["image_j"].values}) == ["007", "7", "NA"]
     assert found.attrs["dropped_images"] == ["1e5", "extra"]
     whole = read_judgments(path, kind="similarity")
-    assert by_pair(found, "p1") == {k: v for k, v in by_pair(whole, "p1").items() if "extra" not in k}
+    assert by_pair(found, "p1") == {
+        k: v for k, v in by_pair(whole, "p1").items() if "extra" not in k
+    }
     with pytest.raises(InvalidData, match="only in"):
         add_judgments(
-            study, write(tmp_path / "o.csv", HEADER, "p,x,y,1", "p,x,z,2"), kind="similarity", align="inner", force=True
+            study,
+            write(tmp_path / "o.csv", HEADER, "p,x,y,1", "p,x,z,2"),
+            kind="similarity",
+            align="inner",
+            force=True,
         )
 
 
 def test_swapped_labels_change_the_answer(study, tmp_path):
     models = relstats.rdm(relstats.open_study(study))
     values = models["dissimilarity"].mean(["model", "seed"])
-    lines = [f"p{s},{i},{j},{v + 0.01 * s * k}" for s in range(3) for k, (i, j, v) in
-             enumerate(zip(values["image_i"].values, values["image_j"].values, values.values, strict=True))]  # fmt: skip
+    lines = [
+        f"p{s},{i},{j},{v + 0.01 * s * k}"
+        for s in range(3)
+        for k, (i, j, v) in enumerate(
+            zip(values["image_i"].values, values["image_j"].values, values.values, strict=True)
+        )
+    ]
     rows = [write(tmp_path / "r.csv", HEADER, *lines), None]
-    swapped = "\n".join(lines).replace("NA", "?").replace("007", "NA").replace("?", "007").splitlines()
+    swapped = (
+        "\n".join(lines).replace("NA", "?").replace("007", "NA").replace("?", "007").splitlines()
+    )
     rows[1] = write(tmp_path / "s.csv", HEADER, *swapped)
     found = []
     for path in rows:
@@ -425,8 +561,18 @@ def test_swapped_labels_change_the_answer(study, tmp_path):
 
 
 def test_hostile_labels_stay_text(tmp_path):
-    labels = ["../../etc/passwd", "<script>alert(1)</script>", "=cmd()", "\x1b[31mred", "é🙂", "\u202eabc"]
-    rows = [f"CON,{a},{b},{k}" for k, (a, b) in enumerate((a, b) for i, a in enumerate(labels) for b in labels[:i])]
+    labels = [
+        "../../etc/passwd",
+        "<script>alert(1)</script>",
+        "=cmd()",
+        "\x1b[31mred",
+        "é🙂",
+        "\u202eabc",
+    ]
+    rows = [
+        f"CON,{a},{b},{k}"
+        for k, (a, b) in enumerate((a, b) for i, a in enumerate(labels) for b in labels[:i])
+    ]
     found = read_judgments(write(tmp_path / "r.csv", HEADER, *rows), kind="similarity")
     assert set(found["image_i"].values) | set(found["image_j"].values) == set(labels)
 
@@ -450,19 +596,26 @@ def test_the_judgments_of_92_images(real_data, tmp_path):
     ids = np.array([f"{k:02d}" for k in range(92)])
     shuffled = np.random.default_rng(1).permutation(92)
     np.savez(
-        tmp_path / "m.npz", judged=squares[:, shuffled][:, :, shuffled], participant=participants, image=ids[shuffled]
+        tmp_path / "m.npz",
+        judged=squares[:, shuffled][:, :, shuffled],
+        participant=participants,
+        image=ids[shuffled],
     )
     found = read_judgments(tmp_path / "m.npz", kind="dissimilarity")
     assert found.attrs["warnings"] == []
     np.testing.assert_array_equal(found["dissimilarity"], squares[:, *np.triu_indices(92, 1)])
-    assert noise_ceiling(found["dissimilarity"].values, "spearman") == pytest.approx((0.477, 0.577), abs=6e-4)
+    assert noise_ceiling(found["dissimilarity"].values, "spearman") == pytest.approx(
+        (0.477, 0.577), abs=6e-4
+    )
     told = read_judgments(tmp_path / "m.npz", kind="similarity").attrs["warnings"]
     assert len(told) == 2
     assert all("is this dissimilarity?" in line for line in told)
 
 
 def test_a_trial_of_two_images_counts(tmp_path):
-    found = read_judgments(arrangement([{"positions": PLACES}, {"positions": PLACES[:2]}], tmp_path / "x.json"))
+    found = read_judgments(
+        arrangement([{"positions": PLACES}, {"positions": PLACES[:2]}], tmp_path / "x.json")
+    )
     alone = read_judgments(arrangement([{"positions": PLACES[:2]}], tmp_path / "y.json"))
     assert found.attrs["warnings"] == []
     assert by_pair(found)[frozenset("ab")] == pytest.approx(0.5 / 1.5**0.5, rel=1e-6)

@@ -1,4 +1,6 @@
-"""Kappa: against scikit-learn, by hand, and its influence values against kappa with weighted items."""
+"""Kappa: against scikit-learn, by hand, and its influence values against kappa with weighted
+items.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def test_kappa_is_that_of_scikit_learn(classes, missing):
     found = kappas(a, b, classes)
     for k, s in np.ndindex(3, 4):
         both = (a[k] >= 0) & (b[s] >= 0)
-        np.testing.assert_allclose(found.kappa[k, s], cohen_kappa_score(a[k][both], b[s][both]), rtol=1e-12)
+        np.testing.assert_allclose(
+            found.kappa[k, s], cohen_kappa_score(a[k][both], b[s][both]), rtol=1e-12
+        )
         assert found.n_items[k, s] == both.sum()
         np.testing.assert_allclose(found.observed[k, s], (a[k] == b[s])[both].mean(), rtol=1e-12)
 
@@ -32,13 +36,21 @@ def test_kappa_is_that_of_scikit_learn(classes, missing):
 def test_by_hand():
     a, b = np.array([[1] * 8 + [0] * 2]), np.array([[1] * 6 + [0] * 4])
     found = kappas(a, b, 2)
-    assert (found.observed.item(), found.expected.item()) == (0.8, pytest.approx(0.8 * 0.6 + 0.2 * 0.4))
+    assert (found.observed.item(), found.expected.item()) == (
+        0.8,
+        pytest.approx(0.8 * 0.6 + 0.2 * 0.4),
+    )
     assert found.kappa.item() == pytest.approx((0.8 - 0.56) / 0.44)
-    assert [v.item() for v in observed_bounds(np.array([0.8]), np.array([0.6]))] == pytest.approx([0.4, 0.8])
+    assert [v.item() for v in observed_bounds(np.array([0.8]), np.array([0.6]))] == pytest.approx(
+        [0.4, 0.8]
+    )
 
 
 def test_not_defined_and_zero_by_definition():
-    same, other = np.zeros((1, 5), int), np.array([[0, 0, 0, 1, 1], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [-1] * 5])
+    same, other = (
+        np.zeros((1, 5), int),
+        np.array([[0, 0, 0, 1, 1], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [-1] * 5]),
+    )
     found = kappas(same, other, 2)
     np.testing.assert_array_equal(found.kappa, [[0, np.nan, 0, np.nan]])
     np.testing.assert_array_equal(found.influence[0, :, 0], np.zeros(5))
@@ -65,7 +77,9 @@ def test_influence_is_the_derivative_by_an_items_weight(missing):
             up, down = np.ones(30), np.ones(30)
             up[item], down[item] = 1 + 1e-5, 1 - 1e-5
             slope = (weighted_kappa(a[k], b[s], up, 3) - weighted_kappa(a[k], b[s], down, 3)) / 2e-5
-            np.testing.assert_allclose(found.influence[k, item, s], slope * 30, rtol=1e-5, atol=1e-7)
+            np.testing.assert_allclose(
+                found.influence[k, item, s], slope * 30, rtol=1e-5, atol=1e-7
+            )
 
 
 @settings(max_examples=40, deadline=None)
@@ -77,7 +91,10 @@ def test_properties(seed, classes):
     np.testing.assert_allclose(found.kappa, turned.kappa.T, rtol=1e-10, atol=1e-14)
     order, names = rng.permutation(15), rng.permutation(classes)
     np.testing.assert_allclose(
-        kappas(names[a[:, order]], names[b[:, order]], classes).kappa, found.kappa, rtol=1e-10, atol=1e-14
+        kappas(names[a[:, order]], names[b[:, order]], classes).kappa,
+        found.kappa,
+        rtol=1e-10,
+        atol=1e-14,
     )
     assert ((found.kappa <= 1 + 1e-12) | np.isnan(found.kappa)).all()
 

@@ -1,4 +1,6 @@
-"""Is one level closer to people: the contrast is that of `rsa` where there are no strata, and the mean of theirs where there are."""
+"""Is one level closer to people: the contrast is that of `rsa` where there are no strata, and the
+mean of theirs where there are.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ def a_study(models, seeds=4, closer="imagenet", people=6, noise=1.0, seed=1):
     rng = np.random.default_rng(seed)
     truth = rng.normal(size=(N, 6))
     cells = [
-        [truth * (3 if pretrain == closer else 0.3) + noise * rng.normal(size=(N, 6)) for _ in range(seeds)]
+        [
+            truth * (3 if pretrain == closer else 0.3) + noise * rng.normal(size=(N, 6))
+            for _ in range(seeds)
+        ]
         for _, pretrain, _ in models
     ]
     first, second = np.triu_indices(N, 1)
@@ -32,12 +37,21 @@ def a_study(models, seeds=4, closer="imagenet", people=6, noise=1.0, seed=1):
     judged = distance + 3 * rng.normal(size=(people, len(first)))
     features = xr.Dataset(
         {"last": ((*("model", "seed", "image"), "last_feature"), np.array(cells, np.float32))},
-        {"model": [name for name, *_ in models], "pretrain": ("model", [p for _, p, _ in models]), "task": ("model", [t for *_, t in models]),
-         "seed": [str(k) for k in range(seeds)], "image": IDS},
-    )  # fmt: skip
-    human = xr.Dataset({"dissimilarity": (("participant", "pair"), judged.astype(np.float32))},
-                       {"participant": [f"{k:03d}" for k in range(people)], **pair_labels(IDS)})  # fmt: skip
-    return xr.DataTree.from_dict({"/": xr.Dataset(attrs={"relstats_schema": 1}), "features": features, "human": human})
+        {
+            "model": [name for name, *_ in models],
+            "pretrain": ("model", [p for _, p, _ in models]),
+            "task": ("model", [t for *_, t in models]),
+            "seed": [str(k) for k in range(seeds)],
+            "image": IDS,
+        },
+    )
+    human = xr.Dataset(
+        {"dissimilarity": (("participant", "pair"), judged.astype(np.float32))},
+        {"participant": [f"{k:03d}" for k in range(people)], **pair_labels(IDS)},
+    )
+    return xr.DataTree.from_dict(
+        {"/": xr.Dataset(attrs={"relstats_schema": 1}), "features": features, "human": human}
+    )
 
 
 TWO = [("a", "imagenet", "gender"), ("b", "vggface2", "gender")]
@@ -45,17 +59,35 @@ FOUR = [*TWO, ("c", "imagenet", "identity"), ("d", "vggface2", "identity")]
 
 
 def compared(study, **options):
-    options = {"axis": "pretrain", "on": "features", "n_draws": 60, "rng": np.random.default_rng(3)} | options
+    options = {
+        "axis": "pretrain",
+        "on": "features",
+        "n_draws": 60,
+        "rng": np.random.default_rng(3),
+    } | options
     return compare_human(study, **options)
 
 
 def test_without_strata_it_is_the_contrast_of_rsa():
     study = a_study(TWO)
     found = compared(study, agreement="spearman").squeeze()
-    expected = rsa(rdm(study, on="features"), study, by="pretrain", measure="spearman", n_resamples=60, n_permutations=9,
-                   rng=np.random.default_rng(3)).squeeze()  # fmt: skip
-    for name, theirs in (("estimate", "difference"), ("standard_error", "difference_standard_error"), ("p_value", "difference_p_value"),
-                         ("ci", "difference_ci"), ("df", "difference_df"), ("statistic", "difference_statistic")):  # fmt: skip
+    expected = rsa(
+        rdm(study, on="features"),
+        study,
+        by="pretrain",
+        measure="spearman",
+        n_resamples=60,
+        n_permutations=9,
+        rng=np.random.default_rng(3),
+    ).squeeze()
+    for name, theirs in (
+        ("estimate", "difference"),
+        ("standard_error", "difference_standard_error"),
+        ("p_value", "difference_p_value"),
+        ("ci", "difference_ci"),
+        ("df", "difference_df"),
+        ("statistic", "difference_statistic"),
+    ):
         np.testing.assert_allclose(found[name], expected[theirs], rtol=1e-12)
     np.testing.assert_allclose(found["level_mean"], expected["estimate"], rtol=1e-12)
     np.testing.assert_allclose(found["level_ci"], expected["ci"], rtol=1e-12)
@@ -68,9 +100,18 @@ def test_without_strata_it_is_the_contrast_of_rsa():
 def test_strata_are_averaged_and_so_is_their_variance():
     study = a_study(FOUR)
     whole = compared(study, random=["seeds"])
-    parts = [compared(a_study(FOUR).assign({"features": xr.DataTree(study["features"].to_dataset().isel(model=rows))}), random=["seeds"])
-             for rows in ([0, 1], [2, 3])]  # fmt: skip
-    np.testing.assert_allclose(whole["estimate"], np.mean([p["estimate"] for p in parts], axis=0), rtol=1e-12)
+    parts = [
+        compared(
+            a_study(FOUR).assign(
+                {"features": xr.DataTree(study["features"].to_dataset().isel(model=rows))}
+            ),
+            random=["seeds"],
+        )
+        for rows in ([0, 1], [2, 3])
+    ]
+    np.testing.assert_allclose(
+        whole["estimate"], np.mean([p["estimate"] for p in parts], axis=0), rtol=1e-12
+    )
     variance = np.sum([p["standard_error"] ** 2 for p in parts], axis=0) / 4
     np.testing.assert_allclose(whole["standard_error"] ** 2, variance, rtol=1e-12)
     assert whole.attrs["within"] == ["task"]
@@ -91,7 +132,9 @@ def test_a_planted_difference_is_found_with_its_sign_and_turns_with_the_names():
 def test_p_swap_by_enumeration():
     study = a_study(TWO, seeds=3, closer="none", seed=4)
     there = xr.DataArray([[True] * 3, [True, True, False]], dims=("model", "seed"))
-    study = study.assign(features=xr.DataTree(study["features"].to_dataset().assign(available=there)))
+    study = study.assign(
+        features=xr.DataTree(study["features"].to_dataset().assign(available=there))
+    )
     found = compared(study, random=["seeds"]).squeeze()
     rdms, people = (
         rdm(study, on="features")["dissimilarity"].values.reshape(6, -1)[:5],
@@ -99,8 +142,13 @@ def test_p_swap_by_enumeration():
     )
     means = compare_rdms(rdms, people).mean(axis=1)
     np.testing.assert_allclose(found["network_estimate"], means, rtol=1e-10)
-    ways = [abs(means[list(w)].mean() - np.delete(means, w).mean()) for w in itertools.combinations(range(5), 3)]
-    assert found["p_swap"].item() == np.mean(np.array(ways) >= abs(found["estimate"].item()) - 1e-12)
+    ways = [
+        abs(means[list(w)].mean() - np.delete(means, w).mean())
+        for w in itertools.combinations(range(5), 3)
+    ]
+    assert found["p_swap"].item() == np.mean(
+        np.array(ways) >= abs(found["estimate"].item()) - 1e-12
+    )
     assert found["min_p_swap"].item() == 0.1
 
 
@@ -114,7 +162,10 @@ def test_people_are_matched_by_label():
     np.testing.assert_allclose(again["estimate"], found["estimate"], rtol=1e-12)
     np.testing.assert_allclose(again["p_value"], found["p_value"], rtol=1e-9)
     renamed = {"i00": "i01", "i01": "i00"}
-    ends = {end: ("pair", [renamed.get(v, v) for v in human[end].values]) for end in ("image_i", "image_j")}
+    ends = {
+        end: ("pair", [renamed.get(v, v) for v in human[end].values])
+        for end in ("image_i", "image_j")
+    }
     other = compared(study.assign(human=xr.DataTree(human.assign_coords(ends))))
     assert abs(other["estimate"] - found["estimate"]).item() > 1e-4
 
@@ -128,8 +179,12 @@ def test_one_network_of_a_level_is_refused_and_allowed_as_these_networks():
     assert "these networks, not models like them" in found.attrs["population"]
     assert np.isnan(found["variance_networks"].item())
     study = a_study(FOUR, seeds=2)
-    there = xr.DataArray([[True, True], [True, True], [True, True], [True, False]], dims=("model", "seed"))
-    study = study.assign(features=xr.DataTree(study["features"].to_dataset().assign(available=there)))
+    there = xr.DataArray(
+        [[True, True], [True, True], [True, True], [True, False]], dims=("model", "seed")
+    )
+    study = study.assign(
+        features=xr.DataTree(study["features"].to_dataset().assign(available=there))
+    )
     with pytest.raises(ImpossibleAnalysis, match="'vggface2' has one network in a stratum"):
         compared(study)
 
@@ -199,5 +254,7 @@ def test_command(tmp_path, monkeypatch, capsys):
     assert "over pretrain" in capsys.readouterr().err
     assert run(monkeypatch, *options, "--dry-run", "--agreement", "kendall") == 2
     assert "agreement is 'kendall'" in capsys.readouterr().err
-    assert run(monkeypatch, "rsa", path, "--on", "features", "--dry-run", "--measure", "kendall") == 2
+    assert (
+        run(monkeypatch, "rsa", path, "--on", "features", "--dry-run", "--measure", "kendall") == 2
+    )
     assert "measure is 'kendall'" in capsys.readouterr().err

@@ -1,4 +1,6 @@
-"""Permutation of image labels: exact against enumeration, uniform under the null, adjusted for the best of many."""
+"""Permutation of image labels: exact against enumeration, uniform under the null, adjusted for the
+best of many.
+"""
 
 import itertools
 
@@ -39,8 +41,15 @@ def test_p_is_the_share_of_all_permutations(measure, missing):
         people[0, 2] = people[1, 7] = np.nan
     weights = np.array([[0.5, 0.5, 0], [0, 0, 1]])
     found = mantel(models, people, measure, weights, n_permutations=120, rng=EveryPermutation())
-    drawn = np.array([weights @ compare_rdms(np.array([moved(m, list(o)) for m in models]), people, measure).mean(axis=1)
-                      for o in itertools.permutations(range(N))])  # fmt: skip
+    drawn = np.array(
+        [
+            weights
+            @ compare_rdms(np.array([moved(m, list(o)) for m in models]), people, measure).mean(
+                axis=1
+            )
+            for o in itertools.permutations(range(N))
+        ]
+    )
     assert drawn.shape == (120, 2)
     observed = drawn[0]
     assert found.p_value == pytest.approx(((drawn >= observed - 1e-10).sum(axis=0) + 1) / 121)
@@ -54,7 +63,9 @@ def test_null_is_uniform_and_the_largest_is_adjusted():
     p, p_max = [], []
     for _ in range(150):
         points = rng.normal(size=(4, 8, 3))
-        rdms = np.linalg.norm(points[:, :, None] - points[:, None], axis=-1)[:, *np.triu_indices(8, 1)]
+        rdms = np.linalg.norm(points[:, :, None] - points[:, None], axis=-1)[
+            :, *np.triu_indices(8, 1)
+        ]
         found = mantel(rdms[:2], rdms[2:], "corr", np.eye(2), n_permutations=99, rng=rng)
         p.append(found.p_value[0])
         p_max.append(found.p_max.min())

@@ -30,7 +30,9 @@ def study(rng):
     pixels = rng.integers(0, 256, (8, 6, 6, 3), dtype=np.uint8)
     order = rng.permutation(8)
     labels = built["relevance"]["image"].values[order]
-    images = xr.Dataset({"pixels": (("image", "y", "x", "channel"), pixels)}, coords={"image": labels})
+    images = xr.Dataset(
+        {"pixels": (("image", "y", "x", "channel"), pixels)}, coords={"image": labels}
+    )
     built["images"] = xr.DataTree(images)
     return built
 
@@ -40,7 +42,9 @@ def study(rng):
 def test_scipy_agrees(measure, dtype, rng):
     features = (100 * rng.random((9, 2500))).astype(dtype)
     found = dissimilarities(features, measure)
-    assert found.rdm == pytest.approx(REFERENCE[measure](features.astype(float)), rel=1e-10, abs=1e-12)
+    assert found.rdm == pytest.approx(
+        REFERENCE[measure](features.astype(float)), rel=1e-10, abs=1e-12
+    )
     assert not found.missing.any()
 
 
@@ -49,13 +53,18 @@ def test_scipy_agrees(measure, dtype, rng):
 def test_tiles_change_nothing(measure, tile, rng):
     features = rng.normal(size=(9, 40))
     features[2], features[5, 3] = 0, np.nan
-    whole, found = dissimilarities(features, measure), tiled(lambda images: features[images], 9, tile, measure)
+    whole, found = (
+        dissimilarities(features, measure),
+        tiled(lambda images: features[images], 9, tile, measure),
+    )
     assert found.rdm == pytest.approx(whole.rdm, rel=1e-12, abs=1e-14, nan_ok=True)
     assert found.missing.tolist() == [k == 5 for k in range(9)]
     assert found.degenerate.tolist() == [k == 2 and measure != "euclidean" for k in range(9)]
     first, second = np.triu_indices(9, 1)
     unknown = {5} if measure == "euclidean" else {2, 5}
-    assert np.isnan(whole.rdm).tolist() == [bool({i, j} & unknown) for i, j in zip(first, second, strict=True)]
+    assert np.isnan(whole.rdm).tolist() == [
+        bool({i, j} & unknown) for i, j in zip(first, second, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -98,40 +107,53 @@ def test_a_study_on_disk_is_read_in_tiles(study, tmp_path, monkeypatch):
     for on in ("relevance", "weighted_images", "images"):
         there = rdm(relstats.open_study(tmp_path / "s.zarr"), on=on, measure="spearman")
         here = rdm(study, on=on, measure="spearman")
-        assert there["dissimilarity"].values == pytest.approx(here["dissimilarity"].values, rel=1e-12)
+        assert there["dissimilarity"].values == pytest.approx(
+            here["dissimilarity"].values, rel=1e-12
+        )
     assert whole["dissimilarity"].shape == (2, 2, 28)
 
 
 @pytest.mark.parametrize(
-    ("ranking", "weigh"), [("positive", lambda r: np.maximum(r, 0)), ("absolute", np.abs), ("signed", lambda r: r)]
+    ("ranking", "weigh"),
+    [("positive", lambda r: np.maximum(r, 0)), ("absolute", np.abs), ("signed", lambda r: r)],
 )
 def test_weighted_images_are_matched_by_label(ranking, weigh, study):
     result = rdm(study, on="weighted_images", ranking=ranking)
     maps = study["relevance"]["relevance"].isel(model=1, seed=0)
     pixels = study["images"]["pixels"].sel(image=maps["image"].values).values.astype(float)
     rows = (pixels * weigh(maps.values)[..., None]).reshape(8, -1)
-    assert result["dissimilarity"].sel(model=maps["model"], seed=maps["seed"]).values == pytest.approx(
-        pdist(rows, "correlation"), rel=1e-6
-    )
+    assert result["dissimilarity"].sel(
+        model=maps["model"], seed=maps["seed"]
+    ).values == pytest.approx(pdist(rows, "correlation"), rel=1e-6)
 
 
 def test_pixels_and_arrays_have_no_networks(study, rng):
     result = rdm(study, on="images")
     assert result["dissimilarity"].dims == ("pair",)
-    array = xr.DataArray(rng.random((3, 5, 7)), dims=("feature", "image", "y"), coords={"image": list("abcde")})
+    array = xr.DataArray(
+        rng.random((3, 5, 7)), dims=("feature", "image", "y"), coords={"image": list("abcde")}
+    )
     expected = pdist(array.transpose("image", "feature", "y").values.reshape(5, -1), "correlation")
     assert rdm(array)["dissimilarity"].values == pytest.approx(expected, rel=1e-10)
     assert rdm(array.rename("fc6")).attrs["on"] == "fc6"
     per_model = array.rename(feature="model").assign_coords(model=["m1", "m2", "m3"])
     assert rdm(per_model)["dissimilarity"].dims == ("model", "seed", "pair")
     row = pdist(per_model.sel(model="m2").values, "correlation")
-    assert rdm(per_model)["dissimilarity"].sel(model="m2", seed="0").values == pytest.approx(row, rel=1e-10)
+    assert rdm(per_model)["dissimilarity"].sel(model="m2", seed="0").values == pytest.approx(
+        row, rel=1e-10
+    )
 
 
 def test_features_by_layer(study, rng):
     values = rng.random((2, 2, 8, 5))
     coords = {dim: study["relevance"][dim].values for dim in ("model", "seed", "image")}
-    layers = xr.Dataset({"conv": (("model", "seed", "image", "unit"), values), "fc": (("model", "seed", "image", "unit"), values * 0 + values[..., :1] ** 2)}, coords=coords)  # fmt: skip
+    layers = xr.Dataset(
+        {
+            "conv": (("model", "seed", "image", "unit"), values),
+            "fc": (("model", "seed", "image", "unit"), values * 0 + values[..., :1] ** 2),
+        },
+        coords=coords,
+    )
     study["features"] = xr.DataTree(layers)
     found = rdm(study, on="features", layer="conv")["dissimilarity"].values
     assert found[1, 0] == pytest.approx(pdist(values[1, 0], "correlation"), rel=1e-10)
@@ -159,7 +181,9 @@ def test_nan_is_refused_or_omitted_and_counted(study):
 
 
 def test_dead_networks_and_zero_maps_are_left_out_and_counted(study):
-    bad = spoiled(spoiled(study, {"model": 0, "seed": 1}, 0), {"model": 1, "seed": 0, "image": 2}, 0)
+    bad = spoiled(
+        spoiled(study, {"model": 0, "seed": 1}, 0), {"model": 1, "seed": 0, "image": 2}, 0
+    )
     result = rdm(bad)
     assert result["available"].values.tolist() == [[True, False], [True, True]]
     assert np.isnan(result["dissimilarity"][0, 1]).all()
@@ -173,7 +197,9 @@ def test_dead_networks_and_zero_maps_are_left_out_and_counted(study):
 def test_missing_networks_are_not_available(study):
     bad = spoiled(study, {"model": 1, "seed": 1}, np.nan)
     maps = bad["relevance"].to_dataset()
-    bad["relevance"] = xr.DataTree(maps.assign(available=(("model", "seed"), [[True, True], [True, False]])))
+    bad["relevance"] = xr.DataTree(
+        maps.assign(available=(("model", "seed"), [[True, True], [True, False]]))
+    )
     result = rdm(bad)
     assert result["available"].values.tolist() == [[True, True], [True, False]]
     assert np.isnan(result["dissimilarity"][1, 1]).all()

@@ -1,4 +1,6 @@
-"""Labels in, labels out: alignment, missing judgments, what is random, every note and every error."""
+"""Labels in, labels out: alignment, missing judgments, what is random, every note and every
+error.
+"""
 
 import numpy as np
 import pytest
@@ -23,7 +25,9 @@ def rng():
 def people(rng):
     values = (np.arange(PAIRS) / 20 + rng.random((5, PAIRS))).astype(np.float32)
     return xr.DataArray(
-        values, dims=("participant", "pair"), coords={**pair_labels(IMAGES), "participant": list("abcde")}
+        values,
+        dims=("participant", "pair"),
+        coords={**pair_labels(IMAGES), "participant": list("abcde")},
     )
 
 
@@ -31,13 +35,23 @@ def people(rng):
 def models(rng):
     signal = np.array([1.0, 1.0, 0.2])[:, None, None]
     values = signal * np.arange(PAIRS) / 20 + rng.random((3, 4, PAIRS))
-    coords = {**pair_labels(IMAGES), "model": ["m1", "m2", "m3"], "seed": list("0123"),
-              "pretrain": ("model", ["faces", "objects", "objects"])}  # fmt: skip
+    coords = {
+        **pair_labels(IMAGES),
+        "model": ["m1", "m2", "m3"],
+        "seed": list("0123"),
+        "pretrain": ("model", ["faces", "objects", "objects"]),
+    }
     return xr.DataArray(values, dims=("model", "seed", "pair"), coords=coords)
 
 
 def quick(models, people, **options):
-    options = {"n_resamples": 100, "n_permutations": 49, "measure": "corr", "rng": np.random.default_rng(0), **options}
+    options = {
+        "n_resamples": 100,
+        "n_permutations": 49,
+        "measure": "corr",
+        "rng": np.random.default_rng(0),
+        **options,
+    }
     return rsa(models, people, **options)
 
 
@@ -50,14 +64,22 @@ def test_numbers_are_those_of_the_cores(models, people):
     agreement = compare_rdms(models.values.reshape(12, -1), people.values, "corr").reshape(3, 4, 5)
     assert result["agreement"].values == pytest.approx(agreement.mean(axis=1), rel=1e-12)
     assert result["estimate"].values == pytest.approx(agreement.mean(axis=(1, 2)), rel=1e-12)
-    assert result["network_estimate"].values == pytest.approx(agreement.mean(axis=2).ravel(), rel=1e-12)
-    assert result["noise_ceiling"].values == pytest.approx(noise_ceiling(people.values, "corr"), rel=1e-12)
+    assert result["network_estimate"].values == pytest.approx(
+        agreement.mean(axis=2).ravel(), rel=1e-12
+    )
+    assert result["noise_ceiling"].values == pytest.approx(
+        noise_ceiling(people.values, "corr"), rel=1e-12
+    )
     lower = noise_ceiling(people.values, "corr")[0]
-    assert result["ceiling_difference"].values == pytest.approx(result["estimate"].values - lower, rel=1e-12)
+    assert result["ceiling_difference"].values == pytest.approx(
+        result["estimate"].values - lower, rel=1e-12
+    )
     means = dict(zip(["m1", "m2", "m3"], result["estimate"].values, strict=True))
     for name in result["contrast"].values:
         a, b = name.split("|")
-        assert result["difference"].sel(contrast=name) == pytest.approx(means[a] - means[b], rel=1e-10)
+        assert result["difference"].sel(contrast=name) == pytest.approx(
+            means[a] - means[b], rel=1e-10
+        )
     low, high = result["difference_ci"].transpose("bound", "contrast").values
     assert (low < result["difference"].values).all()
     assert (result["difference"].values < high).all()
@@ -105,7 +127,9 @@ def test_missing_pairs_are_left_out_for_this_participant_alone(models, people):
     assert result["n_pairs"].values.tolist() == [65, 65, 62, 65, 65]
     kept = np.setdiff1d(np.arange(PAIRS), [4, 9, 33, 50])
     expected = [stats.pearsonr(m[kept], people.values[2, kept]).statistic for m in models.values[0]]
-    assert result["agreement"].sel(model="m1", participant="c") == pytest.approx(np.mean(expected), rel=1e-6)
+    assert result["agreement"].sel(model="m1", participant="c") == pytest.approx(
+        np.mean(expected), rel=1e-6
+    )
     assert np.isfinite(result["noise_ceiling"]).all()
     assert "on the pairs judged" in result.attrs["method"]
 
@@ -115,7 +139,10 @@ def test_constant_participants_are_counted_and_left_out(models, people):
     result = quick(models, people)
     assert result["participant"].values.tolist() == ["a", "c", "d"]
     assert result["n_participants"] == 3
-    assert "2 participant(s) left out: all judged alike, or fewer than 3 pairs (b, e)" in result.attrs["warnings"]
+    assert (
+        "2 participant(s) left out: all judged alike, or fewer than 3 pairs (b, e)"
+        in result.attrs["warnings"]
+    )
     with pytest.raises(ImpossibleAnalysis, match="0 participant"):
         quick(models, people * 0)
 
@@ -124,7 +151,9 @@ def test_constant_networks_are_counted_and_left_out(models, people):
     models[1, 2] = 0.5
     result = quick(models, people)
     assert result["n_networks"].values.tolist() == [4, 3, 4]
-    assert any("1 network(s) left out" in note and "m2 seed 2" in note for note in result.attrs["warnings"])
+    assert any(
+        "1 network(s) left out" in note and "m2 seed 2" in note for note in result.attrs["warnings"]
+    )
 
 
 def test_unequal_seeds_by_available(models, people):
@@ -135,8 +164,11 @@ def test_unequal_seeds_by_available(models, people):
     result = quick(data, people)
     assert result["n_networks"].values.tolist() == [4, 1, 2]
     kinds = dict(zip(result["model"].values, result["random"].values, strict=True))
-    assert kinds == {"m1": "images, participants, seeds", "m2": "images, participants; these networks",
-                     "m3": "images, participants, seeds"}  # fmt: skip
+    assert kinds == {
+        "m1": "images, participants, seeds",
+        "m2": "images, participants; these networks",
+        "m3": "images, participants, seeds",
+    }
     assert result["difference_random"].sel(contrast="m1|m2").item().endswith("these networks")
     assert np.isnan(result["variance_seeds"].sel(model="m2"))
     assert any(note.startswith("one network of m2") for note in result.attrs["warnings"])
@@ -155,9 +187,15 @@ def test_fixed_factors_narrow_the_claim(models, people):
     wide, narrow = quick(models, people), quick(models, people, random=["participants"])
     assert (narrow["standard_error"] < wide["standard_error"]).all()
     assert set(narrow["random"].values) == {"participants; these networks"}
-    by_person = compare_rdms(models.values.reshape(12, -1), people.values, "corr").reshape(3, 4, 5).mean(axis=1)
+    by_person = (
+        compare_rdms(models.values.reshape(12, -1), people.values, "corr")
+        .reshape(3, 4, 5)
+        .mean(axis=1)
+    )
     expected = stats.ttest_rel(by_person[0], by_person[2])
-    assert narrow["difference_p_value"].sel(contrast="m1|m3") == pytest.approx(expected.pvalue, rel=1e-9)
+    assert narrow["difference_p_value"].sel(contrast="m1|m3") == pytest.approx(
+        expected.pvalue, rel=1e-9
+    )
     nothing = quick(models, people, random=[])
     assert np.isnan(nothing["p_value"]).all()
     assert set(nothing["random"].values) == {"nothing; these networks"}
@@ -165,7 +203,10 @@ def test_fixed_factors_narrow_the_claim(models, people):
 
 def test_controls(models, people):
     control = models.isel(model=0, seed=0, drop=True)
-    plain, held = quick(models, people, measure="spearman"), quick(models, people, measure="spearman", control=control)
+    plain, held = (
+        quick(models, people, measure="spearman"),
+        quick(models, people, measure="spearman", control=control),
+    )
     assert (held["estimate"] < plain["estimate"]).all()
     assert held["n_networks"].values.tolist() == [3, 4, 4]
     assert np.isnan(held["p_mantel"]).all()
@@ -183,7 +224,9 @@ def test_one_or_two_people_have_no_ceiling(n, lower, models, people):
 
 
 def test_a_single_rdm_and_a_dataset_of_humans(models, people):
-    result = quick(models.isel(model=0, seed=0, drop=True), xr.DataTree.from_dict({"human": human(people)}))
+    result = quick(
+        models.isel(model=0, seed=0, drop=True), xr.DataTree.from_dict({"human": human(people)})
+    )
     assert result.sizes["model"] == 1
     assert "contrast" not in result.dims
     assert result["estimate"].shape == (1,)
@@ -197,14 +240,21 @@ def test_partial_overlap_of_images(models, people):
     assert result["n_images"] == 11
     assert "1 image(s) left out: only one side has them (000)" in result.attrs["warnings"]
     both = models.sel(pair=(models["image_i"] != "000") & (models["image_j"] != "000"))
-    assert result["estimate"].values == pytest.approx(quick(both, fewer)["estimate"].values, rel=1e-12)
+    assert result["estimate"].values == pytest.approx(
+        quick(both, fewer)["estimate"].values, rel=1e-12
+    )
 
 
 def test_007_is_not_7(models, people):
-    numbers = {end: ("pair", [x.lstrip("0") or "0" for x in people[end].values]) for end in ("image_i", "image_j")}
+    numbers = {
+        end: ("pair", [x.lstrip("0") or "0" for x in people[end].values])
+        for end in ("image_i", "image_j")
+    }
     with pytest.raises(InvalidData, match="'007' is not '7'"):
         quick(models, people.assign_coords(numbers))
-    integers = {end: ("pair", [int(x) for x in people[end].values]) for end in ("image_i", "image_j")}
+    integers = {
+        end: ("pair", [int(x) for x in people[end].values]) for end in ("image_i", "image_j")
+    }
     with pytest.raises(InvalidData, match="not text"):
         quick(models, people.assign_coords(integers))
     with pytest.raises(InvalidData, match="ids are text"):
@@ -285,14 +335,18 @@ def test_few_images_cannot_be_drawn(models, people):
 
 def test_corrections_are_steps_that_keep_the_raw_values():
     p = np.array([0.01, np.nan, 0.04, 0.03])
-    result = xr.Dataset({"p_mantel": ("model", p), "p_mantel_max": ("model", p * 2), "p_value": ("model", p)})
+    result = xr.Dataset(
+        {"p_mantel": ("model", p), "p_mantel_max": ("model", p * 2), "p_value": ("model", p)}
+    )
     holm, bh = correct(result, "p_value"), correct(result, "p_value", "bh")
     assert holm["p_value_adjusted"].values == pytest.approx([0.03, np.nan, 0.06, 0.06], nan_ok=True)
     known = stats.false_discovery_control(p[[0, 2, 3]])
     assert bh["p_value_adjusted"].values[[0, 2, 3]] == pytest.approx(known)
     assert bh["p_value"].identical(result["p_value"])
     assert bh["p_value_adjusted"].attrs == {"correction": "bh"}
-    assert correct(result, "p_mantel", "max-t")["p_mantel_adjusted"].values == pytest.approx(p * 2, nan_ok=True)
+    assert correct(result, "p_mantel", "max-t")["p_mantel_adjusted"].values == pytest.approx(
+        p * 2, nan_ok=True
+    )
     for bad in (("p_value", "max-t"), ("p_value", "fdr"), ("estimate", "holm")):
         with pytest.raises(UsageError):
             correct(result, *bad)
@@ -311,7 +365,9 @@ def test_results_can_be_saved(models, people, tmp_path):
 
 
 def test_pairs_that_nobody_listed_are_missing():
-    array = xr.DataArray([1.0], dims="pair", coords={"image_i": ("pair", ["b"]), "image_j": ("pair", ["a"])})
+    array = xr.DataArray(
+        [1.0], dims="pair", coords={"image_i": ("pair", ["b"]), "image_j": ("pair", ["a"])}
+    )
     read = read_pairs(array, "x")
     assert read.values.tolist() == [1.0]
     assert read.images == ("a", "b")
@@ -319,7 +375,9 @@ def test_pairs_that_nobody_listed_are_missing():
 
 def test_pairs_are_in_upper_triangle_row_order():
     ends = [("c", "d"), ("a", "b"), ("d", "a"), ("b", "c"), ("a", "c"), ("b", "d")]
-    coords = {end: ("pair", [pair[k] for pair in ends]) for k, end in enumerate(("image_i", "image_j"))}
+    coords = {
+        end: ("pair", [pair[k] for pair in ends]) for k, end in enumerate(("image_i", "image_j"))
+    }
     read = read_pairs(xr.DataArray(np.arange(6.0), dims="pair", coords=coords), "x")
     assert read.values.tolist() == [1, 4, 2, 3, 5, 0]  # ab, ac, ad, bc, bd, cd
     assert read.of(["d", "b", "a"]).values.tolist() == [1, 2, 5]
@@ -328,22 +386,42 @@ def test_pairs_are_in_upper_triangle_row_order():
 def test_tests_are_those_of_the_core(models, people):
     """The same draws: pairs in another order would be weighted by other images."""
     result = quick(models, people)
-    found = evaluation.evaluate(models.values.reshape(12, -1), people.values.astype(float), "corr", n_resamples=100,
-                                rng=np.random.default_rng(0))  # fmt: skip
+    found = evaluation.evaluate(
+        models.values.reshape(12, -1),
+        people.values.astype(float),
+        "corr",
+        n_resamples=100,
+        rng=np.random.default_rng(0),
+    )
     weights = np.repeat(np.eye(3), 4, axis=1) / 4
     for k in range(3):
-        single, gap = evaluation.contrast(found, weights[[k]]), evaluation.to_ceiling(found, weights[[k]])
+        single, gap = (
+            evaluation.contrast(found, weights[[k]]),
+            evaluation.to_ceiling(found, weights[[k]]),
+        )
         assert result["p_value"][k].item() == pytest.approx(single.p_value, rel=1e-9)
-        assert result["variance_images"][k].item() == pytest.approx(single.variances["images"], rel=1e-9)
-        assert result["variance_seeds"][k].item() == pytest.approx(single.variances["seeds 0"], rel=1e-9)
-        assert result["ceiling_difference_standard_error"][k].item() == pytest.approx(gap.standard_error, rel=1e-9)
+        assert result["variance_images"][k].item() == pytest.approx(
+            single.variances["images"], rel=1e-9
+        )
+        assert result["variance_seeds"][k].item() == pytest.approx(
+            single.variances["seeds 0"], rel=1e-9
+        )
+        assert result["ceiling_difference_standard_error"][k].item() == pytest.approx(
+            gap.standard_error, rel=1e-9
+        )
     difference = evaluation.contrast(found, np.stack([weights[0], -weights[2]]))
-    assert result["difference_df"].sel(contrast="m1|m3").item() == pytest.approx(difference.df, rel=1e-9)
+    assert result["difference_df"].sel(contrast="m1|m3").item() == pytest.approx(
+        difference.df, rel=1e-9
+    )
 
 
 def test_the_ceiling_is_as_uncertain_as_its_participants(models, people):
     found = evaluation.evaluate(
-        models.values[0, :1], people.values.astype(float), "corr", n_resamples=200, rng=np.random.default_rng(0)
+        models.values[0, :1],
+        people.values.astype(float),
+        "corr",
+        n_resamples=200,
+        rng=np.random.default_rng(0),
     )
     gap = evaluation.to_ceiling(found, np.ones((1, 1)))
     drawn = found.ceiling.people @ found.observed[0] / 5 - found.ceiling.by_people

@@ -1,4 +1,6 @@
-"""Arrangements and odd ones out against slow definitions, numbers of a platform, and cases by hand."""
+"""Arrangements and odd ones out against slow definitions, numbers of a platform, and cases by
+hand.
+"""
 
 import itertools
 
@@ -10,19 +12,40 @@ from relstats.errors import ImpossibleAnalysis, InvalidData
 from relstats.human import tasks
 from relstats.human.arrangement_files import Trial
 
-# two tasks of three images as the Meadows platform exports them: where each was put, and the RDM that the platform computed
+# two tasks of three images as the Meadows platform exports them: where each was put, and the RDM
+# that the platform computed
 PLATFORM = [
-    ([{"river": (0.2795055243569555, 0.852190158852797), "beach": (-0.3210432312328404, 0.8496612781799198),
-       "fireplace": (-0.00762821929698301, -0.9172827117277071)},
-      {"river": (0.8581178540846921, 0.26755061735706315), "beach": (0.8391950341066315, -0.26235929301557387),
-       "fireplace": (-0.9418460433365579, -0.09456830539608164)}],
-     [0.6856751985051518, 0.2181217316152998, 0.6944583733760173]),
-    ([{"fireplace": (0.35484567145692086, 0.8280813117808076), "river": (-0.2517302959008719, 0.8647293075999127),
-       "beach": (-0.004614613412984546, -0.9413915587996963)},
-      {"fireplace": (0.2915599478929497, 0.8401357353168024), "beach": (-0.055845913440961174, -0.9343934051472687),
-       "river": (-0.24871669001687347, 0.8878672127874715)}],
-     [0.6858794891835531, 0.693779510294981, 0.219634508700624]),
-]  # fmt: skip
+    (
+        [
+            {
+                "river": (0.2795055243569555, 0.852190158852797),
+                "beach": (-0.3210432312328404, 0.8496612781799198),
+                "fireplace": (-0.00762821929698301, -0.9172827117277071),
+            },
+            {
+                "river": (0.8581178540846921, 0.26755061735706315),
+                "beach": (0.8391950341066315, -0.26235929301557387),
+                "fireplace": (-0.9418460433365579, -0.09456830539608164),
+            },
+        ],
+        [0.6856751985051518, 0.2181217316152998, 0.6944583733760173],
+    ),
+    (
+        [
+            {
+                "fireplace": (0.35484567145692086, 0.8280813117808076),
+                "river": (-0.2517302959008719, 0.8647293075999127),
+                "beach": (-0.004614613412984546, -0.9413915587996963),
+            },
+            {
+                "fireplace": (0.2915599478929497, 0.8401357353168024),
+                "beach": (-0.055845913440961174, -0.9343934051472687),
+                "river": (-0.24871669001687347, 0.8878672127874715),
+            },
+        ],
+        [0.6858794891835531, 0.693779510294981, 0.219634508700624],
+    ),
+]
 
 
 @pytest.mark.parametrize(("trials", "rdm"), PLATFORM)
@@ -50,7 +73,9 @@ def slow_arranged(distances):
         new = []
         for p in range(pairs):
             weights = [max(distances[t, p], 0.2) ** 2 for t in known[p]]
-            new.append(sum(w * scaled[t, p] for w, t in zip(weights, known[p], strict=True)) / sum(weights))
+            new.append(
+                sum(w * scaled[t, p] for w, t in zip(weights, known[p], strict=True)) / sum(weights)
+            )
         norm = sum(v**2 for v in new) ** 0.5
         new = [v / norm for v in new]
         change = sum((a - b) ** 2 for a, b in zip(new, estimate, strict=True))
@@ -70,7 +95,9 @@ def test_arrangements_from_the_definition():
 
 def test_one_trial_is_its_distances_at_unit_norm():
     distances = pdist(np.random.default_rng(1).random((6, 2)))
-    assert tasks.arranged(distances) == pytest.approx(distances / np.linalg.norm(distances), rel=1e-12)
+    assert tasks.arranged(distances) == pytest.approx(
+        distances / np.linalg.norm(distances), rel=1e-12
+    )
 
 
 def test_noise_free_trials_at_any_scale_give_the_true_rdm():
@@ -82,7 +109,9 @@ def test_noise_free_trials_at_any_scale_give_the_true_rdm():
         trial[~(np.isin(first, chosen) & np.isin(second, chosen))] = np.nan
         trials.append(trial)
     # it stops where the squares change by less than 1e-8
-    assert tasks.arranged(trials) == pytest.approx(pdist(points) / np.linalg.norm(pdist(points)), rel=2e-3)
+    assert tasks.arranged(trials) == pytest.approx(
+        pdist(points) / np.linalg.norm(pdist(points)), rel=2e-3
+    )
 
 
 def test_pairs_of_no_trial_are_missing_and_trials_of_one_heap_say_nothing():

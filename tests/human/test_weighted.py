@@ -1,4 +1,6 @@
-"""Weighted models: weights against scipy's definition, held-out agreement against a loop, and no hanging."""
+"""Weighted models: weights against scipy's definition, held-out agreement against a loop, and no
+hanging.
+"""
 
 import numpy as np
 import pytest
@@ -46,7 +48,9 @@ def test_noise_fits_in_sample_and_not_on_others(rng):
 
 
 def test_other_images_are_other_images(rng):
-    """What people share and no component has can be fitted on the same pairs, by chance, and not on others."""
+    """What people share and no component has can be fitted on the same pairs, by chance, and not on
+    others.
+    """
     people = rng.random(PAIRS) + 0.1 * rng.random((8, PAIRS))
     found = weighted_model(rng.random((60, PAIRS)), people, folds=(2, 4), rng=rng)
     assert found.in_sample > 0.25
@@ -61,7 +65,9 @@ def test_missing_pairs_and_constant_components(rng):
     weights = fit(components, people)
     assert weights[2] == 0
     assert weights[0] > weights[1]
-    assert np.isfinite(weighted_model(components, people, "spearman", folds=(2, 2), rng=rng).held_out)
+    assert np.isfinite(
+        weighted_model(components, people, "spearman", folds=(2, 2), rng=rng).held_out
+    )
     assert fit(components, people[3:4]).tolist() == [0, 0, 0]
 
 
