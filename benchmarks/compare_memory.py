@@ -37,7 +37,7 @@ def child(path: str, what: str) -> None:
     import numpy as np
 
     import relstats
-    from relstats import shards
+    from relstats.study import shards
 
     study = relstats.open_study(path)
     start = time.perf_counter()

@@ -25,7 +25,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from relstats import cli, shards
+from relstats import cli
+from relstats.study import shards
 
 IMAGES, SIZE, SEEDS = 330, 24, 3
 SERVER = get_context("forkserver")

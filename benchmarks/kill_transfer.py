@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from kill_compute import SERVER, files, finish, kill
 
-from relstats import shards
+from relstats.study import shards
 
 TRANSFER = """
 [transfer]

@@ -55,7 +55,7 @@ def prepare(path: Path) -> None:
     import xarray as xr
 
     import relstats
-    from relstats import store
+    from relstats.study import store
 
     rng = np.random.default_rng(1)
     relstats.simulate(path, models="2x2", seeds=NETWORKS // 4, images=IMAGES, size=SIZE, rng=rng)

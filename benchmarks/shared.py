@@ -20,8 +20,8 @@ import dask
 import numpy as np
 
 import relstats
-from relstats import shards
 from relstats.stats import bits, consensus, topmasks
+from relstats.study import shards
 
 SWAPPED_SIZE, SEEDS = 224, 3
 NETWORKS = 4 * SEEDS

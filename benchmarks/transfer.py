@@ -24,11 +24,11 @@ from PIL import Image
 from safetensors.torch import save_file
 from scipy import ndimage
 
-from relstats import shards, tables
 from relstats.compute import models, viewing
 from relstats.compute.precision import exact_float32
 from relstats.compute.study import read_study
 from relstats.compute.transfer import transfer
+from relstats.study import arrays, shards
 
 STUDY = """
 batch = {batch}
@@ -77,13 +77,13 @@ def write_study(folder: Path, options: argparse.Namespace, fill: str) -> Path:
 
 def write_maps(folder: Path, options: argparse.Namespace) -> Path:
     """A study with the maps of a few sources, as another tool would save it."""
-    from relstats import store
-    from relstats.tables import study
+    from relstats.study import store
+    from relstats.study.arrays import study
 
     rng = np.random.default_rng(2)
     shape = (1, options.sources, options.images, options.size, options.size)
     values = ndimage.gaussian_filter(rng.standard_normal(shape).astype(np.float32), (0, 0, 0, 3, 3))
-    maps = tables.relevance_dataset(
+    maps = arrays.relevance_dataset(
         values, models=["a"], images=[str(k) for k in range(options.images)]
     )
     store.save_study(study(relevance=maps), folder / "maps.zarr")
@@ -118,7 +118,7 @@ def transfer_rate(file: Path, maps: Path, device: torch.device) -> float:
     """Masked and whole images scored per second by `relstats transfer`, from maps on disk to scores
     on disk.
     """
-    from relstats.store import open_study
+    from relstats.study.store import open_study
 
     study, counted = read_study(file), [0]
     with tempfile.TemporaryDirectory(dir=file.parent) as folder, timed_scoring(device) as marks:

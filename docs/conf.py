@@ -11,7 +11,8 @@ import typer
 from typer.testing import CliRunner
 
 import relstats
-from relstats import cli, schema
+from relstats import cli
+from relstats.study import layout
 
 HERE = Path(__file__).parent
 MADE = HERE / "_made"
@@ -62,7 +63,7 @@ def _helps(command: object, path: list[str]) -> list[str]:
 def variables() -> str:
     """The table of groups and variables."""
     rows = [["group", "variable", "dims", "type", "what it is"], ["---"] * 5]
-    for v in schema.VARIABLES:
+    for v in layout.VARIABLES:
         dims = ", ".join((*v.dims, *(f"[{dim}]" for dim in v.optional_dims)))
         rows.append([f"`/{v.group}`", f"`{v.name}`", dims, v.dtype, v.prose])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"

@@ -11,12 +11,12 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "open_study": "relstats.store",
-    "save_study": "relstats.store",
-    "save_result": "relstats.store",
-    "study": "relstats.tables",
-    "relevance_dataset": "relstats.tables",
-    "transfer_dataset": "relstats.tables",
+    "open_study": "relstats.study.store",
+    "save_study": "relstats.study.store",
+    "save_result": "relstats.study.store",
+    "study": "relstats.study.arrays",
+    "relevance_dataset": "relstats.study.arrays",
+    "transfer_dataset": "relstats.study.arrays",
     "simulate": "relstats.stats.simulate",
     "Planted": "relstats.stats.planted",
     "compare": "relstats.stats.generalize",

@@ -146,7 +146,7 @@ def inspect(path: Study, json: Json = False) -> None:
     Example:
       relstats inspect study.zarr
     """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats.overview import summary
+    from relstats.study.overview import summary
     from relstats.terminal import print_json, print_table
 
     found = summary(path)
@@ -181,7 +181,7 @@ def validate(
     """  # noqa: D301 - the parser knows the character, not its escape
     from dataclasses import asdict
 
-    from relstats.overview import problems
+    from relstats.study.overview import problems
     from relstats.terminal import dask_progress, print_json, safe
 
     with dask_progress("checking shards"):
@@ -265,9 +265,10 @@ def compare(
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
-    from relstats import store, terminal
+    from relstats import terminal
     from relstats.stats.generalize import compare as run
     from relstats.stats.generalize import describe
+    from relstats.study import store
 
     if measure == "human":
         given = {
@@ -405,7 +406,7 @@ def power(
     """  # noqa: D301 - the parser knows the character, not its escape
     from relstats.stats.pilot import pilot_components
     from relstats.stats.power import DIGITS, power_table
-    from relstats.store import open_study
+    from relstats.study.store import open_study
     from relstats.terminal import note, number, print_json, print_table, result_dict
 
     if (pilot is None) != (axis is None):

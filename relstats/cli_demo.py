@@ -86,7 +86,7 @@ def _trained(folder: Path, networks: int, pictures: int, seed: int) -> None:
 
 def _print_truth(study: str) -> None:
     from relstats.compute.truth import recovered
-    from relstats.store import open_study
+    from relstats.study.store import open_study
     from relstats.terminal import print_table
 
     rows = [

@@ -135,9 +135,10 @@ def rdm(
       relstats rdm study.zarr
       relstats rdm study.zarr --on weighted-images --measure spearman
     """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats import store, terminal
+    from relstats import terminal
     from relstats.human import points
     from relstats.human import rdm as run
+    from relstats.study import store
 
     study, options = (
         store.open_study(path, align=align),
@@ -278,11 +279,12 @@ def rsa(
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
-    from relstats import store, terminal
+    from relstats import terminal
     from relstats.human import controls, points
     from relstats.human import rdm as make
     from relstats.human import rsa as run
     from relstats.human.rsa import check_options
+    from relstats.study import store
 
     study, options = (
         store.open_study(path, align=align),

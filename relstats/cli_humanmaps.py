@@ -41,9 +41,10 @@ def compare_human(
     """
     import numpy as np
 
-    from relstats import store, terminal
+    from relstats import terminal
     from relstats.human.levels import check_options
     from relstats.human.levels import compare_human as run
+    from relstats.study import store
 
     if idle:
         raise UsageError(
@@ -263,8 +264,8 @@ def compare(
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
-    from relstats import store
     from relstats.human.map_levels import compare_human_maps as run
+    from relstats.study import store
 
     study = store.open_study(path)
     result = run(
@@ -441,8 +442,8 @@ def measure(
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
-    from relstats import store
     from relstats.human.behaviour import behaviour as run
+    from relstats.study import store
 
     study = store.open_study(path)
     result = run(

@@ -58,10 +58,11 @@ def map(
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
-    from relstats import store, terminal
+    from relstats import terminal
     from relstats.stats.fields import CORRECTIONS
     from relstats.stats.pixelwise import describe
     from relstats.stats.pixelwise import difference_maps as run
+    from relstats.study import store
 
     study = store.open_study(path)
     options: dict[str, Any] = {

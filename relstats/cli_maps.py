@@ -176,9 +176,10 @@ def measure(
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
-    from relstats import store, terminal
+    from relstats import terminal
     from relstats.stats.regions import describe
     from relstats.stats.regions import regions as run
+    from relstats.study import store
 
     study = store.open_study(path)
     if dry_run:
@@ -295,9 +296,10 @@ def stability(
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
-    from relstats import store, terminal
+    from relstats import terminal
     from relstats.stats.stability import describe
     from relstats.stats.stability import stability as run
+    from relstats.study import store
 
     study, recorded = store.open_study(path), {"seed": seed, "command": " ".join(sys.argv[1:])}
     if dry_run:

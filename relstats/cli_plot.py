@@ -35,7 +35,8 @@ def plot(
       relstats plot study.zarr compare_pretrain_transfer_correct -o figures --format pdf
       relstats plot study.zarr data --format png
     """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats import plots, store
+    from relstats import plots
+    from relstats.study import store
     from relstats.terminal import note
 
     write = {

@@ -111,7 +111,8 @@ def _outcomes(
 
     What is planned comes from the study, which the first steps write.
     """
-    from relstats import pipeline, store
+    from relstats import pipeline
+    from relstats.study import store
 
     facts = _facts_of_file(file)
     for step in pipeline.chosen(pipeline.computing(facts), wanted, STEPS):

@@ -65,9 +65,10 @@ def shared(
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
-    from relstats import mask_folder, store, terminal
+    from relstats import mask_folder, terminal
     from relstats.stats.shared import describe
     from relstats.stats.shared import shared as run
+    from relstats.study import store
 
     study = store.open_study(path, align=align)
     if dry_run:

@@ -42,8 +42,9 @@ def sufficiency(
       relstats sufficiency study.zarr
       relstats sufficiency study.zarr --axis pretrain --score correct
     """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats import store, terminal
+    from relstats import terminal
     from relstats.stats.sufficiency import sufficiency as run
+    from relstats.study import store
 
     study = store.open_study(path, align=align)
     with terminal.dask_progress("sufficiency"):

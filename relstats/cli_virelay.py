@@ -40,8 +40,8 @@ def export(
     Example:
       relstats virelay export faces.zarr --model gender --seed 0 gender-0.h5
     """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats import store
     from relstats.compute.virelay import write_virelay
+    from relstats.study import store
 
     write_virelay(store.open_study(path), model, seed, out)
     print(out)
@@ -70,8 +70,8 @@ def import_(
     """  # noqa: D301 - the parser knows the character, not its escape
     import xarray as xr
 
-    from relstats import store
     from relstats.compute.virelay import read_virelay
+    from relstats.study import store
     from relstats.terminal import note
 
     ids = Path(images).read_text(encoding="utf-8-sig").splitlines() if images else None

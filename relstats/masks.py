@@ -17,9 +17,10 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from relstats import mask_files, schema, shards, store
+from relstats import mask_files
 from relstats.errors import InvalidData, UsageError
 from relstats.mask_files import Source
+from relstats.study import layout, shards, store
 
 #: Values of one block of masks.
 _BLOCK = 2**22
@@ -168,7 +169,7 @@ def regions_dataset(
     dataset = xr.Dataset(
         {"mask": (dims, values)}, {k: np.array(v, object) for k, v in labels.items()}, attrs
     )
-    problems = schema.check_group(dataset, "regions")
+    problems = layout.check_group(dataset, "regions")
     if problems:
         raise InvalidData("; ".join(str(problem) for problem in problems))
     return dataset
@@ -263,7 +264,7 @@ def _places(names: Sequence[str], wanted: Sequence[str], where: str, align: str)
                 f"{what} names {len(twice)} image(s) twice (e.g. {twice[:3]}): whose masks are"
                 " they? Make names unique"
             )
-    problems = schema.disagreement(set(names), set(wanted), where, "the study")
+    problems = layout.disagreement(set(names), set(wanted), where, "the study")
     if problems and (align == "exact" or not set(names) & set(wanted)):
         raise InvalidData(
             f"{problems[0]} (--align inner). Where the file names images by another label than"

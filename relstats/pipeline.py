@@ -16,8 +16,9 @@ from pathlib import Path
 import xarray as xr
 import zarr
 
-from relstats import __version__, schema, shards
+from relstats import __version__
 from relstats.errors import UsageError
+from relstats.study import layout, shards
 
 #: Attribute of a result: a digest of all that it was made from, by `relstats run`.
 STAMP = "run_inputs"
@@ -99,10 +100,10 @@ def facts_of_study(study: xr.DataTree, *, more: Iterable[str] = ()) -> Facts:
     (('pretrain',), (3, 3))
     """
     maps = study["relevance"].to_dataset() if "relevance" in study.children else xr.Dataset()
-    cells = shards.networks(maps, schema.NETWORK) if maps.sizes else []
+    cells = shards.networks(maps, layout.NETWORK) if maps.sizes else []
     counts = tuple(sum(m == model for m, _ in cells) for model in range(maps.sizes.get("model", 0)))
     levels = (
-        {axis: tuple(dict.fromkeys(found)) for axis, found in schema.axes(maps).items()}
+        {axis: tuple(dict.fromkeys(found)) for axis, found in layout.axes(maps).items()}
         if maps.sizes
         else {}
     )
@@ -124,7 +125,7 @@ def computing(facts: Facts) -> tuple[Step, ...]:
 def is_complete(path: Path, command: str) -> bool:
     """Whether all shards that `compute` or `transfer` writes are there."""
     group = {"compute": "relevance"}.get(command, command)
-    families = [name for name, info in schema.FAMILIES.items() if info.group == group]
+    families = [name for name, info in layout.FAMILIES.items() if info.group == group]
     return (path / group).exists() and not any(
         shards.unfinished(path, family) for family in families
     )
@@ -252,10 +253,10 @@ def digest(path: Path, step: Step) -> str:
     """
     found = hashlib.sha256(json.dumps([__version__, step.arguments]).encode())
     for group in step.reads:
-        streamed = {v.name for v in schema.VARIABLES if v.group == group and v.family}
+        streamed = {v.name for v in layout.VARIABLES if v.group == group and v.family}
         families = [
             path / "manifest" / name
-            for name, info in schema.FAMILIES.items()
+            for name, info in layout.FAMILIES.items()
             if info.group == group
         ]
         for folder in (path / group, *families):

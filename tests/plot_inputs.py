@@ -8,13 +8,13 @@ import numpy as np
 import xarray as xr
 
 import relstats
-from relstats import schema
 from relstats.human import points, rdm, rsa
 from relstats.human.behaviour import behaviour
 from relstats.human.levels import compare_human
 from relstats.human.map_levels import compare_human_maps
-from relstats.human.pairs import pair_labels
 from relstats.stats.sufficiency import sufficiency
+from relstats.study import layout
+from relstats.study.pairs import pair_labels
 
 
 def rng():
@@ -102,10 +102,10 @@ def masked():
     scores = 0.5 + 0.2 * rng().random((2, 3, 2, 4, 10))
     group = xr.Dataset(
         {
-            "probability": ((*schema.NETWORK, "operation", "choice", "image"), scores),
+            "probability": ((*layout.NETWORK, "operation", "choice", "image"), scores),
             "area": ("image", np.full(10, 0.1)),
             "unmasked_probability": (
-                (*schema.NETWORK, "image"),
+                (*layout.NETWORK, "image"),
                 0.9 + 0.1 * rng().random((2, 3, 10)),
             ),
         },
@@ -113,8 +113,8 @@ def masked():
             "model": ["a", "b"],
             "seed": ["0", "1", "2"],
             "image": [f"{k}" for k in range(10)],
-            "operation": list(schema.OPERATIONS),
-            "choice": list(schema.CHOICES),
+            "operation": list(layout.OPERATIONS),
+            "choice": list(layout.CHOICES),
         },
     )
     return sufficiency(group)

@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 import relstats
-from relstats import store
+from relstats.study import store
 
 HOSTILE = (
     "<script>alert(1)</script>",

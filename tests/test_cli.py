@@ -20,8 +20,9 @@ import pytest
 from command_line import run
 
 import relstats
-from relstats import cli, store
+from relstats import cli
 from relstats.errors import InvalidData
+from relstats.study import store
 
 SMALL = ("--models", "2x1", "--seeds", "3", "--images", "6", "--size", "8")
 
@@ -432,7 +433,7 @@ def test_several_values_then_a_path_completed_by_the_shell():
 def test_a_result_is_kept_where_nobody_reads_it(study):
     with (
         mock.patch("relstats.cli._print_comparison", side_effect=BrokenPipeError),
-        mock.patch("relstats.store.save_result") as save,
+        mock.patch("relstats.study.store.save_result") as save,
         contextlib.suppress(SystemExit, BrokenPipeError),
     ):
         cli.compare(str(study), axis="pretrain", measure="iou")

@@ -8,7 +8,7 @@ import xarray as xr
 from command_line import run
 
 import relstats
-from relstats import store
+from relstats.study import store
 
 QUICK = ("--n-resamples", 50, "--n-permutations", 49)
 

@@ -12,8 +12,9 @@ import xarray as xr
 from command_line import run
 
 import relstats
-from relstats import mask_folder, store
+from relstats import mask_folder
 from relstats.errors import UsageError
+from relstats.study import store
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ import xarray as xr
 from scipy import stats
 
 import relstats
-from relstats import shards
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
+from relstats.study import shards
 
 EFFECTS = {
     "asymmetry": lambda aa, ab, ba, bb: ab - ba,

@@ -14,8 +14,9 @@ import xarray as xr
 from scipy.spatial import ConvexHull
 
 import relstats
-from relstats import landmarks, mask_files, masks, store
+from relstats import landmarks, mask_files, masks
 from relstats.errors import InvalidData, UsageError
+from relstats.study import store
 
 SIZE = (12, 16)
 IDS = ["b.jpg", "007", "7", "NA"]

@@ -16,9 +16,9 @@ from command_line import run
 from scipy import ndimage, stats
 
 import relstats
-from relstats import shards, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats import clusters, fields, meanmaps, pixelwise
+from relstats.study import shards, store
 
 SIZE = (6, 7)
 MODELS = pd.DataFrame(

@@ -15,10 +15,10 @@ from command_line import run
 from scipy import stats
 
 import relstats
-from relstats import shards, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats import inference
 from relstats.stats.localisation import region_scores
+from relstats.study import shards, store
 
 MODELS = pd.DataFrame(
     {

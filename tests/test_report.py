@@ -27,7 +27,7 @@ from command_line import run
 from report_studies import HOSTILE, analyse, analysed, labelled
 
 import relstats
-from relstats import store
+from relstats.study import store
 from relstats.terminal import number, plain, safe
 
 if find_spec("matplotlib") is None or find_spec("jinja2") is None:

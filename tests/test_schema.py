@@ -9,13 +9,13 @@ import pytest
 import xarray as xr
 
 import relstats
-from relstats import schema
 from relstats.errors import InvalidData
+from relstats.study import layout
 
 
 def messages(groups, **attrs):
     tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs=attrs), **groups})
-    return [str(problem) for problem in schema.check(tree)]
+    return [str(problem) for problem in layout.check(tree)]
 
 
 def maps(
@@ -36,7 +36,7 @@ def test_a_valid_study_has_no_problems():
         planted=relstats.Planted(shared_pixels=0.1),
         rng=np.random.default_rng(1),
     )
-    assert schema.check(study) == []
+    assert layout.check(study) == []
 
 
 def test_all_problems_at_once(tmp_path):
@@ -115,7 +115,7 @@ def test_all_problems_at_once(tmp_path):
 )
 def test_what_to_do_about_dims(dims, do):
     dataset = xr.Dataset({"relevance": (dims, np.zeros((1,) * len(dims)))})
-    found = [str(p) for p in schema.check_group(dataset, "relevance")]
+    found = [str(p) for p in layout.check_group(dataset, "relevance")]
     assert (
         found[-1]
         == f"/relevance/relevance: dims are ({', '.join(dims)}), not (model, seed, image, y, x)."
@@ -204,7 +204,7 @@ def test_every_group_with_images_has_the_same():
 
 def test_names_that_are_no_folders():
     names = {n: ("model", ["u", "v"]) for n in ("../../x", "a/b", "..", "x" * 201, "fine")}
-    (found,) = map(str, schema.check_group(maps(**names), "relevance"))
+    (found,) = map(str, layout.check_group(maps(**names), "relevance"))
     assert (
         found
         == "/relevance: 4 name(s) of axes or variables cannot be folders (e.g. '../../x', 'a/b',"
@@ -214,7 +214,7 @@ def test_names_that_are_no_folders():
 
 def test_axes_are_text_on_models():
     dataset = maps(task=("model", ["g", "i"]), n=("model", [1, 2]), sex=("image", ["f", "m", "f"]))
-    assert {k: v.tolist() for k, v in schema.axes(dataset).items()} == {"task": ["g", "i"]}
+    assert {k: v.tolist() for k, v in layout.axes(dataset).items()} == {"task": ["g", "i"]}
     sides = xr.Dataset(
         coords={
             "source_model": ["a"],
@@ -223,20 +223,20 @@ def test_axes_are_text_on_models():
             "target_task": ("target_model", ["y"]),
         }
     )
-    assert schema.axes(sides, "source_")["task"].tolist() == ["x"]
-    assert schema.axes(sides, "target_")["task"].tolist() == ["y"]
+    assert layout.axes(sides, "source_")["task"].tolist() == ["x"]
+    assert layout.axes(sides, "target_")["task"].tolist() == ["y"]
 
 
 def test_axes_are_in_one_order_whatever_the_hash_seed():
     names = [f"axis_{k}" for k in range(20)]
     dataset = maps(**{name: ("model", ["a", "b"]) for name in reversed(names)})
-    assert list(schema.axes(dataset)) == sorted(names)
+    assert list(layout.axes(dataset)) == sorted(names)
 
 
 def test_a_share_of_pixels_that_is_there_twice_is_a_problem():
     found = xr.Dataset(coords={"fraction": [0.1, 0.2, 0.1]})
     text = [
-        str(p) for p in schema.check_group(found, "transfer") if p.where == "/transfer/fraction"
+        str(p) for p in layout.check_group(found, "transfer") if p.where == "/transfer/fraction"
     ]
     assert text == [
         "/transfer/fraction: a share is there twice, and would count twice in the mean (e.g. 0.1,"
@@ -255,6 +255,6 @@ def test_a_share_of_pixels_that_is_there_twice_is_a_problem():
     ],
 )
 def test_labels_of_models_that_are_no_text_are_refused(levels, shown):
-    (found,) = map(str, schema.check_group(maps(depth=("model", levels)), "relevance"))
+    (found,) = map(str, layout.check_group(maps(depth=("model", levels)), "relevance"))
     assert found == f"/relevance/depth: {shown}. Axes are text: convert with .astype(str)"
-    assert schema.check_group(maps(n_classes=("model", [2, 102])), "relevance") == []
+    assert layout.check_group(maps(n_classes=("model", [2, 102])), "relevance") == []

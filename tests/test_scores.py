@@ -10,9 +10,9 @@ import pytest
 from scipy import stats
 
 import relstats
-from relstats import shards
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats.scores import from_study
+from relstats.study import shards
 
 MODELS = pd.DataFrame({"model": ["b", "a"], "pretrain": ["v", "i"]})
 AVAILABLE = np.array([[True, False, True], [True, True, True]])

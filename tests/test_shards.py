@@ -17,8 +17,8 @@ import xarray as xr
 import zarr
 
 import relstats
-from relstats import schema, shards, store
 from relstats.errors import InvalidData, UsageError
+from relstats.study import layout, shards, store
 
 
 @pytest.fixture(scope="module")
@@ -127,15 +127,15 @@ def test_swapped_shards_only_verify_finds(copy, where, other):
 
 def test_a_whole_study_has_no_problems(whole):
     assert shards.verify(whole) == []
-    assert [shards.unfinished(whole, family) for family in schema.FAMILIES] == [[]] * len(
-        schema.FAMILIES
+    assert [shards.unfinished(whole, family) for family in layout.FAMILIES] == [[]] * len(
+        layout.FAMILIES
     )
 
 
 def test_verify_does_not_fail_on_what_was_only_begun(copy):
     shutil.rmtree(copy / "transfer")
     assert {str(p).split(":")[0] for p in shards.verify(copy)} == {
-        f"/transfer/{v.name}" for v in schema.variables("transfer") if v.family
+        f"/transfer/{v.name}" for v in layout.variables("transfer") if v.family
     }
     for family in ("transfer", "controls"):
         zarr.open_group(copy)[f"manifest/{family}"][:] = 0
@@ -203,20 +203,20 @@ def test_sweep_removes_temporary_files_only(copy):
 
 def test_available_by_name_of_the_dim_not_its_place():
     exists = np.array([[True, True, False], [False, True, True]])
-    for dims, values in ((schema.NETWORK, exists), (schema.NETWORK[::-1], exists.T)):
+    for dims, values in ((layout.NETWORK, exists), (layout.NETWORK[::-1], exists.T)):
         dataset = xr.Dataset({"available": (dims, values)})
-        np.testing.assert_array_equal(shards.available(dataset, schema.NETWORK), exists)
+        np.testing.assert_array_equal(shards.available(dataset, layout.NETWORK), exists)
     transfer = xr.Dataset(
         {
-            "source_available": (schema.SOURCE, exists),
-            "target_available": (schema.TARGET[::-1], ~exists.T),
+            "source_available": (layout.SOURCE, exists),
+            "target_available": (layout.TARGET[::-1], ~exists.T),
         }
     )
     np.testing.assert_array_equal(
-        shards.available(transfer, schema.SOURCE + schema.TARGET),
+        shards.available(transfer, layout.SOURCE + layout.TARGET),
         exists[:, :, None, None] & ~exists[None, None],
     )
-    np.testing.assert_array_equal(shards.available(transfer, schema.TARGET), ~exists)
+    np.testing.assert_array_equal(shards.available(transfer, layout.TARGET), ~exists)
 
 
 # --- over images

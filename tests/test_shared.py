@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import relstats
-from relstats import shards, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats import consensus, inference, topmasks
 from relstats.stats.maps import top_fraction
 from relstats.stats.shared import _critical, shared
+from relstats.study import shards, store
 
 PRETRAIN = ["i", "i", "v"]
 

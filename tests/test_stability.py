@@ -13,12 +13,12 @@ from command_line import run
 from scipy import stats
 
 import relstats
-from relstats import shards, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats import agreement, inference
 from relstats.stats.planted import fields
 from relstats.stats.stability import seeds_needed, spearman_brown, swapped_agreement
 from relstats.stats.strategies import coarse, neighbour_graph, spectral_clusters
+from relstats.study import shards, store
 
 MODELS = pd.DataFrame({"model": ["a", "b", "r"], "pretrain": ["x", "y", "none"]})
 

@@ -19,8 +19,8 @@ import xarray as xr
 import zarr
 
 import relstats
-from relstats import atomic, schema, shards, store
 from relstats.errors import InvalidData, RelstatsError, UsageError
+from relstats.study import atomic, layout, shards, store
 
 NASTY = (
     "007",
@@ -88,8 +88,8 @@ def same_cells(left: xr.DataTree, right: xr.DataTree) -> None:
         a, b = left[group].to_dataset(), right[group].to_dataset()
         assert set(a.variables) == set(b.variables)
         for name in a.variables:
-            family = next((v.family for v in schema.variables(group) if v.name == name), None)
-            outer = schema.FAMILIES[family].outer if family else ()
+            family = next((v.family for v in layout.variables(group) if v.name == name), None)
+            outer = layout.FAMILIES[family].outer if family else ()
             for cell in map(tuple, np.argwhere(shards.available(a, outer))) if outer else [()]:
                 x, y = (d[name].transpose(*a[name].dims)[cell].values for d in (a, b))
                 np.testing.assert_array_equal(x, y, err_msg=f"{group}/{name} {cell}")

@@ -8,10 +8,10 @@ from command_line import run
 from scipy import stats
 
 import relstats
-from relstats import schema, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats import inference, networks
 from relstats.stats.sufficiency import AGAINST, QUESTIONS, compared, sufficiency
+from relstats.study import layout, store
 
 AXES = {"pretrain": ["i", "i", "v", "v"], "task": ["g", "p", "g", "p"]}
 
@@ -33,8 +33,8 @@ def group(rng, seeds=(3, 3, 2, 4), images=12, classes=(2, 2, 2, 2), name="probab
         "model": list("abcd"),
         "seed": [str(k) for k in range(n)],
         "image": [f"{k:03}" for k in range(images)],
-        "operation": schema.OPERATIONS,
-        "choice": schema.CHOICES,
+        "operation": layout.OPERATIONS,
+        "choice": layout.CHOICES,
     }
     coords = {dim: np.array(values, object) for dim, values in text.items()}
     axes = {axis: ("model", np.array(levels, object)) for axis, levels in AXES.items()}
@@ -73,7 +73,7 @@ def slow_differences(data, score="probability"):
             )
             whole = float(at[f"unmasked_{score}"][image])
             keeps = [float(kept.sel(choice="shared") - kept.sel(choice=other)) for other in AGAINST]
-            lost = {choice: whole - float(removed.sel(choice=choice)) for choice in schema.CHOICES}
+            lost = {choice: whole - float(removed.sel(choice=choice)) for choice in layout.CHOICES}
             each.append([keeps, [lost["shared"] - lost[other] for other in AGAINST]])
         rows.append(each)
         cells.append(int(m))

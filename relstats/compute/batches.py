@@ -17,7 +17,7 @@ from relstats.compute.attribute import Plan
 from relstats.compute.precision import exact_float32
 from relstats.compute.study import Model, Study, true_classes
 from relstats.errors import RelstatsError, UsageError
-from relstats.schema import FILL
+from relstats.study.layout import FILL
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 

@@ -15,14 +15,14 @@ import numpy as np
 import torch
 import xarray as xr
 
-from relstats import schema, shards
 from relstats.compute import fills, models
 from relstats.compute.study import Model, Study, TransferSettings
 from relstats.errors import InvalidData, UsageError
-from relstats.schema import Problem
+from relstats.study import layout, shards
+from relstats.study.layout import Problem
 
 STREAMED = {
-    family: [v.name for v in schema.variables("transfer", family)]
+    family: [v.name for v in layout.variables("transfer", family)]
     for family in ("transfer", "controls")
 }
 #: A part has at least as many batches, so that the last, smaller one costs little.
@@ -79,7 +79,7 @@ class Design:
     @property
     def blocks(self) -> range:
         """Numbers of the blocks of images."""
-        return range(-(-len(self.ids) // schema.FAMILIES["transfer"].images_per_shard))
+        return range(-(-len(self.ids) // layout.FAMILIES["transfer"].images_per_shard))
 
     def shards(self, part: Part) -> list[shards.Shard]:
         """Where a part's scores go: one place for each of its sources, or that of its target's
@@ -135,7 +135,7 @@ def design(study: Study, maps: xr.Dataset) -> Design:
         raise InvalidData(
             f"{study.path}: {len(problems)} problem(s) between the study file and the maps:{lines}"
         )
-    relevance = maps["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
+    relevance = maps["relevance"].transpose(*layout.NETWORK, "image", "y", "x")
     networks = shards.networks(maps)
     sources = tuple(cell for cell in networks if _has_relevance(relevance[cell]))
     dead = {
@@ -157,11 +157,11 @@ def design(study: Study, maps: xr.Dataset) -> Design:
 
 
 def _problems(study: Study, maps: xr.Dataset) -> list[Problem]:
-    problems = schema.check_group(maps, "relevance")
+    problems = layout.check_group(maps, "relevance")
     if problems:
         return problems
     ids = {str(image) for image in maps["image"].values}
-    problems += schema.disagreement(
+    problems += layout.disagreement(
         set(study.images.table.index), ids, "the study file", "/relevance"
     )
     grid = maps.sizes["y"], maps.sizes["x"]
@@ -194,8 +194,8 @@ def _other_checkpoints(study: Study, maps: xr.Dataset) -> list[Problem]:
     """
     if "checkpoint_sha256" not in maps:
         return []
-    hashes = maps["checkpoint_sha256"].transpose(*schema.NETWORK).values
-    names = [[str(v) for v in maps[dim].values] for dim in schema.NETWORK]
+    hashes = maps["checkpoint_sha256"].transpose(*layout.NETWORK).values
+    names = [[str(v) for v in maps[dim].values] for dim in layout.NETWORK]
     there = {
         (m, s): str(hashes[i, j]) for i, m in enumerate(names[0]) for j, s in enumerate(names[1])
     }
@@ -231,7 +231,7 @@ def _labels(
 ) -> xr.Dataset:
     """The group `/transfer` without its scores."""
     available = {
-        "source": np.zeros([maps.sizes[d] for d in schema.NETWORK], bool),
+        "source": np.zeros([maps.sizes[d] for d in layout.NETWORK], bool),
         "target": np.zeros((len(study.models), len(study.seeds)), bool),
     }
     available["source"][tuple(np.transpose(sources))] = True
@@ -247,7 +247,7 @@ def _labels(
     }
     coords |= {
         f"source_{axis}": ("source_model", _text(levels))
-        for axis, levels in schema.axes(maps).items()
+        for axis, levels in layout.axes(maps).items()
     }
     coords |= {
         f"target_{axis}": ("target_model", _text([m.axes[axis] for m in study.models]))

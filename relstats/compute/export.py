@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from relstats import schema, shards, store
 from relstats.compute import batches, flags, groups, images, models, running
 from relstats.compute.study import Study
 from relstats.errors import UsageError
+from relstats.study import layout, shards, store
 
 Pixels = Callable[[slice], np.ndarray]
 Say = Callable[[str], None]
@@ -93,7 +93,7 @@ def export(
 
 def _batch(study: Study) -> int:
     """Images at a time: batches lie within shards."""
-    return min(study.batch, schema.FAMILIES["relevance"].images_per_shard)
+    return min(study.batch, layout.FAMILIES["relevance"].images_per_shard)
 
 
 def describe(study: Study) -> str:

@@ -18,12 +18,12 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from relstats import schema, shards, store
 from relstats.compute import batches, groups, images, models, running
 from relstats.compute.export import Pixels, decoder
 from relstats.compute.precision import exact_float32
 from relstats.compute.study import FeatureSettings, Model, Study
 from relstats.errors import InvalidData, UsageError
+from relstats.study import layout, shards, store
 
 
 def export_features(
@@ -153,7 +153,7 @@ def _group(
     }
     return xr.Dataset(
         {
-            "available": (schema.NETWORK, np.array(there)),
+            "available": (layout.NETWORK, np.array(there)),
             "n_features": (("model", "layer"), counts),
         },
         coords={
@@ -206,7 +206,7 @@ def _all_of(
 ) -> dict[str, np.ndarray]:
     """The activations of a shard's images, in fixed batches that fit into memory."""
     where = slice(shard.images.start, min(shard.images.stop, len(study.images.table)))
-    block, batch = pixels(where), min(study.batch, schema.FAMILIES["features"].images_per_shard)
+    block, batch = pixels(where), min(study.batch, layout.FAMILIES["features"].images_per_shard)
     in_turn = partial(batches.in_turn, lambda part: run(block[part]), slice(0, len(block)))
     name = study.models[shard.cell[0]].name
     found, _ = batches.in_memory(

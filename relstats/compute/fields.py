@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from relstats.schema import Problem
+from relstats.study.layout import Problem
 
 REQUIRED = object()
 _SHOWN = 60

@@ -16,14 +16,14 @@ import torch
 import xarray as xr
 import zarr
 
-from relstats import schema, store
 from relstats.compute import images, models, reference
 from relstats.compute.attribute import Plan
 from relstats.compute.study import Study
 from relstats.errors import InvalidData, UsageError
+from relstats.study import layout, store
 
 #: What is written shard by shard: all of the family.
-STREAMED = {"relevance": [v.name for v in schema.variables("relevance", "relevance")]}
+STREAMED = {"relevance": [v.name for v in layout.variables("relevance", "relevance")]}
 _SHOWN = 3
 
 
@@ -191,8 +191,8 @@ def relevance_group(
     }
     group = xr.Dataset(
         {
-            "available": (schema.NETWORK, (hashes != "").astype(bool)),
-            "checkpoint_sha256": (schema.NETWORK, hashes),
+            "available": (layout.NETWORK, (hashes != "").astype(bool)),
+            "checkpoint_sha256": (layout.NETWORK, hashes),
         },
         coords={
             **{dim: (dim, np.array(labels, dtype=object)) for dim, labels in coords.items()},
@@ -232,7 +232,7 @@ def _one_or_json(values: Mapping[str, Any]) -> str:
 
 
 def _checked(group: xr.Dataset, name: str) -> xr.Dataset:
-    problems = schema.check_group(group, name)
+    problems = layout.check_group(group, name)
     if problems:
         raise InvalidData(
             f"{len(problems)} problem(s) with the labels of the study file:"

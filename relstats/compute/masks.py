@@ -3,7 +3,7 @@ for each fraction.
 
 The rule is that of the analysis (`relstats.stats.maps.top_fractions`), bit for bit: which pixels
 are eligible is said in both, and a test holds them together; how many a fraction is and which of
-equal ones are taken both have from `relstats.top_fraction`.
+equal ones are taken both have from `relstats.study.top_pixels`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from relstats.errors import UsageError
-from relstats.top_fraction import RANKINGS, tie_order, top_count
+from relstats.study.top_pixels import RANKINGS, tie_order, top_count
 
 #: Maps that are sorted at once: sorting holds 24 bytes for each of their pixels.
 _SORTED_AT_ONCE = 64

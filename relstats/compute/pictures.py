@@ -7,10 +7,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from relstats import schema
 from relstats.compute import fills, images
 from relstats.compute.designs import Design
 from relstats.compute.viewing import Pictures
+from relstats.study import layout
 
 #: From a block of images to its pixels, uint8 (image, y, x, channel).
 Pixels = Callable[[int], np.ndarray]
@@ -31,7 +31,7 @@ def decoder(whole: Design) -> Pixels:
 
 def _kept_blocks(whole: Design) -> int:
     y, x = whole.study.images.size
-    return max(1, _KEPT_BYTES // (schema.FAMILIES["transfer"].images_per_shard * y * x * 3))
+    return max(1, _KEPT_BYTES // (layout.FAMILIES["transfer"].images_per_shard * y * x * 3))
 
 
 def fill_colour(whole: Design, pixels: Pixels) -> list[float]:

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import zarr
 
-from relstats import shards
 from relstats.compute import batches
 from relstats.errors import UsageError
+from relstats.study import shards
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 

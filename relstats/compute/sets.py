@@ -15,15 +15,15 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from relstats import schema, shards, store
 from relstats.compute import fills
 from relstats.compute.designs import Design, finite
 from relstats.compute.masks import places, top_fractions
 from relstats.errors import InvalidData, UsageError
+from relstats.study import layout, shards, store
 
 #: Streams of random numbers; that of the controls of a transfer is 1.
 _SWAP, _RANDOM = 2, 3
-_BLOCK = schema.FAMILIES["sufficiency"].images_per_shard
+_BLOCK = layout.FAMILIES["sufficiency"].images_per_shard
 
 
 @dataclass(frozen=True)
@@ -136,12 +136,12 @@ def _require_fit(
 
 
 def _networks(result: xr.Dataset) -> list[tuple[str, str]]:
-    names = (result[f"network_{dim}"].values for dim in schema.NETWORK)
+    names = (result[f"network_{dim}"].values for dim in layout.NETWORK)
     return [(str(model), str(seed)) for model, seed in zip(*names, strict=True)]
 
 
 def _positions(maps: xr.Dataset) -> dict[tuple[str, str], tuple[int, int]]:
-    models, seeds = (maps[dim].values for dim in schema.NETWORK)
+    models, seeds = (maps[dim].values for dim in layout.NETWORK)
     return {(str(models[m]), str(seeds[s])): (m, s) for m, s in shards.networks(maps)}
 
 
@@ -154,7 +154,7 @@ def _require_same_maps(shared: Shared, maps: xr.Dataset) -> None:
     """Count the networks of each pixel again, on the first and last image with a set: maps may have
     been computed anew.
     """
-    relevance = maps["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
+    relevance = maps["relevance"].transpose(*layout.NETWORK, "image", "y", "x")
     for image in shared.donors()[[0, -1]]:
         block = shards.read_block(relevance, list(shared.cells.values()), slice(image, image + 1))
         values = torch.from_numpy(

@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from relstats import schema
 from relstats.compute import fields
 from relstats.compute.fields import Table, near
 from relstats.compute.listing import from_folder, from_table, hashed
 from relstats.errors import InvalidData, UsageError
-from relstats.schema import Problem
+from relstats.study import layout
+from relstats.study.layout import Problem
 
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?")
-_NOT_A_LAYER = {v.name for v in schema.variables("features")}
-_NOT_AN_AXIS = {v.name for v in schema.variables("relevance")} | {"y", "x"}
+_NOT_A_LAYER = {v.name for v in layout.variables("features")}
+_NOT_AN_AXIS = {v.name for v in layout.variables("relevance")} | {"y", "x"}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from relstats import schema, shards, store
 from relstats.compute import (
     designs,
     fills,
@@ -36,8 +35,9 @@ from relstats.compute.sets import Shared
 from relstats.compute.study import Study
 from relstats.compute.viewing import Pictures, Score
 from relstats.errors import InvalidData
+from relstats.study import layout, shards, store
 
-STREAMED = {"sufficiency": [v.name for v in schema.variables("sufficiency", "sufficiency")]}
+STREAMED = {"sufficiency": [v.name for v in layout.variables("sufficiency", "sufficiency")]}
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,7 @@ def _labels(whole: Design, shared: Shared, maps: xr.Dataset) -> xr.Dataset:
         whole.study,
         {target.model.name: len(target.model.classes) for target in whole.targets},
     )
-    available = np.zeros([maps.sizes[dim] for dim in schema.NETWORK], bool)
+    available = np.zeros([maps.sizes[dim] for dim in layout.NETWORK], bool)
     for target in whole.targets:
         available[shared.cells[target.model.name, target.seed]] = True
     area = np.where(shared.rows >= 0, shared.area / np.prod(study.images.size), np.nan)
@@ -250,15 +250,15 @@ def _labels(whole: Design, shared: Shared, maps: xr.Dataset) -> xr.Dataset:
         "model": maps["model"].values,
         "seed": maps["seed"].values,
         "image": whole.ids,
-        "operation": schema.OPERATIONS,
-        "choice": schema.CHOICES,
+        "operation": layout.OPERATIONS,
+        "choice": layout.CHOICES,
     }
     coords = {
         dim: np.array([str(value) for value in values], object) for dim, values in text.items()
     }
-    axes = {axis: ("model", levels) for axis, levels in schema.axes(maps).items()}
+    axes = {axis: ("model", levels) for axis, levels in layout.axes(maps).items()}
     n_classes = ("model", [classes.get(str(model), 0) for model in maps["model"].values])
-    found = {"available": (schema.NETWORK, available), "area": ("image", area)}
+    found = {"available": (layout.NETWORK, available), "area": ("image", area)}
     return xr.Dataset(found, coords={**coords, **axes, "n_classes": n_classes})
 
 
@@ -342,7 +342,7 @@ def _scored(
     told = str(viewer), f"{viewer}, images {block.start} to {block.stop - 1}"
     task = partial(viewing.of_pictures, viewer, shown[0], truth)
     unmasked, batch = running.in_memory(run.out, "sufficiency", told, task, batch, full, run.say)
-    values = np.empty((len(scoring.SCORES), len(schema.OPERATIONS), len(schema.CHOICES), 0))
+    values = np.empty((len(scoring.SCORES), len(layout.OPERATIONS), len(layout.CHOICES), 0))
     if chosen is not None:
         task = partial(viewing.of_sets, viewer, chosen, where, shown, truth, colour)
         found, batch = running.in_memory(run.out, "sufficiency", told, task, batch, full, run.say)

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 import xarray as xr
 
-from relstats import shards, store
 from relstats.compute import designs, models, pictures, running, viewing
 from relstats.compute.designs import Design, Part
 from relstats.compute.groups import device_name
@@ -24,6 +23,7 @@ from relstats.compute.scoring import stored
 from relstats.compute.study import Study
 from relstats.compute.viewing import Pictures, Score
 from relstats.errors import UsageError
+from relstats.study import shards, store
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]

@@ -15,8 +15,8 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from relstats import schema, shards, store
 from relstats.errors import InvalidData, UsageError
+from relstats.study import layout, shards, store
 
 #: Images in memory at once.
 _IMAGES = 100
@@ -78,13 +78,13 @@ def read_virelay(
     exists = np.array([[(m, s) in found for s in seeds] for m in models])
     group = xr.Dataset(
         {
-            "relevance": ((*schema.NETWORK, "image", "y", "x"), maps),
-            "available": (schema.NETWORK, exists),
+            "relevance": ((*layout.NETWORK, "image", "y", "x"), maps),
+            "available": (layout.NETWORK, exists),
         },
         coords,
         {"source": "ViRelAy, summed over channels"},
     )
-    problems = schema.check_group(group, "relevance")
+    problems = layout.check_group(group, "relevance")
     if problems:
         raise InvalidData(
             f"{len(problems)} problem(s) with the labels:" + "".join(f"\n  {p}" for p in problems)
@@ -178,7 +178,7 @@ def _require_alike(first: _File, other: _File) -> None:
             f" {first.path} {first.shape[2]} x {first.shape[3]}: they cannot be compared pixel by"
             " pixel"
         )
-    problems = schema.disagreement(
+    problems = layout.disagreement(
         set(map(str, first.index)), set(map(str, other.index)), str(first.path), str(other.path)
     )
     if problems:
@@ -250,10 +250,10 @@ def _cell(group: xr.Dataset, model: str, seed: str) -> tuple[int, ...]:
 
 
 def _fill(file: h5py.File, group: xr.Dataset, cell: tuple[int, ...]) -> None:
-    maps = group["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
+    maps = group["relevance"].transpose(*layout.NETWORK, "image", "y", "x")
     n, *grid = maps.shape[2:]
     of = {
-        name: group[name].transpose(*schema.NETWORK, "image")[cell].values
+        name: group[name].transpose(*layout.NETWORK, "image")[cell].values
         for name in ("explained_class", "prediction")
     }
     classes = int(max(of["explained_class"].max(), of["prediction"].max())) + 1

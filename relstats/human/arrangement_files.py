@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from relstats.errors import InvalidData, UsageError
-from relstats.human.pairs import position
+from relstats.study.pairs import position
 
 #: Meadows names files of one participant after it.
 _MEADOWS = re.compile(r"Meadows_.+_v_v[^_]+_(?P<participant>[^_]+)(_\d+)?_tree")

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from relstats import store
 from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.human import choices, kappa
 from relstats.human.choices import Answers
 from relstats.human.crossed import FACTORS
 from relstats.human.crossed_levels import Cells, Plan, contrast_results, level_results, plan_levels
 from relstats.stats import inference
+from relstats.study import store
 
 OF = ("errors", "choices")
 

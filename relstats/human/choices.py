@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from relstats import schema, shards, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human.kappa import MISSING
 from relstats.human.maps import common_images
 from relstats.human.tables import read_table
 from relstats.stats import scores
+from relstats.study import layout, shards, store
 
 
 def add_choices(
@@ -162,7 +162,7 @@ def answers(
             )
         store.require_complete(study, group)
     maps, people = study["relevance"].to_dataset(), study["behaviour"].to_dataset()
-    problems = schema.check_group(people, "behaviour")
+    problems = layout.check_group(people, "behaviour")
     if problems:
         raise InvalidData("; ".join(str(problem) for problem in problems))
     settings = _settings(study)
@@ -259,7 +259,7 @@ def _classes(
 
 
 def _common(maps: list[str], people: list[str], align: str, without: int) -> list[str]:
-    problems = schema.disagreement(set(maps), set(people), "/relevance", "/behaviour")
+    problems = layout.disagreement(set(maps), set(people), "/relevance", "/behaviour")
     if problems and align == "exact" and not (without and set(people) < set(maps)):
         raise InvalidData(f"{problems[0]} (--align inner)")
     return sorted(set(maps) & set(people))
@@ -319,7 +319,7 @@ def _network_answers(
 
 def _predicted(maps: xr.Dataset, cells: list[tuple[int, ...]], n_classes: int) -> np.ndarray:
     values = shards.read_block(
-        maps["prediction"].transpose(*schema.NETWORK, "image"), cells, slice(None)
+        maps["prediction"].transpose(*layout.NETWORK, "image"), cells, slice(None)
     )
     codes = np.where(np.isnan(values) | (values < 0), MISSING, values).astype(int)
     if codes.max() >= n_classes:
@@ -332,6 +332,6 @@ def _predicted(maps: xr.Dataset, cells: list[tuple[int, ...]], n_classes: int) -
 
 def _recorded(maps: xr.Dataset, cells: list[tuple[int, ...]]) -> np.ndarray:
     values = shards.read_block(
-        maps["correct"].transpose(*schema.NETWORK, "image"), cells, slice(None)
+        maps["correct"].transpose(*layout.NETWORK, "image"), cells, slice(None)
     )
     return np.where(np.isin(values, (0, 1)), values, MISSING).astype(int)

@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 
 from relstats.errors import InvalidData
-from relstats.human import pairs
 from relstats.human.judgments import read_judgments
 from relstats.human.rdm import rdm
+from relstats.study import pairs
 
 PIXELS = "images"
 

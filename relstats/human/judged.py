@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from relstats.errors import InvalidData
-from relstats.human.pairs import ENDS, pair_labels
+from relstats.study.pairs import ENDS, pair_labels
 
 FORMATS = ("ratings", "pairs", "matrix", "triplets", "arrangement")
 #: Two halves of a matrix that differ by less than this share of its largest value are the same,

@@ -9,7 +9,7 @@ import xarray as xr
 
 from relstats.errors import InvalidData
 from relstats.human.judged import Judged, all_pairs, labelled, upper
-from relstats.human.pairs import ENDS
+from relstats.study.pairs import ENDS
 
 
 def from_npz(source: Path, form: str | None) -> Judged:

@@ -16,7 +16,7 @@ import xarray as xr
 from relstats.errors import InvalidData, UsageError
 from relstats.human import arrangement_files, judgment_arrays, tables, tasks
 from relstats.human.judged import FORMATS, Judged, all_pairs, labelled, require_once, upper
-from relstats.human.pairs import ENDS
+from relstats.study.pairs import ENDS
 
 #: What stands for a judgment that was not made. In the columns of labels these are labels.
 _MISSING = ("", "na", "nan", "null", "none", "n/a")

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from relstats import schema, store
 from relstats.errors import InvalidData, UsageError
-from relstats.human import judgment_files, pairs, tasks
+from relstats.human import judgment_files, tasks
 from relstats.human.judged import Judged
+from relstats.study import layout, pairs, store
 
 KINDS = ("similarity", "dissimilarity")
 #: Formats whose task says what is alike; of the others the user does.
@@ -260,7 +260,7 @@ def _as_stored(values: np.ndarray, where: str) -> np.ndarray:
 
 def _study_images(study: xr.DataTree, path: str | Path) -> set[str]:
     """Ids of the images of the study; all its groups have the same."""
-    for group in schema.IMAGE_GROUPS:
+    for group in layout.IMAGE_GROUPS:
         if group in study.children and "image" in study[group].coords:
             return {str(label) for label in study[group].to_dataset()["image"].values}
     raise UsageError(
@@ -273,7 +273,7 @@ def _matched(found: xr.Dataset, images: set[str], where: str, align: str) -> xr.
     """On the images that both have; an error where they differ, unless inner."""
     rdms = pairs.read_pairs(found["dissimilarity"], where)
     judged = set(rdms.images)
-    differ = schema.disagreement(judged, images, where, "the study")
+    differ = layout.disagreement(judged, images, where, "the study")
     if differ and (align == "exact" or len(judged & images) < 2):
         raise InvalidData(f"{differ[0]} (--align inner)")
     kept = rdms.of(sorted(judged & images))

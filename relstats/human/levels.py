@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from relstats import store
 from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.human import evaluation
 from relstats.human.bootstrap import Inference
@@ -24,6 +23,7 @@ from relstats.human.rsa import FEW_IMAGES, FEW_SEEDS, REFERENCE
 from relstats.stats import contrasts, networks, swaps
 from relstats.stats.contrasts import Contrasts
 from relstats.stats.inference import holm
+from relstats.study import store
 
 EFFECT = "human_correspondence"
 ON = ("relevance", "weighted_images", "features")
@@ -112,7 +112,7 @@ def compare_human(
     Examples
     --------
     >>> import relstats
-    >>> from relstats.human.pairs import pair_labels
+    >>> from relstats.study.pairs import pair_labels
     >>> rng = np.random.default_rng(1)
     >>> study = relstats.simulate(models="2x1", seeds=3, images=12, size=8, rng=rng)
     >>> people = xr.Dataset(

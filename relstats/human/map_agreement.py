@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relstats.stats.maps import midranks
-from relstats.top_fraction import top_count
+from relstats.study.top_pixels import top_count
 
 MEASURES = ("spearman", "overlap")
 

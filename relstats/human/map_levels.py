@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from relstats import schema, shards, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human import map_agreement as agreement
 from relstats.human.crossed import FACTORS
@@ -22,6 +21,7 @@ from relstats.human.crossed_levels import Cells, contrast_results, level_results
 from relstats.human.map_agreement import Agreement
 from relstats.stats import scores
 from relstats.stats.maps import RANKINGS
+from relstats.study import layout, shards, store
 
 REFERENCE = (
     "a three-way analysis of variance over networks, images and people with interactions counted"
@@ -256,7 +256,7 @@ def _read(study: xr.DataTree, align: str, ranking: str) -> _Data:
     without = (
         int(human.attrs.get("n_images_without_maps", 0)) > 0
     )  # left out on purpose, when they were added
-    problems = schema.disagreement(set(labels[0]), set(labels[1]), "/relevance", "/human_maps")
+    problems = layout.disagreement(set(labels[0]), set(labels[1]), "/relevance", "/human_maps")
     if problems and align == "exact" and not (without and set(labels[1]) < set(labels[0])):
         raise InvalidData(f"{problems[0]} (--align inner)")
     sizes = [(dataset.sizes["y"], dataset.sizes["x"]) for dataset in (maps, human)]
@@ -273,7 +273,7 @@ def _read(study: xr.DataTree, align: str, ranking: str) -> _Data:
     table = scores.network_table(maps)
     people = chosen[1]["map"].transpose("participant", "image", "y", "x")
     return _Data(
-        chosen[0]["relevance"].transpose(*schema.NETWORK, "image", "y", "x"),
+        chosen[0]["relevance"].transpose(*layout.NETWORK, "image", "y", "x"),
         people,
         table.drop(columns="cell"),
         list(table["cell"]),
@@ -282,7 +282,7 @@ def _read(study: xr.DataTree, align: str, ranking: str) -> _Data:
 
 
 def _require_valid(human: xr.Dataset) -> None:
-    problems = schema.check_group(human, "human_maps")
+    problems = layout.check_group(human, "human_maps")
     if problems:
         raise InvalidData("; ".join(str(problem) for problem in problems))
 

@@ -15,10 +15,10 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from relstats import schema, store
 from relstats.errors import InvalidData, UsageError
 from relstats.human import map_files
 from relstats.human.map_files import Source
+from relstats.study import layout, store
 
 #: Images of a block of one participant.
 _BLOCK = 20
@@ -144,7 +144,7 @@ def common_images(named: tuple[str, ...], wanted: list[str], where: str, align: 
     InvalidData
         They differ, and that is not allowed; or none is common.
     """
-    problems = schema.disagreement(set(named), set(wanted), where, "the study")
+    problems = layout.disagreement(set(named), set(wanted), where, "the study")
     if problems and (align == "exact" or not set(named) & set(wanted)):
         raise InvalidData(f"{problems[0]} (--align inner)")
     return [image for image in wanted if image in set(named)]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from relstats.human import pairs
 from relstats.human.embedding import mds
+from relstats.study import pairs
 
 #: A plane of more images shows nothing, and takes minutes.
 MOST_IMAGES = 500

@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from relstats import schema, shards, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human.dissimilarity import MEASURES, Dissimilarities, tiled
 from relstats.human.map_agreement import ranked
-from relstats.human.pairs import pair_labels
 from relstats.stats import scores
 from relstats.stats.maps import RANKINGS
+from relstats.study import layout, shards, store
+from relstats.study.pairs import pair_labels
 
 SOURCES = ("relevance", "weighted_images", "images", "features")
 
@@ -225,7 +225,7 @@ def _of_array(array: xr.DataArray, dataset: xr.Dataset) -> _Source:
             f"ids of images are not text, or not unique ({', '.join(images[:3])}, ...): '007' is"
             " not 7"
         )
-    dims = [dim for dim in schema.NETWORK if dim in array.dims]
+    dims = [dim for dim in layout.NETWORK if dim in array.dims]
     networks = pd.DataFrame(index=[0])
     cells: list[tuple[int, ...]] = [()]
     if dims:
@@ -267,7 +267,7 @@ def _weighted(maps: _Source, relevance: xr.DataArray, images: xr.Dataset, rankin
     """The images times relevance, matched by label."""
     pixels = _pixels(images)
     labels = scores.image_labels(images)
-    problems = schema.disagreement(set(maps.images), set(labels), "/relevance", "/images")
+    problems = layout.disagreement(set(maps.images), set(labels), "/relevance", "/images")
     sizes = [(a.sizes["y"], a.sizes["x"]) for a in (relevance, pixels)]
     if problems or sizes[0] != sizes[1]:
         raise InvalidData(
@@ -356,23 +356,23 @@ def _labelled(rdms: np.ndarray, dead: np.ndarray, source: _Source, images: list[
     coords: dict[str, Any] = dict(pair_labels(images))
     if "model" not in source.networks:
         return xr.Dataset({"dissimilarity": ("pair", rdms[0])}, coords=coords)
-    models, seeds = (sorted(source.networks[dim].unique()) for dim in schema.NETWORK)
+    models, seeds = (sorted(source.networks[dim].unique()) for dim in layout.NETWORK)
     where = [
         source.networks[dim].map(labels.index).to_numpy()
-        for dim, labels in zip(schema.NETWORK, (models, seeds), strict=True)
+        for dim, labels in zip(layout.NETWORK, (models, seeds), strict=True)
     ]
     values = np.full((len(models), len(seeds), rdms.shape[1]), np.nan)
     values[where[0], where[1]] = np.where(dead[:, np.newaxis], np.nan, rdms)
     available = np.zeros(values.shape[:2], bool)
     available[where[0], where[1]] = ~dead
-    for axis in source.networks.columns.drop(list(schema.NETWORK)):
+    for axis in source.networks.columns.drop(list(layout.NETWORK)):
         levels = dict(zip(source.networks["model"], source.networks[axis], strict=True))
         coords[axis] = ("model", np.array([levels[model] for model in models], dtype=object))
     coords |= {"model": np.array(models, dtype=object), "seed": np.array(seeds, dtype=object)}
     return xr.Dataset(
         {
-            "dissimilarity": ((*schema.NETWORK, "pair"), values),
-            "available": (schema.NETWORK, available),
+            "dissimilarity": ((*layout.NETWORK, "pair"), values),
+            "available": (layout.NETWORK, available),
         },
         coords=coords,
     )

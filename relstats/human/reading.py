@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from relstats import schema
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.human import pairs
 from relstats.human.comparisons import compare_rdms
-from relstats.human.pairs import Rdms
+from relstats.study import layout, pairs
+from relstats.study.pairs import Rdms
 
 
 @dataclass(frozen=True)
@@ -155,7 +154,7 @@ def _networks(source: xr.Dataset | xr.DataArray) -> tuple[pd.DataFrame, Rdms]:
         if dim not in array.dims:
             array = array.drop_vars(dim, errors="ignore").expand_dims({dim: [label]})
     array = array.transpose("model", "seed", "pair")
-    for dim in schema.NETWORK:
+    for dim in layout.NETWORK:
         if dim not in array.coords or not all(
             isinstance(label, str) for label in array[dim].values.tolist()
         ):
@@ -166,7 +165,7 @@ def _networks(source: xr.Dataset | xr.DataArray) -> tuple[pd.DataFrame, Rdms]:
     exists = np.ones(array.shape[:2], bool)
     if isinstance(source, xr.Dataset) and "available" in source:
         exists = source["available"].transpose("model", "seed").values.astype(bool)
-    axes = schema.axes(array.to_dataset(name="dissimilarity"))
+    axes = layout.axes(array.to_dataset(name="dissimilarity"))
     cells = sorted(
         np.argwhere(exists).tolist(),
         key=lambda c: (array["model"].values[c[0]], array["seed"].values[c[1]]),

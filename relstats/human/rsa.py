@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from relstats import store
 from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.human import bootstrap, ceiling, evaluation
 from relstats.human.comparisons import MEASURES, WITHOUT_PARTIAL
@@ -21,6 +20,7 @@ from relstats.human.evaluation import FACTORS, Evaluations
 from relstats.human.mantel import Mantel, mantel
 from relstats.human.reading import Data, read
 from relstats.stats.inference import holm
+from relstats.study import store
 
 REFERENCE = (
     "a bootstrap over crossed factors as in Schuett et al. 2023 (doi:10.7554/eLife.82566), with t"
@@ -117,7 +117,7 @@ def rsa(
 
     Examples
     --------
-    >>> from relstats.human.pairs import pair_labels
+    >>> from relstats.study.pairs import pair_labels
     >>> rng = np.random.default_rng(1)
     >>> labels = pair_labels([f"i{k:02d}" for k in range(20)])
     >>> truth = rng.random(190)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, InvalidData
-from relstats.human.pairs import position
+from relstats.study.pairs import position
 
 #: Two images closer than this share of the arena's radius are as near as a hand puts them: their
 #: evidence falls no further.

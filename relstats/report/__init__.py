@@ -12,8 +12,8 @@ from pathlib import Path
 
 import xarray as xr
 
-from relstats import store
 from relstats.errors import UsageError
+from relstats.study import store
 
 __all__ = ["FORMATS", "N_IMAGES", "render", "report"]
 

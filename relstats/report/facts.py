@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
-from relstats import schema, shards, store
 from relstats.report.tables import MOST_VALUES
+from relstats.study import layout, shards, store
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,9 @@ def network_list(study: xr.DataTree) -> list[Network]:
     if group not in study.children:
         return []
     dataset = study[group].to_dataset()
-    levels = schema.axes(dataset, prefix)
-    labels = [[str(v) for v in dataset[f"{prefix}{dim}"].values] for dim in schema.NETWORK]
-    cells = shards.networks(dataset, tuple(f"{prefix}{dim}" for dim in schema.NETWORK))
+    levels = layout.axes(dataset, prefix)
+    labels = [[str(v) for v in dataset[f"{prefix}{dim}"].values] for dim in layout.NETWORK]
+    cells = shards.networks(dataset, tuple(f"{prefix}{dim}" for dim in layout.NETWORK))
     return [
         Network(
             labels[0][m],
@@ -162,7 +162,7 @@ def quality(study: xr.DataTree, found: Facts) -> Quality:
     maps = study["relevance"].to_dataset()
     cells = shards.networks(maps)
     counted = shards.over_images(
-        maps["relevance"].transpose(*schema.NETWORK, "image", "y", "x"), cells, _count
+        maps["relevance"].transpose(*layout.NETWORK, "image", "y", "x"), cells, _count
     )
     zero, missing = (np.sum([block[k] for block in counted], axis=0) for k in range(2))
     rows: list[list[str | float]] = [[n.model, n.seed] for n in found.networks]
@@ -177,7 +177,7 @@ def quality(study: xr.DataTree, found: Facts) -> Quality:
     ):
         if name in maps:
             columns.append(title)
-            values = maps[name].transpose(*schema.NETWORK, "image").values
+            values = maps[name].transpose(*layout.NETWORK, "image").values
             for row, cell in zip(rows, cells, strict=True):
                 of = values[cell].astype(float)
                 row.append(float(reduce(of)) if np.isfinite(of).any() else float("nan"))

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from relstats import schema, shards
 from relstats.errors import UsageError
 from relstats.report.facts import Facts
+from relstats.study import layout, shards
 
 #: Bytes of maps before compression, all images together: what keeps a page below 5 MB.
 _MAP_BYTES = 1_600_000
@@ -103,7 +103,7 @@ def gallery(study: xr.DataTree, images: Sequence[str]) -> Gallery | None:
     if "relevance" not in study.children or not images:
         return None
     maps = study["relevance"].to_dataset()
-    array = maps["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
+    array = maps["relevance"].transpose(*layout.NETWORK, "image", "y", "x")
     cells = shards.networks(maps)
     height, width = _size(array.sizes["y"], array.sizes["x"], len(cells) * len(images))
     place = {str(label): k for k, label in enumerate(maps["image"].values)}
@@ -123,7 +123,7 @@ def gallery(study: xr.DataTree, images: Sequence[str]) -> Gallery | None:
         pictures.append(
             Picture(image, _uri(_png(sheet, _palette())), _photo(study, image, height, width), zero)
         )
-    models, seeds = (tuple(str(v) for v in maps[dim].values) for dim in schema.NETWORK)
+    models, seeds = (tuple(str(v) for v in maps[dim].values) for dim in layout.NETWORK)
     return Gallery(tuple(pictures), models, seeds, height, width)
 
 

@@ -15,12 +15,12 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from relstats import shards, store
 from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.stats import contrasts, inference, nodes, swaps
 from relstats.stats import scores as score_source
 from relstats.stats.contrasts import Contrasts
 from relstats.stats.scores import Scores, Tally
+from relstats.study import shards, store
 
 REFERENCE = (
     "networks x images jackknife as in Gallas 2006 (doi:10.1016/j.acra.2005.12.011), degrees of"

@@ -16,7 +16,7 @@ import numba
 import numpy as np
 
 from relstats.errors import InvalidData, UsageError
-from relstats.top_fraction import RANKINGS, tie_order, top_count
+from relstats.study.top_pixels import RANKINGS, tie_order, top_count
 
 FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.2)  # shares of pixels kept, where none are asked for
 

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from relstats import schema, shards, store
 from relstats.errors import InvalidData, UsageError
 from relstats.mask_files import REST
 from relstats.stats import inference, localisation, networks
 from relstats.stats import scores as score_source
 from relstats.stats.scores import Tally
+from relstats.study import layout, shards, store
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def read_source(study: xr.DataTree, measure: str, ranking: str, nan: str) -> Sou
             )
     store.require_complete(study, "relevance")
     maps, masks = study["relevance"].to_dataset(), study["regions"].to_dataset()
-    problems = schema.check_group(maps, "relevance") + schema.check_group(masks, "regions")
+    problems = layout.check_group(maps, "relevance") + layout.check_group(masks, "regions")
     if problems:
         raise InvalidData("; ".join(str(problem) for problem in problems))
     mask = masks["mask"]
@@ -95,7 +95,7 @@ def _places(maps: xr.Dataset, mask: xr.DataArray) -> np.ndarray | None:
     if "image" not in mask.dims:
         return None
     has, want = [str(v) for v in mask["image"].values], score_source.image_labels(maps)
-    problems = schema.disagreement(set(has), set(want), "/regions", "/relevance")
+    problems = layout.disagreement(set(has), set(want), "/regions", "/relevance")
     if problems:
         raise InvalidData(str(problems[0]))
     place = {label: k for k, label in enumerate(has)}
@@ -124,7 +124,7 @@ def region_moments(
     InvalidData
         Maps are damaged, infinite or, unless omitted, NaN; masks are damaged.
     """
-    array = source.maps["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
+    array = source.maps["relevance"].transpose(*layout.NETWORK, "image", "y", "x")
     labels = score_source.image_labels(source.maps)
     one = partial(_block, source, table, labels, functionals)
     blocks, tally = score_source.gather(

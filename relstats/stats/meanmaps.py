@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from relstats import schema, shards, store
 from relstats.errors import InvalidData, UsageError
 from relstats.stats import scores
 from relstats.stats.maps import normalise
 from relstats.stats.scores import Tally
+from relstats.study import layout, shards, store
 
 GROUP = 8  # blocks of images whose sums are in memory at once
 
@@ -51,7 +51,7 @@ def relevance_of(study: xr.DataTree | xr.Dataset) -> xr.Dataset:
             )
         store.require_complete(study, "relevance")
         study = study["relevance"].to_dataset()
-    problems = schema.check_group(study, "relevance")
+    problems = layout.check_group(study, "relevance")
     if problems:
         raise InvalidData("; ".join(str(problem) for problem in problems))
     return study
@@ -107,7 +107,7 @@ def mean_maps(dataset: xr.Dataset, table: pd.DataFrame, ranking: str, nan: str) 
     InvalidData
         Maps are damaged, infinite or, unless omitted, NaN.
     """
-    array = dataset["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
+    array = dataset["relevance"].transpose(*layout.NETWORK, "image", "y", "x")
     labels, cells = scores.image_labels(dataset), list(table["cell"])
     step = GROUP * max(1, shards.BLOCK_VALUES // (len(cells) * array.sizes["y"] * array.sizes["x"]))
     total, tallies = np.zeros((len(cells), array.sizes["y"] * array.sizes["x"])), []

@@ -17,7 +17,6 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from relstats import shards, store
 from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.stats import clusters, contrasts, fields, meanmaps, swaps
 from relstats.stats.contrasts import Contrasts
@@ -25,6 +24,7 @@ from relstats.stats.fields import CORRECTIONS
 from relstats.stats.maps import RANKINGS
 from relstats.stats.meanmaps import MeanMaps
 from relstats.stats.scores import network_table
+from relstats.study import shards, store
 
 _MAPS = ("estimate", "statistic", "standard_error", "df", "p_value", "p_max_t", "p_tfce", "p_bh")
 _CLUSTERS = (

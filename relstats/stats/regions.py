@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from relstats import shards, store
 from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.stats import contrasts, inference, localisation, masked, networks, swaps
 from relstats.stats import scores as score_source
@@ -22,6 +21,7 @@ from relstats.stats.contrasts import Contrasts
 from relstats.stats.generalize import REFERENCE
 from relstats.stats.maps import RANKINGS
 from relstats.stats.scores import Tally
+from relstats.study import shards, store
 
 _FIELDS = (
     "estimate",

@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from relstats import schema, shards, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats import agreement
 from relstats.stats.maps import RANKINGS
+from relstats.study import layout, shards, store
 
 MEASURES = ("transfer", "spearman", "pearson", "cosine", "iou", "dice", "capture")
 SYMMETRIC = ("spearman", "pearson", "cosine", "iou", "dice")
@@ -172,7 +172,7 @@ def _require_valid(dataset: xr.Dataset, group: str) -> None:
     """A group that is given by itself came through no door: two networks of one name would be mixed
     up.
     """
-    problems = schema.check_group(dataset, group)
+    problems = layout.check_group(dataset, group)
     if problems:
         raise InvalidData("; ".join(str(problem) for problem in problems))
 
@@ -186,7 +186,7 @@ def _from_transfer(
     _require_valid(dataset, "transfer")
     dataset = _select_fractions(dataset, fraction)
     sources, cells, table = _square(dataset)
-    array = dataset[score].transpose(*schema.SOURCE, *schema.TARGET, "fraction", "image")
+    array = dataset[score].transpose(*layout.SOURCE, *layout.TARGET, "fraction", "image")
     pairs = [source + target for source in sources for target in cells]
     n, labels = len(cells), image_labels(dataset)
     whole = _whole(dataset, score, cells) if _is_removal(dataset) else None
@@ -282,7 +282,7 @@ def _whole(
             "pixels were removed, so what counts is the loss against the whole image, and"
             f" /transfer has no unmasked_{score}. Measure it"
         )
-    full = dataset[f"unmasked_{score}"].transpose(*schema.TARGET, "image")
+    full = dataset[f"unmasked_{score}"].transpose(*layout.TARGET, "image")
     return lambda images: _control_block(full, score, cells, images)
 
 
@@ -312,7 +312,7 @@ def _controls(
     images: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     block, within = slice(int(images[0]), int(images[-1]) + 1), images - images[0]
-    random = dataset[f"random_{score}"].transpose(*schema.TARGET, "fraction", "image")
+    random = dataset[f"random_{score}"].transpose(*layout.TARGET, "fraction", "image")
     floor = _control_block(random, score, cells, block)[..., within]
     full = _whole(dataset, score, cells)(block)[..., within]
     if not _is_removal(dataset):
@@ -344,7 +344,7 @@ def _square(
     ids = [
         set(map(str, zip(table["model"], table["seed"], strict=True))) for table in (source, target)
     ]
-    problems = schema.disagreement(ids[0], ids[1], "sources", "targets")
+    problems = layout.disagreement(ids[0], ids[1], "sources", "targets")
     if problems:
         raise ImpossibleAnalysis(
             f"comparing needs each network both as source and as target: {problems[0].what}"
@@ -363,7 +363,7 @@ def network_table(dataset: xr.Dataset, prefix: str = "") -> pd.DataFrame:
     """Labels and positions of the networks, sorted by label: results must not depend on the order
     in a study.
     """
-    dims = tuple(f"{prefix}{d}" for d in schema.NETWORK)
+    dims = tuple(f"{prefix}{d}" for d in layout.NETWORK)
     cells = shards.networks(dataset, dims)
     columns = {
         "model": [str(dataset[dims[0]].values[m]) for m, _ in cells],
@@ -371,7 +371,7 @@ def network_table(dataset: xr.Dataset, prefix: str = "") -> pd.DataFrame:
     }
     axes = {
         a: [levels[m] for m, _ in cells]
-        for a, levels in schema.axes(dataset, prefix).items()
+        for a, levels in layout.axes(dataset, prefix).items()
         if a != "n_classes"
     }
     table = pd.DataFrame({**columns, **axes, "cell": cells}, dtype=object)
@@ -404,7 +404,7 @@ def _from_maps(
     table = table[~np.array(left_out)].reset_index(drop=True)
     cells = list(table.pop("cell"))
     labels = image_labels(dataset)
-    array = dataset["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
+    array = dataset["relevance"].transpose(*layout.NETWORK, "image", "y", "x")
 
     def reduce(
         function: Callable[[np.ndarray, np.ndarray], Reduced],

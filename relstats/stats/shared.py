@@ -21,13 +21,14 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from relstats import schema, shards, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats import consensus as cores
 from relstats.stats import inference, topmasks
 from relstats.stats.consensus import CONSENSUS
 from relstats.stats.maps import RANKINGS, top_count
 from relstats.stats.topmasks import Maps, Survey
+from relstats.study import layout as schema
+from relstats.study import shards, store
 
 REFERENCE = (
     "image-swap permutation with the maximum over pixels (Westfall & Young 1993; exact as a group"

@@ -10,10 +10,10 @@ import functools
 import numpy as np
 import xarray as xr
 
-from relstats import store
 from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.stats import scores as score_source
 from relstats.stats.scores import Scores, Tally
+from relstats.study import store
 
 MEASURES = tuple(measure for measure in score_source.MEASURES if measure != "transfer")
 #: Number of images, mean and sum of squared deviations from it: (source, target, fraction).

@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from relstats import schema, shards, store
 from relstats.errors import UsageError
 from relstats.stats import planted as draws
 from relstats.stats.planted import Planted
+from relstats.study import layout as schema
+from relstats.study import shards, store
 
 AXES = {
     "pretrain": ("imagenet", "vggface2", "places", "random"),

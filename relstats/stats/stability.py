@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from relstats import schema, shards, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats import agreement, inference
 from relstats.stats import scores as score_source
 from relstats.stats.generalize import REFERENCE
 from relstats.stats.scores import Tally
+from relstats.study import layout, shards, store
 
 MEASURES = ("spearman", "pearson", "cosine")
 _BOUNDS = np.array(["lower", "upper"], dtype=object)
@@ -254,7 +254,7 @@ def _relevance(study: xr.DataTree | xr.Dataset) -> xr.Dataset:
             )
         store.require_complete(study, "relevance")
         study = study["relevance"].to_dataset()
-    problems = schema.check_group(study, "relevance")
+    problems = layout.check_group(study, "relevance")
     if problems:
         raise InvalidData("; ".join(str(problem) for problem in problems))
     return study
@@ -264,7 +264,7 @@ def _pass(
     maps: xr.Dataset, table: pd.DataFrame, function: Any, nan: str
 ) -> tuple[list[Any], Tally]:
     """A function of the unit vectors of each image, over all blocks of images."""
-    array = maps["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
+    array = maps["relevance"].transpose(*layout.NETWORK, "image", "y", "x")
     one = partial(_block, function, table, score_source.image_labels(maps))
     return score_source.gather(
         shards.over_images(array, list(table["cell"]), one), nan, "/relevance/relevance"

@@ -17,12 +17,12 @@ import xarray as xr
 from scipy import sparse
 from scipy.sparse.linalg import eigsh
 
-from relstats import schema, shards, store
 from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.stats import contrasts, swaps
 from relstats.stats import scores as score_source
 from relstats.stats.contrasts import Contrasts
 from relstats.stats.scores import Tally
+from relstats.study import layout, shards, store
 
 #: Maps are averaged to this height and width before they are compared.
 GRID = 16
@@ -262,7 +262,7 @@ def _sample(n_images: int, most: int, rng: np.random.Generator) -> np.ndarray:
 
 def _features(maps: xr.Dataset, table: pd.DataFrame, nan: str) -> tuple[np.ndarray, Tally]:
     """Coarse maps (network, image, cell)."""
-    array = maps["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
+    array = maps["relevance"].transpose(*layout.NETWORK, "image", "y", "x")
     one = partial(_block, table, score_source.image_labels(maps))
     blocks, tally = score_source.gather(
         shards.over_images(array, list(table["cell"]), one), nan, "/relevance/relevance"

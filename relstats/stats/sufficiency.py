@@ -16,18 +16,18 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from relstats import schema, shards, store
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats import inference, networks
 from relstats.stats import scores as score_source
 from relstats.stats.contrasts import require_axes
 from relstats.stats.generalize import REFERENCE
 from relstats.stats.scores import SCORES, Tally
+from relstats.study import layout, shards, store
 
 QUESTIONS = ("sufficiency", "necessity")
-AGAINST = schema.CHOICES[1:]
+AGAINST = layout.CHOICES[1:]
 NORMALISE = ("auto", "none", "chance")
-_N_MASKED = len(schema.OPERATIONS) * len(schema.CHOICES)
+_N_MASKED = len(layout.OPERATIONS) * len(layout.CHOICES)
 _FIELDS = (
     "estimate",
     "statistic",
@@ -200,7 +200,7 @@ def _group(study: xr.DataTree | xr.Dataset, masks: str | None, score: str) -> xr
             )
         store.require_complete(study, "sufficiency")
         study = study["sufficiency"].to_dataset()
-    problems = schema.check_group(study, "sufficiency")
+    problems = layout.check_group(study, "sufficiency")
     if problems:
         raise InvalidData("; ".join(str(problem) for problem in problems))
     there = str(study.attrs.get("masks", ""))
@@ -216,14 +216,14 @@ def _group(study: xr.DataTree | xr.Dataset, masks: str | None, score: str) -> xr
                 f"score {score!r} was not measured: there is no /sufficiency/{name}. It has"
                 f" {', '.join(map(str, study.data_vars))}"
             )
-    for dim, known in (("operation", schema.OPERATIONS), ("choice", schema.CHOICES)):
+    for dim, known in (("operation", layout.OPERATIONS), ("choice", layout.CHOICES)):
         lacking = set(known) - {str(value) for value in study[dim].values}
         if lacking:
             raise InvalidData(
                 f"/sufficiency/{dim} lacks {', '.join(sorted(lacking))}: the comparison needs"
                 f" {', '.join(known)}"
             )
-    return study.sel(operation=list(schema.OPERATIONS), choice=list(schema.CHOICES))
+    return study.sel(operation=list(layout.OPERATIONS), choice=list(layout.CHOICES))
 
 
 def _source(group: xr.Dataset, score: str, axis: str | None, normalise: str) -> _Source:
@@ -298,8 +298,8 @@ def _n_classes(group: xr.Dataset, table: pd.DataFrame) -> np.ndarray | None:
 
 
 def _moments(source: _Source, nan: str) -> tuple[inference.Moments, Tally]:
-    array = source.group[source.score].transpose(*schema.NETWORK, "operation", "choice", "image")
-    whole = source.group[f"unmasked_{source.score}"].transpose(*schema.NETWORK, "image")
+    array = source.group[source.score].transpose(*layout.NETWORK, "operation", "choice", "image")
+    whole = source.group[f"unmasked_{source.score}"].transpose(*layout.NETWORK, "image")
     cells = list(source.table["cell"])
     blocks = shards.over_images(array, cells, partial(_block, source, whole, cells))
     found, tally = score_source.gather(blocks, nan, f"/sufficiency/{source.score}")
@@ -414,8 +414,8 @@ def _comparisons(source: _Source, jackknives: list[inference.Jackknife]) -> xr.D
         "question": QUESTIONS,
         "against": AGAINST,
         "bound": ("lower", "upper"),
-        "operation": schema.OPERATIONS,
-        "choice": schema.CHOICES,
+        "operation": layout.OPERATIONS,
+        "choice": layout.CHOICES,
     }
     return xr.Dataset(
         {
@@ -435,7 +435,7 @@ def _comparisons(source: _Source, jackknives: list[inference.Jackknife]) -> xr.D
 def _means(
     source: _Source, jackknives: list[inference.Jackknife], moments: inference.Moments
 ) -> xr.Dataset:
-    n, shape = len(source.levels), (len(schema.OPERATIONS), len(schema.CHOICES))
+    n, shape = len(source.levels), (len(layout.OPERATIONS), len(layout.CHOICES))
     scores = _stacked(jackknives, "estimate", _SCORE).reshape(n, *shape)
     labels = {
         f"network_{c}": ("network", source.table[c].to_numpy(object))

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from relstats import schema, shards, store
 from relstats.errors import InvalidData, UsageError
 from relstats.stats import bits
 from relstats.stats.maps import mask_shortfall, top_count, top_fraction
 from relstats.stats.scores import image_labels, name_cells, network_table
+from relstats.study import layout, shards, store
 
 #: Images whose masks are in memory at once: those that swap maps among each other.
 GROUP = 256
@@ -71,7 +71,7 @@ def relevance_group(study: xr.DataTree | xr.Dataset) -> xr.Dataset:
             )
         store.require_complete(study, "relevance")
         study = study["relevance"].to_dataset()
-    problems = schema.check_group(study, "relevance")
+    problems = layout.check_group(study, "relevance")
     if problems:
         raise InvalidData("; ".join(str(problem) for problem in problems))
     return study
@@ -103,7 +103,7 @@ def maps_of(dataset: xr.Dataset, fraction: float, ranking: str, across: Sequence
     )
     table["code"] = table.groupby(list(across)).ngroup() if len(across) else 0
     table = table.sort_values(["code", "model", "seed"], ignore_index=True)
-    array = dataset["relevance"].transpose(*schema.NETWORK, "image", "y", "x")
+    array = dataset["relevance"].transpose(*layout.NETWORK, "image", "y", "x")
     pixels = array.sizes["y"] * array.sizes["x"]
     if top_count(fraction, pixels) == pixels:
         raise UsageError(

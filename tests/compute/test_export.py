@@ -25,11 +25,11 @@ import xarray as xr
 from safetensors.torch import save_file
 
 import relstats
-from relstats import shards, store
 from relstats.compute import batches, export, flags, groups, images, models, running
 from relstats.compute.attribute import plan, relevance
 from relstats.compute.study import read_study, true_classes
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
+from relstats.study import shards, store
 
 EPOCH = "1700000000"  # the root's attribute `created`: all that would differ between two runs
 

@@ -15,11 +15,12 @@ import torch
 from torch import nn
 
 import relstats
-from relstats import cli, shards
+from relstats import cli
 from relstats.compute import features, images, models
 from relstats.compute.study import FeatureSettings, read_study
 from relstats.errors import InvalidData, UsageError
 from relstats.human import rdm
+from relstats.study import shards
 
 LAYERS = '\n[features]\nlayers = ["1", "4"]\npool = "{pool}"\n'
 

@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import relstats
-from relstats import shards
 from relstats.compute import export, flags
 from relstats.compute.attribute import plan, relevance
 from relstats.compute.study import read_study
-from relstats.overview import problems
+from relstats.study import shards
+from relstats.study.overview import problems
 
 
 def exported(file, out, engine="relstats", composite="epsilon_plus_flat"):

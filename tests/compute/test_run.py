@@ -15,7 +15,7 @@ import pytest
 import zarr
 
 import relstats
-from relstats import shards
+from relstats.study import shards
 
 NO_REPORT = (
     "compute",

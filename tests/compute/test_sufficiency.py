@@ -12,13 +12,13 @@ import xarray as xr
 from PIL import Image
 
 import relstats
-from relstats import schema, shards, store, tables
 from relstats.compute import designs, fills, images, models, scoring, sets, viewing
 from relstats.compute.export import export
 from relstats.compute.study import read_study, true_classes
 from relstats.compute.sufficiency import describe, rehearse, score_sets
 from relstats.errors import InvalidData, UsageError
 from relstats.stats import maps as analysis
+from relstats.study import arrays, layout, shards, store
 
 NETWORKS = [("gender", "0"), ("gender", "1"), ("identity", "0")]
 
@@ -64,7 +64,7 @@ def loaded(out, group):
 def group_of(out):
     assert store.incomplete(store.open_study(out), "sufficiency") == []
     assert shards.verify(out) == []
-    assert schema.check(store.open_study(out)) == []
+    assert layout.check(store.open_study(out)) == []
     return loaded(out, "sufficiency")
 
 
@@ -145,7 +145,7 @@ def test_scores_are_those_of_a_slow_loop(study, out, ranking):
         assert {mask.sum() for masks in chosen.values() for mask in masks} == {
             result["core"].values[k].sum()
         }
-        for choice, operation in itertools.product(schema.CHOICES, schema.OPERATIONS):
+        for choice, operation in itertools.product(layout.CHOICES, layout.OPERATIONS):
             kept = [m if operation == "keep" else ~m for m in chosen[choice]]
             shown = [np.where(mask.reshape(16, 16, 1), pixels[k], filled[k]) for mask in kept]
             expected = np.mean(
@@ -243,7 +243,7 @@ def planted(folder, make_study, where, n=24, fraction=16 / 256):
         (2, 2, n, 16, 16)
     )
     ids = list(study.images.table.index)
-    group = tables.relevance_dataset(
+    group = arrays.relevance_dataset(
         relevance.astype(np.float32),
         models=["gender", "identity"],
         images=ids,
@@ -514,13 +514,13 @@ def test_a_killed_run_resumes_to_the_same_bytes(computed, study, out, uninterrup
 
 def test_blocks_of_images_are_scored_as_if_they_were_one(study, out, monkeypatch, uninterrupted):
     assert (
-        schema.FAMILIES["sufficiency"].images_per_shard
-        == schema.FAMILIES["transfer"].images_per_shard
+        layout.FAMILIES["sufficiency"].images_per_shard
+        == layout.FAMILIES["transfer"].images_per_shard
     )
     expected = group_of(out.parent / "whole.zarr")
     for family in ("sufficiency", "transfer"):
         monkeypatch.setitem(
-            schema.FAMILIES, family, replace(schema.FAMILIES[family], images_per_shard=5)
+            layout.FAMILIES, family, replace(layout.FAMILIES[family], images_per_shard=5)
         )
     result = result_of(out)
     core = result["core"] & ~result["image"].isin(

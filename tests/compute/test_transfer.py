@@ -11,7 +11,6 @@ import torch
 import xarray as xr
 import zarr
 
-from relstats import shards, store, tables
 from relstats.compute import designs, fills, images, models, running, scoring, viewing
 from relstats.compute.export import export
 from relstats.compute.study import read_study, true_classes
@@ -19,6 +18,7 @@ from relstats.compute.transfer import describe, rehearse, transfer
 from relstats.errors import InvalidData, UsageError
 from relstats.stats import maps as analysis
 from relstats.stats.generalize import compare
+from relstats.study import arrays, shards, store
 
 NETWORKS = (("gender", "0"), ("gender", "1"), ("identity", "0"))
 
@@ -275,7 +275,7 @@ def test_maps_of_another_tool_are_aligned_by_label(study, out, tmp_path):
     transfer(study, out)
     expected, maps = scores_of(out), relevance_of(out)
     order = np.random.default_rng(1).permutation(12)
-    other = tables.relevance_dataset(
+    other = arrays.relevance_dataset(
         maps["relevance"].values[:, :, order],
         models=["gender", "identity"],
         images=list(maps["image"].values[order]),

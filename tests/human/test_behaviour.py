@@ -14,8 +14,9 @@ import xarray as xr
 from sklearn.metrics import cohen_kappa_score
 
 import relstats
-from relstats import cli, store
+from relstats import cli
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
+from relstats.study import store
 
 CLASSES = ["f", "m", "NA"]
 

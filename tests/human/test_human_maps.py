@@ -15,10 +15,11 @@ from PIL import Image
 from scipy import stats
 
 import relstats
-from relstats import cli, store
+from relstats import cli
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human import map_agreement as agreement
 from relstats.human import map_files
+from relstats.study import store
 
 SIZE = (6, 8)
 

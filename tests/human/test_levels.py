@@ -12,10 +12,11 @@ import pytest
 import xarray as xr
 
 import relstats
-from relstats import cli, store
+from relstats import cli
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human import compare_human, compare_rdms, rdm, rsa
-from relstats.human.pairs import pair_labels
+from relstats.study import store
+from relstats.study.pairs import pair_labels
 
 N = 14
 IDS = [f"i{k:02d}" for k in range(N)]

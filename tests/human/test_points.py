@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from relstats.human import points
-from relstats.human.pairs import pair_labels
+from relstats.study.pairs import pair_labels
 
 LABELS = pair_labels(["a", "b", "c"])
 

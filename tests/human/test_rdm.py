@@ -103,7 +103,7 @@ def test_networks_one_by_one(study):
 def test_a_study_on_disk_is_read_in_tiles(study, tmp_path, monkeypatch):
     relstats.save_study(study, tmp_path / "s.zarr")
     whole = rdm(study, measure="spearman")
-    monkeypatch.setattr("relstats.shards.BLOCK_VALUES", 3 * 36)
+    monkeypatch.setattr("relstats.study.shards.BLOCK_VALUES", 3 * 36)
     for on in ("relevance", "weighted_images", "images"):
         there = rdm(relstats.open_study(tmp_path / "s.zarr"), on=on, measure="spearman")
         here = rdm(study, on=on, measure="spearman")

@@ -14,8 +14,8 @@ from relstats.human.ceiling import noise_ceiling
 from relstats.human.comparisons import compare_draws
 from relstats.human.dissimilarity import dissimilarities
 from relstats.human.embedding import mds
-from relstats.human.pairs import pair_labels
 from relstats.human.weighted import weighted_model
+from relstats.study.pairs import pair_labels
 
 pytestmark = pytest.mark.real
 N = 92

@@ -23,8 +23,8 @@ import zarr
 from threadpoolctl import threadpool_limits
 from zarr.codecs import BloscCodec, Crc32cCodec
 
-from relstats import schema
 from relstats.errors import InvalidData, UsageError
+from relstats.study import layout
 
 #: Values in memory at once while a statistic streams over the images; constant, so that results do
 #: not depend on the machine.
@@ -49,7 +49,7 @@ class Shard:
     @property
     def images(self) -> slice:
         """Positions of its images."""
-        size = schema.FAMILIES[self.family].images_per_shard
+        size = layout.FAMILIES[self.family].images_per_shard
         return slice(self.block * size, (self.block + 1) * size)
 
 
@@ -64,9 +64,9 @@ def available(dataset: xr.Dataset, outer: Sequence[str]) -> np.ndarray:
     """
     exists = np.ones([dataset.sizes[d] for d in outer], dtype=bool)
     for name, dims in (
-        ("available", schema.NETWORK),
-        ("source_available", schema.SOURCE),
-        ("target_available", schema.TARGET),
+        ("available", layout.NETWORK),
+        ("source_available", layout.SOURCE),
+        ("target_available", layout.TARGET),
     ):
         if name in dataset and set(dims) <= set(outer):
             order = [outer.index(d) for d in dims]
@@ -75,7 +75,7 @@ def available(dataset: xr.Dataset, outer: Sequence[str]) -> np.ndarray:
     return exists
 
 
-def networks(dataset: xr.Dataset, dims: Sequence[str] = schema.NETWORK) -> list[tuple[int, ...]]:
+def networks(dataset: xr.Dataset, dims: Sequence[str] = layout.NETWORK) -> list[tuple[int, ...]]:
     """Positions of the networks that exist, model by model.
 
     Examples
@@ -103,8 +103,8 @@ def create_family(
     plan : str
         What is being written; a resumed run must have the same.
     """
-    info = schema.FAMILIES[family]
-    specs = schema.family_variables(family, names)
+    info = layout.FAMILIES[family]
+    specs = layout.family_variables(family, names)
     for spec in specs:
         _create_array(
             group[info.group], spec, {d: sizes[d] for d in spec.dims}, info.images_per_shard
@@ -117,7 +117,7 @@ def create_family(
         chunks=(*(1,) * (len(info.outer) + 1), _DIGEST_BYTES),
         dtype="uint8",
         fill_value=0,
-        dimension_names=(*info.outer, f"{family}_{schema.IMAGE_BLOCK}", schema.DIGEST_BYTE),
+        dimension_names=(*info.outer, f"{family}_{layout.IMAGE_BLOCK}", layout.DIGEST_BYTE),
         overwrite=True,
         attributes={
             "plan": plan,
@@ -128,20 +128,20 @@ def create_family(
 
 
 def _create_array(
-    group: zarr.Group, spec: schema.Variable, sizes: dict[str, int], images_per_shard: int
+    group: zarr.Group, spec: layout.Variable, sizes: dict[str, int], images_per_shard: int
 ) -> None:
-    outer = (*schema.FAMILIES[str(spec.family)].outer, "image")
+    outer = (*layout.FAMILIES[str(spec.family)].outer, "image")
     whole = {d: 1 if d in outer else n for d, n in sizes.items()}
     is_map = "y" in spec.dims or math.prod(whole.values()) > _LARGE
     shard = {**whole, "image": min(images_per_shard, sizes["image"])}
     attributes: dict[str, str | int] = {"about": spec.prose}
     if spec.dtype in ("uint8", "int32"):
-        attributes["_FillValue"] = int(schema.FILL[spec.dtype])
+        attributes["_FillValue"] = int(layout.FILL[spec.dtype])
     group.create_array(
         spec.name,
         shape=tuple(sizes.values()),
         dtype=spec.dtype,
-        fill_value=schema.FILL[spec.dtype],
+        fill_value=layout.FILL[spec.dtype],
         chunks=tuple((whole if is_map else shard)[d] for d in spec.dims),
         shards=tuple(shard[d] for d in spec.dims) if is_map else None,
         compressors=_COMPRESSORS,
@@ -159,7 +159,7 @@ def expected(path: str | Path, family: str) -> list[Shard]:
     store = zarr.open_group(str(path), mode="r", use_consolidated=False)
     if f"manifest/{family}" not in store:
         return []
-    info = schema.FAMILIES[family]
+    info = layout.FAMILIES[family]
     with xr.open_zarr(str(path), group=info.group, consolidated=False, chunks=None) as dataset:
         exists = available(dataset, info.outer)
     blocks = range(store[f"manifest/{family}"].shape[-2])
@@ -232,7 +232,7 @@ def write_shard(path: str | Path, shard: Shard, arrays: Mapping[str, np.ndarray]
         The shard is complete already, with other data.
     """
     store = zarr.open_group(str(path), mode="r+", use_consolidated=False)
-    group, manifest = store[schema.FAMILIES[shard.family].group], store[f"manifest/{shard.family}"]
+    group, manifest = store[layout.FAMILIES[shard.family].group], store[f"manifest/{shard.family}"]
     if manifest.attrs["variables"] != sorted(arrays):
         raise InvalidData(
             f"{path}: a shard of {shard.family!r} holds {manifest.attrs['variables']}, "
@@ -300,7 +300,7 @@ def sweep(path: str | Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def verify(path: str | Path) -> list[schema.Problem]:
+def verify(path: str | Path) -> list[layout.Problem]:
     """Read every shard that should be complete and compare it with its sha256.
 
     Name each that differs.
@@ -312,18 +312,18 @@ def verify(path: str | Path) -> list[schema.Problem]:
     """
     store = zarr.open_group(str(path), mode="r", use_consolidated=False)
     problems = []
-    for family in schema.FAMILIES:
+    for family in layout.FAMILIES:
         if f"manifest/{family}" in store:
             done = np.argwhere(completed(store[f"manifest/{family}"], family))
             if not done.size:  # begun, and nothing written
                 continue
             group, names = (
-                schema.FAMILIES[family].group,
+                layout.FAMILIES[family].group,
                 store[f"manifest/{family}"].attrs["variables"],
             )
             gone = [name for name in names if f"{group}/{name}" not in store]
             problems += [
-                schema.Problem(
+                layout.Problem(
                     f"/{group}/{name}",
                     f"the metadata of {len(done)} complete shards are gone",
                     "Restore its zarr.json from a copy, or compute it again",
@@ -348,8 +348,8 @@ def verify(path: str | Path) -> list[schema.Problem]:
 
 def _verify_shard(
     store: zarr.Group, family: str, arrays: Mapping[str, zarr.Array], index: np.ndarray
-) -> schema.Problem | None:
-    info, manifest = schema.FAMILIES[family], store[f"manifest/{family}"]
+) -> layout.Problem | None:
+    info, manifest = layout.FAMILIES[family], store[f"manifest/{family}"]
     shard = Shard(family, tuple(int(k) for k in index[:-1]), int(index[-1]))
     group, values = store[info.group], {}
     for name, array in arrays.items():
@@ -364,8 +364,8 @@ def _verify_shard(
     )
 
 
-def _damaged(group: zarr.Group, shard: Shard, name: str, reason: str) -> schema.Problem:
-    return schema.Problem(
+def _damaged(group: zarr.Group, shard: Shard, name: str, reason: str) -> layout.Problem:
+    return layout.Problem(
         f"/{group.basename}/{name}",
         f"{describe(group, shard)}: {reason}",
         "Restore this shard from a copy, or compute it again",
@@ -374,7 +374,7 @@ def _damaged(group: zarr.Group, shard: Shard, name: str, reason: str) -> schema.
 
 def describe(group: zarr.Group | xr.Dataset, shard: Shard) -> str:
     """A shard in words: its labels and its images."""
-    outer = schema.FAMILIES[shard.family].outer
+    outer = layout.FAMILIES[shard.family].outer
     labels = [
         f"{dim} {str(np.asarray(group[dim])[k])!r}"
         for dim, k in zip(outer, shard.cell, strict=True)

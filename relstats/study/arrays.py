@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from relstats import schema, store
 from relstats.errors import InvalidData
+from relstats.study import layout, store
 
 
 def relevance_dataset(
@@ -61,7 +61,7 @@ def relevance_dataset(
     3
     """
     model_table, image_table = _table(models, "model"), _table(images, "image")
-    dims = (*schema.NETWORK, "image", "y", "x")
+    dims = (*layout.NETWORK, "image", "y", "x")
     if not isinstance(relevance, xr.DataArray):
         relevance = _by_position(np.asarray(relevance), dims)
     seed_ids = _seeds(seeds, relevance, "seed")
@@ -117,7 +117,7 @@ def transfer_dataset(
     3
     """
     model_table, image_table = _table(models, "model"), _table(images, "image")
-    known = {v.name: v.dims for v in schema.variables("transfer") if v.family}
+    known = {v.name: v.dims for v in layout.variables("transfer") if v.family}
     unknown = sorted(set(scores) - set(known))
     if unknown or not scores:
         raise InvalidData(f"scores {unknown or 'are empty'}: give any of {sorted(known)}")
@@ -130,7 +130,7 @@ def transfer_dataset(
         "seed": _seeds(seeds, next(iter(arrays.values())), "target_seed"),
     }
     labels: dict[str, list[str]] = {
-        f"{side}_{dim}": ids[dim] for side in ("source", "target") for dim in schema.NETWORK
+        f"{side}_{dim}": ids[dim] for side in ("source", "target") for dim in layout.NETWORK
     }
     labels |= {"image": list(image_table.index)}
     shares = [float(f) for f in fractions]
@@ -190,9 +190,9 @@ def study(
         datasets["images"] = xr.Dataset(
             coords={**index, **{str(c): ("image", _text(table[c], c)) for c in table}}
         )
-    attrs = {"relstats_schema": schema.SCHEMA_VERSION, "name": name, **store.provenance()}
+    attrs = {"relstats_schema": layout.SCHEMA_VERSION, "name": name, **store.provenance()}
     tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs=attrs), **datasets})
-    problems = schema.check(tree)
+    problems = layout.check(tree)
     if problems:
         raise InvalidData("; ".join(str(p) for p in problems))
     return tree
@@ -288,7 +288,7 @@ def _in_order(array: xr.DataArray, dim: str, ids: list[str], name: str) -> xr.Da
             f"{name} has {len(twice)} duplicate id(s) on {dim} (e.g. {twice[:3]!r}). Make ids"
             f" unique, or average them yourself: .groupby({dim!r}).mean()"
         )
-    problems = schema.disagreement(set(has), set(ids), name, f"the table of {dim}s")
+    problems = layout.disagreement(set(has), set(ids), name, f"the table of {dim}s")
     if problems:
         raise InvalidData(str(problems[0]).replace("image labels", f"{dim} labels"))
     position = {label: k for k, label in enumerate(has)}
@@ -330,7 +330,7 @@ def _available(
                 f"available has shape {available.shape}, not (model, seed) ="
                 f" {(len(models), len(seeds))}"
             )
-        available = xr.DataArray(available, dims=schema.NETWORK)
+        available = xr.DataArray(available, dims=layout.NETWORK)
     if available.dtype.kind not in "buif" or not np.isin(available.values, (0, 1)).all():
         raise InvalidData(
             f"available is of dtype {available.dtype} and holds more than True and False (e.g."
@@ -339,13 +339,13 @@ def _available(
         )
     return (
         _bare(_labelled(available, {"model": models, "seed": seeds}, "available"))
-        .transpose(*schema.NETWORK)
+        .transpose(*layout.NETWORK)
         .astype(bool)
     )
 
 
 def _checked(dataset: xr.Dataset, group: str) -> xr.Dataset:
-    problems = schema.check_group(dataset, group)
+    problems = layout.check_group(dataset, group)
     if problems:
         raise InvalidData("; ".join(str(problem) for problem in problems))
     return dataset

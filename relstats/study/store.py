@@ -23,8 +23,8 @@ import zarr
 from zarr.codecs import ZstdCodec
 from zarr.errors import ZarrUserWarning
 
-from relstats import atomic, schema, shards
 from relstats.errors import InvalidData, UsageError
+from relstats.study import atomic, layout, shards
 
 _PACKAGES = ("numpy", "scipy", "xarray", "zarr", "numba", "dask")
 #: Labels are not in the manifest; their checksum makes a flipped bit an error.
@@ -70,7 +70,7 @@ def open_study(path: str | Path, *, align: str = "exact") -> xr.DataTree:
     study = open_unchecked(path)
     if align == "inner":
         study = _inner(study)
-    problems = schema.check(study)
+    problems = layout.check(study)
     if problems:
         lines = "".join(f"\n  {problem}" for problem in problems)
         raise InvalidData(f"{path}: {len(problems)} problem(s) with this study:{lines}")
@@ -93,7 +93,7 @@ def open_unchecked(path: str | Path) -> xr.DataTree:
             study["manifest"] = xr.DataTree(
                 xr.open_zarr(path, group="manifest", consolidated=False, chunks=None)
             )
-        for group in schema.GROUPS:
+        for group in layout.GROUPS:
             if group in study.children and group != "results":
                 _load_labels(study[group].to_dataset())
     except Exception as error:
@@ -137,22 +137,22 @@ def require_study(path: str | Path) -> None:
         raise UsageError(f"{str(path)!r} is not a study (a Zarr v3 store, a folder with zarr.json)")
     try:
         version = json.loads((path / "zarr.json").read_text())["attributes"].get(
-            "relstats_schema", schema.SCHEMA_VERSION
+            "relstats_schema", layout.SCHEMA_VERSION
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidData(
             f"{path / 'zarr.json'} is damaged ({error}): the study cannot be opened. Restore this"
             " file from a copy, or remove the study yourself and write it again"
         ) from error
-    if isinstance(version, int) and version > schema.SCHEMA_VERSION:
+    if isinstance(version, int) and version > layout.SCHEMA_VERSION:
         raise InvalidData(
             f"{path} has study layout version {version}; this relstats ({_version('relstats')})"
-            f" reads up to {schema.SCHEMA_VERSION}. Upgrade relstats"
+            f" reads up to {layout.SCHEMA_VERSION}. Upgrade relstats"
         )
 
 
 def _inner(study: xr.DataTree) -> xr.DataTree:
-    groups = [g for g in schema.IMAGE_GROUPS if g in study.children and "image" in study[g].coords]
+    groups = [g for g in layout.IMAGE_GROUPS if g in study.children and "image" in study[g].coords]
     labels = {g: [str(v) for v in study[g].to_dataset()["image"].values] for g in groups}
     common = set.intersection(*map(set, labels.values())) if groups else set()
     datasets = {name: node.to_dataset() for name, node in study.subtree_with_keys}
@@ -179,12 +179,12 @@ def require_complete(study: xr.DataTree, group: str) -> None:
         raise InvalidData("; ".join(str(problem) for problem in problems))
 
 
-def incomplete(study: xr.DataTree, group: str) -> list[schema.Problem]:
+def incomplete(study: xr.DataTree, group: str) -> list[layout.Problem]:
     """Cells of a group that its manifest says are not written yet (none where the study has no
     manifest).
     """
     problems = []
-    for family, info in schema.FAMILIES.items():
+    for family, info in layout.FAMILIES.items():
         if (
             info.group != group
             or "manifest" not in study.children
@@ -193,7 +193,7 @@ def incomplete(study: xr.DataTree, group: str) -> list[schema.Problem]:
             continue
         if group not in study.children:
             problems.append(
-                schema.Problem(
+                layout.Problem(
                     f"/{group}",
                     f"{family!r} was begun, and nothing of it is written",
                     "Run the command that writes it again: it resumes",
@@ -205,7 +205,7 @@ def incomplete(study: xr.DataTree, group: str) -> list[schema.Problem]:
         done = shards.completed(manifest, family)
         gone = [name for name in manifest.attrs.get("variables", ()) if name not in dataset]
         problems += [
-            schema.Problem(
+            layout.Problem(
                 f"/{group}/{name}",
                 "its metadata are gone, though it was written",
                 "Restore its zarr.json from a copy, or write the study again with --force",
@@ -220,7 +220,7 @@ def incomplete(study: xr.DataTree, group: str) -> list[schema.Problem]:
             ]
             first = tuple(shards.describe(dataset, cell) for cell in cells[:3])
             problems.append(
-                schema.Problem(
+                layout.Problem(
                     f"/{group}",
                     f"{len(cells)} of {done.size} shards of {family!r} are not written",
                     "Run the command that writes it again: it resumes",
@@ -251,7 +251,7 @@ def begin_study(path: str | Path, attrs: Mapping[str, object], *, force: bool = 
         root = zarr.open_group(str(scratch / "new"), mode="w", zarr_format=3)
         root.attrs.update(
             {
-                "relstats_schema": schema.SCHEMA_VERSION,
+                "relstats_schema": layout.SCHEMA_VERSION,
                 "relstats_version": _version("relstats"),
                 "created": _now(),
                 **attrs,
@@ -410,7 +410,7 @@ def save_study(study: xr.DataTree, path: str | Path, *, force: bool = False) -> 
     ... )
     >>> save_study(study, tempfile.mkdtemp() + "/copy.zarr")
     """
-    problems = schema.check(study)
+    problems = layout.check(study)
     if problems:
         raise InvalidData(
             f"{len(problems)} problem(s) with this study:" + "".join(f"\n  {p}" for p in problems)
@@ -420,7 +420,7 @@ def save_study(study: xr.DataTree, path: str | Path, *, force: bool = False) -> 
         return _save_over(study, path)
     groups = {
         g: study[g].to_dataset()
-        for g in schema.GROUPS
+        for g in layout.GROUPS
         if g in study.children and g not in ("manifest", "results")
     }
     for group, dataset in groups.items():  # all of them before anything is written
@@ -443,11 +443,11 @@ def _save_over(study: xr.DataTree, path: Path) -> None:
 def _streamed(dataset: xr.Dataset, group: str) -> dict[str, list[str]]:
     """The variables of each family that a group has."""
     there = (
-        schema.layers(dataset) if group == "features" else [str(name) for name in dataset.variables]
+        layout.layers(dataset) if group == "features" else [str(name) for name in dataset.variables]
     )
     names = {
-        family: [v.name for v in schema.family_variables(family, there)]
-        for family, info in schema.FAMILIES.items()
+        family: [v.name for v in layout.family_variables(family, there)]
+        for family, info in layout.FAMILIES.items()
         if info.group == group
     }
     return {family: found for family, found in names.items() if found}
@@ -497,13 +497,13 @@ def _plan_of(dataset: xr.Dataset, streamed: Mapping[str, Sequence[str]]) -> str:
 
 
 def _shard_values(array: xr.DataArray, shard: shards.Shard, name: str) -> np.ndarray:
-    (spec,) = schema.family_variables(shard.family, [name])
+    (spec,) = layout.family_variables(shard.family, [name])
     part = array.transpose(*spec.dims)[shard.cell].isel(image=shard.images)
     values = part.values
     where = f"{name} of {shards.describe(array.to_dataset(name=name), shard)}"
     _check_values(values[~np.isnan(values)], spec, where)
     if spec.dtype in ("uint8", "int32"):
-        return np.where(np.isnan(values), schema.FILL[spec.dtype], values).astype(spec.dtype)
+        return np.where(np.isnan(values), layout.FILL[spec.dtype], values).astype(spec.dtype)
     with np.errstate(over="ignore"):  # an overflow is an infinite value, and told below
         stored = values.astype(spec.dtype)
     if np.isinf(stored).any():
@@ -515,7 +515,7 @@ def _shard_values(array: xr.DataArray, shard: shards.Shard, name: str) -> np.nda
     return stored
 
 
-def _check_values(values: np.ndarray, spec: schema.Variable, where: str) -> None:
+def _check_values(values: np.ndarray, spec: layout.Variable, where: str) -> None:
     low, high = spec.low, spec.high
     if (
         low is not None

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from relstats import schema, shards, store
+from relstats.study import layout, shards, store
 
 
-def problems(path: str | Path, *, deep: bool = False) -> list[schema.Problem]:
+def problems(path: str | Path, *, deep: bool = False) -> list[layout.Problem]:
     """Every problem of a study: layout, labels, what is not written yet.
 
     With `deep`, every damaged shard.
@@ -27,8 +27,8 @@ def problems(path: str | Path, *, deep: bool = False) -> list[schema.Problem]:
     []
     """
     study = store.open_unchecked(path)
-    found = schema.check(study)
-    for group in {info.group for info in schema.FAMILIES.values()} & set(study.children):
+    found = layout.check(study)
+    for group in {info.group for info in layout.FAMILIES.values()} & set(study.children):
         found += store.incomplete(study, group)
     return found + (shards.verify(path) if deep else [])
 
@@ -55,7 +55,7 @@ def summary(path: str | Path) -> dict[str, Any]:
     base = datasets.get("relevance", datasets.get("transfer", xr.Dataset()))
     prefix = "" if "relevance" in datasets else "source_"
     cells = (
-        shards.networks(base, tuple(f"{prefix}{d}" for d in schema.NETWORK))
+        shards.networks(base, tuple(f"{prefix}{d}" for d in layout.NETWORK))
         if f"{prefix}model" in base.sizes
         else []
     )
@@ -84,7 +84,7 @@ def summary(path: str | Path) -> dict[str, Any]:
 
 def _axes(dataset: xr.Dataset, prefix: str, cells: list[tuple[int, ...]]) -> list[dict[str, Any]]:
     rows = []
-    for axis, levels in schema.axes(dataset, prefix).items():
+    for axis, levels in layout.axes(dataset, prefix).items():
         for level in sorted(set(levels)):
             rows.append(
                 {
