@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from relstats.compute.attribute import plan, relevance
-from relstats.compute.precision import exact_float32
+from relstats.compute.lrp.attribute import plan, relevance
+from relstats.compute.lrp.precision import exact_float32
 
 COMPOSITES = ("epsilon_plus_flat", "epsilon_alpha2_beta1_flat")
 #: Multiply-adds x 2 of one image's way through VGG-16 at 224 px: exact counts, per composite.

@@ -25,7 +25,7 @@ from safetensors.torch import save_file
 from scipy import ndimage
 
 from relstats.compute import models, viewing
-from relstats.compute.precision import exact_float32
+from relstats.compute.lrp.precision import exact_float32
 from relstats.compute.study import read_study
 from relstats.compute.transfer import transfer
 from relstats.study import arrays, shards

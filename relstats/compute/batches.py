@@ -12,9 +12,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from relstats.compute import attribute, faithful, images, models
-from relstats.compute.attribute import Plan
-from relstats.compute.precision import exact_float32
+from relstats.compute import images, models
+from relstats.compute.lrp import attribute, faithful
+from relstats.compute.lrp.attribute import Plan
+from relstats.compute.lrp.precision import exact_float32
 from relstats.compute.study import Model, Study, true_classes
 from relstats.errors import RelstatsError, UsageError
 from relstats.study.layout import FILL

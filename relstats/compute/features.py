@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from relstats.compute import batches, groups, images, models, running
 from relstats.compute.export import Pixels, decoder
-from relstats.compute.precision import exact_float32
+from relstats.compute.lrp.precision import exact_float32
 from relstats.compute.study import FeatureSettings, Model, Study
 from relstats.errors import InvalidData, UsageError
 from relstats.study import layout, shards, store

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import zarr
 
-from relstats.compute.attribute import is_conserved
+from relstats.compute.lrp.attribute import is_conserved
 
 #: Share of the relevance that biases take beyond which it is said.
 _MOSTLY_BIASES = 0.99

@@ -16,8 +16,9 @@ import torch
 import xarray as xr
 import zarr
 
-from relstats.compute import images, models, reference
-from relstats.compute.attribute import Plan
+from relstats.compute import images, models
+from relstats.compute.lrp import reference
+from relstats.compute.lrp.attribute import Plan
 from relstats.compute.study import Study
 from relstats.errors import InvalidData, UsageError
 from relstats.study import layout, store

@@ -29,8 +29,8 @@ from relstats.compute import (
 )
 from relstats.compute.designs import Design
 from relstats.compute.groups import device_name
+from relstats.compute.lrp.precision import exact_float32
 from relstats.compute.pictures import Pixels
-from relstats.compute.precision import exact_float32
 from relstats.compute.sets import Shared
 from relstats.compute.study import Study
 from relstats.compute.viewing import Pictures, Score

@@ -17,8 +17,8 @@ import xarray as xr
 from relstats.compute import designs, models, pictures, running, viewing
 from relstats.compute.designs import Design, Part
 from relstats.compute.groups import device_name
+from relstats.compute.lrp.precision import exact_float32
 from relstats.compute.pictures import Pixels
-from relstats.compute.precision import exact_float32
 from relstats.compute.scoring import stored
 from relstats.compute.study import Study
 from relstats.compute.viewing import Pictures, Score

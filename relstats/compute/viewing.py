@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relstats.compute import faithful, fills, images, models
+from relstats.compute import fills, images, models
 from relstats.compute.designs import Design, Part, Target
+from relstats.compute.lrp import faithful
 from relstats.compute.masks import places, top_count
 from relstats.compute.scoring import scored
 from relstats.compute.study import true_classes

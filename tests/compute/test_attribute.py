@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from relstats.compute.attribute import is_conserved, plan, relevance
+from relstats.compute.lrp.attribute import is_conserved, plan, relevance
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 
 

@@ -26,7 +26,7 @@ from safetensors.torch import save_file
 
 import relstats
 from relstats.compute import batches, export, flags, groups, images, models, running
-from relstats.compute.attribute import plan, relevance
+from relstats.compute.lrp.attribute import plan, relevance
 from relstats.compute.study import read_study, true_classes
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.study import shards, store

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torchvision import models
 from zennit.composites import EpsilonPlus
 
-from relstats.compute import engine, faithful
-from relstats.compute.attribute import plan, relevance
 from relstats.compute.export import export
+from relstats.compute.lrp import engine, faithful
+from relstats.compute.lrp.attribute import plan, relevance
 from relstats.compute.models import note
 from relstats.compute.study import read_study
 from relstats.compute.transfer import transfer

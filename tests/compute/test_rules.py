@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from relstats.compute import rules
-from relstats.compute.engine import walk
-from relstats.compute.graph import trace
-from relstats.compute.prepare import prepare
+from relstats.compute.lrp import rules
+from relstats.compute.lrp.engine import walk
+from relstats.compute.lrp.graph import trace
+from relstats.compute.lrp.prepare import prepare
 from relstats.errors import UsageError
 
 S = 1e-6

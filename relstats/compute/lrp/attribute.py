@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from relstats.compute import engine as walking
-from relstats.compute import faithful, gradients, reference, rules
-from relstats.compute.graph import NotWalked, Step, trace
-from relstats.compute.precision import exact_float32
-from relstats.compute.prepare import Network, prepare
+from relstats.compute.lrp import engine as walking
+from relstats.compute.lrp import faithful, gradients, reference, rules
+from relstats.compute.lrp.graph import NotWalked, Step, trace
+from relstats.compute.lrp.precision import exact_float32
+from relstats.compute.lrp.prepare import Network, prepare
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 
 ENGINES = ("relstats", "zennit")

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from relstats.compute.engine import starts
-from relstats.compute.graph import MODULES, ZENNIT_ONLY, NotWalked, Step, no_rule, trace
-from relstats.compute.rules import DEFAULTS, composite
+from relstats.compute.lrp.engine import starts
+from relstats.compute.lrp.graph import MODULES, ZENNIT_ONLY, NotWalked, Step, no_rule, trace
+from relstats.compute.lrp.rules import DEFAULTS, composite
 from relstats.errors import ImpossibleAnalysis, UsageError
 
 CANONIZERS = ("batch_norm", "vgg", "resnet")

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from relstats.compute.graph import Step
+from relstats.compute.lrp.graph import Step
 from relstats.errors import ImpossibleAnalysis
 
 #: Units of the last place, of the largest logit, by which two ways to compute the same network may

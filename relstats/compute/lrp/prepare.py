@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from relstats.compute.graph import Step
-from relstats.compute.rules import Composite, Part, Rule, whole
+from relstats.compute.lrp.graph import Step
+from relstats.compute.lrp.rules import Composite, Part, Rule, whole
 
 WEIGHTED = ("conv", "linear")
 

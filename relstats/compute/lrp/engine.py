@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from relstats.compute.graph import Step
-from relstats.compute.prepare import Network, Op, Term, laid_out
-from relstats.compute.rules import STABILISER
+from relstats.compute.lrp.graph import Step
+from relstats.compute.lrp.prepare import Network, Op, Term, laid_out
+from relstats.compute.lrp.rules import STABILISER
 
 
 @dataclass
