@@ -24,10 +24,11 @@ from PIL import Image
 from safetensors.torch import save_file
 from scipy import ndimage
 
-from relstats.compute import models, viewing
+from relstats.compute import models
 from relstats.compute.lrp.precision import exact_float32
+from relstats.compute.perturb import viewing
+from relstats.compute.perturb.transfer import transfer
 from relstats.compute.study import read_study
-from relstats.compute.transfer import transfer
 from relstats.study import arrays, shards
 
 STUDY = """

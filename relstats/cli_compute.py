@@ -105,8 +105,8 @@ def transfer(
       relstats transfer faces.toml faces.zarr --masks shared
     """  # noqa: D301 - the parser knows the character, not its escape
     study, share = _read(file, device, worker)
-    from relstats.compute import sufficiency
-    from relstats.compute import transfer as masked
+    from relstats.compute.perturb import sufficiency
+    from relstats.compute.perturb import transfer as masked
     from relstats.terminal import note, progress
 
     how: dict[str, Any] = {"name": masks} if masks else {}

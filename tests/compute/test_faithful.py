@@ -17,8 +17,8 @@ from relstats.compute.export import export
 from relstats.compute.lrp import engine, faithful
 from relstats.compute.lrp.attribute import plan, relevance
 from relstats.compute.models import note
+from relstats.compute.perturb.transfer import transfer
 from relstats.compute.study import read_study
-from relstats.compute.transfer import transfer
 from relstats.errors import ImpossibleAnalysis
 
 GRADIENTS = ("gradient", "gradient_x_input", "integrated_gradients")

@@ -4,8 +4,8 @@ import torch
 from scipy import ndimage, sparse
 from scipy.sparse.linalg import spsolve
 
-from relstats.compute import fills
-from relstats.compute.interpolate import interpolate
+from relstats.compute.perturb import fills
+from relstats.compute.perturb.interpolate import interpolate
 
 WEIGHTS = {
     (y, x): 1 / 6 if 0 in (y, x) else 1 / 12

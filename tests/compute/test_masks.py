@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from relstats.compute import masks
+from relstats.compute.perturb import top_pixels
 from relstats.errors import UsageError
 from relstats.stats import maps
 
@@ -41,7 +41,7 @@ def some_maps(pixels, kind, rng):
 def test_masks_are_those_of_the_analysis_bit_for_bit(ranking, kind, pixels):
     values = some_maps(pixels, kind, np.random.default_rng(1))
     expected = maps.top_fractions(values, FRACTIONS, ranking)
-    found = masks.top_fractions(torch.from_numpy(values), FRACTIONS, ranking)
+    found = top_pixels.top_fractions(torch.from_numpy(values), FRACTIONS, ranking)
     assert np.array_equal(found.numpy(), expected)
     assert expected.any()
     assert not expected[:, [0, 3]].any()
@@ -49,27 +49,29 @@ def test_masks_are_those_of_the_analysis_bit_for_bit(ranking, kind, pixels):
 
 def test_maps_are_ranked_one_by_one_whatever_is_sorted_together(monkeypatch):
     values = torch.from_numpy(some_maps(300, "grey levels", np.random.default_rng(2)))
-    whole = masks.places(values)
-    monkeypatch.setattr(masks, "_SORTED_AT_ONCE", 2)
-    assert torch.equal(masks.places(values), whole)
+    whole = top_pixels.places(values)
+    monkeypatch.setattr(top_pixels, "_SORTED_AT_ONCE", 2)
+    assert torch.equal(top_pixels.places(values), whole)
 
 
 def test_a_mask_by_hand():
-    found = masks.top_fractions(torch.tensor([[0.5, -3.0, 2.0, 0.0]]), (0.25, 0.5, 1.0), "absolute")
+    found = top_pixels.top_fractions(
+        torch.tensor([[0.5, -3.0, 2.0, 0.0]]), (0.25, 0.5, 1.0), "absolute"
+    )
     assert found[:, 0].int().tolist() == [[0, 1, 0, 0], [0, 1, 1, 0], [1, 1, 1, 0]]
 
 
 def test_scale_changes_no_mask():
     values = torch.from_numpy(np.random.default_rng(4).standard_normal((5, 400)).astype(np.float32))
-    assert torch.equal(masks.places(values), masks.places(values * 2.0**40))
+    assert torch.equal(top_pixels.places(values), top_pixels.places(values * 2.0**40))
 
 
 @pytest.mark.parametrize("fraction", [0, -0.1, 1.01, float("nan")])
 def test_impossible_fractions_are_refused(fraction):
     with pytest.raises(UsageError, match=r"in \(0, 1\]"):
-        masks.top_fractions(torch.ones(1, 10), (fraction,))
+        top_pixels.top_fractions(torch.ones(1, 10), (fraction,))
 
 
 def test_an_unknown_ranking_is_refused():
     with pytest.raises(UsageError, match=r"'best'.*positive, absolute, signed"):
-        masks.places(torch.ones(1, 4), "best")
+        top_pixels.places(torch.ones(1, 4), "best")

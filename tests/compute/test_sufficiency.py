@@ -12,10 +12,11 @@ import xarray as xr
 from PIL import Image
 
 import relstats
-from relstats.compute import designs, fills, images, models, scoring, sets, viewing
+from relstats.compute import images, models
 from relstats.compute.export import export
+from relstats.compute.perturb import designs, fills, scoring, sets, viewing
+from relstats.compute.perturb.sufficiency import describe, rehearse, score_sets
 from relstats.compute.study import read_study, true_classes
-from relstats.compute.sufficiency import describe, rehearse, score_sets
 from relstats.errors import InvalidData, UsageError
 from relstats.stats import maps as analysis
 from relstats.study import arrays, layout, shards, store

@@ -11,10 +11,11 @@ import torch
 import xarray as xr
 import zarr
 
-from relstats.compute import designs, fills, images, models, running, scoring, viewing
+from relstats.compute import images, models, running
 from relstats.compute.export import export
+from relstats.compute.perturb import designs, fills, scoring, viewing
+from relstats.compute.perturb.transfer import describe, rehearse, transfer
 from relstats.compute.study import read_study, true_classes
-from relstats.compute.transfer import describe, rehearse, transfer
 from relstats.errors import InvalidData, UsageError
 from relstats.stats import maps as analysis
 from relstats.stats.generalize import compare

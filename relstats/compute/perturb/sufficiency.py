@@ -16,24 +16,15 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from relstats.compute import (
-    designs,
-    fills,
-    models,
-    pictures,
-    running,
-    scoring,
-    sets,
-    transfer,
-    viewing,
-)
-from relstats.compute.designs import Design
+from relstats.compute import models, running
 from relstats.compute.groups import device_name
 from relstats.compute.lrp.precision import exact_float32
-from relstats.compute.pictures import Pixels
-from relstats.compute.sets import Shared
+from relstats.compute.perturb import designs, fills, pictures, scoring, sets, transfer, viewing
+from relstats.compute.perturb.designs import Design
+from relstats.compute.perturb.pictures import Pixels
+from relstats.compute.perturb.sets import Shared
+from relstats.compute.perturb.viewing import Pictures, Score
 from relstats.compute.study import Study
-from relstats.compute.viewing import Pictures, Score
 from relstats.errors import InvalidData
 from relstats.study import layout, shards, store
 

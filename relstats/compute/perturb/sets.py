@@ -15,9 +15,9 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from relstats.compute import fills
-from relstats.compute.designs import Design, finite
-from relstats.compute.masks import places, top_fractions
+from relstats.compute.perturb import fills
+from relstats.compute.perturb.designs import Design, finite
+from relstats.compute.perturb.top_pixels import places, top_fractions
 from relstats.errors import InvalidData, UsageError
 from relstats.study import layout, shards, store
 

@@ -16,7 +16,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from relstats.compute.interpolate import interpolate
+from relstats.compute.perturb.interpolate import interpolate
 
 ABOUT = {
     "mean": "the mean colour of all images of the study, so that nothing of an image is left in it",

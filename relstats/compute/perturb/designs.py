@@ -15,7 +15,8 @@ import numpy as np
 import torch
 import xarray as xr
 
-from relstats.compute import fills, models
+from relstats.compute import models
+from relstats.compute.perturb import fills
 from relstats.compute.study import Model, Study, TransferSettings
 from relstats.errors import InvalidData, UsageError
 from relstats.study import layout, shards

@@ -7,9 +7,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from relstats.compute import fills, images
-from relstats.compute.designs import Design
-from relstats.compute.viewing import Pictures
+from relstats.compute import images
+from relstats.compute.perturb import fills
+from relstats.compute.perturb.designs import Design
+from relstats.compute.perturb.viewing import Pictures
 from relstats.study import layout
 
 #: From a block of images to its pixels, uint8 (image, y, x, channel).

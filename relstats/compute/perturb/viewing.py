@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relstats.compute import fills, images, models
-from relstats.compute.designs import Design, Part, Target
+from relstats.compute import images, models
 from relstats.compute.lrp import faithful
-from relstats.compute.masks import places, top_count
-from relstats.compute.scoring import scored
+from relstats.compute.perturb import fills
+from relstats.compute.perturb.designs import Design, Part, Target
+from relstats.compute.perturb.scoring import scored
+from relstats.compute.perturb.top_pixels import places, top_count
 from relstats.compute.study import true_classes
 from relstats.errors import ImpossibleAnalysis, InvalidData
 
