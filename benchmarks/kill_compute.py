@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     kills = parser.parse_args().kills
     os.environ["SOURCE_DATE_EPOCH"] = "1700000000"
-    SERVER.set_forkserver_preload(["relstats.cli", "relstats.compute.export"])
+    SERVER.set_forkserver_preload(["relstats.cli", "relstats.compute.stream.export"])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         study = write_study(folder)

@@ -109,7 +109,7 @@ def main() -> None:
     kills = parser.parse_args().kills
     os.environ["SOURCE_DATE_EPOCH"] = "1700000000"
     SERVER.set_forkserver_preload(
-        ["relstats.cli", "relstats.compute.perturb.transfer", "relstats.compute.export"]
+        ["relstats.cli", "relstats.compute.perturb.transfer", "relstats.compute.stream.export"]
     )
     with tempfile.TemporaryDirectory() as name:
         maps = Path(name) / "maps.zarr"

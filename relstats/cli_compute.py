@@ -54,8 +54,8 @@ def compute(
       relstats compute faces.toml faces.zarr --worker 3/16
     """  # noqa: D301 - the parser knows the character, not its escape
     study, share = _read(file, device, worker)
-    from relstats.compute import features
-    from relstats.compute.export import describe, export, rehearse
+    from relstats.compute.stream import features
+    from relstats.compute.stream.export import describe, export, rehearse
     from relstats.terminal import note, progress
 
     note(describe(study))

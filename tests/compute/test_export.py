@@ -25,8 +25,9 @@ import xarray as xr
 from safetensors.torch import save_file
 
 import relstats
-from relstats.compute import batches, export, flags, groups, images, models, running
+from relstats.compute import images, models
 from relstats.compute.lrp.attribute import plan, relevance
+from relstats.compute.stream import batches, export, flags, groups, running
 from relstats.compute.study import read_study, true_classes
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.study import shards, store
@@ -346,7 +347,7 @@ def test_other_errors_of_a_network_are_not_taken_for_memory(small_study, tmp_pat
 def test_records_of_several_workers_are_all_kept(small_study, tmp_path):
     exported(small_study, tmp_path / "s.zarr")
     context = get_context("forkserver")
-    context.set_forkserver_preload(["relstats.compute.export"])
+    context.set_forkserver_preload(["relstats.compute.stream.export"])
     writers = [
         context.Process(
             target=running.record_batch, args=(tmp_path / "s.zarr", "relevance", f"network {k}", k)

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torchvision import models
 from zennit.composites import EpsilonPlus
 
-from relstats.compute.export import export
 from relstats.compute.lrp import engine, faithful
 from relstats.compute.lrp.attribute import plan, relevance
 from relstats.compute.models import note
 from relstats.compute.perturb.transfer import transfer
+from relstats.compute.stream.export import export
 from relstats.compute.study import read_study
 from relstats.errors import ImpossibleAnalysis
 

@@ -16,7 +16,8 @@ from torch import nn
 
 import relstats
 from relstats import cli
-from relstats.compute import features, images, models
+from relstats.compute import images, models
+from relstats.compute.stream import features
 from relstats.compute.study import FeatureSettings, read_study
 from relstats.errors import InvalidData, UsageError
 from relstats.human import rdm

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import relstats
-from relstats.compute import export, flags
 from relstats.compute.lrp.attribute import plan, relevance
+from relstats.compute.stream import export, flags
 from relstats.compute.study import read_study
 from relstats.study import shards
 from relstats.study.overview import problems

@@ -11,10 +11,11 @@ import torch
 import xarray as xr
 import zarr
 
-from relstats.compute import images, models, running
-from relstats.compute.export import export
+from relstats.compute import images, models
 from relstats.compute.perturb import designs, fills, scoring, viewing
 from relstats.compute.perturb.transfer import describe, rehearse, transfer
+from relstats.compute.stream import running
+from relstats.compute.stream.export import export
 from relstats.compute.study import read_study, true_classes
 from relstats.errors import InvalidData, UsageError
 from relstats.stats import maps as analysis

@@ -16,14 +16,15 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from relstats.compute import models, running
-from relstats.compute.groups import device_name
+from relstats.compute import models
 from relstats.compute.lrp.precision import exact_float32
 from relstats.compute.perturb import designs, fills, pictures, scoring, sets, transfer, viewing
 from relstats.compute.perturb.designs import Design
 from relstats.compute.perturb.pictures import Pixels
 from relstats.compute.perturb.sets import Shared
 from relstats.compute.perturb.viewing import Pictures, Score
+from relstats.compute.stream import running
+from relstats.compute.stream.groups import device_name
 from relstats.compute.study import Study
 from relstats.errors import InvalidData
 from relstats.study import layout, shards, store

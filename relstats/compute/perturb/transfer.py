@@ -14,14 +14,15 @@ import numpy as np
 import torch
 import xarray as xr
 
-from relstats.compute import models, running
-from relstats.compute.groups import device_name
+from relstats.compute import models
 from relstats.compute.lrp.precision import exact_float32
 from relstats.compute.perturb import designs, pictures, viewing
 from relstats.compute.perturb.designs import Design, Part
 from relstats.compute.perturb.pictures import Pixels
 from relstats.compute.perturb.scoring import stored
 from relstats.compute.perturb.viewing import Pictures, Score
+from relstats.compute.stream import running
+from relstats.compute.stream.groups import device_name
 from relstats.compute.study import Study
 from relstats.errors import UsageError
 from relstats.study import shards, store

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from relstats.compute import batches, flags, groups, images, models, running
+from relstats.compute import images, models
+from relstats.compute.stream import batches, flags, groups, running
 from relstats.compute.study import Study
 from relstats.errors import UsageError
 from relstats.study import layout, shards, store

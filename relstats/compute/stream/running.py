@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from relstats.compute import batches
+from relstats.compute.stream import batches
 from relstats.errors import UsageError
 from relstats.study import shards
 
