@@ -28,7 +28,7 @@ from relstats.compute import models
 from relstats.compute.lrp.precision import exact_float32
 from relstats.compute.perturb import viewing
 from relstats.compute.perturb.transfer import transfer
-from relstats.compute.study import read_study
+from relstats.compute.study_file.study import read_study
 from relstats.study import arrays, shards
 
 STUDY = """

@@ -11,7 +11,7 @@ from relstats.errors import UsageError
 from relstats.extras import require_compute
 
 if TYPE_CHECKING:
-    from relstats.compute.study import Study
+    from relstats.compute.study_file.study import Study
 
 File = Annotated[
     str,
@@ -123,7 +123,7 @@ def transfer(
 def _read(file: str, device: str | None, worker: str) -> tuple[Study, tuple[int, int]]:
     """The study file, on the device that is asked for, and which share of the work is meant."""
     require_compute()
-    from relstats.compute.study import read_study
+    from relstats.compute.study_file.study import read_study
 
     share = _worker(worker)
     study = read_study(file)

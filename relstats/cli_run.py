@@ -126,7 +126,7 @@ def _outcomes(
 
 
 def _facts_of_file(file: Path) -> Facts:
-    from relstats.compute.study import read_study
+    from relstats.compute.study_file.study import read_study
     from relstats.pipeline import Facts
 
     study = read_study(file)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from relstats.compute import demo, faces
-from relstats.compute.study import read_study
+from relstats.compute.study_file.study import read_study
 from relstats.errors import UsageError
 
 TINY = demo.Sizes(

@@ -28,7 +28,7 @@ import relstats
 from relstats.compute import images, models
 from relstats.compute.lrp.attribute import plan, relevance
 from relstats.compute.stream import batches, export, flags, groups, running
-from relstats.compute.study import read_study, true_classes
+from relstats.compute.study_file.study import read_study, true_classes
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.study import shards, store
 
@@ -424,7 +424,7 @@ def test_killed_right_after_each_step(blocks_study, tmp_path, whole, target):
 import os, signal, sys
 from relstats import shards, store
 from relstats.compute import export
-from relstats.compute.study import read_study
+from relstats.compute.study_file.study import read_study
 real, calls = {target}, []
 def then_die(*arguments, **options):
     real(*arguments, **options)

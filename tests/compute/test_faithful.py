@@ -18,7 +18,7 @@ from relstats.compute.lrp.attribute import plan, relevance
 from relstats.compute.models import note
 from relstats.compute.perturb.transfer import transfer
 from relstats.compute.stream.export import export
-from relstats.compute.study import read_study
+from relstats.compute.study_file.study import read_study
 from relstats.errors import ImpossibleAnalysis
 
 GRADIENTS = ("gradient", "gradient_x_input", "integrated_gradients")

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 import relstats
 from relstats.compute.lrp.attribute import plan, relevance
 from relstats.compute.stream import export, flags
-from relstats.compute.study import read_study
+from relstats.compute.study_file.study import read_study
 from relstats.study import shards
 from relstats.study.overview import problems
 
@@ -43,7 +43,7 @@ def test_what_biases_took_is_stored_and_completes_the_logit(small_study, tmp_pat
 
 def test_it_is_that_of_each_image(small_study, tmp_path):
     from relstats.compute import images, models
-    from relstats.compute.study import true_classes
+    from relstats.compute.study_file.study import true_classes
 
     group, _ = exported(small_study, tmp_path / "s.zarr")
     study = read_study(small_study)

@@ -21,7 +21,7 @@ from relstats.compute.models import (
     require_output,
     state_hash,
 )
-from relstats.compute.study import read_study
+from relstats.compute.study_file.study import read_study
 from relstats.errors import InvalidData, UsageError
 
 CPU = torch.device("cpu")

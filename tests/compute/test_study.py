@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from relstats.compute.study import read_study, true_classes
+from relstats.compute.study_file.study import read_study, true_classes
 from relstats.errors import InvalidData, UsageError
 
 

@@ -16,7 +16,7 @@ from relstats.compute import images, models
 from relstats.compute.perturb import designs, fills, scoring, sets, viewing
 from relstats.compute.perturb.sufficiency import describe, rehearse, score_sets
 from relstats.compute.stream.export import export
-from relstats.compute.study import read_study, true_classes
+from relstats.compute.study_file.study import read_study, true_classes
 from relstats.errors import InvalidData, UsageError
 from relstats.stats import maps as analysis
 from relstats.study import arrays, layout, shards, store

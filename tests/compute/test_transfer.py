@@ -16,7 +16,7 @@ from relstats.compute.perturb import designs, fills, scoring, viewing
 from relstats.compute.perturb.transfer import describe, rehearse, transfer
 from relstats.compute.stream import running
 from relstats.compute.stream.export import export
-from relstats.compute.study import read_study, true_classes
+from relstats.compute.study_file.study import read_study, true_classes
 from relstats.errors import InvalidData, UsageError
 from relstats.stats import maps as analysis
 from relstats.stats.generalize import compare

@@ -14,7 +14,7 @@ import xarray as xr
 
 import relstats
 from relstats.compute.stream import export
-from relstats.compute.study import read_study
+from relstats.compute.study_file.study import read_study
 from relstats.compute.virelay import read_virelay, write_virelay
 from relstats.errors import InvalidData, UsageError
 

@@ -17,7 +17,7 @@ import xarray as xr
 
 from relstats.compute import models
 from relstats.compute.perturb import fills
-from relstats.compute.study import Model, Study, TransferSettings
+from relstats.compute.study_file.study import Model, Study, TransferSettings
 from relstats.errors import InvalidData, UsageError
 from relstats.study import layout, shards
 from relstats.study.layout import Problem

@@ -25,7 +25,7 @@ from relstats.compute.perturb.sets import Shared
 from relstats.compute.perturb.viewing import Pictures, Score
 from relstats.compute.stream import running
 from relstats.compute.stream.groups import device_name
-from relstats.compute.study import Study
+from relstats.compute.study_file.study import Study
 from relstats.errors import InvalidData
 from relstats.study import layout, shards, store
 

@@ -23,7 +23,7 @@ from relstats.compute.perturb.scoring import stored
 from relstats.compute.perturb.viewing import Pictures, Score
 from relstats.compute.stream import running
 from relstats.compute.stream.groups import device_name
-from relstats.compute.study import Study
+from relstats.compute.study_file.study import Study
 from relstats.errors import UsageError
 from relstats.study import shards, store
 

@@ -16,7 +16,7 @@ import torch
 
 from relstats.compute import images, models
 from relstats.compute.stream import batches, flags, groups, running
-from relstats.compute.study import Study
+from relstats.compute.study_file.study import Study
 from relstats.errors import UsageError
 from relstats.study import layout, shards, store
 

@@ -22,7 +22,7 @@ from relstats.compute import images, models
 from relstats.compute.lrp.precision import exact_float32
 from relstats.compute.stream import batches, groups, running
 from relstats.compute.stream.export import Pixels, decoder
-from relstats.compute.study import FeatureSettings, Model, Study
+from relstats.compute.study_file.study import FeatureSettings, Model, Study
 from relstats.errors import InvalidData, UsageError
 from relstats.study import layout, shards, store
 

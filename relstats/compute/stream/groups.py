@@ -19,7 +19,7 @@ import zarr
 from relstats.compute import images, models
 from relstats.compute.lrp import reference
 from relstats.compute.lrp.attribute import Plan
-from relstats.compute.study import Study
+from relstats.compute.study_file.study import Study
 from relstats.errors import InvalidData, UsageError
 from relstats.study import layout, store
 

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from relstats.compute import fields
-from relstats.compute.fields import Table, near
-from relstats.compute.listing import from_folder, from_table, hashed
+from relstats.compute.study_file import fields
+from relstats.compute.study_file.fields import Table, near
+from relstats.compute.study_file.listing import from_folder, from_table, hashed
 from relstats.errors import InvalidData, UsageError
 from relstats.study import layout
 from relstats.study.layout import Problem

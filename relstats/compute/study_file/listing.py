@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from relstats.compute.fields import Table, near
+from relstats.compute.study_file.fields import Table, near
 from relstats.study.layout import Problem
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
