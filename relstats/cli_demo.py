@@ -62,7 +62,7 @@ def demo(
 
 
 def _regions() -> tuple[str, ...]:
-    from relstats.compute.faces import REGIONS
+    from relstats.demo.faces import REGIONS
 
     return REGIONS
 
@@ -73,7 +73,7 @@ def _trained(folder: Path, networks: int, pictures: int, seed: int) -> None:
     require_compute()
     import torch
 
-    from relstats.compute.demo import Sizes, write_demo
+    from relstats.demo.train import Sizes, write_demo
     from relstats.terminal import note, progress
 
     note(f"training {4 * networks} networks on drawn faces, into {folder}")
@@ -85,7 +85,7 @@ def _trained(folder: Path, networks: int, pictures: int, seed: int) -> None:
 
 
 def _print_truth(study: str) -> None:
-    from relstats.compute.truth import recovered
+    from relstats.demo.truth import recovered
     from relstats.study.store import open_study
     from relstats.terminal import print_table
 

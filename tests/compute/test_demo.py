@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from relstats.compute import demo, faces
 from relstats.compute.study_file.study import read_study
+from relstats.demo import faces, train
 from relstats.errors import UsageError
 
-TINY = demo.Sizes(
+TINY = train.Sizes(
     networks=1,
     people=2,
     pictures=2,
@@ -27,7 +27,7 @@ TINY = demo.Sizes(
 
 def test_the_same_seed_gives_the_same_files_and_another_seed_others(tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        demo.write_demo(tmp_path / name, sizes=TINY, seed=seed)
+        train.write_demo(tmp_path / name, sizes=TINY, seed=seed)
     files = [
         p.relative_to(tmp_path / "a") for p in sorted((tmp_path / "a").rglob("*")) if p.is_file()
     ]
@@ -44,17 +44,17 @@ def test_the_same_seed_gives_the_same_files_and_another_seed_others(tmp_path: Pa
 
 
 def test_a_demo_is_left_alone_and_one_with_other_options_refused(tmp_path: Path) -> None:
-    file = demo.write_demo(tmp_path, sizes=TINY, seed=1)
+    file = train.write_demo(tmp_path, sizes=TINY, seed=1)
     before = file.stat().st_mtime_ns
-    assert demo.write_demo(tmp_path, sizes=TINY, seed=1) == file
+    assert train.write_demo(tmp_path, sizes=TINY, seed=1) == file
     assert file.stat().st_mtime_ns == before
     with pytest.raises(UsageError, match="a demo with other options"):
-        demo.write_demo(tmp_path, sizes=TINY, seed=2)
+        train.write_demo(tmp_path, sizes=TINY, seed=2)
 
 
 def test_progress_ends_where_it_said(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    demo.write_demo(
+    train.write_demo(
         tmp_path, sizes=TINY, seed=1, progress=lambda done, total: seen.append((done, total))
     )
     assert seen == [(k, 8) for k in range(1, 9)]
@@ -65,7 +65,7 @@ def test_simulated_people_follow_the_planted_features() -> None:
     shown = faces.draw_faces(
         faces.draw_people(4, rng), np.repeat(np.arange(4), 6), np.arange(24) % 2, rng=rng
     )
-    judged = demo.judgments(shown, 5, rng)
+    judged = train.judgments(shown, 5, rng)
     first, second = np.triu_indices(24, 1)
     same = (shown.identity[first] == shown.identity[second]) & (
         shown.gender[first] == shown.gender[second]

@@ -11,9 +11,9 @@ import torch
 import xarray as xr
 
 import relstats
-from relstats.compute import demo, faces, truth
+from relstats.demo import faces, train, truth
 
-SMALL = demo.Sizes(networks=2, participants=6)
+SMALL = train.Sizes(networks=2, participants=6)
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("demo")
     threads = torch.get_num_threads()
     torch.set_num_threads(min(2, threads))
-    demo.write_demo(out, sizes=SMALL, seed=1)
+    train.write_demo(out, sizes=SMALL, seed=1)
     torch.set_num_threads(threads)
     names = [option for region in faces.REGIONS for option in ("--names", region)]
     steps = ["regions", "rsa"]

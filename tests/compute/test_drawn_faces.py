@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from relstats.compute import faces
-from relstats.compute.faces import GENDER, IDENTITY, REGIONS, draw_faces, draw_objects, draw_people
+from relstats.demo import faces
+from relstats.demo.faces import GENDER, IDENTITY, REGIONS, draw_faces, draw_objects, draw_people
 
 
 def drawn(people: np.ndarray, gender: int, seed: int = 3) -> faces.Faces:

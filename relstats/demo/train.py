@@ -21,8 +21,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from relstats.compute import faces
-from relstats.compute.faces import Faces
+from relstats.demo import faces
+from relstats.demo.faces import Faces
 from relstats.errors import UsageError
 
 Progress = Callable[[int, int], None]
@@ -372,7 +372,7 @@ n_control = 3
 """
 _MODEL = """
 [models.{pretraining}_{task}]
-factory = "relstats.compute.demo:network"
+factory = "relstats.demo.train:network"
 arguments = {{ n_classes = {n_classes} }}
 axes = {{ pretrain = "{pretraining}", task = "{task}" }}
 label = "{task}"
