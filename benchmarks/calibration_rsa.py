@@ -5,7 +5,7 @@
 writes `benchmarks/results/calibration_rsa.csv` and `.md`. Images, participants and seeds are drawn
 anew for each study, and in the population nothing is there to be found: models A and B agree
 equally with people, or (r > 0) not at all. Analysed by `relstats.human.evaluation` and
-`relstats.human.mantel`. Ten minutes on one core.
+`relstats.human.rdms.mantel`. Ten minutes on one core.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from relstats.human import bootstrap, evaluation
-from relstats.human.comparisons import compare_draws
+from relstats.human import evaluation
 from relstats.human.evaluation import Ceiling, Evaluations
-from relstats.human.mantel import mantel
+from relstats.human.rdms import bootstrap
+from relstats.human.rdms.comparisons import compare_draws
+from relstats.human.rdms.mantel import mantel
 
 ALPHA, DIMENSIONS, DRAWS, PERMUTATIONS = 0.05, 4, 200, 199
 RESULTS = Path(__file__).parent / "results"

@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 from scipy import optimize, stats
 
-from relstats.human import bootstrap
-from relstats.human.bootstrap import Inference
-from relstats.human.ceiling import noise_ceiling
-from relstats.human.comparisons import compare_draws, compare_rdms
-from relstats.human.dissimilarity import dissimilarities
+from relstats.human.rdms import bootstrap
+from relstats.human.rdms.bootstrap import Inference
+from relstats.human.rdms.ceiling import noise_ceiling
+from relstats.human.rdms.comparisons import compare_draws, compare_rdms
+from relstats.human.rdms.dissimilarity import dissimilarities
 
 ROOT = Path(__file__).parents[1]
 NETWORKS = ("imagenet", "vggface2")

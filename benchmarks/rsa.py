@@ -28,9 +28,10 @@ from rsatoolbox.model import ModelFixed
 from rsatoolbox.rdm import RDMs, calc_rdm, compare
 from threadpoolctl import threadpool_limits
 
-from relstats.human import bootstrap, evaluation
-from relstats.human.comparisons import compare_draws, compare_rdms
-from relstats.human.dissimilarity import dissimilarities
+from relstats.human import evaluation
+from relstats.human.rdms import bootstrap
+from relstats.human.rdms.comparisons import compare_draws, compare_rdms
+from relstats.human.rdms.dissimilarity import dissimilarities
 
 MEASURES = ("corr", "cosine", "rho-a", "spearman", "cosine_cov", "corr_cov")
 IMAGES, PEOPLE, MODELS = 92, 20, 10

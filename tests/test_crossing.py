@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from relstats.human import bootstrap
-from relstats.human.bootstrap import infer, mean_parts
+from relstats.human.rdms import bootstrap
+from relstats.human.rdms.bootstrap import infer, mean_parts
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks/crossing.py"
 pytestmark = pytest.mark.skipif(

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 
-from relstats.human.bootstrap import Inference, Parts, infer
+from relstats.human.rdms.bootstrap import Inference, Parts, infer
 from relstats.stats.contrasts import Contrasts
 
 FACTORS = ("images", "participants", "seeds")

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from relstats.errors import ImpossibleAnalysis
-from relstats.human import bootstrap, ceiling
-from relstats.human.bootstrap import Inference, Parts, ceiling_parts, infer, mean_parts
-from relstats.human.comparisons import compare_draws, n_images
+from relstats.human.rdms import bootstrap, ceiling
+from relstats.human.rdms.bootstrap import Inference, Parts, ceiling_parts, infer, mean_parts
+from relstats.human.rdms.comparisons import compare_draws, n_images
 
 FACTORS = ("images", "participants", "seeds")
 

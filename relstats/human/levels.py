@@ -13,11 +13,11 @@ import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.human import evaluation
-from relstats.human.bootstrap import Inference
-from relstats.human.comparisons import MEASURES
 from relstats.human.crossed import contrast_rows, level_rows
 from relstats.human.evaluation import FACTORS, Evaluations
 from relstats.human.rdm import rdm
+from relstats.human.rdms.bootstrap import Inference
+from relstats.human.rdms.comparisons import MEASURES
 from relstats.human.reading import Data, read
 from relstats.human.rsa import FEW_IMAGES, FEW_SEEDS, REFERENCE
 from relstats.stats import contrasts, networks, swaps

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from relstats.human.embedding import mds
+from relstats.human.rdms.embedding import mds
 from relstats.study import pairs
 
 #: A plane of more images shows nothing, and takes minutes.
@@ -34,7 +34,7 @@ def points(rdms: xr.DataArray, *, n_dimensions: int = 2) -> xr.Dataset:
 
     Notes
     -----
-    As `relstats.human.embedding.mds`.
+    As `relstats.human.rdms.embedding.mds`.
 
     Examples
     --------

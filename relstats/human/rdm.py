@@ -16,8 +16,8 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.human.dissimilarity import MEASURES, Dissimilarities, tiled
 from relstats.human.map_agreement import ranked
+from relstats.human.rdms.dissimilarity import MEASURES, Dissimilarities, tiled
 from relstats.stats import scores
 from relstats.stats.maps import RANKINGS
 from relstats.study import layout, shards, store

@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.human.comparisons import compare_rdms
+from relstats.human.rdms.comparisons import compare_rdms
 from relstats.study import layout, pairs
 from relstats.study.pairs import Rdms
 

@@ -14,10 +14,11 @@ import numpy as np
 import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.human import bootstrap, ceiling, evaluation
-from relstats.human.comparisons import MEASURES, WITHOUT_PARTIAL
+from relstats.human import evaluation
 from relstats.human.evaluation import FACTORS, Evaluations
-from relstats.human.mantel import Mantel, mantel
+from relstats.human.rdms import bootstrap, ceiling
+from relstats.human.rdms.comparisons import MEASURES, WITHOUT_PARTIAL
+from relstats.human.rdms.mantel import Mantel, mantel
 from relstats.human.reading import Data, read
 from relstats.stats.inference import holm
 from relstats.study import store

@@ -7,8 +7,14 @@ import pytest
 from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.human import bootstrap
-from relstats.human.bootstrap import ceiling_parts, image_draws, infer, mean_parts, people_draws
+from relstats.human.rdms import bootstrap
+from relstats.human.rdms.bootstrap import (
+    ceiling_parts,
+    image_draws,
+    infer,
+    mean_parts,
+    people_draws,
+)
 
 
 @pytest.fixture

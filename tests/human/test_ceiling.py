@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from relstats.human import bootstrap, evaluation
-from relstats.human.ceiling import bounds, lower_draws, noise_ceiling
-from relstats.human.comparisons import MEASURES, compare_draws, compare_rdms
+from relstats.human import evaluation
+from relstats.human.rdms import bootstrap
+from relstats.human.rdms.ceiling import bounds, lower_draws, noise_ceiling
+from relstats.human.rdms.comparisons import MEASURES, compare_draws, compare_rdms
 
 N = 8
 FIRST, SECOND = np.triu_indices(N, 1)

@@ -10,8 +10,14 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from relstats.errors import InvalidData, UsageError
-from relstats.human import batched
-from relstats.human.comparisons import MEASURES, compare_draws, compare_rdms, compare_rows, n_images
+from relstats.human.rdms import batched
+from relstats.human.rdms.comparisons import (
+    MEASURES,
+    compare_draws,
+    compare_rdms,
+    compare_rows,
+    n_images,
+)
 
 N = 8
 PAIRS = N * (N - 1) // 2

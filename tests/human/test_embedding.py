@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import pdist
 
 from relstats.errors import InvalidData, UsageError
-from relstats.human.embedding import mds
+from relstats.human.rdms.embedding import mds
 
 
 def test_distances_in_a_plane_come_back():

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from relstats.human.comparisons import MEASURES, compare_rdms
-from relstats.human.mantel import mantel
+from relstats.human.rdms.comparisons import MEASURES, compare_rdms
+from relstats.human.rdms.mantel import mantel
 
 N = 5
 FIRST, SECOND = np.triu_indices(N, 1)

@@ -9,7 +9,7 @@ from scipy.spatial.distance import pdist
 import relstats
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human import rdm
-from relstats.human.dissimilarity import MEASURES, dissimilarities, tiled
+from relstats.human.rdms.dissimilarity import MEASURES, dissimilarities, tiled
 
 REFERENCE = {
     "correlation": lambda x: pdist(x, "correlation"),

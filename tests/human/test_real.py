@@ -10,11 +10,11 @@ import pytest
 import xarray as xr
 
 from relstats.human import compare_rdms, rsa
-from relstats.human.ceiling import noise_ceiling
-from relstats.human.comparisons import compare_draws
-from relstats.human.dissimilarity import dissimilarities
-from relstats.human.embedding import mds
-from relstats.human.weighted import weighted_model
+from relstats.human.rdms.ceiling import noise_ceiling
+from relstats.human.rdms.comparisons import compare_draws
+from relstats.human.rdms.dissimilarity import dissimilarities
+from relstats.human.rdms.embedding import mds
+from relstats.human.rdms.weighted import weighted_model
 from relstats.study.pairs import pair_labels
 
 pytestmark = pytest.mark.real

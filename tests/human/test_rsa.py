@@ -9,7 +9,7 @@ from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human import compare_rdms, correct, evaluation, rsa
-from relstats.human.ceiling import noise_ceiling
+from relstats.human.rdms.ceiling import noise_ceiling
 from relstats.study.pairs import pair_labels, read_pairs
 
 IMAGES = [f"{k:03d}" for k in range(12)]

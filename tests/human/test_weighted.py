@@ -7,7 +7,7 @@ import pytest
 from scipy import optimize, stats
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.human.weighted import fit, weighted_model
+from relstats.human.rdms.weighted import fit, weighted_model
 
 N = 24
 PAIRS = N * (N - 1) // 2

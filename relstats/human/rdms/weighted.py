@@ -14,7 +14,7 @@ import numpy as np
 from scipy import optimize
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.human.comparisons import compare_rdms, n_images
+from relstats.human.rdms.comparisons import compare_rdms, n_images
 
 MEASURES = ("corr", "spearman", "rho-a")
 MIN_IMAGES = 4

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from relstats.errors import InvalidData, UsageError
-from relstats.human import batched
-from relstats.human.ranks import dense_codes, weighted_midranks, weighted_tau_a
-from relstats.human.whitening import without_images
+from relstats.human.rdms import batched
+from relstats.human.rdms.ranks import dense_codes, weighted_midranks, weighted_tau_a
+from relstats.human.rdms.whitening import without_images
 
 MEASURES = (
     "rho-a",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from relstats.human.comparisons import (
+from relstats.human.rdms.comparisons import (
     RANKED,
     Graph,
     as_rdms,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relstats.human.comparisons import Graph, compare_draws, n_images, prepared, weigh
+from relstats.human.rdms.comparisons import Graph, compare_draws, n_images, prepared, weigh
 
 
 @dataclass(frozen=True)
