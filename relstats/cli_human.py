@@ -75,7 +75,7 @@ def add(
       relstats judgments add study.zarr ratings.csv --kind similarity
       relstats judgments add study.zarr matrices.npz --kind dissimilarity --align inner
     """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats.human.judgments import add_judgments
+    from relstats.inputs.judgments import add_judgments
     from relstats.terminal import note, print_json, print_table
 
     found = add_judgments(

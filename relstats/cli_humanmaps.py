@@ -191,7 +191,7 @@ def add(
       relstats humanmaps add study.zarr fixations.csv --bandwidth 25 --fixation-size 600x800
       relstats humanmaps add study.zarr bubbles/ --resize
     """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats.human.maps import add_human_maps
+    from relstats.inputs.human_maps import add_human_maps
     from relstats.terminal import note, print_json, print_table, result_dict
 
     found = add_human_maps(

@@ -99,7 +99,7 @@ def add(
       relstats regions add study.zarr landmarks.csv --landmark-size 160
       relstats regions add study.zarr labels.png --names eyes nose mouth
     """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats.masks import add_regions
+    from relstats.inputs.regions import add_regions
     from relstats.terminal import note, number, print_json, print_table, result_dict
 
     found = add_regions(

@@ -40,7 +40,7 @@ def export(
     Example:
       relstats virelay export faces.zarr --model gender --seed 0 gender-0.h5
     """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats.compute.virelay import write_virelay
+    from relstats.inputs.virelay import write_virelay
     from relstats.study import store
 
     write_virelay(store.open_study(path), model, seed, out)
@@ -70,7 +70,7 @@ def import_(
     """  # noqa: D301 - the parser knows the character, not its escape
     import xarray as xr
 
-    from relstats.compute.virelay import read_virelay
+    from relstats.inputs.virelay import read_virelay
     from relstats.study import store
     from relstats.terminal import note
 

@@ -14,8 +14,8 @@ import xarray as xr
 from scipy.spatial import ConvexHull
 
 import relstats
-from relstats import landmarks, mask_files, masks
 from relstats.errors import InvalidData, UsageError
+from relstats.inputs import landmarks, region_files, regions
 from relstats.study import store
 
 SIZE = (12, 16)
@@ -218,7 +218,7 @@ def test_landmarks_into_a_study_by_label(path, table, tmp_path):
     assert found["region"].values.tolist() == ["eyes", "brows", "mouth", "nose", "skin"]
     first = stored(path)
     assert first["image"].values.tolist() == IDS
-    points = mask_files.read_landmarks(table)[1]
+    points = region_files.read_landmarks(table)[1]
     expected = landmarks.landmark_masks(points, SIZE)
     np.testing.assert_array_equal(
         first["mask"].transpose("region", "image", "y", "x").values, expected
@@ -237,7 +237,7 @@ def test_landmarks_into_a_study_by_label(path, table, tmp_path):
 def test_blocks_of_images_change_nothing(path, table, monkeypatch):
     relstats.add_regions(path, table)
     whole = stored(path)["mask"].values
-    monkeypatch.setattr(masks, "_BLOCK", 1)
+    monkeypatch.setattr(regions, "_BLOCK", 1)
     relstats.add_regions(path, table, force=True, dilation=0.1000001)
     np.testing.assert_array_equal(stored(path)["mask"].values, whole)
 
@@ -580,7 +580,7 @@ def test_hulls_of_real_faces_lie_where_faces_have_them(real_data):
     """Smiling London faces: brows above eyes above nose above mouth, all inside the image, none
     empty.
     """
-    names, points = mask_files.read_landmarks(real_data / "london_faces" / "landmarks68.csv")
+    names, points = region_files.read_landmarks(real_data / "london_faces" / "landmarks68.csv")
     smiling = [k for k, name in enumerate(names) if name.startswith("smiling/")]
     assert len(smiling) == 102
     found = landmarks.landmark_masks(points[smiling], (224, 224), landmark_size=(160, 160))

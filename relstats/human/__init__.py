@@ -3,12 +3,12 @@ measured.
 """
 
 from relstats.human.controls import controls
-from relstats.human.judgments import add_judgments, read_judgments
 from relstats.human.levels import compare_human
 from relstats.human.points import points
 from relstats.human.rdm import rdm
 from relstats.human.rdms.comparisons import compare_rdms
 from relstats.human.rsa import correct, rsa
+from relstats.inputs.judgments import add_judgments, read_judgments
 
 __all__ = [
     "add_judgments",

@@ -17,8 +17,8 @@ import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human.kappa import MISSING
-from relstats.human.maps import common_images
-from relstats.human.tables import read_table
+from relstats.inputs.csv_tables import read_table
+from relstats.inputs.human_maps import common_images
 from relstats.stats import scores
 from relstats.study import layout, shards, store
 

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from relstats.errors import InvalidData
-from relstats.human.judgments import read_judgments
 from relstats.human.rdm import rdm
+from relstats.inputs.judgments import read_judgments
 from relstats.study import pairs
 
 PIXELS = "images"
@@ -24,7 +24,7 @@ def controls(study: xr.DataTree, names: Sequence[str]) -> xr.DataArray | None:
     study : DataTree
     names : sequence of str
         "images": the correlation RDM of their pixels. Else a file of dissimilarities, as
-        `relstats.human.judgments.read_judgments` reads it: each matrix or column is one RDM.
+        `relstats.inputs.judgments.read_judgments` reads it: each matrix or column is one RDM.
 
     Returns
     -------

@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import InvalidData, UsageError
-from relstats.mask_files import REST
+from relstats.inputs.region_files import REST
 from relstats.stats import inference, localisation, networks
 from relstats.stats import scores as score_source
 from relstats.stats.scores import Tally

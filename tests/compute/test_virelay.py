@@ -15,8 +15,8 @@ import xarray as xr
 import relstats
 from relstats.compute.stream import export
 from relstats.compute.study_file.study import read_study
-from relstats.compute.virelay import read_virelay, write_virelay
 from relstats.errors import InvalidData, UsageError
+from relstats.inputs.virelay import read_virelay, write_virelay
 
 
 def write(path, index, maps=None, /, **others):

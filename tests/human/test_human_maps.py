@@ -18,7 +18,7 @@ import relstats
 from relstats import cli
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human import map_agreement as agreement
-from relstats.human import map_files
+from relstats.inputs import human_map_files
 from relstats.study import store
 
 SIZE = (6, 8)
@@ -132,10 +132,10 @@ def test_fixations_by_definition(path, tmp_path):
 
 def test_a_density_adds_up_to_one_at_the_edge_too():
     for x in (0.0, 7.4, 3.0):
-        found = map_files.fixation_density(np.array([[x, 2.0, 1.0]]), 4.0, (1.0, 1.0), SIZE)
+        found = human_map_files.fixation_density(np.array([[x, 2.0, 1.0]]), 4.0, (1.0, 1.0), SIZE)
         assert found.sum() == pytest.approx(1)
         assert np.unravel_index(found.argmax(), SIZE) == (2, round(x))
-    narrow = map_files.fixation_density(np.array([[2.4, 1.0, 1.0]]), 1e-3, (1.0, 1.0), SIZE)
+    narrow = human_map_files.fixation_density(np.array([[2.4, 1.0, 1.0]]), 1e-3, (1.0, 1.0), SIZE)
     assert (narrow.sum(), narrow[1, 2]) == (1, 1)
 
 
@@ -154,7 +154,7 @@ def test_another_size_is_an_error_unless_resizing_is_asked_for(path, tmp_path):
     expected = maps.reshape(1, 4, 6, 2, 8, 2).mean(axis=(3, 5))
     np.testing.assert_allclose(human_of(path)["map"], expected, rtol=1e-6)
     assert found.attrs["resize"] == "True"
-    odd = map_files.resized(maps[0, 0], (5, 3))
+    odd = human_map_files.resized(maps[0, 0], (5, 3))
     assert odd.mean() == pytest.approx(maps[0, 0].mean())
 
 

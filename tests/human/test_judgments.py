@@ -9,8 +9,8 @@ import xarray as xr
 import relstats
 from relstats.errors import InvalidData, UsageError
 from relstats.human import read_judgments
-from relstats.human.judgments import add_judgments
 from relstats.human.rdms.ceiling import noise_ceiling
+from relstats.inputs.judgments import add_judgments
 
 HEADER = "participant,image_i,image_j,rating"
 LABELS = ["007", "7", "NA", "null"]

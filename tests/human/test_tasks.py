@@ -9,8 +9,8 @@ import pytest
 from scipy.spatial.distance import pdist
 
 from relstats.errors import ImpossibleAnalysis, InvalidData
-from relstats.human import tasks
-from relstats.human.arrangement_files import Trial
+from relstats.inputs import tasks
+from relstats.inputs.arrangement_files import Trial
 
 # two tasks of three images as the Meadows platform exports them: where each was put, and the RDM
 # that the platform computed

@@ -14,8 +14,8 @@ import numpy as np
 import xarray as xr
 
 from relstats.errors import InvalidData, UsageError
-from relstats.human import judgment_files, tasks
-from relstats.human.judged import Judged
+from relstats.inputs import judgment_files, tasks
+from relstats.inputs.judged import Judged
 from relstats.study import layout, pairs, store
 
 KINDS = ("similarity", "dissimilarity")
@@ -112,7 +112,7 @@ def read_judgments(
         pair) with ids `participant`, `image_i`, `image_j`, or (participant, image, image) with
         `participant` and `image` (Zarr: dims `participant`, `image_i`, `image_j`). triplets: `.csv`
         with `participant`, `image_1`, `image_2`, `image_3`, `odd`. arrangement: `.json`, or a
-        folder of them, see `relstats.human.arrangement_files.read`. All ids are text.
+        folder of them, see `relstats.inputs.arrangement_files.read`. All ids are text.
     kind : {"similarity", "dissimilarity"}
         What a large number means. Needed for ratings, pairs and matrices; triplets and arrangements
         say it themselves.
@@ -127,7 +127,7 @@ def read_judgments(
         `dissimilarity` (participant, pair), float32; NaN where a pair was not judged, and
         throughout for participants who judged all alike (attribute `n_constant`). Similarities are
         turned over: the largest of all less each. Triplets: 1 - the share of triplets with the pair
-        in which the third image was the odd one. Arrangements: see `relstats.human.tasks.arranged`.
+        in which the third image was the odd one. Arrangements: see `relstats.inputs.tasks.arranged`.
         Pairs are those of all images, sorted. `warnings` has what was assumed, left out, or looks
         wrong.
 

@@ -17,9 +17,9 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from relstats import mask_files
 from relstats.errors import InvalidData, UsageError
-from relstats.mask_files import Source
+from relstats.inputs import region_files
+from relstats.inputs.region_files import Source
 from relstats.study import layout, shards, store
 
 #: Values of one block of masks.
@@ -47,7 +47,7 @@ def add_regions(
         A study with `/relevance`; masks have the size of its maps.
     source : str or Path
         `.csv`: 68 landmarks of each image, columns `image`, `x0`, `y0`, ... `x67`, `y67`, in iBUG's
-        order (see `relstats.landmarks.landmark_masks`). `.npz`: an array for each region, (y, x) or
+        order (see `relstats.inputs.landmarks.landmark_masks`). `.npz`: an array for each region, (y, x) or
         (image, y, x), and then the ids of the images as `image`; bool, or numbers 0 and 1, or whole
         numbers 0 and 255. `.png` or `.npy`: one label image for all, 0 where there is no region. A
         folder: label images `ID.png`.
@@ -55,7 +55,7 @@ def add_regions(
         Height and width of the images on which landmarks were found. Default: those of the study's
         maps.
     dilation, overlap
-        Of landmarks, see `relstats.landmarks.landmark_masks`.
+        Of landmarks, see `relstats.inputs.landmarks.landmark_masks`.
     names : sequence of str
         Regions of the labels 1, 2, ... of label images. Default: the labels themselves.
     image_column : str
@@ -110,7 +110,7 @@ def add_regions(
     maps = study["relevance"].to_dataset()
     size = maps.sizes["y"], maps.sizes["x"]
     source = Path(source)
-    found = mask_files.read(source, size, landmark_size, dilation, overlap, names, image_column)
+    found = region_files.read(source, size, landmark_size, dilation, overlap, names, image_column)
     ids = [str(label) for label in maps["image"].values]
     dataset = _dataset(found, size, ids, _wanted(study, maps, match), f"{source.name}", align)
     options = {k: v for k, v in dataset.attrs.items() if k != "n_images_dropped"}
@@ -152,7 +152,7 @@ def regions_dataset(
     >>> regions_dataset(np.eye(4)[np.newaxis], ["diagonal"]).sizes["y"]
     4
     """
-    values = mask_files.as_masks(masks, "masks")
+    values = region_files.as_masks(masks, "masks")
     dims = ("region", "y", "x") if images is None else ("region", "image", "y", "x")
     if (
         values.ndim != len(dims)
@@ -164,7 +164,7 @@ def regions_dataset(
             f"masks have shape {values.shape}, which does not fit dims ({', '.join(dims)}) with"
             f" {len(regions)} names of regions{ids}. Pass one mask for each"
         )
-    mask_files.require_names(regions)
+    region_files.require_names(regions)
     labels = {"region": list(regions)} | ({} if images is None else {"image": list(images)})
     dataset = xr.Dataset(
         {"mask": (dims, values)}, {k: np.array(v, object) for k, v in labels.items()}, attrs

@@ -14,8 +14,8 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import InvalidData, UsageError
-from relstats.human import arrangement_files, judgment_arrays, tables, tasks
-from relstats.human.judged import FORMATS, Judged, all_pairs, labelled, require_once, upper
+from relstats.inputs import arrangement_files, csv_tables, judgment_arrays, tasks
+from relstats.inputs.judged import FORMATS, Judged, all_pairs, labelled, require_once, upper
 from relstats.study.pairs import ENDS
 
 #: What stands for a judgment that was not made. In the columns of labels these are labels.
@@ -136,7 +136,7 @@ def _keyed(part: xr.DataArray) -> list[tuple[str, str]]:
 
 
 def _csv(source: Path, form: str | None) -> Judged:
-    header, rows = tables.read_rows(source)
+    header, rows = csv_tables.read_rows(source)
     form = form or _guess(header, rows, source)
     readers: dict[str, tuple[Callable[[pd.DataFrame, Path], Judged], tuple[str, ...]]] = {
         "ratings": (_ratings, ("participant", *ENDS)),
@@ -148,7 +148,7 @@ def _csv(source: Path, form: str | None) -> Judged:
     if form not in readers:
         raise UsageError(f"{source.name!r} is a table; arrangements come as .json")
     judged, columns = readers[form]
-    return judged(tables.labelled_table(header, rows, columns, source), source)
+    return judged(csv_tables.labelled_table(header, rows, columns, source), source)
 
 
 def _guess(header: list[str], rows: list[list[str]], source: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from relstats.errors import InvalidData, UsageError
-from relstats.human.judged import require_once
+from relstats.inputs.judged import require_once
 
 
 def read_rows(source: Path) -> tuple[list[str], list[list[str]]]:

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from relstats.errors import InvalidData
-from relstats.human.judged import Judged, all_pairs, labelled, upper
+from relstats.inputs.judged import Judged, all_pairs, labelled, upper
 from relstats.study.pairs import ENDS
 
 

@@ -16,8 +16,8 @@ import numpy as np
 import xarray as xr
 
 from relstats.errors import InvalidData, UsageError
-from relstats.human import map_files
-from relstats.human.map_files import Source
+from relstats.inputs import human_map_files
+from relstats.inputs.human_map_files import Source
 from relstats.study import layout, store
 
 #: Images of a block of one participant.
@@ -101,7 +101,7 @@ def add_human_maps(
         )
     maps = study["relevance"].to_dataset()
     size = (maps.sizes["y"], maps.sizes["x"])
-    found = map_files.read(source, bandwidth, fixation_size, size)
+    found = human_map_files.read(source, bandwidth, fixation_size, size)
     images = common_images(
         found.images, [str(label) for label in maps["image"].values], source.name, align
     )
@@ -196,5 +196,5 @@ def _block(
                 f" those of the study {size} (y, x): no map is resized silently. Make it with the"
                 " study's size, or give --resize"
             )
-        out[0, k] = found if found.shape == size else map_files.resized(found, size)
+        out[0, k] = found if found.shape == size else human_map_files.resized(found, size)
     return out

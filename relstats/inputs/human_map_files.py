@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from relstats import mask_files
 from relstats.errors import InvalidData, UsageError
-from relstats.human.tables import read_table
+from relstats.inputs import region_files
+from relstats.inputs.csv_tables import read_table
 
 #: Who made the maps of a folder without participants.
 GROUP = "group"
@@ -43,7 +43,7 @@ def read(
 ) -> Source:
     """Maps of a file or folder, by its kind.
 
-    The parameters are those of `relstats.human.maps.add_human_maps`.
+    The parameters are those of `relstats.inputs.human_maps.add_human_maps`.
     """
     if not source.exists():
         raise UsageError(
@@ -207,7 +207,7 @@ def _from_folder(source: Path) -> Source:
         values = (
             np.load(file, allow_pickle=False)
             if file.suffix == ".npy"
-            else mask_files.read_png(file)
+            else region_files.read_png(file)
         )
         return as_map(values, str(file.relative_to(source)))
 

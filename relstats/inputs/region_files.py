@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from relstats import landmarks
 from relstats.errors import InvalidData, UsageError
+from relstats.inputs import landmarks
 
 #: Every pixel that is in no region.
 REST = "rest"
@@ -52,7 +52,7 @@ def read(
 ) -> Source:
     """Masks of a file or folder, by its kind.
 
-    The parameters are those of `relstats.masks.add_regions`.
+    The parameters are those of `relstats.inputs.regions.add_regions`.
     """
     if not source.exists():
         raise UsageError(
