@@ -42,8 +42,8 @@ def compare_human(
     import numpy as np
 
     from relstats import terminal
-    from relstats.human.levels import check_options
-    from relstats.human.levels import compare_human as run
+    from relstats.human.compare_human import check_options
+    from relstats.human.compare_human import compare_human as run
     from relstats.study import store
 
     if idle:
@@ -264,7 +264,7 @@ def compare(
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
-    from relstats.human.map_levels import compare_human_maps as run
+    from relstats.human.human_maps import compare_human_maps as run
     from relstats.study import store
 
     study = store.open_study(path)
@@ -384,7 +384,7 @@ def add_choices(
     Example:
       relstats behaviour add study.zarr choices.csv
     """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats.human.choices import add_choices as run
+    from relstats.human.answers import add_choices as run
     from relstats.terminal import note, print_json, print_table, result_dict
 
     found = run(path, source, align=align, force=force)

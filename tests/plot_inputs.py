@@ -10,8 +10,8 @@ import xarray as xr
 import relstats
 from relstats.human import points, rdm, rsa
 from relstats.human.behaviour import behaviour
-from relstats.human.levels import compare_human
-from relstats.human.map_levels import compare_human_maps
+from relstats.human.compare_human import compare_human
+from relstats.human.human_maps import compare_human_maps
 from relstats.stats.sufficiency import sufficiency
 from relstats.study import layout
 from relstats.study.pairs import pair_labels

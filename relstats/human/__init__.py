@@ -2,8 +2,8 @@
 measured.
 """
 
+from relstats.human.compare_human import compare_human
 from relstats.human.controls import controls
-from relstats.human.levels import compare_human
 from relstats.human.points import points
 from relstats.human.rdm import rdm
 from relstats.human.rdms.comparisons import compare_rdms

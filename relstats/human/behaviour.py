@@ -14,8 +14,8 @@ import numpy as np
 import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.human import choices, kappa
-from relstats.human.choices import Answers
+from relstats.human import answers, kappa
+from relstats.human.answers import Answers
 from relstats.human.crossed import FACTORS
 from relstats.human.crossed_levels import Cells, Plan, contrast_results, level_results, plan_levels
 from relstats.stats import inference
@@ -124,7 +124,7 @@ def behaviour(
     True
     """
     _check_options(of, random, align, level, n_resamples)
-    data = choices.answers(study, of, label, classes, models, align)
+    data = answers.answers(study, of, label, classes, models, align)
     all_of = kappa.kappas(data.networks, data.people, len(data.classes))
     matrices = _matrices(all_of, data, of)
     undefined = np.isnan(all_of.kappa)

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from relstats.human.compare_human import require_seeds
 from relstats.human.crossed import contrast_rows, crossed_test, level_rows, random_factors
-from relstats.human.levels import require_seeds
 from relstats.human.rdms.bootstrap import Inference
 from relstats.stats import contrasts, networks, swaps
 from relstats.stats.contrasts import Contrasts
