@@ -3,7 +3,7 @@
     python benchmarks/calibration.py
 
 writes `benchmarks/results/calibration.csv` and `.md`. Scores are drawn by `relstats.stats.planted`
-and analysed by `relstats.stats.inference`, many studies at a time on the axis of fractions: no
+and analysed by `relstats.stats.inference.jackknife`, many studies at a time on the axis of fractions: no
 function there mixes fractions, except the mean over them, which is passed in as one more. About 15
 minutes on one core; `--quick` takes a minute.
 """
@@ -22,7 +22,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from relstats.stats import contrasts, generalize, inference, planted, swaps
+from relstats.stats import generalize, planted
+from relstats.stats.inference import contrasts, jackknife, swaps
 from relstats.stats.planted import Planted
 
 ALPHA = 0.05
@@ -178,10 +179,10 @@ def networks(
 
 def moments_of(
     scores: np.ndarray, plan: contrasts.Contrasts
-) -> tuple[inference.Moments, list[tuple[int, str]]]:
+) -> tuple[jackknife.Moments, list[tuple[int, str]]]:
     keys = [key for key in plan.operators if key[1] in plan.effects]
     flat = scores.reshape(*scores.shape[:2], -1, scores.shape[-1])
-    return inference.block_moments(flat, [plan.operators[key] for key in keys]), keys
+    return jackknife.block_moments(flat, [plan.operators[key] for key in keys]), keys
 
 
 def jackknife_p(
@@ -198,10 +199,10 @@ def jackknife_p(
         p, pooled, covered = (np.empty(shape) for _ in range(3))
         for k, (c, name) in enumerate(keys):
             if name == effect:
-                result = inference.two_way_jackknife(moments, k)
+                result = jackknife.two_way_jackknife(moments, k)
                 p[c] = result.p_value[:-1].reshape(shape[1:])
                 pooled[c] = (
-                    inference.two_way_jackknife(moments, k, df="pooled")
+                    jackknife.two_way_jackknife(moments, k, df="pooled")
                     .p_value[:-1]
                     .reshape(shape[1:])
                 )
@@ -238,7 +239,7 @@ def equivalence_p(
     moments, keys = moments_of(scores, plan)
     moved = replace(moments, mean=moments.mean + AT_MARGIN)
     k = keys.index((0, "generalization_gap"))
-    p = inference.two_way_jackknife(moved, k, margin=AT_MARGIN).p_equivalence[:-1]
+    p = jackknife.two_way_jackknife(moved, k, margin=AT_MARGIN).p_equivalence[:-1]
     return {
         ("p_equivalence, margin given", "generalization_gap"): p.reshape(scores.shape[2:4])[:, -1]
     }
@@ -251,7 +252,7 @@ def default_margin_p(
     names = ("generalization_gap", contrasts.LESS_SHARE, contrasts.PLUS_SHARE)
     plan = replace(plan, operators={(0, name): plan.operators[0, name] for name in names})
     flat = scores[..., -1, :]
-    moments = inference.block_moments(flat, list(plan.operators.values()))
+    moments = jackknife.block_moments(flat, list(plan.operators.values()))
     p, _ = generalize.equivalence(moments, plan, 0, None, Planted.floor, "satterthwaite")
     return {("p_equivalence, default margin", "generalization_gap"): p[:-1]}
 
@@ -271,13 +272,13 @@ def swap_p(
     effects = effects.reshape(len(labels), -1, n_studies, n_fractions)
     found = {
         ("p_swap", e): p
-        for e, p in zip(inference.EFFECTS, swaps.swap_p(effects[..., -1], exact), strict=True)
+        for e, p in zip(jackknife.EFFECTS, swaps.swap_p(effects[..., -1], exact), strict=True)
     }
     if n_fractions > 1:
         p_max = swaps.max_t_p(effects[..., :-1].reshape(len(labels), -1, n_fractions - 1))
         p_max = p_max.reshape(-1, n_studies, n_fractions - 1).min(axis=-1)
         found |= {
-            ("p_max_t_by_fraction", e): p for e, p in zip(inference.EFFECTS, p_max, strict=True)
+            ("p_max_t_by_fraction", e): p for e, p in zip(jackknife.EFFECTS, p_max, strict=True)
         }
     if len(plan.levels) > 2:
         result = swaps.omnibus(
@@ -310,7 +311,7 @@ def normalised(scores: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         )
         span = full.mean(axis=-1, keepdims=True) - floor.mean(axis=-1)
         ratio = (scores[:, :, s].mean(axis=-1, dtype=float) - floor.mean(axis=-1)) / span
-        out[:, :, s] = inference.normalised_scores(scores[:, :, s], floor, full, ratio, span)
+        out[:, :, s] = jackknife.normalised_scores(scores[:, :, s], floor, full, ratio, span)
     return out
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from scipy import stats
 
 from relstats.human import kappa, map_agreement
-from relstats.human.crossed import crossed_test
+from relstats.stats.inference.crossed import crossed_test
 
 SIZE, ALPHA = 10, 0.05
 CENTRE = np.exp(-((np.indices((SIZE, SIZE)) - (SIZE - 1) / 2) ** 2).sum(axis=0) / 8).ravel() * 2

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from relstats.stats import clusters, fields, swaps
+from relstats.stats.inference import clusters, fields, swaps
 from relstats.stats.planted import draw
 from relstats.stats.planted import fields as smooth_fields
 

@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from relstats.stats import bits, consensus, inference, planted, shared
+from relstats.stats import bits, consensus, planted, shared
+from relstats.stats.inference import jackknife
 from relstats.stats.maps import top_fraction
 
 ALPHA, SIZE, FRACTION, RESAMPLES = 0.05, 24, 0.1, 99
@@ -114,7 +115,7 @@ def p_values(
         "p_core_family (majority)": shared._family_p(core[:, :, 2].max(axis=1), core[0, :, 2]),
         "p_value (all)": p_size[:1],
         "p_value (majority)": p_size[2:],
-        "p_adjusted": inference.holm(p_size),
+        "p_adjusted": jackknife.holm(p_size),
         "p_network": shared._share_as_large(agreement)[-1:],
     }
     if len(sizes) > 1:

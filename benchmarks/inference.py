@@ -20,7 +20,8 @@ import scipy
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from relstats.stats import inference, swaps
+from relstats.stats.inference import jackknife as inference
+from relstats.stats.inference import swaps
 
 THREADS = 1  # of BLAS: blocks of images are spread over workers, with one thread each
 BLOCK = 1000  # images in memory at a time

@@ -26,7 +26,7 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 import relstats
-from relstats.stats import fields, swaps
+from relstats.stats.inference import fields, swaps
 from relstats.stats.planted import fields as smooth_fields
 
 SIDE, NETWORKS, RESAMPLES = 224, 20, 9999

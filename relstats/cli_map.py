@@ -59,7 +59,7 @@ def map(
     import numpy as np
 
     from relstats import terminal
-    from relstats.stats.fields import CORRECTIONS
+    from relstats.stats.inference.fields import CORRECTIONS
     from relstats.stats.pixelwise import describe
     from relstats.stats.pixelwise import difference_maps as run
     from relstats.study import store

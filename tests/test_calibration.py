@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from relstats.stats import inference, swaps
+from relstats.stats.inference import jackknife, swaps
 
 ROOT = Path(__file__).parents[1]
 SCRIPT, TEXT = ROOT / "benchmarks/calibration.py", ROOT / "docs/statistics.md"
@@ -94,18 +94,18 @@ def test_many_studies_at_once_are_each_analysed_as_one(calibration, n_levels):
     scores = calibration.studies(
         calibration.SCENARIOS["S1"], plan.level, 40, 3, np.random.default_rng(1), 3
     )
-    found = calibration.jackknife_p(scores, plan, dict.fromkeys(inference.EFFECTS, 0.0))
+    found = calibration.jackknife_p(scores, plan, dict.fromkeys(jackknife.EFFECTS, 0.0))
     swapped = calibration.swap_p(scores, plan, np.random.default_rng(1))
     for s, effect in [(0, "asymmetry"), (1, "source_effect"), (2, "generalization_gap")]:
-        e, part = inference.EFFECTS.index(effect), plan.groups[0] >= 0
-        moments = inference.block_moments(
+        e, part = jackknife.EFFECTS.index(effect), plan.groups[0] >= 0
+        moments = jackknife.block_moments(
             scores[:, :, s, :-1].astype(float), [plan.operators[0, effect]]
         )
-        alone = inference.two_way_jackknife(moments, 0)
+        alone = jackknife.two_way_jackknife(moments, 0)
         np.testing.assert_allclose(
             found["p_value", effect][s], alone.p_value[-1], rtol=1e-4
         )  # scores are float32
-        adjusted = inference.holm(alone.p_value[:-1])
+        adjusted = jackknife.holm(alone.p_value[:-1])
         np.testing.assert_allclose(
             found["p_adjusted_by_fraction", effect][s], adjusted.min(), rtol=1e-6
         )
@@ -130,7 +130,7 @@ def test_moving_the_gap_is_planting_it(calibration):
     ]
     moments, keys = calibration.moments_of(scores + gap, plan)
     k = keys.index((0, "generalization_gap"))
-    planted = inference.two_way_jackknife(moments, k, margin=calibration.AT_MARGIN).p_equivalence[
+    planted = jackknife.two_way_jackknife(moments, k, margin=calibration.AT_MARGIN).p_equivalence[
         :-1
     ]
     moved = calibration.equivalence_p(scores, plan)[
@@ -155,7 +155,7 @@ def test_the_gap_planted_at_the_margin_is_the_margin(calibration):
 def test_smallest_of_holm(calibration):
     p = np.random.default_rng(1).random((20, 3)) ** 2
     np.testing.assert_allclose(
-        calibration.smallest_holm(p), [inference.holm(row).min() for row in p]
+        calibration.smallest_holm(p), [jackknife.holm(row).min() for row in p]
     )
 
 

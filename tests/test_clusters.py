@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from relstats.stats import clusters
+from relstats.stats.inference import clusters
 
 
 def smooth(shape=(13, 9), seed=1, width=1.0):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats.contrasts import plan, require_one_scale
+from relstats.stats.inference.contrasts import plan, require_one_scale
 
 
 def table(*rows):

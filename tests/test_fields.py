@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage, stats
 
-from relstats.stats import clusters, fields, swaps
+from relstats.stats.inference import clusters, fields, swaps
 
 SHAPE = (5, 6)
 

@@ -16,8 +16,9 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats import inference, nodes, swaps
-from relstats.stats.inference import (
+from relstats.stats.inference import jackknife as inference
+from relstats.stats.inference import nodes, swaps
+from relstats.stats.inference.jackknife import (
     EFFECTS,
     block_moments,
     contrast_operator,
@@ -25,7 +26,7 @@ from relstats.stats.inference import (
     merge_moments,
     two_way_jackknife,
 )
-from relstats.stats.swaps import labelings, omnibus, smallest_p, swap_effects, swap_p
+from relstats.stats.inference.swaps import labelings, omnibus, smallest_p, swap_effects, swap_p
 
 FLOATS = [f.name for f in fields(inference.Jackknife) if not f.name.endswith("random")]
 KENNY = [

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, InvalidData
-from relstats.stats import inference, swaps
-from relstats.stats.networks import network_functional, network_moments, swapped_means
+from relstats.stats.inference import jackknife, swaps
+from relstats.stats.inference.networks import network_functional, network_moments, swapped_means
 
 GROUPS = np.array(
     [0, 1, 0, 1, 1, 0, 2, 3, 3, 2, -1]
@@ -57,7 +57,7 @@ def test_jackknife_is_its_definition_however_images_are_cut(scores, cuts):
     functional = network_functional(GROUPS, WEIGHTS)
     scores[-1] = np.nan  # takes no part
     blocks = [network_moments(block, [functional]) for block in np.split(scores, cuts, axis=-1)]
-    found = inference.two_way_jackknife(inference.merge_moments(blocks), 0)
+    found = jackknife.two_way_jackknife(jackknife.merge_moments(blocks), 0)
     for f in range(2):
         estimate, error, df = slow(scores[:, f], GROUPS)
         np.testing.assert_allclose(
@@ -78,10 +78,10 @@ def test_it_is_the_source_effect_of_scores_that_do_not_depend_on_targets(scores)
     """An independent path: pairs of networks, in which the target changes nothing."""
     groups = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0])
     of_pairs = np.broadcast_to(scores[:, np.newaxis], (11, 11, 2, 17))
-    operator = inference.contrast_operator(groups, inference.effect_weights("source_effect"))
-    wanted = inference.two_way_jackknife(inference.block_moments(of_pairs, [operator]), 0)
+    operator = jackknife.contrast_operator(groups, jackknife.effect_weights("source_effect"))
+    wanted = jackknife.two_way_jackknife(jackknife.block_moments(of_pairs, [operator]), 0)
     functional = network_functional(groups, np.array([1.0, -1.0]))
-    found = inference.two_way_jackknife(network_moments(scores, [functional]), 0)
+    found = jackknife.two_way_jackknife(network_moments(scores, [functional]), 0)
     for name in (
         "estimate",
         "variance_networks",
@@ -100,7 +100,7 @@ def test_without_variance_between_images_it_is_welch():
     rng = np.random.default_rng(1)
     values, groups = rng.standard_normal(9), np.array([0] * 4 + [1] * 5)
     scores = np.repeat(values[:, np.newaxis, np.newaxis], 6, axis=-1)
-    found = inference.two_way_jackknife(
+    found = jackknife.two_way_jackknife(
         network_moments(scores, [network_functional(groups, np.array([1.0, -1.0]))]), 0
     )
     welch = stats.ttest_ind(values[:4], values[4:], equal_var=False)
@@ -113,7 +113,7 @@ def test_without_variance_between_images_it_is_welch():
 
 def test_one_network_in_a_level_leaves_inference_over_images_only(scores):
     groups = np.array([0, 1, 1] + [-1] * 8)
-    found = inference.two_way_jackknife(
+    found = jackknife.two_way_jackknife(
         network_moments(scores, [network_functional(groups, np.array([1.0, -1.0]))]), 0
     )
     assert (found.networks_random, found.images_random) == (False, True)

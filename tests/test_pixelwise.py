@@ -17,7 +17,8 @@ from scipy import ndimage, stats
 
 import relstats
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats import clusters, fields, meanmaps, pixelwise
+from relstats.stats import meanmaps, pixelwise
+from relstats.stats.inference import clusters, fields
 from relstats.study import shards, store
 
 SIZE = (6, 7)

@@ -10,8 +10,8 @@ from scipy import optimize, stats
 from statsmodels.stats.power import TTestIndPower
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.stats import inference, nodes
-from relstats.stats.nodes import Components
+from relstats.stats.inference import jackknife, nodes
+from relstats.stats.inference.nodes import Components
 from relstats.stats.power import DIGITS, detectable_d, detectable_effect, power, power_table
 
 
@@ -19,8 +19,8 @@ def simulated_power(effect, n, n_images, c, runs, rng):
     """Share of simulated studies in which the jackknife finds the asymmetry: Satterthwaite and
     pooled.
     """
-    operator = inference.contrast_operator(
-        np.repeat([0, 1], n), inference.effect_weights("asymmetry")
+    operator = jackknife.contrast_operator(
+        np.repeat([0, 1], n), jackknife.effect_weights("asymmetry")
     )
     shapes = {
         "s2u": (n, 1, 1),
@@ -37,9 +37,9 @@ def simulated_power(effect, n, n_images, c, runs, rng):
             np.sqrt(getattr(c, name)) * rng.normal(size=shape) for name, shape in shapes.items()
         ]
         scores[:n, n:, 0] = effect + sum(parts)
-        moments = inference.block_moments(scores, [operator])
+        moments = jackknife.block_moments(scores, [operator])
         for k, df in enumerate(("satterthwaite", "pooled")):
-            found[k] += inference.two_way_jackknife(moments, 0, df=df).p_value[0] < 0.05
+            found[k] += jackknife.two_way_jackknife(moments, 0, df=df).p_value[0] < 0.05
     return found / runs
 
 

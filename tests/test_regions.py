@@ -16,7 +16,7 @@ from scipy import stats
 
 import relstats
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats import inference
+from relstats.stats.inference import jackknife
 from relstats.stats.localisation import region_scores
 from relstats.study import shards, store
 
@@ -143,7 +143,7 @@ def test_contrast_is_its_definition(measure):
         ]
         np.testing.assert_allclose(result["level_mean"].sel(region=region), of_level, rtol=1e-9)
     np.testing.assert_allclose(
-        result["p_adjusted"].values, inference.holm(result["p_value"].values)
+        result["p_adjusted"].values, jackknife.holm(result["p_value"].values)
     )
 
 

@@ -14,7 +14,8 @@ from scipy import stats
 
 import relstats
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats import agreement, inference
+from relstats.stats import agreement
+from relstats.stats.inference import jackknife
 from relstats.stats.planted import fields
 from relstats.stats.stability import seeds_needed, spearman_brown, swapped_agreement
 from relstats.stats.strategies import coarse, neighbour_graph, spectral_clusters
@@ -237,13 +238,13 @@ def test_a_baseline_is_taken_off():
     assert np.isnan(result["above_baseline"].sel(model="r"))
     assert result["p_baseline"].sel(model="a") < 0.01
     np.testing.assert_allclose(
-        result["p_baseline_adjusted"], inference.holm(result["p_baseline"].values)
+        result["p_baseline_adjusted"], jackknife.holm(result["p_baseline"].values)
     )
     groups = np.array([0] * 4 + [1] * 3)
     some = np.concatenate([of_model(maps, "a"), of_model(maps, "r")])
     scores = agreement.agreement(some, "spearman")
-    operator = inference.contrast_operator(groups, np.diag([1.0, -1.0]))
-    wanted = inference.two_way_jackknife(inference.block_moments(scores, [operator]), 0)
+    operator = jackknife.contrast_operator(groups, np.diag([1.0, -1.0]))
+    wanted = jackknife.two_way_jackknife(jackknife.block_moments(scores, [operator]), 0)
     np.testing.assert_allclose(result["p_baseline"].sel(model="a"), wanted.p_value[-1], rtol=1e-8)
     np.testing.assert_allclose(
         result["above_baseline_ci"].sel(model="a"), [wanted.lower[-1], wanted.upper[-1]], rtol=1e-8
@@ -340,10 +341,10 @@ def test_intervals_cover_and_those_over_images_do_not(n):
     scores = (
         0.6 + network[:, np.newaxis] + network + 0.1 * rng.standard_normal((n_studies, n_images))
     )
-    moments = inference.block_moments(
-        scores, [inference.contrast_operator(np.zeros(n, int), np.ones((1, 1)))]
+    moments = jackknife.block_moments(
+        scores, [jackknife.contrast_operator(np.zeros(n, int), np.ones((1, 1)))]
     )
-    found = inference.two_way_jackknife(moments, 0)
+    found = jackknife.two_way_jackknife(moments, 0)
     missed = np.mean((found.lower > 0.6) | (found.upper < 0.6))
     assert missed <= stats.binom.ppf(0.9999, n_studies, 0.05) / n_studies
     over_images = scores[np.triu_indices(n, 1)].mean(axis=0)

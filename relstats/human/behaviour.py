@@ -16,9 +16,9 @@ import xarray as xr
 from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.human import answers, kappa
 from relstats.human.answers import Answers
-from relstats.human.crossed import FACTORS
 from relstats.human.crossed_levels import Cells, Plan, contrast_results, level_results, plan_levels
-from relstats.stats import inference
+from relstats.stats.inference import jackknife
+from relstats.stats.inference.crossed import FACTORS
 from relstats.study import store
 
 OF = ("errors", "choices")
@@ -260,9 +260,9 @@ def _mean_of_pairs(codes: np.ndarray, n_classes: int, level: float) -> np.ndarra
     known = found.kappa[apart]
     if np.isnan(known).any():
         return np.array([np.nanmean(known) if np.isfinite(known).any() else np.nan, np.nan, np.nan])
-    operator = inference.contrast_operator(np.zeros(len(codes), int), np.ones((1, 1)))
-    moments = inference.block_moments(pairs.transpose(0, 2, 1)[:, :, np.newaxis], [operator])
-    tested = inference.two_way_jackknife(moments, 0, level=level)
+    operator = jackknife.contrast_operator(np.zeros(len(codes), int), np.ones((1, 1)))
+    moments = jackknife.block_moments(pairs.transpose(0, 2, 1)[:, :, np.newaxis], [operator])
+    tested = jackknife.two_way_jackknife(moments, 0, level=level)
     return np.array([known.mean(), tested.lower[-1], tested.upper[-1]])
 
 

@@ -13,16 +13,16 @@ import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.human import evaluation
-from relstats.human.crossed import contrast_rows, level_rows
 from relstats.human.evaluation import FACTORS, Evaluations
 from relstats.human.rdm import rdm
 from relstats.human.rdms.bootstrap import Inference
 from relstats.human.rdms.comparisons import MEASURES
 from relstats.human.reading import Data, read
 from relstats.human.rsa import FEW_IMAGES, FEW_SEEDS, REFERENCE
-from relstats.stats import contrasts, networks, swaps
-from relstats.stats.contrasts import Contrasts
-from relstats.stats.inference import holm
+from relstats.stats.inference import contrasts, networks, swaps
+from relstats.stats.inference.contrasts import Contrasts
+from relstats.stats.inference.crossed import contrast_rows, level_rows
+from relstats.stats.inference.jackknife import holm
 from relstats.study import store
 
 EFFECT = "human_correspondence"

@@ -13,11 +13,11 @@ import pandas as pd
 import xarray as xr
 
 from relstats.human.compare_human import require_seeds
-from relstats.human.crossed import contrast_rows, crossed_test, level_rows, random_factors
 from relstats.human.rdms.bootstrap import Inference
-from relstats.stats import contrasts, networks, swaps
-from relstats.stats.contrasts import Contrasts
-from relstats.stats.inference import holm
+from relstats.stats.inference import contrasts, networks, swaps
+from relstats.stats.inference.contrasts import Contrasts
+from relstats.stats.inference.crossed import contrast_rows, crossed_test, level_rows, random_factors
+from relstats.stats.inference.jackknife import holm
 
 _FIELDS = ("estimate", "standard_error", "statistic", "df", "p_value")
 #: Effects that are 0 where nothing is shared: only of these does a level have a p-value.
@@ -58,7 +58,7 @@ def plan_levels(
     Raises
     ------
     UsageError, ImpossibleAnalysis
-        As `relstats.stats.contrasts.plan`; a level has one network and seeds are random.
+        As `relstats.stats.inference.contrasts.plan`; a level has one network and seeds are random.
 
     Examples
     --------

@@ -20,7 +20,7 @@ from relstats.human.rdms import bootstrap, ceiling
 from relstats.human.rdms.comparisons import MEASURES, WITHOUT_PARTIAL
 from relstats.human.rdms.mantel import Mantel, mantel
 from relstats.human.reading import Data, read
-from relstats.stats.inference import holm
+from relstats.stats.inference.jackknife import holm
 from relstats.study import store
 
 REFERENCE = (

@@ -16,9 +16,9 @@ import xarray as xr
 from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.stats import contrasts, inference, nodes, swaps
 from relstats.stats import scores as score_source
-from relstats.stats.contrasts import Contrasts
+from relstats.stats.inference import contrasts, jackknife, nodes, swaps
+from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.scores import Scores, Tally
 from relstats.study import shards, store
 
@@ -289,16 +289,16 @@ def _moments(
     scores: Scores,
     plan: Contrasts,
     transform: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
-) -> tuple[inference.Moments | None, Tally]:
+) -> tuple[jackknife.Moments | None, Tally]:
     operators = list(plan.operators.values())
 
-    def one(block: np.ndarray, images: np.ndarray) -> inference.Moments:
-        return inference.block_moments(
+    def one(block: np.ndarray, images: np.ndarray) -> jackknife.Moments:
+        return jackknife.block_moments(
             block if transform is None else transform(block, images), operators
         )
 
     blocks, tally = scores.reduce(one)
-    return (inference.merge_moments(blocks) if blocks else None), tally
+    return (jackknife.merge_moments(blocks) if blocks else None), tally
 
 
 def _scale(normalise: str, plan: Contrasts, scores: Scores) -> tuple[str, list[str]]:
@@ -330,10 +330,10 @@ def _control_means(scores: Scores, n_images: int) -> tuple[np.ndarray, np.ndarra
 def _normalised(
     scores: Scores,
     plan: Contrasts,
-    raw: inference.Moments,
+    raw: jackknife.Moments,
     normalise: str,
     control: tuple[np.ndarray, np.ndarray] | None,
-) -> inference.Moments:
+) -> jackknife.Moments:
     if normalise == "chance":
         if scores.n_classes is None:
             raise ImpossibleAnalysis(
@@ -350,7 +350,7 @@ def _normalised(
 
 
 def _by_target(
-    scores: Scores, raw: inference.Moments, control: tuple[np.ndarray, np.ndarray] | None
+    scores: Scores, raw: jackknife.Moments, control: tuple[np.ndarray, np.ndarray] | None
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     controls = scores.controls
     if controls is None or control is None:
@@ -366,7 +366,7 @@ def _by_target(
     ratio = (raw.matrix[..., : span.shape[1]] - floor) / span
 
     def transform(block: np.ndarray, images: np.ndarray) -> np.ndarray:
-        return inference.normalised_scores(block.astype(float), *controls(images), ratio, span)
+        return jackknife.normalised_scores(block.astype(float), *controls(images), ratio, span)
 
     return transform
 
@@ -397,7 +397,7 @@ def _mean_floor(control: tuple[np.ndarray, np.ndarray] | None) -> float:
 
 
 def _analyse(
-    moments: inference.Moments,
+    moments: jackknife.Moments,
     *,
     plan: Contrasts,
     scores: Scores,
@@ -414,7 +414,7 @@ def _analyse(
     for k, key in enumerate(plan.operators):
         if isinstance(key[0], int) and key[1] in plan.effects:
             where = key[0], plan.effects.index(key[1])
-            found = inference.two_way_jackknife(moments, k, level=level, df=df)
+            found = jackknife.two_way_jackknife(moments, k, level=level, df=df)
             for name in _FIELDS:
                 out[name][where] = getattr(found, name)
             random[where] = _random(found)
@@ -429,15 +429,15 @@ def _analyse(
     )
     result["random"] = (dims[:2], random)
     result["margin"] = ("contrast", width)
-    result["p_adjusted"] = (dims[:2], inference.holm(result["p_value"].values, axis=0))
+    result["p_adjusted"] = (dims[:2], jackknife.holm(result["p_value"].values, axis=0))
     result["p_adjusted_by_fraction"] = (
         dims,
-        inference.holm(result["p_value_by_fraction"].values, axis=2),
+        jackknife.holm(result["p_value_by_fraction"].values, axis=2),
     )
     return result.merge(_cells(moments, plan, level)).assign_coords(_coords(plan, scores))
 
 
-def _random(found: inference.Jackknife) -> str:
+def _random(found: jackknife.Jackknife) -> str:
     """What the interval generalizes to."""
     names = [
         name
@@ -475,7 +475,7 @@ def _coords(plan: Contrasts, scores: Scores) -> dict[str, object]:
 
 
 def equivalence(
-    moments: inference.Moments,
+    moments: jackknife.Moments,
     plan: Contrasts,
     contrast: int,
     margin: float | None,
@@ -506,9 +506,9 @@ def equivalence(
     keys = list(plan.operators)
     if margin is not None:
         k = keys.index((contrast, "generalization_gap"))
-        return inference.two_way_jackknife(moments, k, df=df, margin=margin).p_equivalence, margin
+        return jackknife.two_way_jackknife(moments, k, df=df, margin=margin).p_equivalence, margin
     less, plus = (
-        inference.two_way_jackknife(moments, keys.index((contrast, name)), df=df)
+        jackknife.two_way_jackknife(moments, keys.index((contrast, name)), df=df)
         for name in (contrasts.LESS_SHARE, contrasts.PLUS_SHARE)
     )
     above_floor = contrasts.EQUIVALENCE_SHARE * floor
@@ -523,13 +523,13 @@ def _ratio(estimate: np.ndarray, error: np.ndarray) -> np.ndarray:
     return np.divide(estimate, error, out=np.full_like(estimate, np.nan), where=error > 0)
 
 
-def _cells(moments: inference.Moments, plan: Contrasts, level: float) -> xr.Dataset:
+def _cells(moments: jackknife.Moments, plan: Contrasts, level: float) -> xr.Dataset:
     n, n_values = len(plan.levels), moments.matrix.shape[-1]
     mean, interval = np.full((n, n, n_values), np.nan), np.full((n, n, n_values, 2), np.nan)
     for k, key in enumerate(plan.operators):
         if isinstance(key[0], str):
             where = plan.levels.index(key[0]), plan.levels.index(key[1])
-            found = inference.two_way_jackknife(moments, k, level=level)
+            found = jackknife.two_way_jackknife(moments, k, level=level)
             mean[where], interval[where] = (
                 found.estimate,
                 np.stack([found.lower, found.upper], axis=-1),
@@ -541,7 +541,7 @@ def _cells(moments: inference.Moments, plan: Contrasts, level: float) -> xr.Data
 
 
 def _swaps(
-    moments: inference.Moments,
+    moments: jackknife.Moments,
     plan: Contrasts,
     scores: Scores,
     n_resamples: int,
@@ -554,7 +554,7 @@ def _swaps(
         np.full((*shape[:2], shape[2] - 1), np.nan),
         np.full(shape[:2], np.nan),
     )
-    rows = [inference.EFFECTS.index(effect) for effect in plan.effects]
+    rows = [jackknife.EFFECTS.index(effect) for effect in plan.effects]
     for c, groups in enumerate(plan.groups):
         part = groups >= 0
         first, strata = groups[part] % 2 == 0, groups[part] // 2
@@ -568,7 +568,7 @@ def _swaps(
 
 
 def _omnibus(
-    moments: inference.Moments,
+    moments: jackknife.Moments,
     plan: Contrasts,
     scores: Scores,
     n_resamples: int,
@@ -595,7 +595,7 @@ def _omnibus(
     return _primary_and_by_fraction({"p_omnibus": (("effect", "fraction"), values)})
 
 
-def _networks(moments: inference.Moments, plan: Contrasts, scores: Scores) -> xr.Dataset:
+def _networks(moments: jackknife.Moments, plan: Contrasts, scores: Scores) -> xr.Dataset:
     """Node scores of each network (the points behind the effects) and the effect sizes that they
     give.
     """
@@ -616,7 +616,7 @@ def _networks(moments: inference.Moments, plan: Contrasts, scores: Scores) -> xr
         {name: (("contrast", "network"), values) for name, values in points.items()}
     )
     result["pair_mean"] = (("source_network", "target_network"), moments.matrix[..., -1])
-    if len(plan.effects) == len(inference.EFFECTS):
+    if len(plan.effects) == len(jackknife.EFFECTS):
         source, target = points["source_score"], points["target_score"]
         sizes = [
             [

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from relstats.errors import UsageError
-from relstats.stats.inference import EPS
+from relstats.stats.inference.jackknife import EPS
 from relstats.stats.maps import RANKINGS, as_floating
 
 MEASURES = ("density", "mass", "rank", "pointing")

@@ -13,8 +13,9 @@ import xarray as xr
 
 from relstats.errors import InvalidData, UsageError
 from relstats.inputs.region_files import REST
-from relstats.stats import inference, localisation, networks
+from relstats.stats import localisation
 from relstats.stats import scores as score_source
+from relstats.stats.inference import jackknife, networks
 from relstats.stats.scores import Tally
 from relstats.study import layout, shards, store
 
@@ -42,7 +43,7 @@ class Found:
     last.
     """
 
-    moments: list[inference.Moments | None]
+    moments: list[jackknife.Moments | None]
     area: np.ndarray
     n_empty: np.ndarray
     n_images: int
@@ -134,7 +135,7 @@ def region_moments(
         [m for m in each if m is not None]
         for each in zip(*(block.moments for block in blocks), strict=True)
     )
-    merged = [inference.merge_moments(some) if some else None for some in by_region]
+    merged = [jackknife.merge_moments(some) if some else None for some in by_region]
     area = np.sum([block.area for block in blocks], axis=0)
     empty = np.sum([block.n_empty for block in blocks], axis=0)
     n, unmasked = len(labels), sum(block.n_unmasked for block in blocks)
@@ -182,7 +183,7 @@ def _block(
 
 def _kept_moments(
     scores: np.ndarray, keep: np.ndarray, functionals: list[networks.Functional]
-) -> inference.Moments | None:
+) -> jackknife.Moments | None:
     return (
         networks.network_moments(scores[:, np.newaxis, keep], functionals) if keep.any() else None
     )

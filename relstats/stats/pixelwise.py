@@ -18,9 +18,10 @@ import xarray as xr
 from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.stats import clusters, contrasts, fields, meanmaps, swaps
-from relstats.stats.contrasts import Contrasts
-from relstats.stats.fields import CORRECTIONS
+from relstats.stats import meanmaps
+from relstats.stats.inference import clusters, contrasts, fields, swaps
+from relstats.stats.inference.contrasts import Contrasts
+from relstats.stats.inference.fields import CORRECTIONS
 from relstats.stats.maps import RANKINGS
 from relstats.stats.meanmaps import MeanMaps
 from relstats.stats.scores import network_table

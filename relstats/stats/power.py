@@ -15,7 +15,7 @@ import xarray as xr
 from scipy import optimize, stats
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.stats.nodes import Components
+from relstats.stats.inference.nodes import Components
 
 _NODES = 64  # of Gauss-Legendre quadrature: power to 4 digits
 _UNIT = 0.16  # standard deviation over images of the probability of the true class

@@ -15,10 +15,12 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.stats import contrasts, inference, localisation, masked, networks, swaps
+from relstats.stats import localisation, masked
 from relstats.stats import scores as score_source
-from relstats.stats.contrasts import Contrasts
 from relstats.stats.generalize import REFERENCE
+from relstats.stats.inference import contrasts, networks, swaps
+from relstats.stats.inference import jackknife as inference
+from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.maps import RANKINGS
 from relstats.stats.scores import Tally
 from relstats.study import shards, store

@@ -23,8 +23,9 @@ from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats import consensus as cores
-from relstats.stats import inference, topmasks
+from relstats.stats import topmasks
 from relstats.stats.consensus import CONSENSUS
+from relstats.stats.inference import jackknife
 from relstats.stats.maps import RANKINGS, top_count
 from relstats.stats.topmasks import Maps, Survey
 from relstats.study import layout as schema
@@ -381,7 +382,7 @@ def _by_consensus(maps: Maps, found: _Group, level: float) -> xr.Dataset:
             "ci": (("consensus", "bound"), np.stack([mean - half, mean + half], axis=1)),
             "expected": (("consensus", "null"), expected),
             "p_value": ("consensus", p),
-            "p_adjusted": ("consensus", inference.holm(p)),
+            "p_adjusted": ("consensus", jackknife.holm(p)),
             "n_needed": (("consensus", "condition"), wanted),
             "n_networks": ("condition", maps.sizes),
             "n_images": ((), n),

@@ -16,9 +16,10 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats import agreement, inference
+from relstats.stats import agreement
 from relstats.stats import scores as score_source
 from relstats.stats.generalize import REFERENCE
+from relstats.stats.inference import jackknife
 from relstats.stats.scores import Tally
 from relstats.study import layout, shards, store
 
@@ -139,7 +140,7 @@ def stability(
         partial(_both_moments, measure, list(operators.values()), total, swapped, tally.images),
         nan,
     )
-    moments, above = (inference.merge_moments([block[k] for block in both]) for k in (0, 1))
+    moments, above = (jackknife.merge_moments([block[k] for block in both]) for k in (0, 1))
     result = _results(operators, models, moments, above, swapped, level)
     result = result.merge(_reliabilities(result, table, models, reliability)).merge(
         _networks(moments, table)
@@ -226,7 +227,7 @@ def seeds_needed(r: np.ndarray, reliability: float) -> np.ndarray:
     odds = reliability / (1 - reliability)
     exact = np.divide(odds * (1 - r), r, out=np.full(r.shape, np.inf), where=r > 0)
     whole = np.maximum(
-        np.ceil(exact * (1 - 8 * inference.EPS)), 1
+        np.ceil(exact * (1 - 8 * jackknife.EPS)), 1
     )  # 9.000000000000002 networks are 9
     return np.where(np.isnan(r), np.nan, whole)
 
@@ -302,12 +303,12 @@ def _sums(measure: str, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _both_moments(
     measure: str,
-    operators: Sequence[inference.Operator],
+    operators: Sequence[jackknife.Operator],
     total: np.ndarray,
     swapped: np.ndarray,
     n_images: int,
     maps: np.ndarray,
-) -> tuple[inference.Moments, inference.Moments]:
+) -> tuple[jackknife.Moments, jackknife.Moments]:
     """Moments of the agreement, and of what it has beyond that of different images.
 
     The mean over pairs of images depends on an image through all its pairs, twice as strongly as a
@@ -324,21 +325,21 @@ def _both_moments(
         beyond[..., 0, image] = same - (others + others.T) + swapped
     if n_images < 2:
         beyond[:] = 0.0  # there is no other image; the result is NaN
-    return inference.block_moments(scores, operators), inference.block_moments(beyond, operators)
+    return jackknife.block_moments(scores, operators), jackknife.block_moments(beyond, operators)
 
 
 def _operators(
     table: pd.DataFrame, models: list[str], baseline: str | None
-) -> dict[tuple[str, str], inference.Operator]:
+) -> dict[tuple[str, str], jackknife.Operator]:
     """Agreement within each model that has two networks; and less that of the baseline."""
     sizes, operators = table["model"].value_counts(), {}
     for model in models:
         own = np.where(table["model"] == model, 0, -1)
         if sizes.get(model, 0) > 1:
-            operators[model, "within"] = inference.contrast_operator(own, np.ones((1, 1)))
+            operators[model, "within"] = jackknife.contrast_operator(own, np.ones((1, 1)))
             if baseline not in (None, model) and sizes.get(baseline, 0) > 1:
                 pair = np.where(table["model"] == baseline, 1, own)
-                operators[model, "baseline"] = inference.contrast_operator(
+                operators[model, "baseline"] = jackknife.contrast_operator(
                     pair, np.diag([1.0, -1.0])
                 )
     return operators
@@ -348,7 +349,7 @@ def _operators(
 class _Row:
     """The jackknife of one model under one set of moments."""
 
-    found: inference.Jackknife
+    found: jackknife.Jackknife
 
     def interval(self, low: float = -np.inf, high: float = np.inf) -> np.ndarray:
         """Bounds, within the range of what is estimated."""
@@ -361,10 +362,10 @@ class _Row:
 
 
 def _results(
-    operators: dict[tuple[str, str], inference.Operator],
+    operators: dict[tuple[str, str], jackknife.Operator],
     models: list[str],
-    moments: inference.Moments,
-    above: inference.Moments,
+    moments: jackknife.Moments,
+    above: jackknife.Moments,
     swapped: np.ndarray,
     level: float,
 ) -> xr.Dataset:
@@ -386,7 +387,7 @@ def _results(
     for k, ((model, kind), operator) in enumerate(operators.items()):
         m = models.index(model)
         row, beyond = (
-            _Row(inference.two_way_jackknife(some, k, level=level)) for some in (moments, above)
+            _Row(jackknife.two_way_jackknife(some, k, level=level)) for some in (moments, above)
         )
         if kind == "baseline":
             out["above_baseline"][m], out["p_baseline"][m] = (
@@ -406,7 +407,7 @@ def _results(
             )
             intervals["above_swapped_ci"][m] = beyond.interval()
     for name in ("swapped", "baseline"):
-        out[f"p_{name}_adjusted"] = inference.holm(out[f"p_{name}"])
+        out[f"p_{name}_adjusted"] = jackknife.holm(out[f"p_{name}"])
     if not any(kind == "baseline" for _, kind in operators):
         out = {name: values for name, values in out.items() if "baseline" not in name}
         del intervals["above_baseline_ci"]
@@ -440,7 +441,7 @@ def _reliabilities(
     )
 
 
-def _networks(moments: inference.Moments, table: pd.DataFrame) -> xr.Dataset:
+def _networks(moments: jackknife.Moments, table: pd.DataFrame) -> xr.Dataset:
     """Mean agreement of each network with the others of its model."""
     model = table["model"].to_numpy()
     same = (model[:, np.newaxis] == model) & ~np.eye(len(model), dtype=bool)

@@ -18,9 +18,9 @@ from scipy import sparse
 from scipy.sparse.linalg import eigsh
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.stats import contrasts, swaps
 from relstats.stats import scores as score_source
-from relstats.stats.contrasts import Contrasts
+from relstats.stats.inference import contrasts, swaps
+from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.scores import Tally
 from relstats.study import layout, shards, store
 

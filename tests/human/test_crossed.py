@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from relstats.human.crossed import contrast_rows, crossed_test, level_rows, random_factors
-from relstats.stats import contrasts, inference, networks
+from relstats.stats.inference import contrasts, jackknife, networks
+from relstats.stats.inference.crossed import contrast_rows, crossed_test, level_rows, random_factors
 
 TWO = np.array([[0.5, 0.5, 0, 0, 0], [0, 0, -1 / 3, -1 / 3, -1 / 3]])
 
@@ -21,7 +21,7 @@ def test_without_people_it_is_the_two_way_jackknife():
         size=(5, 1, 1)
     )
     functional = networks.network_functional(np.array([0, 0, 1, 1, 1]), np.array([1.0, -1.0]))
-    expected = inference.two_way_jackknife(
+    expected = jackknife.two_way_jackknife(
         networks.network_moments(values.transpose(0, 2, 1), [functional]), 0
     )
     found = outcome(values)

@@ -16,8 +16,8 @@ import numpy as np
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from relstats.stats import clusters
-from relstats.stats.inference import EPS
+from relstats.stats.inference import clusters
+from relstats.stats.inference.jackknife import EPS
 from relstats.stats.maps import compiled
 
 #: Ways to correct for many pixels. All but the last are label swaps.
@@ -132,7 +132,7 @@ def swap_maxima(
     maps : ndarray, (network, pixel)
         Finite. Pixels that are `undefined` are in no maximum.
     labels : ndarray, (labeling, network)
-        1 for the first level, 0 for the second; from `relstats.stats.swaps.labelings`. Row 0 is the
+        1 for the first level, 0 for the second; from `relstats.stats.inference.swaps.labelings`. Row 0 is the
         one observed.
     strata : ndarray of int, (network,)
     shape : (int, int)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relstats.errors import ImpossibleAnalysis, InvalidData
-from relstats.stats.inference import EPS, Moments
+from relstats.stats.inference.jackknife import EPS, Moments
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def network_moments(scores: np.ndarray, functionals: Sequence[Functional]) -> Mo
 
     Examples
     --------
-    >>> from relstats.stats.inference import two_way_jackknife
+    >>> from relstats.stats.inference.jackknife import two_way_jackknife
     >>> scores = (
     ...     np.random.default_rng(1).random((6, 1, 50))
     ...     + np.repeat([0.2, 0.0], 3)[:, np.newaxis, np.newaxis]
@@ -169,7 +169,7 @@ def swapped_means(means: np.ndarray, labels: np.ndarray, strata: np.ndarray) -> 
     means : ndarray, (network, feature)
         Mean score over images of each network.
     labels : ndarray, (labeling, network)
-        From `relstats.stats.swaps.labelings`: 1 for the first level, 0 for the second; row 0 is the
+        From `relstats.stats.inference.swaps.labelings`: 1 for the first level, 0 for the second; row 0 is the
         one observed.
     strata : ndarray of int, (network,)
         Stratum of each network.

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats import inference
+from relstats.stats.inference import jackknife
 
 SYMMETRIC_EFFECTS = ("generalization_gap", "stability")
 #: The default margin of equivalence, as a share of the mean within the two levels. The margin
@@ -54,7 +54,7 @@ class Contrasts:
     level: np.ndarray
     stratum: np.ndarray
     effects: tuple[str, ...]
-    operators: dict[tuple[int, str] | tuple[str, str], inference.Operator]
+    operators: dict[tuple[int, str] | tuple[str, str], jackknife.Operator]
     strata: list[str]
     within: tuple[str, ...]
     pooled: tuple[str, ...]
@@ -133,7 +133,7 @@ def plan(
             f" purpose with --pool {' '.join(chosen)}"
         )
     _require_distinct_names(pairs)
-    effects = SYMMETRIC_EFFECTS if symmetric else inference.EFFECTS
+    effects = SYMMETRIC_EFFECTS if symmetric else jackknife.EFFECTS
     operators, missing = _operators(pairs, groups, effects)
     operators |= _cell_operators(np.where((groups >= 0).any(axis=0), stratum, -1), level, levels)
     notes = [*missing, *_design_warnings(pairs, groups, axis)]
@@ -239,27 +239,27 @@ def _pair_groups(
 
 def _operators(
     pairs: list[tuple[str, str]], groups: np.ndarray, effects: tuple[str, ...]
-) -> tuple[dict[tuple[int, str] | tuple[str, str], inference.Operator], list[str]]:
-    operators: dict[tuple[int, str] | tuple[str, str], inference.Operator] = {}
+) -> tuple[dict[tuple[int, str] | tuple[str, str], jackknife.Operator], list[str]]:
+    operators: dict[tuple[int, str] | tuple[str, str], jackknife.Operator] = {}
     lacking: dict[str, list[str]] = {}
     for c, pair in enumerate(pairs):
         cells, compact = np.unique(groups[c], return_inverse=True)
         compact = compact - (cells[0] < 0)
         for effect in effects:
-            weights = _in_each_stratum(inference.effect_weights(effect), compact)
+            weights = _in_each_stratum(jackknife.effect_weights(effect), compact)
             if (_pairs_of(compact)[weights != 0] == 0).any():
                 lacking.setdefault(effect, []).append("|".join(pair))
             else:
-                operators[c, effect] = inference.contrast_operator(compact, weights)
+                operators[c, effect] = jackknife.contrast_operator(compact, weights)
         if (c, "generalization_gap") in operators:
             gap, share = (
-                inference.effect_weights("generalization_gap"),
+                jackknife.effect_weights("generalization_gap"),
                 EQUIVALENCE_SHARE * np.eye(2) / 2,
             )
-            operators[c, LESS_SHARE] = inference.contrast_operator(
+            operators[c, LESS_SHARE] = jackknife.contrast_operator(
                 compact, _in_each_stratum(gap - share, compact)
             )
-            operators[c, PLUS_SHARE] = inference.contrast_operator(
+            operators[c, PLUS_SHARE] = jackknife.contrast_operator(
                 compact, _in_each_stratum(gap + share, compact)
             )
     notes = [
@@ -278,17 +278,17 @@ def _in_each_stratum(weights: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 def _pairs_of(groups: np.ndarray) -> np.ndarray:
     """Number of (source, target) pairs in each cell, self pairs left out."""
-    return inference.n_pairs(np.bincount(groups[groups >= 0]))
+    return jackknife.n_pairs(np.bincount(groups[groups >= 0]))
 
 
 def _cell_operators(
     stratum: np.ndarray, level: np.ndarray, levels: list[str]
-) -> dict[tuple[int, str] | tuple[str, str], inference.Operator]:
+) -> dict[tuple[int, str] | tuple[str, str], jackknife.Operator]:
     """Mean of each cell over the strata that have it.
 
     Networks that no contrast uses (stratum -1) are in no cell.
     """
-    operators: dict[tuple[int, str] | tuple[str, str], inference.Operator] = {}
+    operators: dict[tuple[int, str] | tuple[str, str], jackknife.Operator] = {}
     used = stratum >= 0
     groups = np.full(len(stratum), -1)
     cells, groups[used] = np.unique((stratum * len(levels) + level)[used], return_inverse=True)
@@ -302,7 +302,7 @@ def _cell_operators(
             & (n_pairs > 0)
         )
         if chosen.any():
-            operators[levels[a], levels[b]] = inference.contrast_operator(
+            operators[levels[a], levels[b]] = jackknife.contrast_operator(
                 groups, chosen / chosen.sum()
             )
     return operators

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 import numpy as np
 
 from relstats.human.rdms.bootstrap import Inference, Parts, infer
-from relstats.stats.contrasts import Contrasts
+from relstats.stats.inference.contrasts import Contrasts
 
 FACTORS = ("images", "participants", "seeds")
 
