@@ -20,9 +20,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from relstats.stats import agreement, stability
+from relstats.stats import stability
 from relstats.stats.inference import jackknife as inference
 from relstats.stats.inference import networks, swaps
+from relstats.stats.maps import agreement
 from relstats.stats.planted import draw, fields
 
 ALPHA = 0.05

@@ -20,9 +20,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from relstats.stats import bits, consensus, planted, shared
+from relstats.stats import planted, shared
 from relstats.stats.inference import jackknife
-from relstats.stats.maps import top_fraction
+from relstats.stats.maps import bits, consensus
+from relstats.stats.maps.single import top_fraction
 
 ALPHA, SIZE, FRACTION, RESAMPLES = 0.05, 24, 0.1, 99
 PIXELS = SIZE * SIZE

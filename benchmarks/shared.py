@@ -20,7 +20,8 @@ import dask
 import numpy as np
 
 import relstats
-from relstats.stats import bits, consensus, topmasks
+from relstats.stats import topmasks
+from relstats.stats.maps import bits, consensus
 from relstats.study import shards
 
 SWAPPED_SIZE, SEEDS = 224, 3

@@ -24,7 +24,7 @@ import scipy
 from scipy import ndimage, stats
 from threadpoolctl import threadpool_limits
 
-from relstats.stats import agreement, maps
+from relstats.stats.maps import agreement, single
 
 FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.2)
 MEASURES = ("spearman", "iou")
@@ -100,7 +100,7 @@ def time_loop(
     total = difference = 0.0
     for image in range(images):
         block = relevance(image, networks, size)
-        masks = maps.top_fractions(block, FRACTIONS)
+        masks = single.top_fractions(block, FRACTIONS)
         pairs = [
             every[k] for k in np.random.default_rng(image).choice(len(every), sample, replace=False)
         ]
@@ -149,13 +149,13 @@ def limits(networks: int, images: int, pixels: int) -> dict[str, float]:
 def profile(block: np.ndarray) -> dict[str, float]:
     """Seconds of each step for one image on one thread."""
     ranks = agreement._centred_ranks(block)
-    masks = maps.top_fractions(block, FRACTIONS)
+    masks = single.top_fractions(block, FRACTIONS)
     words = agreement._packed(masks)
     steps = {
-        "midranks (radix sort)": lambda: maps.midranks(block),
+        "midranks (radix sort)": lambda: single.midranks(block),
         "midranks and centring in float64": lambda: agreement._centred_ranks(block),
         "product of ranks": lambda: agreement._cosines(ranks),
-        "masks of five fractions": lambda: maps.top_fractions(block, FRACTIONS),
+        "masks of five fractions": lambda: single.top_fractions(block, FRACTIONS),
         "packing masks into words": lambda: agreement._packed(masks),
         "counting common bits": lambda: agreement._shared_pixels(words),
         "all": lambda: agreement.several(block[:, np.newaxis], MEASURES, fractions=FRACTIONS),
@@ -212,7 +212,7 @@ def report(given: argparse.Namespace) -> str:
     networks, images, size = given.networks, given.images, given.size
     pairs, few = networks * (networks - 1) // 2, min(images, 20)
     block = relevance(0, networks, size)
-    masks = maps.top_fractions(block, FRACTIONS)
+    masks = single.top_fractions(block, FRACTIONS)
     agreement.several(block[:, np.newaxis], MEASURES)  # compiled, or loaded from numba's cache
     before = peak_gigabytes()
     both, found = time_ours(networks, images, size, THREADS)

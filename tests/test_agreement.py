@@ -13,10 +13,10 @@ from scipy import stats
 from scipy.spatial import distance
 
 from relstats.errors import InvalidData, UsageError
-from relstats.stats import agreement as module
-from relstats.stats import maps as maps_module
-from relstats.stats.agreement import MEASURES, agreement, several
-from relstats.stats.maps import RANKINGS, top_count, top_fractions
+from relstats.stats.maps import agreement as module
+from relstats.stats.maps import single as maps_module
+from relstats.stats.maps.agreement import MEASURES, agreement, several
+from relstats.stats.maps.single import RANKINGS, top_count, top_fractions
 
 FRACTIONS = (0.05, 0.1, 0.3)
 LINEAR = ("spearman", "pearson", "cosine")

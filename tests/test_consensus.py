@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from relstats.stats import bits, consensus
+from relstats.stats.maps import bits, consensus
 
 DESIGNS = [([2], 7), ([5], 64), ([3, 1], 65), ([4, 2, 3], 130), ([20], 100)]
 

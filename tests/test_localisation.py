@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from relstats.errors import InvalidData, UsageError
-from relstats.stats.localisation import MEASURES, region_scores
+from relstats.stats.maps.localisation import MEASURES, region_scores
 
 RANKINGS = ("positive", "absolute", "signed")
 

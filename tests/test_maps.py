@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from relstats.errors import InvalidData, UsageError
-from relstats.stats import maps
+from relstats.stats.maps import single
 
 SIZE = 24
 PIXELS = SIZE * SIZE
@@ -61,7 +61,7 @@ any_map = hnp.arrays(
     st.integers(1, 60),
     elements=st.floats(float(FLOAT32.min), float(FLOAT32.max), width=32),
 )
-rankings = st.sampled_from(maps.RANKINGS)
+rankings = st.sampled_from(single.RANKINGS)
 unhurried = settings(deadline=None)  # an example may have to wait for a kernel to be compiled
 
 
@@ -76,7 +76,7 @@ def rng():
 @pytest.mark.parametrize("kind", INPUTS)
 def test_midranks_are_those_of_scipy(kind, rng):
     values = INPUTS[kind](rng)
-    ranks = maps.midranks(values)
+    ranks = single.midranks(values)
     assert ranks.dtype == np.float32
     np.testing.assert_array_equal(ranks, stats.rankdata(values, axis=-1))
 
@@ -84,7 +84,9 @@ def test_midranks_are_those_of_scipy(kind, rng):
 @pytest.mark.parametrize("kind", INPUTS)
 def test_radix_and_comparison_sort_give_the_same_midranks(kind, rng):
     values = INPUTS[kind](rng)
-    np.testing.assert_array_equal(maps.midranks(values), maps.midranks(values.astype(np.float64)))
+    np.testing.assert_array_equal(
+        single.midranks(values), single.midranks(values.astype(np.float64))
+    )
 
 
 @unhurried
@@ -92,27 +94,27 @@ def test_radix_and_comparison_sort_give_the_same_midranks(kind, rng):
 def test_a_midrank_is_the_number_below_plus_half_of_those_level(values):
     below = (values[..., np.newaxis, :] < values[..., np.newaxis]).sum(axis=-1)
     level = (values[..., np.newaxis, :] == values[..., np.newaxis]).sum(axis=-1)
-    np.testing.assert_array_equal(maps.midranks(values), below + (level + 1) / 2)
+    np.testing.assert_array_equal(single.midranks(values), below + (level + 1) / 2)
 
 
 @unhurried
 @given(any_map, st.randoms(use_true_random=False))
 def test_midranks_follow_their_pixels_and_have_a_fixed_sum(values, random):
     order = random.sample(range(values.size), values.size)
-    ranks = maps.midranks(values)
-    np.testing.assert_array_equal(maps.midranks(values[order]), ranks[order])
+    ranks = single.midranks(values)
+    np.testing.assert_array_equal(single.midranks(values[order]), ranks[order])
     assert ranks.sum(dtype=float) == values.size * (values.size + 1) / 2
 
 
 def test_midranks_by_hand():
     np.testing.assert_array_equal(
-        maps.midranks([[7, 7, -1, 0], [0, 0, 0, 5]]), [[3.5, 3.5, 1, 2], [2, 2, 2, 4]]
+        single.midranks([[7, 7, -1, 0], [0, 0, 0, 5]]), [[3.5, 3.5, 1, 2], [2, 2, 2, 4]]
     )
 
 
 def test_float64_ties_are_not_made_by_rounding():
-    np.testing.assert_array_equal(maps.midranks([1 + 1e-12, 1.0, 1.0]), [3, 1.5, 1.5])
-    np.testing.assert_array_equal(maps.midranks(np.array([2**40 + 1, 2**40, 0])), [3, 2, 1])
+    np.testing.assert_array_equal(single.midranks([1 + 1e-12, 1.0, 1.0]), [3, 1.5, 1.5])
+    np.testing.assert_array_equal(single.midranks(np.array([2**40 + 1, 2**40, 0])), [3, 2, 1])
 
 
 @pytest.mark.parametrize(
@@ -121,12 +123,12 @@ def test_float64_ties_are_not_made_by_rounding():
 )
 def test_midranks_of_other_dtypes(dtype, rng):
     values = rng.integers(0, 2 if dtype == "bool" else 100, (2, 50)).astype(dtype)
-    np.testing.assert_array_equal(maps.midranks(values), stats.rankdata(values, axis=-1))
+    np.testing.assert_array_equal(single.midranks(values), stats.rankdata(values, axis=-1))
 
 
 def test_the_smallest_integer_has_no_absolute_value_of_its_own_dtype():
     np.testing.assert_array_equal(
-        maps.top_fraction(np.int8([-128, 5, 100, 0]), 0.25, "absolute"), [1, 0, 0, 0]
+        single.top_fraction(np.int8([-128, 5, 100, 0]), 0.25, "absolute"), [1, 0, 0, 0]
     )
 
 
@@ -138,27 +140,27 @@ def test_any_nan_makes_the_whole_row_nan(dtype, bits, place, rng):
     values[1, place] = np.uint32([bits]).view(np.float32)[0]
     with np.errstate(invalid="ignore"):  # a signalling NaN complains of the cast
         values = values.astype(dtype)
-    ranks = maps.midranks(values)
+    ranks = single.midranks(values)
     assert np.isnan(ranks[1]).all()
     np.testing.assert_array_equal(ranks[[0, 2]], stats.rankdata(values[[0, 2]], axis=-1))
 
 
 def test_midranks_of_any_memory_layout(rng):
     values = relevance(rng, 4, 3)
-    expected = maps.midranks(values)
+    expected = single.midranks(values)
     np.testing.assert_array_equal(expected, stats.rankdata(values, axis=-1))
-    np.testing.assert_array_equal(maps.midranks(np.asfortranarray(values)), expected)
+    np.testing.assert_array_equal(single.midranks(np.asfortranarray(values)), expected)
     np.testing.assert_array_equal(
-        maps.midranks(np.repeat(values, 2, axis=-1)[:, ::2, ::2]), expected[:, ::2]
+        single.midranks(np.repeat(values, 2, axis=-1)[:, ::2, ::2]), expected[:, ::2]
     )
-    np.testing.assert_array_equal(maps.midranks(values[1, 2]), expected[1, 2])
+    np.testing.assert_array_equal(single.midranks(values[1, 2]), expected[1, 2])
 
 
 def test_midranks_leave_their_input_alone_and_agree_across_threads(rng):
     values = relevance(rng, 40)
     before = values.copy()
     with ThreadPoolExecutor(4) as pool:
-        blocks = list(pool.map(maps.midranks, np.split(values, 20)))
+        blocks = list(pool.map(single.midranks, np.split(values, 20)))
     np.testing.assert_array_equal(np.concatenate(blocks), stats.rankdata(before, axis=-1))
     np.testing.assert_array_equal(values, before)
 
@@ -167,13 +169,13 @@ def test_too_many_pixels_for_half_ranks():
     with pytest.raises(
         InvalidData, match=r"midranks of 8388608 pixels.*exact in float32 below 8388608.*reduce"
     ):
-        maps.midranks(np.broadcast_to(np.float32(0), 2**23))
+        single.midranks(np.broadcast_to(np.float32(0), 2**23))
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "U3", "object", "datetime64[s]"])
 def test_maps_are_real_numbers(dtype):
     with pytest.raises(InvalidData, match=r"relevance maps of dtype .*real numbers; give float32"):
-        maps.midranks(np.zeros(3, dtype))
+        single.midranks(np.zeros(3, dtype))
 
 
 # Masks
@@ -182,7 +184,7 @@ def test_maps_are_real_numbers(dtype):
 def slow_mask(values, count, ranking):
     """The first `count` eligible pixels, sorted by score, then by the scrambled order."""
     score = np.abs(values) if ranking == "absolute" else values
-    place = maps.tie_order(values.size)
+    place = single.tie_order(values.size)
     pixels = [
         p for p in range(values.size) if (ranking == "signed" and values.any()) or score[p] > 0
     ]
@@ -191,15 +193,15 @@ def slow_mask(values, count, ranking):
     return mask
 
 
-@pytest.mark.parametrize("ranking", maps.RANKINGS)
+@pytest.mark.parametrize("ranking", single.RANKINGS)
 @pytest.mark.parametrize("kind", INPUTS)
 def test_masks_are_the_first_pixels_of_a_full_sort(kind, ranking, rng):
     values = INPUTS[kind](rng)
     fractions = (0.02, 0.3, 0.1, 1, 0.5)
-    masks = maps.top_fractions(values, fractions, ranking)
+    masks = single.top_fractions(values, fractions, ranking)
     assert masks.dtype == bool
     for fraction, of_fraction in zip(fractions, masks, strict=True):
-        count = maps.top_count(fraction, values.shape[-1])
+        count = single.top_count(fraction, values.shape[-1])
         np.testing.assert_array_equal(
             of_fraction, [slow_mask(row, count, ranking) for row in values]
         )
@@ -208,12 +210,12 @@ def test_masks_are_the_first_pixels_of_a_full_sort(kind, ranking, rng):
 @unhurried
 @given(tied_maps, st.lists(st.floats(1e-3, 1), min_size=1, max_size=4), rankings)
 def test_masks_are_nested_and_exact_up_to_the_shortfall(values, fractions, ranking):
-    masks = maps.top_fractions(values, fractions, ranking)
-    lacking = maps.mask_shortfall(masks, fractions)
+    masks = single.top_fractions(values, fractions, ranking)
+    lacking = single.mask_shortfall(masks, fractions)
     for (one, smaller), (other, larger) in zip(enumerate(masks), enumerate(masks), strict=True):
         if fractions[one] <= fractions[other]:
             assert not (smaller & ~larger).any()
-    wanted = np.array([maps.top_count(f, values.shape[-1]) for f in fractions]).reshape(
+    wanted = np.array([single.top_count(f, values.shape[-1]) for f in fractions]).reshape(
         -1, *[1] * (values.ndim - 1)
     )
     np.testing.assert_array_equal(masks.sum(axis=-1) + lacking, wanted + np.zeros_like(lacking))
@@ -232,9 +234,9 @@ def test_masks_are_nested_and_exact_up_to_the_shortfall(values, fractions, ranki
 def test_without_ties_masks_follow_their_pixels(values, random, ranking):
     values = np.unique(np.abs(values))
     order = random.sample(range(values.size), values.size)
-    masks = maps.top_fractions(values, (0.1, 0.5), ranking)
+    masks = single.top_fractions(values, (0.1, 0.5), ranking)
     np.testing.assert_array_equal(
-        maps.top_fractions(values[order], (0.1, 0.5), ranking), masks[:, order]
+        single.top_fractions(values[order], (0.1, 0.5), ranking), masks[:, order]
     )
 
 
@@ -243,26 +245,28 @@ def test_without_ties_masks_follow_their_pixels(values, random, ranking):
 def test_the_scale_of_relevance_changes_no_rank_and_no_mask(values, exponent, ranking):
     values = values.astype(np.float64)
     scaled = np.ldexp(values, exponent)
-    np.testing.assert_array_equal(maps.midranks(scaled), maps.midranks(values))
+    np.testing.assert_array_equal(single.midranks(scaled), single.midranks(values))
     np.testing.assert_array_equal(
-        maps.top_fractions(scaled, (0.1, 0.4), ranking),
-        maps.top_fractions(values, (0.1, 0.4), ranking),
+        single.top_fractions(scaled, (0.1, 0.4), ranking),
+        single.top_fractions(values, (0.1, 0.4), ranking),
     )
 
 
 def test_masks_by_hand():
     values = [4, -9, 0, 1, 2, 0, -3, 0]
-    np.testing.assert_array_equal(np.flatnonzero(maps.top_fraction(values, 0.25)), [0, 4])
+    np.testing.assert_array_equal(np.flatnonzero(single.top_fraction(values, 0.25)), [0, 4])
     np.testing.assert_array_equal(
-        np.flatnonzero(maps.top_fraction(values, 0.25, "absolute")), [0, 1]
-    )
-    np.testing.assert_array_equal(np.flatnonzero(maps.top_fraction(values, 0.25, "signed")), [0, 4])
-    np.testing.assert_array_equal(np.flatnonzero(maps.top_fraction(values, 0.75)), [0, 3, 4])
-    np.testing.assert_array_equal(
-        np.flatnonzero(maps.top_fraction(values, 0.75, "absolute")), [0, 1, 3, 4, 6]
+        np.flatnonzero(single.top_fraction(values, 0.25, "absolute")), [0, 1]
     )
     np.testing.assert_array_equal(
-        np.flatnonzero(~maps.top_fraction(values, 0.75, "signed")), [1, 6]
+        np.flatnonzero(single.top_fraction(values, 0.25, "signed")), [0, 4]
+    )
+    np.testing.assert_array_equal(np.flatnonzero(single.top_fraction(values, 0.75)), [0, 3, 4])
+    np.testing.assert_array_equal(
+        np.flatnonzero(single.top_fraction(values, 0.75, "absolute")), [0, 1, 3, 4, 6]
+    )
+    np.testing.assert_array_equal(
+        np.flatnonzero(~single.top_fraction(values, 0.75, "signed")), [1, 6]
     )
 
 
@@ -276,12 +280,12 @@ def test_a_fraction_is_a_decimal_number_and_halves_are_rounded_up():
         (0.001, 10): 1,
         (1e-9, 9): 1,
     }
-    assert {case: maps.top_count(*case) for case in cases} == cases
-    assert maps.top_count(np.float32(0.05), 50176) == 2509
+    assert {case: single.top_count(*case) for case in cases} == cases
+    assert single.top_count(np.float32(0.05), 50176) == 2509
     for hundredths in range(1, 101):
         for pixels in (50, 100, 1001, 50176):
             exact = Fraction(hundredths, 100) * pixels
-            assert maps.top_count(hundredths / 100, pixels) == max(
+            assert single.top_count(hundredths / 100, pixels) == max(
                 1, (exact + Fraction(1, 2)).__floor__()
             )
 
@@ -289,23 +293,23 @@ def test_a_fraction_is_a_decimal_number_and_halves_are_rounded_up():
 @pytest.mark.parametrize("fraction", [0, -0.1, 1.01, np.nan, np.inf])
 def test_a_fraction_lies_between_0_and_1(fraction):
     with pytest.raises(UsageError, match=rf"fraction={fraction}: .*\(0, 1\].*give 0\.05"):
-        maps.top_fractions(np.ones(4), (0.5, fraction))
+        single.top_fractions(np.ones(4), (0.5, fraction))
 
 
 def test_masks_need_a_ranking_and_a_fraction():
     with pytest.raises(UsageError, match=r"ranking='top': unknown.*positive, absolute, signed"):
-        maps.top_fraction(np.ones(4), 0.5, "top")
+        single.top_fraction(np.ones(4), 0.5, "top")
     with pytest.raises(UsageError, match=r"no share of pixels to keep.*give at least one"):
-        maps.top_fractions(np.ones(4), ())
+        single.top_fractions(np.ones(4), ())
 
 
-@pytest.mark.parametrize("ranking", maps.RANKINGS)
+@pytest.mark.parametrize("ranking", single.RANKINGS)
 def test_maps_without_relevance_or_with_nan_have_empty_masks(ranking, rng):
     values = relevance(rng, 4)
     values[1], values[2, 5:7] = 0, (np.nan, np.inf)
-    masks = maps.top_fractions(values, (0.05, 0.2), ranking)
+    masks = single.top_fractions(values, (0.05, 0.2), ranking)
     np.testing.assert_array_equal(masks.any(axis=-1), [[True, False, False, True]] * 2)
-    np.testing.assert_array_equal(maps.mask_shortfall(masks, (0.05, 0.2))[:, 1], [29, 115])
+    np.testing.assert_array_equal(single.mask_shortfall(masks, (0.05, 0.2))[:, 1], [29, 115])
 
 
 def test_unrelated_sparse_maps_overlap_by_chance_only(rng):
@@ -316,14 +320,14 @@ def test_unrelated_sparse_maps_overlap_by_chance_only(rng):
     values = np.zeros((many, PIXELS), np.float32)
     for row in values:
         row[rng.choice(PIXELS, relevant, replace=False)] = rng.exponential(size=relevant)
-    masks = maps.top_fraction(values, 0.1)
+    masks = single.top_fraction(values, 0.1)
     shared = (masks.astype(float) @ masks.T)[np.triu_indices(many, 1)]
     chance = stats.hypergeom(PIXELS, relevant, relevant)
     assert abs(shared.mean() - chance.mean()) < 4 * chance.std() / np.sqrt(shared.size)
 
 
 def test_ties_at_the_threshold_have_no_spatial_bias():
-    y, x = np.divmod(np.flatnonzero(maps.top_fraction(np.ones(100 * 100), 0.1)), 100)
+    y, x = np.divmod(np.flatnonzero(single.top_fraction(np.ones(100 * 100), 0.1)), 100)
     assert abs(y.mean() - 49.5) < 4 * 28.9 / np.sqrt(1000)
     assert abs(x.mean() - 49.5) < 4 * 28.9 / np.sqrt(1000)
     assert (
@@ -346,12 +350,12 @@ def test_the_tie_order_is_that_of_splitmix64():
     for pixels in (1, 2, 7, 500):
         numbers = list(splitmix64(pixels))
         expected = [sorted(numbers).index(number) for number in numbers]
-        np.testing.assert_array_equal(maps.tie_order(pixels), expected)
+        np.testing.assert_array_equal(single.tie_order(pixels), expected)
 
 
 def test_nobody_can_change_the_tie_order():
     with pytest.raises(ValueError, match="read-only"):
-        maps.tie_order(9)[0] = 3
+        single.tie_order(9)[0] = 3
 
 
 # Scaling
@@ -366,7 +370,7 @@ SIZES = {
 @pytest.mark.parametrize("how", SIZES)
 def test_normalised_maps_have_size_1_and_the_same_shape(how, rng):
     values = relevance(rng, 2, 3)
-    result = maps.normalise(values, how)
+    result = single.normalise(values, how)
     assert result.dtype == np.float64
     for where in np.ndindex(2, 3):
         row = values[where].astype(float)
@@ -377,30 +381,30 @@ def test_normalised_maps_have_size_1_and_the_same_shape(how, rng):
 @pytest.mark.parametrize("how", SIZES)
 def test_normalised_maps_forget_their_scale(how, rng):
     values = relevance(rng, 3).astype(np.float64)
-    expected = maps.normalise(values, how)
+    expected = single.normalise(values, how)
     for scale in (2.0**-1000, 2.0**-60, 2.0**1000):
-        np.testing.assert_array_equal(maps.normalise(values * scale, how), expected)
-    np.testing.assert_allclose(maps.normalise(values * 0.3, how), expected, rtol=1e-14)
-    np.testing.assert_array_equal(maps.normalise(-values, how), -expected)
+        np.testing.assert_array_equal(single.normalise(values * scale, how), expected)
+    np.testing.assert_allclose(single.normalise(values * 0.3, how), expected, rtol=1e-14)
+    np.testing.assert_array_equal(single.normalise(-values, how), -expected)
 
 
 @pytest.mark.parametrize("how", SIZES)
 def test_maps_that_have_no_size_are_nan(how, rng):
     values = relevance(rng, 5)
     values[0], values[1, 4], values[2, 4], values[3, 4] = 0, np.nan, np.inf, -np.inf
-    result = maps.normalise(values, how)
+    result = single.normalise(values, how)
     assert np.isnan(result[:4]).all()
     assert not np.isnan(result[4]).any()
 
 
 def test_normalise_by_hand():
-    np.testing.assert_array_equal(maps.normalise(np.int8([-128, 0, 64]), "max"), [-1, 0, 0.5])
-    np.testing.assert_allclose(maps.normalise([[3, 0, -4]], "l2"), [[0.6, 0, -0.8]], rtol=1e-15)
+    np.testing.assert_array_equal(single.normalise(np.int8([-128, 0, 64]), "max"), [-1, 0, 0.5])
+    np.testing.assert_allclose(single.normalise([[3, 0, -4]], "l2"), [[0.6, 0, -0.8]], rtol=1e-15)
 
 
 def test_normalise_knows_three_sizes():
     with pytest.raises(UsageError, match=r"how='sum': unknown.*max, l1, l2"):
-        maps.normalise(np.ones(3), "sum")
+        single.normalise(np.ones(3), "sum")
 
 
 # Compilation
@@ -420,10 +424,10 @@ def test_kernels_run_where_no_cache_can_be_written(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "kernels", kernels)
     with pytest.raises(RuntimeError, match="cannot cache"):
         numba.njit(cache=True)(kernels.double)
-    double = maps.compiled(kernels.double)
+    double = single.compiled(kernels.double)
     assert double(21) == 42
     assert double.targetoptions["nogil"] is True
 
 
 def test_kernels_release_the_gil():
-    assert maps.compiled(relevance).targetoptions["nogil"] is True
+    assert single.compiled(relevance).targetoptions["nogil"] is True

@@ -17,7 +17,7 @@ from scipy import stats
 import relstats
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats.inference import jackknife
-from relstats.stats.localisation import region_scores
+from relstats.stats.maps.localisation import region_scores
 from relstats.study import shards, store
 
 MODELS = pd.DataFrame(

@@ -16,9 +16,10 @@ from scipy import stats
 
 import relstats
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats import consensus, topmasks
+from relstats.stats import topmasks
 from relstats.stats.inference import jackknife
-from relstats.stats.maps import top_fraction
+from relstats.stats.maps import consensus
+from relstats.stats.maps.single import top_fraction
 from relstats.stats.shared import _critical, shared
 from relstats.study import shards, store
 

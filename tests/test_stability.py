@@ -14,8 +14,8 @@ from scipy import stats
 
 import relstats
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats import agreement
 from relstats.stats.inference import jackknife
+from relstats.stats.maps import agreement
 from relstats.stats.planted import fields
 from relstats.stats.stability import seeds_needed, spearman_brown, swapped_agreement
 from relstats.stats.strategies import coarse, neighbour_graph, spectral_clusters

@@ -20,7 +20,7 @@ from relstats.human.crossed_levels import Cells, contrast_results, level_results
 from relstats.human.map_agreement import Agreement
 from relstats.stats import scores
 from relstats.stats.inference.crossed import FACTORS
-from relstats.stats.maps import RANKINGS
+from relstats.stats.maps.single import RANKINGS
 from relstats.study import layout, shards, store
 
 REFERENCE = (

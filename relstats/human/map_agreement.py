@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relstats.stats.maps import midranks
+from relstats.stats.maps.single import midranks
 from relstats.study.top_pixels import top_count
 
 MEASURES = ("spearman", "overlap")

@@ -19,7 +19,7 @@ from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human.map_agreement import ranked
 from relstats.human.rdms.dissimilarity import MEASURES, Dissimilarities, tiled
 from relstats.stats import scores
-from relstats.stats.maps import RANKINGS
+from relstats.stats.maps.single import RANKINGS
 from relstats.study import layout, shards, store
 from relstats.study.pairs import pair_labels
 

@@ -14,7 +14,7 @@ import xarray as xr
 
 from relstats.errors import InvalidData, UsageError
 from relstats.stats import scores
-from relstats.stats.maps import normalise
+from relstats.stats.maps.single import normalise
 from relstats.stats.scores import Tally
 from relstats.study import layout, shards, store
 

@@ -22,7 +22,7 @@ from relstats.stats import meanmaps
 from relstats.stats.inference import clusters, contrasts, fields, swaps
 from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.inference.fields import CORRECTIONS
-from relstats.stats.maps import RANKINGS
+from relstats.stats.maps.single import RANKINGS
 from relstats.stats.meanmaps import MeanMaps
 from relstats.stats.scores import network_table
 from relstats.study import shards, store

@@ -15,13 +15,14 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.stats import localisation, masked
+from relstats.stats import masked
 from relstats.stats import scores as score_source
 from relstats.stats.generalize import REFERENCE
 from relstats.stats.inference import contrasts, networks, swaps
 from relstats.stats.inference import jackknife as inference
 from relstats.stats.inference.contrasts import Contrasts
-from relstats.stats.maps import RANKINGS
+from relstats.stats.maps import localisation
+from relstats.stats.maps.single import RANKINGS
 from relstats.stats.scores import Tally
 from relstats.study import shards, store
 
@@ -63,7 +64,7 @@ def regions(
         A label of the models, e.g. "pretrain". Every pair of its levels is a contrast, "a|b": a
         minus b. Default: means of each model, and no contrast.
     measure : {"density", "mass", "rank", "pointing"}
-        See `relstats.stats.localisation.region_scores`. "mass" is the share of relevance in a
+        See `relstats.stats.maps.localisation.region_scores`. "mass" is the share of relevance in a
         region, "density" that share over the region's share of the pixels: 1 is what evenly spread
         relevance gives.
     ranking : {"positive", "absolute", "signed"}

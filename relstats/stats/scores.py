@@ -17,8 +17,8 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats import agreement
-from relstats.stats.maps import RANKINGS
+from relstats.stats.maps import agreement
+from relstats.stats.maps.single import RANKINGS
 from relstats.study import layout, shards, store
 
 MEASURES = ("transfer", "spearman", "pearson", "cosine", "iou", "dice", "capture")

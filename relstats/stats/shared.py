@@ -22,11 +22,11 @@ import xarray as xr
 from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats import consensus as cores
 from relstats.stats import topmasks
-from relstats.stats.consensus import CONSENSUS
 from relstats.stats.inference import jackknife
-from relstats.stats.maps import RANKINGS, top_count
+from relstats.stats.maps import consensus as cores
+from relstats.stats.maps.consensus import CONSENSUS
+from relstats.stats.maps.single import RANKINGS, top_count
 from relstats.stats.topmasks import Maps, Survey
 from relstats.study import layout as schema
 from relstats.study import shards, store
@@ -87,7 +87,7 @@ def shared(
         shared in *every* condition: one with more seeds does not count more. Default: one
         condition, of all networks.
     ranking : {"positive", "absolute", "signed"}
-        How pixels are ranked, see `relstats.stats.maps.top_fractions`.
+        How pixels are ranked, see `relstats.stats.maps.single.top_fractions`.
     consensus : {"all", "most", "majority"}
         Which pixels are the core set: those of all networks, of 90 % (rounded up), or of more than
         half (of each condition). Sizes and tests are given for all three; the choice is what `core`

@@ -15,8 +15,8 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import InvalidData, UsageError
-from relstats.stats import bits
-from relstats.stats.maps import mask_shortfall, top_count, top_fraction
+from relstats.stats.maps import bits
+from relstats.stats.maps.single import mask_shortfall, top_count, top_fraction
 from relstats.stats.scores import image_labels, name_cells, network_table
 from relstats.study import layout, shards, store
 

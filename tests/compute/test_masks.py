@@ -4,7 +4,7 @@ import torch
 
 from relstats.compute.perturb import top_pixels
 from relstats.errors import UsageError
-from relstats.stats import maps
+from relstats.stats.maps import single
 
 FRACTIONS = (1e-6, 0.01, 0.05, 0.29, 0.5, 0.8, 1.0)
 
@@ -33,14 +33,14 @@ def some_maps(pixels, kind, rng):
     return values
 
 
-@pytest.mark.parametrize("ranking", maps.RANKINGS)
+@pytest.mark.parametrize("ranking", single.RANKINGS)
 @pytest.mark.parametrize(
     "kind", ["dense", "sparse", "grey levels", "signed zeros", "double", "infinite"]
 )
 @pytest.mark.parametrize("pixels", [50, 1024])
 def test_masks_are_those_of_the_analysis_bit_for_bit(ranking, kind, pixels):
     values = some_maps(pixels, kind, np.random.default_rng(1))
-    expected = maps.top_fractions(values, FRACTIONS, ranking)
+    expected = single.top_fractions(values, FRACTIONS, ranking)
     found = top_pixels.top_fractions(torch.from_numpy(values), FRACTIONS, ranking)
     assert np.array_equal(found.numpy(), expected)
     assert expected.any()

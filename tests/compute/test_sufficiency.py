@@ -18,7 +18,7 @@ from relstats.compute.perturb.sufficiency import describe, rehearse, score_sets
 from relstats.compute.stream.export import export
 from relstats.compute.study_file.study import read_study, true_classes
 from relstats.errors import InvalidData, UsageError
-from relstats.stats import maps as analysis
+from relstats.stats.maps import single as analysis
 from relstats.study import arrays, layout, shards, store
 
 NETWORKS = [("gender", "0"), ("gender", "1"), ("identity", "0")]

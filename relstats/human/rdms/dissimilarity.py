@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relstats.errors import InvalidData, UsageError
-from relstats.stats.maps import midranks
+from relstats.stats.maps.single import midranks
 
 MEASURES = ("correlation", "spearman", "cosine", "euclidean")
 #: Pixels worked on at a time, in float64.

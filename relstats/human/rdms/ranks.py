@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from relstats.stats.maps import compiled
+from relstats.stats.maps.single import compiled
 
 
 def dense_codes(values: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from relstats.stats.maps import compiled
+from relstats.stats.maps.single import compiled
 
 #: Keeps the least-squares system regular where image effects are not unique; relative to the pairs
 #: of an image.

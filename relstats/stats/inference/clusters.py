@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from relstats.stats.maps import compiled
+from relstats.stats.maps.single import compiled
 
 _HALF = np.uint64(32)
 _LOW = np.uint64(2**32 - 1)

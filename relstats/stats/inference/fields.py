@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from relstats.stats.inference import clusters
 from relstats.stats.inference.jackknife import EPS
-from relstats.stats.maps import compiled
+from relstats.stats.maps.single import compiled
 
 #: Ways to correct for many pixels. All but the last are label swaps.
 CORRECTIONS = ("max-t", "tfce", "cluster", "bh")

@@ -19,7 +19,7 @@ import numpy as np
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from relstats.stats import bits
+from relstats.stats.maps import bits
 
 #: In how many networks a shared pixel is, of every condition.
 CONSENSUS = ("all", "most", "majority")

@@ -11,7 +11,7 @@ import numpy as np
 
 from relstats.errors import UsageError
 from relstats.stats.inference.jackknife import EPS
-from relstats.stats.maps import RANKINGS, as_floating
+from relstats.stats.maps.single import RANKINGS, as_floating
 
 MEASURES = ("density", "mass", "rank", "pointing")
 

@@ -15,7 +15,14 @@ from numba import types
 from numba.extending import intrinsic
 
 from relstats.errors import InvalidData, UsageError
-from relstats.stats.maps import FRACTIONS, as_floating, compiled, midranks, normalise, top_fractions
+from relstats.stats.maps.single import (
+    FRACTIONS,
+    as_floating,
+    compiled,
+    midranks,
+    normalise,
+    top_fractions,
+)
 
 
 def agreement(
@@ -39,7 +46,7 @@ def agreement(
     fractions : sequence of float
         Shares of pixels of the masks ("iou", "dice", "capture").
     ranking : {"positive", "absolute", "signed"}
-        Which pixels are on top, see `relstats.stats.maps.top_fractions`.
+        Which pixels are on top, see `relstats.stats.maps.single.top_fractions`.
 
     Returns
     -------

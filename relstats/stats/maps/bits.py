@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from relstats.stats.agreement import _popcount
-from relstats.stats.maps import compiled
+from relstats.stats.maps.agreement import _popcount
+from relstats.stats.maps.single import compiled
 
 WORD = 64
 
