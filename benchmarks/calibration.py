@@ -2,7 +2,7 @@
 
     python benchmarks/calibration.py
 
-writes `benchmarks/results/calibration.csv` and `.md`. Scores are drawn by `relstats.stats.planted`
+writes `benchmarks/results/calibration.csv` and `.md`. Scores are drawn by `relstats.stats.planning.planted`
 and analysed by `relstats.stats.inference.jackknife`, many studies at a time on the axis of fractions: no
 function there mixes fractions, except the mean over them, which is passed in as one more. About 15
 minutes on one core; `--quick` takes a minute.
@@ -22,9 +22,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from relstats.stats import generalize, planted
+from relstats.stats import generalize
 from relstats.stats.inference import contrasts, jackknife, swaps
-from relstats.stats.planted import Planted
+from relstats.stats.planning import planted
+from relstats.stats.planning.planted import Planted
 
 ALPHA = 0.05
 RESULTS = Path(__file__).parent / "results"

@@ -19,8 +19,8 @@ import pandas as pd
 from scipy import stats
 
 from relstats.stats.inference import clusters, fields, swaps
-from relstats.stats.planted import draw
-from relstats.stats.planted import fields as smooth_fields
+from relstats.stats.planning.planted import draw
+from relstats.stats.planning.planted import fields as smooth_fields
 
 ALPHA = 0.05
 RESULTS = Path(__file__).parent / "results"

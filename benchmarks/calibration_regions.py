@@ -24,7 +24,7 @@ from relstats.stats import stability
 from relstats.stats.inference import jackknife as inference
 from relstats.stats.inference import networks, swaps
 from relstats.stats.maps import agreement
-from relstats.stats.planted import draw, fields
+from relstats.stats.planning.planted import draw, fields
 
 ALPHA = 0.05
 RESULTS = Path(__file__).parent / "results"

@@ -20,10 +20,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from relstats.stats import planted, shared
+from relstats.stats import shared
 from relstats.stats.inference import jackknife
 from relstats.stats.maps import bits, consensus
 from relstats.stats.maps.single import top_fraction
+from relstats.stats.planning import planted
 
 ALPHA, SIZE, FRACTION, RESAMPLES = 0.05, 24, 0.1, 99
 PIXELS = SIZE * SIZE

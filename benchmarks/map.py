@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 
 import relstats
 from relstats.stats.inference import fields, swaps
-from relstats.stats.planted import fields as smooth_fields
+from relstats.stats.planning.planted import fields as smooth_fields
 
 SIDE, NETWORKS, RESAMPLES = 224, 20, 9999
 MEMORY_SIDE, MEMORY_SEEDS = 224, 5

@@ -112,9 +112,9 @@ def simulate(
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
-    from relstats.stats.planted import Planted
-    from relstats.stats.simulate import describe
-    from relstats.stats.simulate import simulate as run
+    from relstats.stats.planning.planted import Planted
+    from relstats.stats.planning.simulate import describe
+    from relstats.stats.planning.simulate import simulate as run
     from relstats.terminal import note, progress
 
     per_model = 5 if not seeds else seeds[0] if len(seeds) == 1 else seeds
@@ -404,8 +404,8 @@ def power(
       relstats power --networks 3 5 10 --images 100 1000 --effect 0.05
       relstats power --networks 5 10 --images 500 --pilot study.zarr --axis pretrain
     """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats.stats.pilot import pilot_components
-    from relstats.stats.power import DIGITS, power_table
+    from relstats.stats.planning.pilot import pilot_components
+    from relstats.stats.planning.power import DIGITS, power_table
     from relstats.study.store import open_study
     from relstats.terminal import note, number, print_json, print_table, result_dict
 

@@ -12,7 +12,13 @@ from statsmodels.stats.power import TTestIndPower
 from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.stats.inference import jackknife, nodes
 from relstats.stats.inference.nodes import Components
-from relstats.stats.power import DIGITS, detectable_d, detectable_effect, power, power_table
+from relstats.stats.planning.power import (
+    DIGITS,
+    detectable_d,
+    detectable_effect,
+    power,
+    power_table,
+)
 
 
 def simulated_power(effect, n, n_images, c, runs, rng):

@@ -9,8 +9,8 @@ import pytest
 
 import relstats
 from relstats.errors import UsageError
-from relstats.stats import planted as draws
-from relstats.stats.planted import Planted
+from relstats.stats.planning import planted as draws
+from relstats.stats.planning.planted import Planted
 
 PLAIN = {"zeros": 0.0, "ties": 0, "negative": 1.0}
 

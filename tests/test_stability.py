@@ -16,7 +16,7 @@ import relstats
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats.inference import jackknife
 from relstats.stats.maps import agreement
-from relstats.stats.planted import fields
+from relstats.stats.planning.planted import fields
 from relstats.stats.stability import seeds_needed, spearman_brown, swapped_agreement
 from relstats.stats.strategies import coarse, neighbour_graph, spectral_clusters
 from relstats.study import shards, store

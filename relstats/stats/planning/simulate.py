@@ -16,8 +16,8 @@ import numpy as np
 import xarray as xr
 
 from relstats.errors import UsageError
-from relstats.stats import planted as draws
-from relstats.stats.planted import Planted
+from relstats.stats.planning import planted as draws
+from relstats.stats.planning.planted import Planted
 from relstats.study import layout as schema
 from relstats.study import shards, store
 
