@@ -20,8 +20,8 @@ import dask
 import numpy as np
 
 import relstats
-from relstats.stats import topmasks
 from relstats.stats.maps import bits, consensus
+from relstats.stats.sources import top_pixels
 from relstats.study import shards
 
 SWAPPED_SIZE, SEEDS = 224, 3
@@ -114,7 +114,7 @@ def report(path: Path, images: list[int], size: int, n_resamples: int) -> str:
             (
                 f"One swap of one image of {SWAPPED_SIZE} x {SWAPPED_SIZE} pixels: {1e6 * ours:.0f}"
                 f" µs by relstats, {1e6 * plain:.0f} µs by the loop ({plain / ours:.0f} times), the"
-                f" same results. Groups of {topmasks.GROUP} images are in memory at a time, as"
+                f" same results. Groups of {top_pixels.GROUP} images are in memory at a time, as"
                 " bits, however many there are."
             ),
             "",

@@ -17,8 +17,9 @@ from scipy import ndimage, stats
 
 import relstats
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats import meanmaps, pixelwise
+from relstats.stats import pixelwise
 from relstats.stats.inference import clusters, fields
+from relstats.stats.sources import mean_maps
 from relstats.study import shards, store
 
 SIZE = (6, 7)
@@ -167,7 +168,7 @@ def test_by_hand():
 
 def test_three_against_three_is_refused_before_a_map_is_read_and_bh_is_not():
     with (
-        mock.patch.object(meanmaps, "mean_maps") as read,
+        mock.patch.object(mean_maps, "mean_maps") as read,
         pytest.raises(
             ImpossibleAnalysis,
             match=(
@@ -293,7 +294,7 @@ def test_blocks_of_images_change_nothing(monkeypatch):
     maps = two(4, n_images=9)
     expected = analyse(maps)
     monkeypatch.setattr(shards, "BLOCK_VALUES", 8 * 42 * 2)
-    monkeypatch.setattr(meanmaps, "GROUP", 2)
+    monkeypatch.setattr(mean_maps, "GROUP", 2)
     with dask.config.set(scheduler="threads", num_workers=3):
         found = analyse(maps)
     np.testing.assert_allclose(found["estimate"], expected["estimate"], rtol=1e-12, atol=1e-14)
@@ -490,10 +491,10 @@ def test_exit_code_of_an_impossible_design(tmp_path):
 def test_density():
     maps = np.array([[1e-300, -3e-300, 0, 0], [0, 0, 0, 0.0]])
     np.testing.assert_allclose(
-        meanmaps.density(maps, "signed"), [[1, -3, 0, 0], [np.nan] * 4], rtol=1e-12
+        mean_maps.density(maps, "signed"), [[1, -3, 0, 0], [np.nan] * 4], rtol=1e-12
     )
-    np.testing.assert_allclose(meanmaps.density(maps[:1], "positive"), [[4, 0, 0, 0]], rtol=1e-12)
-    np.testing.assert_allclose(meanmaps.density(maps[:1], "absolute"), [[1, 3, 0, 0]], rtol=1e-12)
+    np.testing.assert_allclose(mean_maps.density(maps[:1], "positive"), [[4, 0, 0, 0]], rtol=1e-12)
+    np.testing.assert_allclose(mean_maps.density(maps[:1], "absolute"), [[1, 3, 0, 0]], rtol=1e-12)
 
 
 def test_result_is_padded_where_contrasts_have_unequal_clusters():

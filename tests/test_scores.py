@@ -11,7 +11,7 @@ from scipy import stats
 
 import relstats
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats.scores import from_study
+from relstats.stats.sources.scores import from_study
 from relstats.study import shards
 
 MODELS = pd.DataFrame({"model": ["b", "a"], "pretrain": ["v", "i"]})

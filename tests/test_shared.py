@@ -16,11 +16,11 @@ from scipy import stats
 
 import relstats
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats import topmasks
 from relstats.stats.inference import jackknife
 from relstats.stats.maps import consensus
 from relstats.stats.maps.single import top_fraction
 from relstats.stats.shared import _critical, shared
+from relstats.stats.sources import top_pixels
 from relstats.study import shards, store
 
 PRETRAIN = ["i", "i", "v"]
@@ -279,10 +279,10 @@ def test_workers_and_blocks_change_no_bit(monkeypatch):
 
 
 def test_groups_of_images_swap_among_themselves(monkeypatch):
-    monkeypatch.setattr(topmasks, "GROUP", 10)
+    monkeypatch.setattr(top_pixels, "GROUP", 10)
     study = planted(images=25)
-    maps = topmasks.maps_of(study["relevance"].to_dataset(), 0.1, "positive", ())
-    groups = topmasks.groups(maps, np.arange(25))
+    maps = top_pixels.maps_of(study["relevance"].to_dataset(), 0.1, "positive", ())
+    groups = top_pixels.groups(maps, np.arange(25))
     assert sorted(np.concatenate(groups)) == list(range(25))
     assert [len(g) for g in groups] == [9, 8, 8]
     result = shared(study, rng=rng())

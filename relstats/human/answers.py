@@ -19,7 +19,7 @@ from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human.kappa import MISSING
 from relstats.inputs.csv_tables import read_table
 from relstats.inputs.human_maps import common_images
-from relstats.stats import scores
+from relstats.stats.sources import scores
 from relstats.study import layout, shards, store
 
 

@@ -18,8 +18,8 @@ import xarray as xr
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human.map_agreement import ranked
 from relstats.human.rdms.dissimilarity import MEASURES, Dissimilarities, tiled
-from relstats.stats import scores
 from relstats.stats.maps.single import RANKINGS
+from relstats.stats.sources import scores
 from relstats.study import layout, shards, store
 from relstats.study.pairs import pair_labels
 

@@ -16,10 +16,10 @@ import xarray as xr
 from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.stats import scores as score_source
 from relstats.stats.inference import contrasts, jackknife, nodes, swaps
 from relstats.stats.inference.contrasts import Contrasts
-from relstats.stats.scores import Scores, Tally
+from relstats.stats.sources import scores as score_source
+from relstats.stats.sources.scores import Scores, Tally
 from relstats.study import shards, store
 
 REFERENCE = (

@@ -18,13 +18,13 @@ import xarray as xr
 from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.stats import meanmaps
 from relstats.stats.inference import clusters, contrasts, fields, swaps
 from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.inference.fields import CORRECTIONS
 from relstats.stats.maps.single import RANKINGS
-from relstats.stats.meanmaps import MeanMaps
-from relstats.stats.scores import network_table
+from relstats.stats.sources import mean_maps
+from relstats.stats.sources.mean_maps import MeanMaps
+from relstats.stats.sources.scores import network_table
 from relstats.study import shards, store
 
 _MAPS = ("estimate", "statistic", "standard_error", "df", "p_value", "p_max_t", "p_tfce", "p_bh")
@@ -169,11 +169,11 @@ def difference_maps(
     (16, 252, 0.0079)
     """
     _check_options(ranking, correction, forming_p, nan, level, n_resamples)
-    dataset = meanmaps.relevance_of(study)
+    dataset = mean_maps.relevance_of(study)
     table = network_table(dataset)
     swap = (correction, level, n_resamples, rng)
     planned, pairs = _plan(table, axis, within, pool, *swap)
-    found = meanmaps.mean_maps(dataset, table, ranking, nan)
+    found = mean_maps.mean_maps(dataset, table, ranking, nan)
     dead = found.dead
     if dead:
         alive = [key not in dead for key in zip(table["model"], table["seed"], strict=True)]
@@ -183,7 +183,7 @@ def difference_maps(
                 f"no network has {ranking} relevance on any image. Nothing can be compared"
             )
         planned, pairs = _plan(table, axis, within, pool, *swap)
-        found = meanmaps.mean_maps(dataset, table, ranking, nan)
+        found = mean_maps.mean_maps(dataset, table, ranking, nan)
     if not found.tally.images:
         raise ImpossibleAnalysis(
             f"no image has a map of every network ({found.tally.omitted_nan} left out for NaN,"
@@ -608,13 +608,13 @@ def describe(
     A few maps and label swaps are tried for that.
     """
     _check_options(ranking, correction, forming_p, nan, level, n_resamples)
-    dataset = meanmaps.relevance_of(study)
+    dataset = mean_maps.relevance_of(study)
     table = network_table(dataset)
     _, pairs = _plan(table, axis, within, pool, correction, level, n_resamples, rng)
     y, x, images = dataset.sizes["y"], dataset.sizes["x"], dataset.sizes["image"]
     seconds = _rehearsed(dataset, table, ranking, pairs, correction)
     block = max(shards.BLOCK_VALUES, len(table) * y * x) * 4
-    memory = 2 * block + len(table) * y * x * 8 * (meanmaps.GROUP + 6) + fields.BLOCK * 24
+    memory = 2 * block + len(table) * y * x * 8 * (mean_maps.GROUP + 6) + fields.BLOCK * 24
     said = ", ".join(
         f"{pair.name} (smallest p {pair.min_p:.3g}, {len(pair.labels)} labelings)" for pair in pairs
     )
@@ -634,7 +634,7 @@ def _rehearsed(
     """Seconds that all will take, from a few images and label swaps, what is done once left out."""
 
     def read(images: int) -> MeanMaps:
-        return meanmaps.mean_maps(dataset.isel(image=slice(0, images)), table, ranking, "omit")
+        return mean_maps.mean_maps(dataset.isel(image=slice(0, images)), table, ranking, "omit")
 
     few = min(5, dataset.sizes["image"])
     maps = np.nan_to_num(read(few).maps)  # files opened

@@ -15,15 +15,15 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.stats import masked
-from relstats.stats import scores as score_source
 from relstats.stats.generalize import REFERENCE
 from relstats.stats.inference import contrasts, networks, swaps
 from relstats.stats.inference import jackknife as inference
 from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.maps import localisation
 from relstats.stats.maps.single import RANKINGS
-from relstats.stats.scores import Tally
+from relstats.stats.sources import region_scores
+from relstats.stats.sources import scores as score_source
+from relstats.stats.sources.scores import Tally
 from relstats.study import shards, store
 
 _FIELDS = (
@@ -129,16 +129,16 @@ def regions(
     array([1., 1.])
     """
     _check_options(measure, ranking, df, nan, level, n_resamples)
-    source = masked.read_source(study, measure, ranking, nan)
+    source = region_scores.read_source(study, measure, ranking, nan)
     table = score_source.network_table(source.maps)
     if table.empty:
         raise ImpossibleAnalysis(
             "there is no network, so there is nothing to compare. Add networks to the study"
         )
-    found, tally = masked.region_moments(
+    found, tally = region_scores.region_moments(
         source, table, (plan := _plan(table, axis, within, pool)).functionals
     )
-    dead = masked.dead_networks(table, tally, source)
+    dead = region_scores.dead_networks(table, tally, source)
     if dead:
         alive = [key not in dead for key in zip(table["model"], table["seed"], strict=True)]
         table = table[alive].reset_index(drop=True)
@@ -146,7 +146,7 @@ def regions(
             raise ImpossibleAnalysis(
                 f"no network has {ranking} relevance on any image. Nothing can be compared"
             )
-        found, tally = masked.region_moments(
+        found, tally = region_scores.region_moments(
             source, table, (plan := _plan(table, axis, within, pool)).functionals
         )
     if not any(moments is not None for moments in found.moments):
@@ -187,7 +187,7 @@ def describe(
 ) -> str:
     """What `regions` would do, without doing it."""
     _check_options(measure, ranking, "pooled", "raise", 0.95, 1)
-    source = masked.read_source(study, measure, ranking, "raise")
+    source = region_scores.read_source(study, measure, ranking, "raise")
     table = score_source.network_table(source.maps)
     plan = _plan(table, axis, within, pool)
     pairs = [] if plan.contrasts is None else ["|".join(pair) for pair in plan.contrasts.pairs]
@@ -271,7 +271,7 @@ def _difference(groups: np.ndarray) -> networks.Functional:
     return networks.network_functional(compact, np.where(kinds % 2 == 0, 2, -2) / len(kinds))
 
 
-def _jackknives(found: masked.Found, k: int, level: float, df: str) -> dict[str, np.ndarray]:
+def _jackknives(found: region_scores.Found, k: int, level: float, df: str) -> dict[str, np.ndarray]:
     """The fields of one functional, each (region,)."""
     out = {name: np.full(len(found.moments), np.nan) for name in _FIELDS}
     out["random"] = np.full(len(found.moments), "nothing", dtype=object)
@@ -285,7 +285,7 @@ def _jackknives(found: masked.Found, k: int, level: float, df: str) -> dict[str,
     return out
 
 
-def _means(found: masked.Found, plan: _Plan, level: float) -> xr.Dataset:
+def _means(found: region_scores.Found, plan: _Plan, level: float) -> xr.Dataset:
     each = [_jackknives(found, k, level, "satterthwaite") for k in range(len(plan.levels))]
     mean, lower, upper = (
         np.array([one[name] for one in each]) for name in ("estimate", "lower", "upper")
@@ -305,7 +305,7 @@ def _means(found: masked.Found, plan: _Plan, level: float) -> xr.Dataset:
     )
 
 
-def _coverage(found: masked.Found, source: masked.Source, tally: Tally) -> xr.Dataset:
+def _coverage(found: region_scores.Found, source: region_scores.Source, tally: Tally) -> xr.Dataset:
     counts = [0 if moments is None else moments.count for moments in found.moments]
     return xr.Dataset(
         {
@@ -317,7 +317,7 @@ def _coverage(found: masked.Found, source: masked.Source, tally: Tally) -> xr.Da
 
 
 def _contrasts(
-    found: masked.Found, plan: _Plan, planned: Contrasts, df: str, level: float
+    found: region_scores.Found, plan: _Plan, planned: Contrasts, df: str, level: float
 ) -> xr.Dataset:
     each = [_jackknives(found, len(plan.levels) + c, level, df) for c in range(len(planned.pairs))]
     out = {name: np.array([one[name] for one in each]) for name in each[0]}
@@ -335,7 +335,7 @@ def _contrasts(
 
 
 def _swaps(
-    found: masked.Found, planned: Contrasts, n_resamples: int, rng: np.random.Generator
+    found: region_scores.Found, planned: Contrasts, n_resamples: int, rng: np.random.Generator
 ) -> xr.Dataset:
     """Label swap of whole networks, with the same labelings for all regions."""
     shape = (len(planned.pairs), len(found.moments))
@@ -358,7 +358,7 @@ def _swaps(
     )
 
 
-def _coords(source: masked.Source, plan: _Plan, table: pd.DataFrame) -> dict[str, Any]:
+def _coords(source: region_scores.Source, plan: _Plan, table: pd.DataFrame) -> dict[str, Any]:
     pairs = [] if plan.contrasts is None else ["|".join(pair) for pair in plan.contrasts.pairs]
     labels = {
         f"network_{c}": ("network", table[c].to_numpy(dtype=object)) for c in table if c != "cell"
@@ -376,7 +376,7 @@ def _coords(source: masked.Source, plan: _Plan, table: pd.DataFrame) -> dict[str
 def _described(
     result: xr.Dataset,
     plan: _Plan,
-    found: masked.Found,
+    found: region_scores.Found,
     tally: Tally,
     dead: list[tuple[str, str]],
     parameters: dict[str, Any],
@@ -406,7 +406,7 @@ def _described(
     )
 
 
-def _overlap_notes(result: xr.Dataset, found: masked.Found) -> list[str]:
+def _overlap_notes(result: xr.Dataset, found: region_scores.Found) -> list[str]:
     notes = []
     if found.overlapping:
         notes.append(

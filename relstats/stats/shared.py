@@ -22,12 +22,12 @@ import xarray as xr
 from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats import topmasks
 from relstats.stats.inference import jackknife
 from relstats.stats.maps import consensus as cores
 from relstats.stats.maps.consensus import CONSENSUS
 from relstats.stats.maps.single import RANKINGS, top_count
-from relstats.stats.topmasks import Maps, Survey
+from relstats.stats.sources import top_pixels
+from relstats.stats.sources.top_pixels import Maps, Survey
 from relstats.study import layout as schema
 from relstats.study import shards, store
 
@@ -159,9 +159,9 @@ def shared(
     ([0.001, 0.001, 0.001], 20)
     """
     alpha = _check_options(ranking, consensus, nan, level, n_resamples)
-    maps = topmasks.maps_of(topmasks.relevance_group(study), fraction, ranking, across)
-    maps, survey, dead = topmasks.without_dead(maps, nan)
-    kept = np.flatnonzero((survey.state == topmasks.FINE).all(axis=0))
+    maps = top_pixels.maps_of(top_pixels.relevance_group(study), fraction, ranking, across)
+    maps, survey, dead = top_pixels.without_dead(maps, nan)
+    kept = np.flatnonzero((survey.state == top_pixels.FINE).all(axis=0))
     _require_enough(maps, survey, kept, across)
     smallest = _smallest_p(maps, kept, n_resamples, alpha)
     expected = cores.layout(survey.inclusion / len(kept))
@@ -174,7 +174,7 @@ def shared(
     if across:
         result = result.merge(_by_condition(maps, found))
     if baseline is not None:
-        result = _with_baseline(result, maps, kept, topmasks.relevance_group(baseline))
+        result = _with_baseline(result, maps, kept, top_pixels.relevance_group(baseline))
     result = result.merge(_pixels(maps, kept, expected, result, consensus))
     parameters = {
         "fraction": fraction,
@@ -199,8 +199,8 @@ def describe(
 ) -> str:
     """What `shared` would do, without doing it."""
     _check_options(ranking, "most", "raise", 0.95, max(n_resamples, 19))
-    maps = topmasks.maps_of(topmasks.relevance_group(study), fraction, ranking, across)
-    images, swapped = len(maps.labels), min(len(maps.labels), topmasks.GROUP)
+    maps = top_pixels.maps_of(top_pixels.relevance_group(study), fraction, ranking, across)
+    images, swapped = len(maps.labels), min(len(maps.labels), top_pixels.GROUP)
     memory = (shards.BLOCK_VALUES * 4 + len(maps.networks) * swapped * maps.pixels / 8) / 1e6
     return (
         f"top {100 * fraction:g} % of {len(maps.networks)} networks' maps ({ranking}) on {images}"
@@ -239,7 +239,7 @@ def _require_enough(maps: Maps, survey: Survey, kept: np.ndarray, across: Sequen
         )
     if len(kept) < 2:
         nans, flat = (
-            (survey.state == value).any(axis=0).sum() for value in (topmasks.NAN, topmasks.FLAT)
+            (survey.state == value).any(axis=0).sum() for value in (top_pixels.NAN, top_pixels.FLAT)
         )
         raise ImpossibleAnalysis(
             f"{len(kept)} of {len(maps.labels)} image(s) with a map of every network ({nans} with"
@@ -258,7 +258,7 @@ def _smallest_p(maps: Maps, kept: np.ndarray, n_resamples: int, alpha: Fraction)
 
     Of one network: as many orders of the images.
     """
-    images = min(len(group) for group in topmasks.groups(maps, kept))
+    images = min(len(group) for group in top_pixels.groups(maps, kept))
     orders = float(np.prod(np.arange(1.0, min(images, 20) + 1)))
     smallest = max(1 / (n_resamples + 1), float(images) ** -len(maps.networks), 1 / orders)
     if smallest > float(alpha):
@@ -278,7 +278,7 @@ def _swapped(
     entropy: int,
 ) -> _Group:
     def each() -> Iterator[_Group]:
-        for number, positions in enumerate(topmasks.groups(maps, kept)):
+        for number, positions in enumerate(top_pixels.groups(maps, kept)):
             rng = np.random.default_rng([entropy, number])
             yield _group(maps, positions, expected, n_resamples, alpha, rng)
 
@@ -293,7 +293,7 @@ def _group(
     alpha: Fraction,
     rng: np.random.Generator,
 ) -> _Group:
-    masks, _, _ = topmasks.read(maps, positions)
+    masks, _, _ = top_pixels.read(maps, positions)
     donors = cores.swaps(n_resamples, len(masks), len(positions), rng)
     largest, pixels = cores.swap_statistics(masks, donors, maps.sizes, expected)
     agreement = cores.agreement_with_others(masks, maps.sizes, maps.pixels)
@@ -478,7 +478,7 @@ def _with_baseline(
     """Expected size if each network drew its pixels at the rate at which networks of the baseline
     have them, image by image.
     """
-    other = topmasks.maps_of(dataset, maps.fraction, maps.ranking, ())
+    other = top_pixels.maps_of(dataset, maps.fraction, maps.ranking, ())
     problems = schema.disagreement(set(maps.labels), set(other.labels), "the study", "the baseline")
     if problems:
         raise InvalidData(str(problems[0]))
@@ -511,12 +511,12 @@ def _with_baseline(
 def _baseline_block(
     fraction: float, ranking: str, table: np.ndarray, block: np.ndarray, images: slice
 ) -> np.ndarray:
-    words, state, _ = topmasks.mask_block(fraction, ranking, block, images)
+    words, state, _ = top_pixels.mask_block(fraction, ranking, block, images)
     pixels = block.shape[-2] * block.shape[-1]
     count = cores.counts(words, np.array([len(words)]), pixels)[0]
     frequency = np.stack([np.bincount(each, minlength=table.shape[1]) for each in count], axis=1)
     size = table @ frequency / pixels
-    size[:, (state != topmasks.FINE).any(axis=0)] = np.nan
+    size[:, (state != top_pixels.FINE).any(axis=0)] = np.nan
     return size
 
 
@@ -566,7 +566,7 @@ def _pixel_block(
     critical: np.ndarray,
     dtype: type,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    masks, _, _ = topmasks.read(maps, positions)
+    masks, _, _ = top_pixels.read(maps, positions)
     count = cores.counts(masks, maps.sizes, maps.pixels)
     core = (count >= wanted[:, np.newaxis, np.newaxis]).all(axis=0)
     total = count.sum(axis=0)
@@ -579,7 +579,8 @@ def _described(
     result: xr.Dataset, maps: Maps, survey: Survey, dead: pd.DataFrame, parameters: dict[str, Any]
 ) -> xr.Dataset:
     nans, flat = (
-        int((survey.state == value).any(axis=0).sum()) for value in (topmasks.NAN, topmasks.FLAT)
+        int((survey.state == value).any(axis=0).sum())
+        for value in (top_pixels.NAN, top_pixels.FLAT)
     )
     n, images = len(maps.networks), int(result["n_images"])
     named = ", ".join(
@@ -637,7 +638,9 @@ def _method(maps: Maps, images: int, parameters: dict[str, Any]) -> str:
     across = (
         f" in each condition ({' x '.join(parameters['across'])})" if parameters["across"] else ""
     )
-    groups = f", among groups of at most {topmasks.GROUP} images" if images > topmasks.GROUP else ""
+    groups = (
+        f", among groups of at most {top_pixels.GROUP} images" if images > top_pixels.GROUP else ""
+    )
     return (
         f"On each of {images} images, the pixels among the top {100 * maps.fraction:g} % of the"
         f" relevance ({maps.ranking}) of {len(maps.networks)} networks were counted; the core set"

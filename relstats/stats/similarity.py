@@ -11,8 +11,8 @@ import numpy as np
 import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.stats import scores as score_source
-from relstats.stats.scores import Scores, Tally
+from relstats.stats.sources import scores as score_source
+from relstats.stats.sources.scores import Scores, Tally
 from relstats.study import store
 
 MEASURES = tuple(measure for measure in score_source.MEASURES if measure != "transfer")

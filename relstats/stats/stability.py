@@ -16,11 +16,11 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats import scores as score_source
 from relstats.stats.generalize import REFERENCE
 from relstats.stats.inference import jackknife
 from relstats.stats.maps import agreement
-from relstats.stats.scores import Tally
+from relstats.stats.sources import scores as score_source
+from relstats.stats.sources.scores import Tally
 from relstats.study import layout, shards, store
 
 MEASURES = ("spearman", "pearson", "cosine")

@@ -18,10 +18,10 @@ from scipy import sparse
 from scipy.sparse.linalg import eigsh
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.stats import scores as score_source
 from relstats.stats.inference import contrasts, swaps
 from relstats.stats.inference.contrasts import Contrasts
-from relstats.stats.scores import Tally
+from relstats.stats.sources import scores as score_source
+from relstats.stats.sources.scores import Tally
 from relstats.study import layout, shards, store
 
 #: Maps are averaged to this height and width before they are compared.

@@ -17,12 +17,12 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats import scores as score_source
 from relstats.stats.generalize import REFERENCE
 from relstats.stats.inference import jackknife as inference
 from relstats.stats.inference import networks
 from relstats.stats.inference.contrasts import require_axes
-from relstats.stats.scores import SCORES, Tally
+from relstats.stats.sources import scores as score_source
+from relstats.stats.sources.scores import SCORES, Tally
 from relstats.study import layout, shards, store
 
 QUESTIONS = ("sufficiency", "necessity")

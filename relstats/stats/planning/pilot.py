@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis
-from relstats.stats import scores as score_source
 from relstats.stats.inference import contrasts, nodes
+from relstats.stats.sources import scores as score_source
 
 #: A pilot is small: its scores are held in memory, at most this many.
 MOST_SCORES = 2**27

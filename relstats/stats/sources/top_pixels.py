@@ -17,7 +17,7 @@ import xarray as xr
 from relstats.errors import InvalidData, UsageError
 from relstats.stats.maps import bits
 from relstats.stats.maps.single import mask_shortfall, top_count, top_fraction
-from relstats.stats.scores import image_labels, name_cells, network_table
+from relstats.stats.sources.scores import image_labels, name_cells, network_table
 from relstats.study import layout, shards, store
 
 #: Images whose masks are in memory at once: those that swap maps among each other.

@@ -13,9 +13,9 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import InvalidData, UsageError
-from relstats.stats import scores
 from relstats.stats.maps.single import normalise
-from relstats.stats.scores import Tally
+from relstats.stats.sources import scores
+from relstats.stats.sources.scores import Tally
 from relstats.study import layout, shards, store
 
 GROUP = 8  # blocks of images whose sums are in memory at once
