@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from relstats.stats import generalize
+from relstats.stats import compare
 from relstats.stats.inference import contrasts, jackknife, swaps
 from relstats.stats.planning import planted
 from relstats.stats.planning.planted import Planted
@@ -254,7 +254,7 @@ def default_margin_p(
     plan = replace(plan, operators={(0, name): plan.operators[0, name] for name in names})
     flat = scores[..., -1, :]
     moments = jackknife.block_moments(flat, list(plan.operators.values()))
-    p, _ = generalize.equivalence(moments, plan, 0, None, Planted.floor, "satterthwaite")
+    p, _ = compare.equivalence(moments, plan, 0, None, Planted.floor, "satterthwaite")
     return {("p_equivalence, default margin", "generalization_gap"): p[:-1]}
 
 

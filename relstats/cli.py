@@ -266,8 +266,8 @@ def compare(
     import numpy as np
 
     from relstats import terminal
-    from relstats.stats.generalize import compare as run
-    from relstats.stats.generalize import describe
+    from relstats.stats.compare import compare as run
+    from relstats.stats.compare import describe
     from relstats.study import store
 
     if measure == "human":

@@ -59,9 +59,9 @@ def map(
     import numpy as np
 
     from relstats import terminal
+    from relstats.stats.differences import describe
+    from relstats.stats.differences import difference_maps as run
     from relstats.stats.inference.fields import CORRECTIONS
-    from relstats.stats.pixelwise import describe
-    from relstats.stats.pixelwise import difference_maps as run
     from relstats.study import store
 
     study = store.open_study(path)

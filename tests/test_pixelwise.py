@@ -17,7 +17,7 @@ from scipy import ndimage, stats
 
 import relstats
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats import pixelwise
+from relstats.stats import differences
 from relstats.stats.inference import clusters, fields
 from relstats.stats.sources import mean_maps
 from relstats.study import shards, store
@@ -503,4 +503,4 @@ def test_result_is_padded_where_contrasts_have_unequal_clusters():
     counts = result["cluster_mass"].notnull().sum("cluster").values
     np.testing.assert_array_equal(counts, result["cluster_label"].max(("y", "x")))
     assert len(set(counts.tolist())) > 1
-    assert tuple(result.attrs["correction"]) == pixelwise.CORRECTIONS
+    assert tuple(result.attrs["correction"]) == differences.CORRECTIONS

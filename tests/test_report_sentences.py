@@ -164,7 +164,7 @@ def test_real_results_of_people_are_told():
 
 def test_maps_of_differences_count_pixels():
     study = relstats.simulate(models="2x1", seeds=4, images=6, size=8, rng=np.random.default_rng(1))
-    from relstats.stats.pixelwise import difference_maps
+    from relstats.stats.differences import difference_maps
 
     result = difference_maps(study, axis="pretrain", n_resamples=99, rng=np.random.default_rng(1))
     (text,) = told(result)

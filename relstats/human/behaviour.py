@@ -16,9 +16,9 @@ import xarray as xr
 from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.human import answers, kappa
 from relstats.human.answers import Answers
-from relstats.human.crossed_levels import Cells, Plan, contrast_results, level_results, plan_levels
 from relstats.stats.inference import jackknife
 from relstats.stats.inference.crossed import FACTORS
+from relstats.stats.levels import Cells, Plan, contrast_results, level_results, plan_levels
 from relstats.study import store
 
 OF = ("errors", "choices")

@@ -16,9 +16,9 @@ import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human import map_agreement as agreement
-from relstats.human.crossed_levels import Cells, contrast_results, level_results, plan_levels
 from relstats.human.map_agreement import Agreement
 from relstats.stats.inference.crossed import FACTORS
+from relstats.stats.levels import Cells, contrast_results, level_results, plan_levels
 from relstats.stats.maps.single import RANKINGS
 from relstats.stats.sources import scores
 from relstats.study import layout, shards, store

@@ -15,7 +15,7 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.stats.generalize import REFERENCE
+from relstats.stats.compare import REFERENCE
 from relstats.stats.inference import contrasts, networks, swaps
 from relstats.stats.inference import jackknife as inference
 from relstats.stats.inference.contrasts import Contrasts

@@ -16,7 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats.generalize import REFERENCE
+from relstats.stats.compare import REFERENCE
 from relstats.stats.inference import jackknife
 from relstats.stats.maps import agreement
 from relstats.stats.sources import scores as score_source

@@ -17,7 +17,7 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats.generalize import REFERENCE
+from relstats.stats.compare import REFERENCE
 from relstats.stats.inference import jackknife as inference
 from relstats.stats.inference import networks
 from relstats.stats.inference.contrasts import require_axes

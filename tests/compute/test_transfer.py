@@ -18,7 +18,7 @@ from relstats.compute.stream import running
 from relstats.compute.stream.export import export
 from relstats.compute.study_file.study import read_study, true_classes
 from relstats.errors import InvalidData, UsageError
-from relstats.stats.generalize import compare
+from relstats.stats.compare import compare
 from relstats.stats.maps import single as analysis
 from relstats.study import arrays, shards, store
 
