@@ -65,7 +65,8 @@ def shared(
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
-    from relstats import mask_folder, terminal
+    from relstats import terminal
+    from relstats.results import mask_folder
     from relstats.stats.shared import describe
     from relstats.stats.shared import shared as run
     from relstats.study import store

@@ -12,8 +12,8 @@ import xarray as xr
 from command_line import run
 
 import relstats
-from relstats import mask_folder
 from relstats.errors import UsageError
+from relstats.results import mask_folder
 from relstats.study import store
 
 

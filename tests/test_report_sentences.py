@@ -16,8 +16,9 @@ if find_spec("matplotlib") is None or find_spec("jinja2") is None:
 
 from plot_inputs import result
 
-from relstats.report import leads, questions, sentences
+from relstats.report import questions
 from relstats.report.facts import Facts, Network, Quality
+from relstats.results import leads, sentences
 from relstats.study.pairs import pair_labels
 from relstats.terminal import number
 

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from relstats.report import figures, matrices, methods, pictures, questions, tables
+from relstats.report import figures, matrices, methods, pictures, questions
 from relstats.report.facts import Facts, Quality, facts, quality, results
 from relstats.report.methods import Source
-from relstats.report.wording import across
+from relstats.results import tables
+from relstats.results.wording import across
 from relstats.terminal import result_dict, safe
 
 #: Of the result told first, the figure that follows the verdict.

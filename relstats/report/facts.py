@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
-from relstats.report.tables import MOST_VALUES
+from relstats.results.tables import MOST_VALUES
 from relstats.study import layout, shards, store
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from relstats.report.content import Content, Section
 from relstats.report.questions import RULE, Answer, Question
-from relstats.report.sentences import Sentence
+from relstats.results.sentences import Sentence
 from relstats.terminal import number, plain, safe
 
 

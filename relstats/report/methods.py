@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from relstats.report.facts import Facts
-from relstats.report.tables import is_small
+from relstats.results.tables import is_small
 from relstats.terminal import safe
 
 _NOT_PARAMETERS = {

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import xarray as xr
 
 from relstats.report.facts import Facts, Quality
-from relstats.report.leads import leads
-from relstats.report.sentences import Sentence, quantity, sentences
-from relstats.report.wording import across, capital
+from relstats.results.leads import leads
+from relstats.results.sentences import Sentence, quantity, sentences
+from relstats.results.wording import across, capital
 from relstats.terminal import number, safe
 
 

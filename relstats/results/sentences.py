@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from relstats.report.wording import (
+from relstats.results.wording import (
     capital,
     counts,
     decided,
