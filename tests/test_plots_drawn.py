@@ -8,12 +8,11 @@ from plot_inputs import compared, result, rng, simulated, study
 from relstats import plots
 from relstats.plots import (
     canvas,
+    compare,
     correspondence,
-    generalization,
     human,
     maps,
     parts,
-    pixelwise,
     quality,
     rdms,
     regions,
@@ -21,6 +20,7 @@ from relstats.plots import (
     stability,
     sufficiency,
 )
+from relstats.plots import differences as pixelwise
 from relstats.plots.words import interval
 from relstats.terminal import number
 
@@ -45,7 +45,7 @@ def images(axes):
 
 def test_the_matrix_has_maps_from_in_rows_and_tested_on_in_columns() -> None:
     found = compared()
-    axes = generalization.matrix(found).axes[0]
+    axes = compare.matrix(found).axes[0]
     np.testing.assert_array_equal(
         images(axes)[0], found["cell_mean"].transpose("source_level", "target_level").values
     )
@@ -55,12 +55,12 @@ def test_the_matrix_has_maps_from_in_rows_and_tested_on_in_columns() -> None:
     one = found.sel(source_level="imagenet", target_level="vggface2")
     assert cell.get_text().split("\n")[0] == number(one["cell_mean"].item())
     told = f"imagenet on vggface2 {interval(one['cell_mean'].item(), one['cell_ci'].values)}"
-    assert told in generalization.matrix_alt(found)
+    assert told in compare.matrix_alt(found)
 
 
 def test_cells_without_a_value_are_hatched_not_coloured() -> None:
     found = compared(study=simulated(seeds=1))
-    axes = generalization.matrix(found).axes[0]
+    axes = compare.matrix(found).axes[0]
     assert np.isnan(images(axes)[0].diagonal()).all()
     assert [p.get_hatch() for p in axes.patches] == ["///", "///"]
 
@@ -68,12 +68,12 @@ def test_cells_without_a_value_are_hatched_not_coloured() -> None:
 @pytest.mark.parametrize("name", ["compare", "three"])
 def test_effects_are_drawn_with_their_intervals(name) -> None:
     found = result(name)
-    figure = generalization.effects(found)
+    figure = compare.effects(found)
     order = [(c, e) for e in found["effect"].values for c in found["contrast"].values]
     rows = [found.sel(contrast=c, effect=e) for c, e in order]
     assert points(figure, "estimate") == [row["estimate"].item() for row in rows]
     assert xs(figure, "interval") == [row["ci"].values.tolist() for row in rows]
-    alt = generalization.effects_alt(found)
+    alt = compare.effects_alt(found)
     assert all(
         f"{c} {e} {interval(r['estimate'].item(), r['ci'].values)}" in alt
         for (c, e), r in zip(order, rows, strict=True)
@@ -82,7 +82,7 @@ def test_effects_are_drawn_with_their_intervals(name) -> None:
 
 def test_directions_are_both_cells_and_their_difference() -> None:
     found = result("three")
-    figure = generalization.directions(found)
+    figure = compare.directions(found)
     pairs = [c.split("|") for c in found["contrast"].values]
     cells = found["cell_mean"]
     assert points(figure, "a to b") == [
@@ -96,7 +96,7 @@ def test_directions_are_both_cells_and_their_difference() -> None:
 
 def test_curves_are_cells_at_each_fraction_between_their_controls() -> None:
     found = compared()
-    panels = generalization.curves(found).axes
+    panels = compare.curves(found).axes
     for axes, source in zip(panels, found["source_level"].values, strict=True):
         lines = {line.get_label(): line.get_ydata() for line in axes.get_lines()}
         for target in found["target_level"].values:
@@ -115,7 +115,7 @@ def test_no_two_levels_differ_by_colour_alone() -> None:
 
 def test_networks_are_their_scores() -> None:
     found = compared()
-    figure = generalization.networks(found, 0)
+    figure = compare.networks(found, 0)
     for role in ("source", "target", "specificity"):
         for k, level in enumerate(("imagenet", "vggface2")):
             drawn = [v for line in marked(figure, f"{role} {k}") for v in line.get_ydata()]
@@ -133,7 +133,7 @@ def test_networks_are_their_scores() -> None:
 
 def test_networks_of_a_symmetric_measure_have_one_score() -> None:
     found = compared(measure="spearman")
-    figure = generalization.networks(found, 0)
+    figure = compare.networks(found, 0)
     drawn = [
         v for k in range(2) for line in marked(figure, f"specificity {k}") for v in line.get_ydata()
     ]

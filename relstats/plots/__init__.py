@@ -14,13 +14,13 @@ from collections.abc import Callable
 import xarray as xr
 
 from relstats.plots import (
+    compare,
     correspondence,
     design,
-    generalization,
+    differences,
     human,
     maps,
     networks,
-    pixelwise,
     quality,
     rdms,
     regions,
@@ -42,11 +42,11 @@ __all__ = [
 ]
 
 _BY_STATISTIC: dict[str, Callable[[xr.Dataset, xr.Dataset | None], list[Drawing]]] = {
-    "compare": generalization.figures,
+    "compare": compare.figures,
     "compare_human": human.level_figures,
     "behaviour": correspondence.figures,
     "human_maps": correspondence.figures,
-    "map": pixelwise.figures,
+    "map": differences.figures,
     "power": design.figures,
     "rdm": rdms.figures,
     "regions": regions.figures,
