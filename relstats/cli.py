@@ -12,21 +12,21 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from relstats import (
-    __version__,
-    cli_compute,
-    cli_demo,
-    cli_human,
-    cli_humanmaps,
-    cli_map,
-    cli_maps,
-    cli_plot,
-    cli_report,
-    cli_run,
-    cli_shared,
-    cli_sufficiency,
-    cli_virelay,
+from relstats import __version__
+from relstats.commands import (
+    compute,
+    demo,
+    differences,
+    human,
+    human_maps,
+    maps,
+    plot,
+    report,
+    sufficiency,
+    virelay,
 )
+from relstats.commands import run as cli_run
+from relstats.commands import shared as cli_shared
 from relstats.errors import RelstatsError, UsageError
 
 app = typer.Typer(
@@ -112,10 +112,10 @@ def simulate(
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
+    from relstats.commands.terminal import note, progress
     from relstats.stats.planning.planted import Planted
     from relstats.stats.planning.simulate import describe
     from relstats.stats.planning.simulate import simulate as run
-    from relstats.terminal import note, progress
 
     per_model = 5 if not seeds else seeds[0] if len(seeds) == 1 else seeds
     fractions = fraction or (0.1, 0.2, 0.4)
@@ -146,8 +146,8 @@ def inspect(path: Study, json: Json = False) -> None:
     Example:
       relstats inspect study.zarr
     """  # noqa: D301 - the parser knows the character, not its escape
+    from relstats.commands.terminal import print_json, print_table
     from relstats.study.overview import summary
-    from relstats.terminal import print_json, print_table
 
     found = summary(path)
     if json:
@@ -181,8 +181,8 @@ def validate(
     """  # noqa: D301 - the parser knows the character, not its escape
     from dataclasses import asdict
 
+    from relstats.commands.terminal import dask_progress, print_json, safe
     from relstats.study.overview import problems
-    from relstats.terminal import dask_progress, print_json, safe
 
     with dask_progress("checking shards"):
         found = problems(path, deep=deep)
@@ -265,7 +265,7 @@ def compare(
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
-    from relstats import terminal
+    from relstats.commands import terminal
     from relstats.stats.compare import compare as run
     from relstats.stats.compare import describe
     from relstats.study import store
@@ -291,7 +291,7 @@ def compare(
             "agreement": agreement,
             "random": random,
         }
-        return cli_humanmaps.compare_human(
+        return human_maps.compare_human(
             path,
             align,
             seed,
@@ -337,7 +337,7 @@ def compare(
 
 
 def _print_comparison(result: Any, json: bool) -> None:
-    from relstats.terminal import note, number, print_json, print_table, result_dict
+    from relstats.commands.terminal import note, number, print_json, print_table, result_dict
 
     if json:
         return print_json(result_dict(result))
@@ -404,10 +404,10 @@ def power(
       relstats power --networks 3 5 10 --images 100 1000 --effect 0.05
       relstats power --networks 5 10 --images 500 --pilot study.zarr --axis pretrain
     """  # noqa: D301 - the parser knows the character, not its escape
+    from relstats.commands.terminal import note, number, print_json, print_table, result_dict
     from relstats.stats.planning.pilot import pilot_components
     from relstats.stats.planning.power import DIGITS, power_table
     from relstats.study.store import open_study
-    from relstats.terminal import note, number, print_json, print_table, result_dict
 
     if (pilot is None) != (axis is None):
         raise UsageError(
@@ -443,23 +443,23 @@ def power(
     note(f"variances from {source}")
 
 
-app.command()(cli_compute.compute)
-app.command()(cli_compute.transfer)
-app.add_typer(cli_maps.regions, name="regions")
-app.add_typer(cli_humanmaps.humanmaps, name="humanmaps")
-app.add_typer(cli_humanmaps.behaviour, name="behaviour")
-app.add_typer(cli_virelay.virelay, name="virelay")
-app.command()(cli_maps.stability)
+app.command()(compute.compute)
+app.command()(compute.transfer)
+app.add_typer(maps.regions, name="regions")
+app.add_typer(human_maps.humanmaps, name="humanmaps")
+app.add_typer(human_maps.behaviour, name="behaviour")
+app.add_typer(virelay.virelay, name="virelay")
+app.command()(maps.stability)
 app.command()(cli_shared.shared)
-app.command()(cli_plot.plot)
-app.add_typer(cli_human.judgments, name="judgments")
-app.command()(cli_human.rdm)
-app.command()(cli_human.rsa)
-app.command()(cli_map.map)
-app.command()(cli_sufficiency.sufficiency)
-app.command()(cli_report.report)
+app.command()(plot.plot)
+app.add_typer(human.judgments, name="judgments")
+app.command()(human.rdm)
+app.command()(human.rsa)
+app.command()(differences.map)
+app.command()(sufficiency.sufficiency)
+app.command()(report.report)
 app.command()(cli_run.run)
-app.command()(cli_demo.demo)
+app.command()(demo.demo)
 
 
 def _spread(arguments: Sequence[str]) -> list[str]:
@@ -515,7 +515,7 @@ def main() -> None:
 
 
 def _interrupted() -> NoReturn:
-    from relstats.terminal import note
+    from relstats.commands.terminal import note
 
     note("relstats: interrupted. What is written is kept: the same command resumes")
     sys.stdout.flush()
@@ -525,7 +525,7 @@ def _interrupted() -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    from relstats.terminal import note
+    from relstats.commands.terminal import note
 
     lines = message.splitlines() or [""]
     note(f"relstats: {lines[0]}")

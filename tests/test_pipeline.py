@@ -10,9 +10,9 @@ import pytest
 import xarray as xr
 
 import relstats
-from relstats import pipeline
+from relstats.commands import pipeline
+from relstats.commands.pipeline import Facts, Step
 from relstats.errors import UsageError
-from relstats.pipeline import Facts, Step
 from relstats.study import store
 
 ALL = frozenset({"images", "relevance", "transfer", "regions", "human"})

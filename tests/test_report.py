@@ -27,8 +27,8 @@ from command_line import run
 from report_studies import HOSTILE, analyse, analysed, labelled
 
 import relstats
+from relstats.commands.terminal import number, plain, safe
 from relstats.study import store
-from relstats.terminal import number, plain, safe
 
 if find_spec("matplotlib") is None or find_spec("jinja2") is None:
     pytest.skip("reports need the extra `report`", allow_module_level=True)

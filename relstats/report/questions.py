@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 import xarray as xr
 
+from relstats.commands.terminal import number, safe
 from relstats.report.facts import Facts, Quality
 from relstats.results.leads import leads
 from relstats.results.sentences import Sentence, quantity, sentences
 from relstats.results.wording import across, capital
-from relstats.terminal import number, safe
 
 
 @dataclass(frozen=True)

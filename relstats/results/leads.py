@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import xarray as xr
 
+from relstats.commands.terminal import number, safe
 from relstats.results.sentences import AGAINST, Sentence, comparison, sentences
 from relstats.results.wording import capital, decided, holds, level, levels, p_text
-from relstats.terminal import number, safe
 
 #: Names that one sentence lists; the others are counted, and in the fold.
 _MOST_LISTED = 8

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from relstats.commands.terminal import number, safe
 from relstats.results.wording import (
     capital,
     counts,
@@ -25,7 +26,6 @@ from relstats.results.wording import (
     reason,
     sure,
 )
-from relstats.terminal import number, safe
 
 
 @dataclass(frozen=True)

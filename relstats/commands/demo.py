@@ -38,8 +38,8 @@ def demo(
     Example:
       relstats demo
     """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats import terminal
-    from relstats.cli_run import done
+    from relstats.commands import terminal
+    from relstats.commands.run import done
 
     _trained(folder, networks, pictures, seed)
     file, study = str(folder / "faces.toml"), str(folder / "faces.zarr")
@@ -73,8 +73,8 @@ def _trained(folder: Path, networks: int, pictures: int, seed: int) -> None:
     require_compute()
     import torch
 
+    from relstats.commands.terminal import note, progress
     from relstats.demo.train import Sizes, write_demo
-    from relstats.terminal import note, progress
 
     note(f"training {4 * networks} networks on drawn faces, into {folder}")
     torch.set_num_threads(min(2, torch.get_num_threads()))
@@ -85,9 +85,9 @@ def _trained(folder: Path, networks: int, pictures: int, seed: int) -> None:
 
 
 def _print_truth(study: str) -> None:
+    from relstats.commands.terminal import print_table
     from relstats.demo.truth import recovered
     from relstats.study.store import open_study
-    from relstats.terminal import print_table
 
     rows = [
         (f"{_MARKS[f.verdict]} {f.verdict}", f.planted, f.found)

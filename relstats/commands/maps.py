@@ -99,8 +99,8 @@ def add(
       relstats regions add study.zarr landmarks.csv --landmark-size 160
       relstats regions add study.zarr labels.png --names eyes nose mouth
     """  # noqa: D301 - the parser knows the character, not its escape
+    from relstats.commands.terminal import note, number, print_json, print_table, result_dict
     from relstats.inputs.regions import add_regions
-    from relstats.terminal import note, number, print_json, print_table, result_dict
 
     found = add_regions(
         path,
@@ -176,7 +176,7 @@ def measure(
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
-    from relstats import terminal
+    from relstats.commands import terminal
     from relstats.stats.regions import describe
     from relstats.stats.regions import regions as run
     from relstats.study import store
@@ -210,7 +210,7 @@ def measure(
 
 
 def _print_regions(result: Any, json: bool) -> None:
-    from relstats.terminal import note, number, print_json, print_table, result_dict
+    from relstats.commands.terminal import note, number, print_json, print_table, result_dict
 
     if json:
         return print_json(result_dict(result))
@@ -261,7 +261,7 @@ def _print_regions(result: Any, json: bool) -> None:
 
 
 def _interval(bounds: Any) -> str:
-    from relstats.terminal import number
+    from relstats.commands.terminal import number
 
     return f"[{number(bounds.values[0])}, {number(bounds.values[1])}]"
 
@@ -296,7 +296,7 @@ def stability(
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
-    from relstats import terminal
+    from relstats.commands import terminal
     from relstats.stats.stability import describe
     from relstats.stats.stability import stability as run
     from relstats.study import store
@@ -330,7 +330,7 @@ def stability(
 
 
 def _print_stability(results: list[Any], json: bool) -> None:
-    from relstats.terminal import note, number, print_json, print_table, result_dict
+    from relstats.commands.terminal import note, number, print_json, print_table, result_dict
 
     if json:
         more = {"strategies": result_dict(results[1])} if results[1:] else {}

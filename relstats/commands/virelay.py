@@ -70,9 +70,9 @@ def import_(
     """  # noqa: D301 - the parser knows the character, not its escape
     import xarray as xr
 
+    from relstats.commands.terminal import note
     from relstats.inputs.virelay import read_virelay
     from relstats.study import store
-    from relstats.terminal import note
 
     ids = Path(images).read_text(encoding="utf-8-sig").splitlines() if images else None
     group = read_virelay(_networks(files), images=ids)

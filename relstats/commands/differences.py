@@ -58,7 +58,7 @@ def map(
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
-    from relstats import terminal
+    from relstats.commands import terminal
     from relstats.stats.differences import describe
     from relstats.stats.differences import difference_maps as run
     from relstats.stats.inference.fields import CORRECTIONS
@@ -89,7 +89,7 @@ def map(
 
 
 def _print_maps(result: Any, json: bool) -> None:
-    from relstats.terminal import note, number, print_json, print_table, result_dict
+    from relstats.commands.terminal import note, number, print_json, print_table, result_dict
 
     if json:
         return print_json(result_dict(result.drop_dims(["y", "x"])))
@@ -141,7 +141,7 @@ def _pixels(result: Any) -> int:
 
 
 def _row(one: Any) -> tuple[object, ...]:
-    from relstats.terminal import number
+    from relstats.commands.terminal import number
 
     counts = ("n_pixels_max_t", "n_pixels_bh", "n_clusters", "area_clusters", "area_tfce")
     return (
@@ -158,7 +158,7 @@ def _row(one: Any) -> tuple[object, ...]:
 
 def _cluster(one: Any) -> tuple[object, ...]:
     """The cluster of the largest mass: which level has more relevance there, and how sure."""
-    from relstats.terminal import number
+    from relstats.commands.terminal import number
 
     pairs = itertools.permutations(one["level"].values, 2)  # a level may hold the mark between them
     first, second = next(pair for pair in pairs if "|".join(pair) == one["contrast"].item())

@@ -75,8 +75,8 @@ def add(
       relstats judgments add study.zarr ratings.csv --kind similarity
       relstats judgments add study.zarr matrices.npz --kind dissimilarity --align inner
     """  # noqa: D301 - the parser knows the character, not its escape
+    from relstats.commands.terminal import note, print_json, print_table
     from relstats.inputs.judgments import add_judgments
-    from relstats.terminal import note, print_json, print_table
 
     found = add_judgments(
         path, source, kind=kind, format=format, task=task, align=align, force=force, dry_run=dry_run
@@ -135,7 +135,7 @@ def rdm(
       relstats rdm study.zarr
       relstats rdm study.zarr --on weighted-images --measure spearman
     """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats import terminal
+    from relstats.commands import terminal
     from relstats.human import points
     from relstats.human import rdm as run
     from relstats.study import store
@@ -180,7 +180,7 @@ def _plan(study: Any, options: dict[str, Any]) -> str:
 
 
 def _print_rdm(result: Any, json: bool) -> None:
-    from relstats.terminal import note, number, print_json, print_table, result_dict
+    from relstats.commands.terminal import note, number, print_json, print_table, result_dict
 
     if json:
         return print_json(result_dict(result.drop_dims("pair")))
@@ -279,7 +279,7 @@ def rsa(
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
-    from relstats import terminal
+    from relstats.commands import terminal
     from relstats.human import controls, points
     from relstats.human import rdm as make
     from relstats.human import rsa as run
@@ -364,7 +364,7 @@ def _corrected(result: Any, method: str) -> Any:
 
 
 def _print_rsa(result: Any, json: bool) -> None:
-    from relstats.terminal import note, number, print_json, print_table, result_dict
+    from relstats.commands.terminal import note, number, print_json, print_table, result_dict
 
     if json:
         return print_json(result_dict(result))
@@ -433,7 +433,7 @@ def _named_correction(result: Any) -> list[str]:
 
 def _test(one: Any, prefix: str) -> list[str]:
     """Estimate, interval, p, and adjusted p of a family of tests."""
-    from relstats.terminal import number
+    from relstats.commands.terminal import number
 
     begin = f"{prefix}_" if prefix else ""
     low, high = (number(bound) for bound in one[f"{begin}ci"].values)

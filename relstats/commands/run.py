@@ -17,7 +17,7 @@ import typer
 from relstats.errors import ImpossibleAnalysis, UsageError
 
 if TYPE_CHECKING:
-    from relstats.pipeline import Facts, Step
+    from relstats.commands.pipeline import Facts, Step
 
 #: What `--steps` takes, in the order in which they are done.
 STEPS = (
@@ -84,9 +84,9 @@ def run(
       relstats run faces.toml faces.zarr --dry-run
       relstats run faces.toml faces.zarr --steps compare report
     """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats import pipeline
+    from relstats.commands import pipeline
+    from relstats.commands.terminal import note, print_table
     from relstats.extras import require_compute
-    from relstats.terminal import note, print_table
 
     require_compute()
     pipeline.chosen((), steps or (), STEPS)
@@ -111,7 +111,7 @@ def _outcomes(
 
     What is planned comes from the study, which the first steps write.
     """
-    from relstats import pipeline
+    from relstats.commands import pipeline
     from relstats.study import store
 
     facts = _facts_of_file(file)
@@ -126,8 +126,8 @@ def _outcomes(
 
 
 def _facts_of_file(file: Path) -> Facts:
+    from relstats.commands.pipeline import Facts
     from relstats.compute.study_file.study import read_study
-    from relstats.pipeline import Facts
 
     study = read_study(file)
     axes = study.models[0].axes if study.models else ()
@@ -138,7 +138,7 @@ def _facts_of_file(file: Path) -> Facts:
 
 def _computed(context: typer.Context, step: Step, file: Path, out: Path, dry_run: bool) -> Outcome:
     """Relevance or transfer: the command itself resumes, and refuses other settings."""
-    from relstats import pipeline
+    from relstats.commands import pipeline
 
     if step.why_not:
         return Outcome(str(step), "not possible", step.why_not)
@@ -151,7 +151,7 @@ def _computed(context: typer.Context, step: Step, file: Path, out: Path, dry_run
 
 def _analysed(context: typer.Context, step: Step, file: Path, out: Path, dry_run: bool) -> Outcome:
     """An analysis; what the data do not allow is no failure of the run."""
-    from relstats import pipeline
+    from relstats.commands import pipeline
 
     if step.why_not:
         return Outcome(str(step), "not possible", step.why_not)
@@ -174,7 +174,7 @@ def _analysed(context: typer.Context, step: Step, file: Path, out: Path, dry_run
 
 
 def _reported(context: typer.Context, out: Path, page: Path, dry_run: bool) -> Outcome:
-    from relstats import pipeline
+    from relstats.commands import pipeline
 
     missing = [name for name in ("matplotlib", "jinja2") if find_spec(name) is None]
     if missing:
@@ -194,7 +194,7 @@ def _reported(context: typer.Context, out: Path, page: Path, dry_run: bool) -> O
 
 def done(context: typer.Context, arguments: list[str]) -> float:
     """Do one command as if it had been typed; returns how many seconds it took."""
-    from relstats.terminal import note
+    from relstats.commands.terminal import note
 
     note(f"relstats {' '.join(arguments)}")
     start, typed = time.monotonic(), sys.argv

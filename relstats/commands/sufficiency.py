@@ -42,7 +42,7 @@ def sufficiency(
       relstats sufficiency study.zarr
       relstats sufficiency study.zarr --axis pretrain --score correct
     """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats import terminal
+    from relstats.commands import terminal
     from relstats.stats.sufficiency import sufficiency as run
     from relstats.study import store
 
@@ -67,7 +67,7 @@ def sufficiency(
 
 
 def _print(result: Any, json: bool) -> None:
-    from relstats.terminal import note, number, print_json, print_table, result_dict
+    from relstats.commands.terminal import note, number, print_json, print_table, result_dict
 
     if json:
         return print_json(result_dict(result))
@@ -103,7 +103,7 @@ def _print(result: Any, json: bool) -> None:
 
 
 def _score_rows(result: Any) -> list[tuple[object, ...]]:
-    from relstats.terminal import number
+    from relstats.commands.terminal import number
 
     rows: list[tuple[object, ...]] = []
     for level in result["level"].values:
@@ -134,6 +134,6 @@ def _score_rows(result: Any) -> list[tuple[object, ...]]:
 
 
 def _range(ci: Any) -> str:
-    from relstats.terminal import number
+    from relstats.commands.terminal import number
 
     return f"[{', '.join(number(bound) for bound in ci.values)}]"

@@ -65,7 +65,7 @@ def shared(
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
-    from relstats import terminal
+    from relstats.commands import terminal
     from relstats.results import mask_folder
     from relstats.stats.shared import describe
     from relstats.stats.shared import shared as run
@@ -114,7 +114,7 @@ def shared(
 
 
 def _print_shared(result: Any, json: bool) -> None:
-    from relstats.terminal import note, print_json, print_table, result_dict
+    from relstats.commands.terminal import note, print_json, print_table, result_dict
 
     if json:
         return print_json(result_dict(result.drop_dims(["y", "x"])))
@@ -145,7 +145,7 @@ def _print_shared(result: Any, json: bool) -> None:
 
 
 def _rows(result: Any) -> list[tuple[object, ...]]:
-    from relstats.terminal import number
+    from relstats.commands.terminal import number
 
     rows = []
     for name in result["consensus"].values:
@@ -177,7 +177,7 @@ def _rows(result: Any) -> list[tuple[object, ...]]:
 
 
 def _network_rows(result: Any) -> list[tuple[object, ...]]:
-    from relstats.terminal import number
+    from relstats.commands.terminal import number
 
     names = ("agreement", "agreement_swapped", "p_network")
     return [
@@ -189,7 +189,7 @@ def _network_rows(result: Any) -> list[tuple[object, ...]]:
 
 
 def _findings(result: Any) -> tuple[str, ...]:
-    from relstats.terminal import number
+    from relstats.commands.terminal import number
 
     n, m = int(result["n_images"]), result.sizes["network"]
     some, family = int(result["n_images_beyond"]), int(result["n_images_beyond_family"])

@@ -54,9 +54,9 @@ def compute(
       relstats compute faces.toml faces.zarr --worker 3/16
     """  # noqa: D301 - the parser knows the character, not its escape
     study, share = _read(file, device, worker)
+    from relstats.commands.terminal import note, progress
     from relstats.compute.stream import features
     from relstats.compute.stream.export import describe, export, rehearse
-    from relstats.terminal import note, progress
 
     note(describe(study))
     if study.features:
@@ -105,9 +105,9 @@ def transfer(
       relstats transfer faces.toml faces.zarr --masks shared
     """  # noqa: D301 - the parser knows the character, not its escape
     study, share = _read(file, device, worker)
+    from relstats.commands.terminal import note, progress
     from relstats.compute.perturb import sufficiency
     from relstats.compute.perturb import transfer as masked
-    from relstats.terminal import note, progress
 
     how: dict[str, Any] = {"name": masks} if masks else {}
     room: Any = sufficiency if masks else masked

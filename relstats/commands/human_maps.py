@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from relstats.cli_maps import MeasureUnlessNamed
+from relstats.commands.maps import MeasureUnlessNamed
 from relstats.errors import UsageError
 
 FACTORS = ("images", "participants", "seeds")
@@ -41,7 +41,7 @@ def compare_human(
     """
     import numpy as np
 
-    from relstats import terminal
+    from relstats.commands import terminal
     from relstats.human.compare_human import check_options
     from relstats.human.compare_human import compare_human as run
     from relstats.study import store
@@ -87,7 +87,7 @@ def result_name(options: dict[str, Any]) -> str:
 
 
 def _print_levels(result: Any, json: bool) -> None:
-    from relstats.terminal import number, print_json, print_table, result_dict
+    from relstats.commands.terminal import number, print_json, print_table, result_dict
 
     if json:
         return print_json(result_dict(result))
@@ -126,7 +126,7 @@ def _print_levels(result: Any, json: bool) -> None:
 
 
 def _print_notes(result: Any) -> None:
-    from relstats.terminal import note
+    from relstats.commands.terminal import note
 
     note(result.attrs["population"])
     for warning in result.attrs["warnings"]:
@@ -134,7 +134,7 @@ def _print_notes(result: Any) -> None:
 
 
 def _interval(bounds: Any) -> str:
-    from relstats.terminal import number
+    from relstats.commands.terminal import number
 
     return f"[{number(bounds.values[0])}, {number(bounds.values[1])}]"
 
@@ -191,8 +191,8 @@ def add(
       relstats humanmaps add study.zarr fixations.csv --bandwidth 25 --fixation-size 600x800
       relstats humanmaps add study.zarr bubbles/ --resize
     """  # noqa: D301 - the parser knows the character, not its escape
+    from relstats.commands.terminal import note, print_json, print_table, result_dict
     from relstats.inputs.human_maps import add_human_maps
-    from relstats.terminal import note, print_json, print_table, result_dict
 
     found = add_human_maps(
         path,
@@ -297,7 +297,7 @@ def compare(
 
 
 def _ceiling_note(result: Any) -> str:
-    from relstats.terminal import number
+    from relstats.commands.terminal import number
 
     corrected = (
         f", {number(result['split_half_corrected'].item())} corrected to all (Spearman-Brown)"
@@ -311,7 +311,7 @@ def _ceiling_note(result: Any) -> str:
 
 def _print_crossed(result: Any, json: bool, title: str, line: str) -> None:
     """Means of levels, and their differences."""
-    from relstats.terminal import note, number, print_json, print_table, result_dict
+    from relstats.commands.terminal import note, number, print_json, print_table, result_dict
 
     if json:
         return print_json(result_dict(result))
@@ -384,8 +384,8 @@ def add_choices(
     Example:
       relstats behaviour add study.zarr choices.csv
     """  # noqa: D301 - the parser knows the character, not its escape
+    from relstats.commands.terminal import note, print_json, print_table, result_dict
     from relstats.human.answers import add_choices as run
-    from relstats.terminal import note, print_json, print_table, result_dict
 
     found = run(path, source, align=align, force=force)
     if json:
@@ -473,7 +473,7 @@ def measure(
 
 
 def _people_note(result: Any) -> str:
-    from relstats.terminal import number
+    from relstats.commands.terminal import number
 
     networks = ", ".join(
         f"{v} {number(k)}"

@@ -36,8 +36,8 @@ def plot(
       relstats plot study.zarr data --format png
     """  # noqa: D301 - the parser knows the character, not its escape
     from relstats import plots
+    from relstats.commands.terminal import note
     from relstats.study import store
-    from relstats.terminal import note
 
     write = {
         "svg": plots.to_svg,

@@ -38,7 +38,7 @@ def report(
       relstats report study.zarr -o report.html --images 007_08 012_08 --force
       relstats report study.zarr --format md -o draft.md
     """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats.terminal import progress
+    from relstats.commands.terminal import progress
 
     _require_report()
     from relstats.report import FORMATS
