@@ -18,7 +18,14 @@ import pytest
 pytest_plugins = ["pytester"]
 
 # Folders and files that can only be imported with an optional package.
-NEEDS = {"tests/compute": "torch", "relstats/compute": "torch", "relstats/report": "jinja2"}
+NEEDS = {
+    "tests/compute": "torch",
+    "tests/demo": "torch",
+    "relstats/compute": "torch",
+    "relstats/demo": "torch",
+    "relstats/inputs/virelay.py": "h5py",
+    "relstats/report": "jinja2",
+}
 
 REAL_SKIPS = pytest.StashKey[int]()
 

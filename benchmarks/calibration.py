@@ -2,10 +2,10 @@
 
     python benchmarks/calibration.py
 
-writes `benchmarks/results/calibration.csv` and `.md`. Scores are drawn by `relstats.stats.planning.planted`
-and analysed by `relstats.stats.inference.jackknife`, many studies at a time on the axis of fractions: no
-function there mixes fractions, except the mean over them, which is passed in as one more. About 15
-minutes on one core; `--quick` takes a minute.
+writes `benchmarks/results/calibration.csv` and `.md`. Scores are drawn by
+`relstats.stats.planning.planted` and analysed by `relstats.stats.inference.jackknife`, many studies
+at a time on the axis of fractions: no function there mixes fractions, except the mean over them,
+which is passed in as one more. About 15 minutes on one core; `--quick` takes a minute.
 """
 
 from __future__ import annotations

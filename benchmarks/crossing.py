@@ -20,10 +20,10 @@ import numpy as np
 from scipy import optimize, stats
 
 from relstats.human.rdms import bootstrap
-from relstats.human.rdms.bootstrap import Inference
 from relstats.human.rdms.ceiling import noise_ceiling
 from relstats.human.rdms.comparisons import compare_draws, compare_rdms
 from relstats.human.rdms.dissimilarity import dissimilarities
+from relstats.stats.inference.crossed import Inference, infer
 
 ROOT = Path(__file__).parents[1]
 NETWORKS = ("imagenet", "vggface2")
@@ -83,7 +83,7 @@ def crossed(
         )
         for names in total
     }
-    return bootstrap.infer(float(by_person.mean()), parts, sizes, 0.95)
+    return infer(float(by_person.mean()), parts, sizes, 0.95)
 
 
 @dataclass(frozen=True)

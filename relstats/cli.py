@@ -181,7 +181,8 @@ def validate(
     """  # noqa: D301 - the parser knows the character, not its escape
     from dataclasses import asdict
 
-    from relstats.commands.terminal import dask_progress, print_json, safe
+    from relstats.commands.terminal import dask_progress, print_json
+    from relstats.results.text import safe
     from relstats.study.overview import problems
 
     with dask_progress("checking shards"):
@@ -337,7 +338,8 @@ def compare(
 
 
 def _print_comparison(result: Any, json: bool) -> None:
-    from relstats.commands.terminal import note, number, print_json, print_table, result_dict
+    from relstats.commands.terminal import note, print_json, print_table
+    from relstats.results.text import number, result_dict
 
     if json:
         return print_json(result_dict(result))
@@ -404,7 +406,8 @@ def power(
       relstats power --networks 3 5 10 --images 100 1000 --effect 0.05
       relstats power --networks 5 10 --images 500 --pilot study.zarr --axis pretrain
     """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats.commands.terminal import note, number, print_json, print_table, result_dict
+    from relstats.commands.terminal import note, print_json, print_table
+    from relstats.results.text import number, result_dict
     from relstats.stats.planning.pilot import pilot_components
     from relstats.stats.planning.power import DIGITS, power_table
     from relstats.study.store import open_study

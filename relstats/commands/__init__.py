@@ -1,0 +1,1 @@
+"""The commands, each as thin as it can be: parse, call one function, print."""

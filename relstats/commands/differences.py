@@ -89,7 +89,8 @@ def map(
 
 
 def _print_maps(result: Any, json: bool) -> None:
-    from relstats.commands.terminal import note, number, print_json, print_table, result_dict
+    from relstats.commands.terminal import note, print_json, print_table
+    from relstats.results.text import number, result_dict
 
     if json:
         return print_json(result_dict(result.drop_dims(["y", "x"])))
@@ -141,7 +142,7 @@ def _pixels(result: Any) -> int:
 
 
 def _row(one: Any) -> tuple[object, ...]:
-    from relstats.commands.terminal import number
+    from relstats.results.text import number
 
     counts = ("n_pixels_max_t", "n_pixels_bh", "n_clusters", "area_clusters", "area_tfce")
     return (
@@ -158,7 +159,7 @@ def _row(one: Any) -> tuple[object, ...]:
 
 def _cluster(one: Any) -> tuple[object, ...]:
     """The cluster of the largest mass: which level has more relevance there, and how sure."""
-    from relstats.commands.terminal import number
+    from relstats.results.text import number
 
     pairs = itertools.permutations(one["level"].values, 2)  # a level may hold the mark between them
     first, second = next(pair for pair in pairs if "|".join(pair) == one["contrast"].item())

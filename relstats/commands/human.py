@@ -180,7 +180,8 @@ def _plan(study: Any, options: dict[str, Any]) -> str:
 
 
 def _print_rdm(result: Any, json: bool) -> None:
-    from relstats.commands.terminal import note, number, print_json, print_table, result_dict
+    from relstats.commands.terminal import note, print_json, print_table
+    from relstats.results.text import number, result_dict
 
     if json:
         return print_json(result_dict(result.drop_dims("pair")))
@@ -364,7 +365,8 @@ def _corrected(result: Any, method: str) -> Any:
 
 
 def _print_rsa(result: Any, json: bool) -> None:
-    from relstats.commands.terminal import note, number, print_json, print_table, result_dict
+    from relstats.commands.terminal import note, print_json, print_table
+    from relstats.results.text import number, result_dict
 
     if json:
         return print_json(result_dict(result))
@@ -433,7 +435,7 @@ def _named_correction(result: Any) -> list[str]:
 
 def _test(one: Any, prefix: str) -> list[str]:
     """Estimate, interval, p, and adjusted p of a family of tests."""
-    from relstats.commands.terminal import number
+    from relstats.results.text import number
 
     begin = f"{prefix}_" if prefix else ""
     low, high = (number(bound) for bound in one[f"{begin}ci"].values)

@@ -87,7 +87,8 @@ def result_name(options: dict[str, Any]) -> str:
 
 
 def _print_levels(result: Any, json: bool) -> None:
-    from relstats.commands.terminal import number, print_json, print_table, result_dict
+    from relstats.commands.terminal import print_json, print_table
+    from relstats.results.text import number, result_dict
 
     if json:
         return print_json(result_dict(result))
@@ -134,7 +135,7 @@ def _print_notes(result: Any) -> None:
 
 
 def _interval(bounds: Any) -> str:
-    from relstats.commands.terminal import number
+    from relstats.results.text import number
 
     return f"[{number(bounds.values[0])}, {number(bounds.values[1])}]"
 
@@ -191,8 +192,9 @@ def add(
       relstats humanmaps add study.zarr fixations.csv --bandwidth 25 --fixation-size 600x800
       relstats humanmaps add study.zarr bubbles/ --resize
     """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats.commands.terminal import note, print_json, print_table, result_dict
+    from relstats.commands.terminal import note, print_json, print_table
     from relstats.inputs.human_maps import add_human_maps
+    from relstats.results.text import result_dict
 
     found = add_human_maps(
         path,
@@ -297,7 +299,7 @@ def compare(
 
 
 def _ceiling_note(result: Any) -> str:
-    from relstats.commands.terminal import number
+    from relstats.results.text import number
 
     corrected = (
         f", {number(result['split_half_corrected'].item())} corrected to all (Spearman-Brown)"
@@ -311,7 +313,8 @@ def _ceiling_note(result: Any) -> str:
 
 def _print_crossed(result: Any, json: bool, title: str, line: str) -> None:
     """Means of levels, and their differences."""
-    from relstats.commands.terminal import note, number, print_json, print_table, result_dict
+    from relstats.commands.terminal import note, print_json, print_table
+    from relstats.results.text import number, result_dict
 
     if json:
         return print_json(result_dict(result))
@@ -384,8 +387,9 @@ def add_choices(
     Example:
       relstats behaviour add study.zarr choices.csv
     """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats.commands.terminal import note, print_json, print_table, result_dict
+    from relstats.commands.terminal import note, print_json, print_table
     from relstats.human.answers import add_choices as run
+    from relstats.results.text import result_dict
 
     found = run(path, source, align=align, force=force)
     if json:
@@ -473,7 +477,7 @@ def measure(
 
 
 def _people_note(result: Any) -> str:
-    from relstats.commands.terminal import number
+    from relstats.results.text import number
 
     networks = ", ".join(
         f"{v} {number(k)}"

@@ -99,8 +99,9 @@ def add(
       relstats regions add study.zarr landmarks.csv --landmark-size 160
       relstats regions add study.zarr labels.png --names eyes nose mouth
     """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats.commands.terminal import note, number, print_json, print_table, result_dict
+    from relstats.commands.terminal import note, print_json, print_table
     from relstats.inputs.regions import add_regions
+    from relstats.results.text import number, result_dict
 
     found = add_regions(
         path,
@@ -210,7 +211,8 @@ def measure(
 
 
 def _print_regions(result: Any, json: bool) -> None:
-    from relstats.commands.terminal import note, number, print_json, print_table, result_dict
+    from relstats.commands.terminal import note, print_json, print_table
+    from relstats.results.text import number, result_dict
 
     if json:
         return print_json(result_dict(result))
@@ -261,7 +263,7 @@ def _print_regions(result: Any, json: bool) -> None:
 
 
 def _interval(bounds: Any) -> str:
-    from relstats.commands.terminal import number
+    from relstats.results.text import number
 
     return f"[{number(bounds.values[0])}, {number(bounds.values[1])}]"
 
@@ -330,7 +332,8 @@ def stability(
 
 
 def _print_stability(results: list[Any], json: bool) -> None:
-    from relstats.commands.terminal import note, number, print_json, print_table, result_dict
+    from relstats.commands.terminal import note, print_json, print_table
+    from relstats.results.text import number, result_dict
 
     if json:
         more = {"strategies": result_dict(results[1])} if results[1:] else {}

@@ -114,7 +114,8 @@ def shared(
 
 
 def _print_shared(result: Any, json: bool) -> None:
-    from relstats.commands.terminal import note, print_json, print_table, result_dict
+    from relstats.commands.terminal import note, print_json, print_table
+    from relstats.results.text import result_dict
 
     if json:
         return print_json(result_dict(result.drop_dims(["y", "x"])))
@@ -145,7 +146,7 @@ def _print_shared(result: Any, json: bool) -> None:
 
 
 def _rows(result: Any) -> list[tuple[object, ...]]:
-    from relstats.commands.terminal import number
+    from relstats.results.text import number
 
     rows = []
     for name in result["consensus"].values:
@@ -177,7 +178,7 @@ def _rows(result: Any) -> list[tuple[object, ...]]:
 
 
 def _network_rows(result: Any) -> list[tuple[object, ...]]:
-    from relstats.commands.terminal import number
+    from relstats.results.text import number
 
     names = ("agreement", "agreement_swapped", "p_network")
     return [
@@ -189,7 +190,7 @@ def _network_rows(result: Any) -> list[tuple[object, ...]]:
 
 
 def _findings(result: Any) -> tuple[str, ...]:
-    from relstats.commands.terminal import number
+    from relstats.results.text import number
 
     n, m = int(result["n_images"]), result.sizes["network"]
     some, family = int(result["n_images_beyond"]), int(result["n_images_beyond_family"])

@@ -67,7 +67,8 @@ def sufficiency(
 
 
 def _print(result: Any, json: bool) -> None:
-    from relstats.commands.terminal import note, number, print_json, print_table, result_dict
+    from relstats.commands.terminal import note, print_json, print_table
+    from relstats.results.text import number, result_dict
 
     if json:
         return print_json(result_dict(result))
@@ -103,7 +104,7 @@ def _print(result: Any, json: bool) -> None:
 
 
 def _score_rows(result: Any) -> list[tuple[object, ...]]:
-    from relstats.commands.terminal import number
+    from relstats.results.text import number
 
     rows: list[tuple[object, ...]] = []
     for level in result["level"].values:
@@ -134,6 +135,6 @@ def _score_rows(result: Any) -> list[tuple[object, ...]]:
 
 
 def _range(ci: Any) -> str:
-    from relstats.commands.terminal import number
+    from relstats.results.text import number
 
     return f"[{', '.join(number(bound) for bound in ci.values)}]"

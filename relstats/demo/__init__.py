@@ -1,0 +1,1 @@
+"""Drawn faces, the networks that learn them, and the truth about both."""

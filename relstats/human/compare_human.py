@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from relstats.errors import ImpossibleAnalysis, UsageError
+from relstats.errors import UsageError
 from relstats.human import evaluation
 from relstats.human.evaluation import FACTORS, Evaluations
 from relstats.human.rdm import rdm
-from relstats.human.rdms.bootstrap import Inference
 from relstats.human.rdms.comparisons import MEASURES
 from relstats.human.reading import Data, read
 from relstats.human.rsa import FEW_IMAGES, FEW_SEEDS, REFERENCE
 from relstats.stats.inference import contrasts, networks, swaps
 from relstats.stats.inference.contrasts import Contrasts
-from relstats.stats.inference.crossed import contrast_rows, level_rows
+from relstats.stats.inference.crossed import Inference, contrast_rows, level_rows
 from relstats.stats.inference.jackknife import holm
+from relstats.stats.levels import require_seeds
 from relstats.study import store
 
 EFFECT = "human_correspondence"
@@ -173,21 +173,6 @@ def check_options(
     for name, number, least in (("n_resamples", n_resamples, 1), ("n_draws", n_draws, 2)):
         if number < least:
             raise UsageError(f"{name} is {number}; give at least {least}, better 1000")
-
-
-def require_seeds(plan: Contrasts) -> None:
-    """One network of a level says nothing of others like it, however many images and people there
-    are.
-    """
-    for pair, groups in zip(plan.pairs, plan.groups, strict=True):
-        sizes = np.bincount(groups[groups >= 0])
-        if 1 in sizes:
-            name = pair[int(np.argmax(sizes == 1)) % 2]
-            raise ImpossibleAnalysis(
-                f"{'|'.join(pair)}: {name!r} has one network{' in a stratum' * bool(plan.within)},"
-                f" so what is closer to people may be this network, not {name!r}. Train it from"
-                " more seeds, or claim less: these networks, with --random images participants"
-            )
 
 
 def _contrasts(found: Evaluations, plan: Contrasts, level: float) -> xr.Dataset:

@@ -16,10 +16,11 @@ import xarray as xr
 from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.human import evaluation
 from relstats.human.evaluation import FACTORS, Evaluations
-from relstats.human.rdms import bootstrap, ceiling
+from relstats.human.rdms import ceiling
 from relstats.human.rdms.comparisons import MEASURES, WITHOUT_PARTIAL
 from relstats.human.rdms.mantel import Mantel, mantel
 from relstats.human.reading import Data, read
+from relstats.stats.inference.crossed import Inference
 from relstats.stats.inference.jackknife import holm
 from relstats.study import store
 
@@ -267,7 +268,7 @@ def _require_seeds(asked: Collection[str], data: Data) -> None:
         )
 
 
-def _fields(tests: Sequence[bootstrap.Inference], dim: str, prefix: str = "") -> xr.Dataset:
+def _fields(tests: Sequence[Inference], dim: str, prefix: str = "") -> xr.Dataset:
     values = {name: np.array([getattr(test, name) for test in tests], float) for name in _FIELDS}
     interval = np.stack([values.pop("lower"), values.pop("upper")], axis=-1)
     named = {

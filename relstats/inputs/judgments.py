@@ -127,9 +127,9 @@ def read_judgments(
         `dissimilarity` (participant, pair), float32; NaN where a pair was not judged, and
         throughout for participants who judged all alike (attribute `n_constant`). Similarities are
         turned over: the largest of all less each. Triplets: 1 - the share of triplets with the pair
-        in which the third image was the odd one. Arrangements: see `relstats.inputs.tasks.arranged`.
-        Pairs are those of all images, sorted. `warnings` has what was assumed, left out, or looks
-        wrong.
+        in which the third image was the odd one. Arrangements: see
+        `relstats.inputs.tasks.arranged`. Pairs are those of all images, sorted. `warnings` has what
+        was assumed, left out, or looks wrong.
 
     Raises
     ------

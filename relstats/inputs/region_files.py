@@ -17,9 +17,8 @@ import pandas as pd
 
 from relstats.errors import InvalidData, UsageError
 from relstats.inputs import landmarks
+from relstats.study.layout import REST
 
-#: Every pixel that is in no region.
-REST = "rest"
 #: Landmarks that fill less than this of the study's grid, from its first pixel, are likely of
 #: another grid.
 _FILLED = 0.75

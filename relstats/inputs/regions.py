@@ -47,10 +47,10 @@ def add_regions(
         A study with `/relevance`; masks have the size of its maps.
     source : str or Path
         `.csv`: 68 landmarks of each image, columns `image`, `x0`, `y0`, ... `x67`, `y67`, in iBUG's
-        order (see `relstats.inputs.landmarks.landmark_masks`). `.npz`: an array for each region, (y, x) or
-        (image, y, x), and then the ids of the images as `image`; bool, or numbers 0 and 1, or whole
-        numbers 0 and 255. `.png` or `.npy`: one label image for all, 0 where there is no region. A
-        folder: label images `ID.png`.
+        order (see `relstats.inputs.landmarks.landmark_masks`). `.npz`: an array for each region,
+        (y, x) or (image, y, x), and then the ids of the images as `image`; bool, or numbers 0 and
+        1, or whole numbers 0 and 255. `.png` or `.npy`: one label image for all, 0 where there is
+        no region. A folder: label images `ID.png`.
     landmark_size : (int, int), optional
         Height and width of the images on which landmarks were found. Default: those of the study's
         maps.

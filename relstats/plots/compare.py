@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from relstats.commands.terminal import number, safe
 from relstats.plots import parts
 from relstats.plots.canvas import GREY, level_marker, level_style, new_figure, styled
 from relstats.plots.drawing import Drawing
@@ -27,6 +26,7 @@ from relstats.plots.words import (
     sentence,
     wrapped,
 )
+from relstats.results.text import number, safe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

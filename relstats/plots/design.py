@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from relstats.commands.terminal import number
 from relstats.plots.canvas import GREY, level_style, new_figure, styled
 from relstats.plots.drawing import Drawing
 from relstats.plots.words import sentence
+from relstats.results.text import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

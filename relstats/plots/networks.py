@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from relstats.commands.terminal import number, safe
 from relstats.plots import parts
 from relstats.plots.canvas import COLOURS, new_figure, styled
 from relstats.plots.drawing import Drawing
 from relstats.plots.words import literal, p_text, sentence
+from relstats.results.text import number, safe
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from relstats.commands.terminal import number, safe
 from relstats.plots.canvas import COLOURS, GREY, level_marker, new_figure, styled
 from relstats.plots.drawing import Drawing
 from relstats.plots.words import literal, sentence
+from relstats.results.text import number, safe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from relstats.commands.terminal import number, safe
 from relstats.plots import parts
 from relstats.plots.canvas import new_figure, styled
 from relstats.plots.drawing import Drawing
 from relstats.plots.parts import Row
 from relstats.plots.words import interval, p_text, percent, sentence
+from relstats.results.text import number, safe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

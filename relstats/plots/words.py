@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from relstats.commands.terminal import number, safe
+from relstats.results.text import number, safe
 
 #: So many numbers are read out; the rest is in the tables.
 LONGEST = 60

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from relstats.commands.terminal import result_dict, safe
 from relstats.report import figures, matrices, methods, pictures, questions
 from relstats.report.facts import Facts, Quality, facts, quality, results
 from relstats.report.methods import Source
 from relstats.results import tables
+from relstats.results.text import result_dict, safe
 from relstats.results.wording import across
 
 #: Of the result told first, the figure that follows the verdict.

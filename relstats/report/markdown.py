@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from relstats.commands.terminal import number, plain, safe
 from relstats.report.content import Content, Section
 from relstats.report.questions import RULE, Answer, Question
 from relstats.results.sentences import Sentence
+from relstats.results.text import number, plain, safe
 
 
 def markdown(found: Content) -> str:

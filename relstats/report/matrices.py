@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from relstats.commands.terminal import number, safe
 from relstats.report.facts import Network
+from relstats.results.text import number, safe
 
 #: Shades of a cell, besides none.
 SHADES = 9

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from relstats.commands.terminal import safe
 from relstats.report.facts import Facts
 from relstats.results.tables import is_small
+from relstats.results.text import safe
 
 _NOT_PARAMETERS = {
     "method",

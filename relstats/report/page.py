@@ -13,9 +13,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from relstats.commands.terminal import number, plain, safe
 from relstats.report.content import Content
 from relstats.report.questions import RULE
+from relstats.results.text import number, plain, safe
 
 
 def html(found: Content) -> str:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 import xarray as xr
 
-from relstats.commands.terminal import number, safe
 from relstats.report.facts import Facts, Quality
 from relstats.results.leads import leads
 from relstats.results.sentences import Sentence, quantity, sentences
+from relstats.results.text import number, safe
 from relstats.results.wording import across, capital
 
 

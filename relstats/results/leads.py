@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import xarray as xr
 
-from relstats.commands.terminal import number, safe
 from relstats.results.sentences import AGAINST, Sentence, comparison, sentences
+from relstats.results.text import number, safe
 from relstats.results.wording import capital, decided, holds, level, levels, p_text
 
 #: Names that one sentence lists; the others are counted, and in the fold.

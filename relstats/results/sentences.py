@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from relstats.commands.terminal import number, safe
+from relstats.results.text import number, safe
 from relstats.results.wording import (
     capital,
     counts,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
-from relstats.commands.terminal import number, safe
+from relstats.results.text import number, safe
 
 #: Columns that a reader wants first; the others are in the CSV, and in the tables of their own
 #: dims.

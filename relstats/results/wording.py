@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from relstats.commands.terminal import number, safe
+from relstats.results.text import number, safe
 
 #: A p below this is told as such: its digits say more of the reference distribution's tail than of
 #: the data.

@@ -12,11 +12,16 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from relstats.human.compare_human import require_seeds
-from relstats.human.rdms.bootstrap import Inference
+from relstats.errors import ImpossibleAnalysis
 from relstats.stats.inference import contrasts, networks, swaps
 from relstats.stats.inference.contrasts import Contrasts
-from relstats.stats.inference.crossed import contrast_rows, crossed_test, level_rows, random_factors
+from relstats.stats.inference.crossed import (
+    Inference,
+    contrast_rows,
+    crossed_test,
+    level_rows,
+    random_factors,
+)
 from relstats.stats.inference.jackknife import holm
 
 _FIELDS = ("estimate", "standard_error", "statistic", "df", "p_value")
@@ -203,3 +208,18 @@ def _swaps(
         p[c] = swaps.swap_p(networks.swapped_means(means[part], labels, strata), exact)
         floor[c] = swaps.smallest_p(labels, strata, exact)[0]
     return p, floor
+
+
+def require_seeds(plan: Contrasts) -> None:
+    """One network of a level says nothing of others like it, however many images and people there
+    are.
+    """
+    for pair, groups in zip(plan.pairs, plan.groups, strict=True):
+        sizes = np.bincount(groups[groups >= 0])
+        if 1 in sizes:
+            name = pair[int(np.argmax(sizes == 1)) % 2]
+            raise ImpossibleAnalysis(
+                f"{'|'.join(pair)}: {name!r} has one network{' in a stratum' * bool(plan.within)},"
+                f" so what is closer to people may be this network, not {name!r}. Train it from"
+                " more seeds, or claim less: these networks, with --random images participants"
+            )

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+#: Every pixel that is in no region.
+REST = "rest"
 SCHEMA_VERSION = 1
 
 NETWORK = ("model", "seed")

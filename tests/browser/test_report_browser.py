@@ -10,7 +10,7 @@ from importlib.util import find_spec
 import pytest
 from report_studies import HOSTILE, analysed, labelled
 
-from relstats.commands.terminal import safe
+from relstats.results.text import safe
 
 if find_spec("matplotlib") is None or find_spec("jinja2") is None:
     pytest.skip("reports need the extra `report`", allow_module_level=True)

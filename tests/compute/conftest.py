@@ -117,7 +117,8 @@ def make_study():
 
 SLOWLY = """
 import time
-from relstats import cli, shards
+from relstats import cli
+from relstats.study import shards
 real = shards.write_shard
 def slowly(*arguments):
     time.sleep(0.15)

@@ -1,0 +1,1 @@
+"""Layer-wise relevance propagation: rules, the walk along a network, zennit as the reference."""

@@ -1,0 +1,1 @@
+"""Networks shown altered images, and the scores that they give."""

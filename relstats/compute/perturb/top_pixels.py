@@ -1,9 +1,9 @@
 """Masks of the most relevant pixels, on the device: one rank map for each map, then a comparison
 for each fraction.
 
-The rule is that of the analysis (`relstats.stats.maps.single.top_fractions`), bit for bit: which pixels
-are eligible is said in both, and a test holds them together; how many a fraction is and which of
-equal ones are taken both have from `relstats.study.top_pixels`.
+The rule is that of the analysis (`relstats.stats.maps.single.top_fractions`), bit for bit: which
+pixels are eligible is said in both, and a test holds them together; how many a fraction is and
+which of equal ones are taken both have from `relstats.study.top_pixels`.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def top_fractions(
     Returns
     -------
     Tensor, (fraction, map, pixel), bool
-        Equal to `relstats.stats.maps.single.top_fractions`: fewer pixels than asked for where too few are
-        eligible.
+        Equal to `relstats.stats.maps.single.top_fractions`: fewer pixels than asked for where too
+        few are eligible.
 
     Raises
     ------

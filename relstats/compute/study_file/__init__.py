@@ -1,0 +1,1 @@
+"""The study file: which images, networks and settings."""

@@ -1,0 +1,1 @@
+"""Kernels of representational similarity on plain arrays."""

@@ -1,0 +1,1 @@
+"""Tests over networks and images, on plain arrays."""

@@ -3,14 +3,93 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
-from relstats.human.rdms.bootstrap import Inference, Parts, infer
+from relstats.errors import UsageError
 from relstats.stats.inference.contrasts import Contrasts
 
 FACTORS = ("images", "participants", "seeds")
+#: Agreement lies between -1 and 1: what varies by less is one number, and rounding.
+_ROUNDING = 1e-12
+
+#: A set of factors to the variance that only they make together.
+Parts = dict[tuple[str, ...], float]
+
+
+@dataclass(frozen=True)
+class Inference:
+    """A t-test: arrays or numbers alike. NaN where there is no variance to test by."""
+
+    estimate: float
+    standard_error: float
+    statistic: float
+    df: float
+    p_value: float
+    lower: float
+    upper: float
+    variances: Mapping[str, float]
+
+
+def infer(
+    estimate: float, parts: Parts, sizes: Mapping[str, int], level: float = 0.95
+) -> Inference:
+    """Test an estimate, from the parts of its variance.
+
+    Parameters
+    ----------
+    estimate : float
+        Of agreement, between -1 and 1, or a difference of some.
+    parts : dict
+        From `mean_parts` or `ceiling_parts`.
+    sizes : mapping
+        Number of units of each factor, at least 2.
+    level : float
+        Confidence level of the interval.
+
+    Returns
+    -------
+    Inference
+        Two-sided p of the null that the estimate is 0, with t and Satterthwaite's degrees of
+        freedom; `variances` are the theta of single factors. No factor, or no variance but
+        rounding: NaN (p = 1 where the estimate is 0 without any variance).
+
+    Raises
+    ------
+    UsageError
+        `level` out of range.
+
+    Examples
+    --------
+    >>> found = infer(0.2, {("participants",): 0.005}, {"participants": 2})
+    >>> found.df, found.p_value
+    (1.0, 0.295)
+    """
+    if not 0 < level < 1:
+        raise UsageError(f"level is {level}; a confidence level lies between 0 and 1, such as 0.95")
+    theta = {
+        names: part * float(np.prod([sizes[f] / (sizes[f] - 1) for f in names]))
+        for names, part in parts.items()
+    }
+    single = {names[0]: value for names, value in theta.items() if len(names) == 1}
+    if not single:
+        return Inference(estimate, *(np.nan,) * 6, variances={})
+    signed = sum((-1) ** (len(names) + 1) * value for names, value in theta.items())
+    variance = max(signed, *single.values(), 0.0)
+    error = float(np.sqrt(variance))
+    if not error > _ROUNDING:
+        nothing = 1.0 if abs(estimate) <= _ROUNDING and error >= 0 else np.nan
+        return Inference(estimate, error, np.nan, np.nan, nothing, np.nan, np.nan, single)
+    inverse = sum((value / variance) ** 2 / (sizes[name] - 1) for name, value in single.items())
+    df = 1 / inverse if inverse > 0 else np.nan
+    reach = float(stats.t.ppf((1 + level) / 2, df)) * error
+    p = float(2 * stats.t.sf(abs(estimate) / error, df))
+    return Inference(
+        estimate, error, estimate / error, df, p, estimate - reach, estimate + reach, single
+    )
 
 
 def crossed_test(
@@ -80,7 +159,7 @@ def random_factors(
 
 
 def _parts(values: np.ndarray, weights: np.ndarray, random: list[str]) -> Parts:
-    """Parts I_A of the variance, as `bootstrap.infer` takes them: mean squares of interactions over
+    """Parts I_A of the variance, as `infer` takes them: mean squares of interactions over
     the numbers of units.
     """
     parts: Parts = {}

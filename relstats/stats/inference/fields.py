@@ -132,8 +132,8 @@ def swap_maxima(
     maps : ndarray, (network, pixel)
         Finite. Pixels that are `undefined` are in no maximum.
     labels : ndarray, (labeling, network)
-        1 for the first level, 0 for the second; from `relstats.stats.inference.swaps.labelings`. Row 0 is the
-        one observed.
+        1 for the first level, 0 for the second; from `relstats.stats.inference.swaps.labelings`.
+        Row 0 is the one observed.
     strata : ndarray of int, (network,)
     shape : (int, int)
         Height and width.

@@ -169,8 +169,8 @@ def swapped_means(means: np.ndarray, labels: np.ndarray, strata: np.ndarray) -> 
     means : ndarray, (network, feature)
         Mean score over images of each network.
     labels : ndarray, (labeling, network)
-        From `relstats.stats.inference.swaps.labelings`: 1 for the first level, 0 for the second; row 0 is the
-        one observed.
+        From `relstats.stats.inference.swaps.labelings`: 1 for the first level, 0 for the second;
+        row 0 is the one observed.
     strata : ndarray of int, (network,)
         Stratum of each network.
 

@@ -1,0 +1,1 @@
+"""Kernels on maps as plain arrays."""

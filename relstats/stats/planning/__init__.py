@@ -1,0 +1,1 @@
+"""Studies to come: simulated ones, power, pilots."""

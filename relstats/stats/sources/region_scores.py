@@ -12,12 +12,12 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import InvalidData, UsageError
-from relstats.inputs.region_files import REST
 from relstats.stats.inference import jackknife, networks
 from relstats.stats.maps import localisation
 from relstats.stats.sources import scores as score_source
 from relstats.stats.sources.scores import Tally
 from relstats.study import layout, shards, store
+from relstats.study.layout import REST
 
 
 @dataclass(frozen=True)

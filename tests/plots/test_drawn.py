@@ -6,7 +6,6 @@ import xarray as xr
 from plot_inputs import compared, result, rng, simulated, study
 
 from relstats import plots
-from relstats.commands.terminal import number
 from relstats.plots import (
     canvas,
     compare,
@@ -23,6 +22,7 @@ from relstats.plots import (
 )
 from relstats.plots import differences as pixelwise
 from relstats.plots.words import interval
+from relstats.results.text import number
 
 pytest.importorskip("matplotlib")
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from relstats.human.rdms import bootstrap
-from relstats.human.rdms.bootstrap import infer, mean_parts
+from relstats.human.rdms.bootstrap import mean_parts
+from relstats.stats.inference.crossed import infer
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks/crossing.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks/crossing.py"
 pytestmark = pytest.mark.skipif(
     not SCRIPT.exists(), reason="the source package ships no benchmarks"
 )

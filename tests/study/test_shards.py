@@ -269,7 +269,7 @@ def test_the_cells_and_their_order_are_those_asked_for(whole):
 
 MEMORY = """
 import resource, sys, numpy as np, xarray as xr, dask
-from relstats import shards
+from relstats.study import shards
 shards.BLOCK_VALUES = 2 * 64 * 64 * 50
 array = xr.open_zarr(sys.argv[1], group="relevance", consolidated=False, chunks=None)["relevance"]
 cells = [(0, 0), (0, 1)]

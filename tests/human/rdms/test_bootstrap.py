@@ -8,13 +8,8 @@ from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.human.rdms import bootstrap
-from relstats.human.rdms.bootstrap import (
-    ceiling_parts,
-    image_draws,
-    infer,
-    mean_parts,
-    people_draws,
-)
+from relstats.human.rdms.bootstrap import ceiling_parts, image_draws, mean_parts, people_draws
+from relstats.stats.inference.crossed import infer
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ if find_spec("matplotlib") is None or find_spec("jinja2") is None:
 
 from plot_inputs import result
 
-from relstats.commands.terminal import number
 from relstats.report import questions
 from relstats.report.facts import Facts, Network, Quality
 from relstats.results import leads, sentences
+from relstats.results.text import number
 from relstats.study.pairs import pair_labels
 
 EFFECTS = ("asymmetry", "source_effect", "target_effect", "generalization_gap", "stability")

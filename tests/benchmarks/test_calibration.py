@@ -13,7 +13,7 @@ from scipy import stats
 
 from relstats.stats.inference import jackknife, swaps
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCRIPT, TEXT = ROOT / "benchmarks/calibration.py", ROOT / "docs/statistics.md"
 pytestmark = pytest.mark.skipif(
     not SCRIPT.exists(), reason="the source package ships no benchmarks"

@@ -422,9 +422,9 @@ def test_killed_right_after_each_step(blocks_study, tmp_path, whole, target):
     out = tmp_path / "s.zarr"
     dying = f"""
 import os, signal, sys
-from relstats import shards, store
-from relstats.compute import export
+from relstats.compute.stream import export
 from relstats.compute.study_file.study import read_study
+from relstats.study import shards, store
 real, calls = {target}, []
 def then_die(*arguments, **options):
     real(*arguments, **options)

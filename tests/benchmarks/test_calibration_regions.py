@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCRIPT, TEXT = ROOT / "benchmarks/calibration_regions.py", ROOT / "docs/statistics.md"
 pytestmark = pytest.mark.skipif(
     not SCRIPT.exists(), reason="the source package ships no benchmarks"

@@ -27,7 +27,7 @@ from command_line import run
 from report_studies import HOSTILE, analyse, analysed, labelled
 
 import relstats
-from relstats.commands.terminal import number, plain, safe
+from relstats.results.text import number, plain, safe
 from relstats.study import store
 
 if find_spec("matplotlib") is None or find_spec("jinja2") is None:
