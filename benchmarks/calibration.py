@@ -62,7 +62,7 @@ class Scenario:
 STRICT = Planted(
     source_effect=0.0,
     target_effect=0.0,
-    generalization_gap=0.0,
+    specificity=0.0,
     sd_image=0.16,
     sd_source=0.022,
     sd_target=0.02,
@@ -93,7 +93,7 @@ SCENARIOS = {
     ),
     "S10a": Scenario(
         "cells vary unequally, levels by image, a gap; all else is 0",
-        replace(REAL, generalization_gap=0.08),
+        replace(REAL, specificity=0.08),
         spread=2.0,
         cells=UNEQUAL,
     ),
@@ -106,11 +106,11 @@ SCENARIOS = {
     ),
     "P1": Scenario(
         "planted: source effect .06, target effect .04, gap .08; otherwise S1",
-        replace(REAL, source_effect=0.06, target_effect=0.04, generalization_gap=0.08),
+        replace(REAL, source_effect=0.06, target_effect=0.04, specificity=0.08),
     ),
     "P10": Scenario(
         "planted as P1, cells vary unequally as in S10",
-        replace(REAL, source_effect=0.06, target_effect=0.04, generalization_gap=0.08),
+        replace(REAL, source_effect=0.06, target_effect=0.04, specificity=0.08),
         spread=2.0,
         cells=UNEQUAL,
     ),
@@ -118,7 +118,7 @@ SCENARIOS = {
 IN_LARGE = ("S0", "S1", "S2", "S10a", "S10b", "P1")
 THREE_LEVELS = ("S0", "S1", "S3")
 NORMALISED = ("S0", "S1")
-NO_GAP = [name for name, scenario in SCENARIOS.items() if scenario.planted.generalization_gap == 0]
+NO_GAP = [name for name, scenario in SCENARIOS.items() if scenario.planted.specificity == 0]
 PARTS = ("all", "normalised", "default margin")
 SHOWN = ("S0", "S1", "S2", "S10a")  # in the table of today's practice in docs/statistics.md
 
@@ -239,23 +239,21 @@ def equivalence_p(
     """
     moments, keys = moments_of(scores, plan)
     moved = replace(moments, mean=moments.mean + AT_MARGIN)
-    k = keys.index((0, "generalization_gap"))
+    k = keys.index((0, "specificity"))
     p = jackknife.two_way_jackknife(moved, k, margin=AT_MARGIN).p_equivalence[:-1]
-    return {
-        ("p_equivalence, margin given", "generalization_gap"): p.reshape(scores.shape[2:4])[:, -1]
-    }
+    return {("p_equivalence, margin given", "specificity"): p.reshape(scores.shape[2:4])[:, -1]}
 
 
 def default_margin_p(
     scores: np.ndarray, plan: contrasts.Contrasts
 ) -> dict[tuple[str, str], np.ndarray]:
     """The same with the default margin, of scores with a gap of just that size."""
-    names = ("generalization_gap", contrasts.LESS_SHARE, contrasts.PLUS_SHARE)
+    names = ("specificity", contrasts.LESS_SHARE, contrasts.PLUS_SHARE)
     plan = replace(plan, operators={(0, name): plan.operators[0, name] for name in names})
     flat = scores[..., -1, :]
     moments = jackknife.block_moments(flat, list(plan.operators.values()))
     p, _ = compare.equivalence(moments, plan, 0, None, Planted.floor, "satterthwaite")
-    return {("p_equivalence, default margin", "generalization_gap"): p[:-1]}
+    return {("p_equivalence, default margin", "specificity"): p[:-1]}
 
 
 def swap_p(
@@ -266,9 +264,7 @@ def swap_p(
     part = plan.groups[0] >= 0
     matrix = scores.mean(axis=-1, dtype=float).reshape(*scores.shape[:2], -1)
     strata = np.zeros(part.sum(), int)
-    labels, exact = swaps.labelings(
-        plan.groups[0][part] == 0, strata, n_resamples=RESAMPLES, rng=rng
-    )
+    labels, exact = swaps.labelings(plan.groups[0][part] == 0, strata, n_swaps=RESAMPLES, rng=rng)
     effects = swaps.swap_effects(matrix[np.ix_(part, part)], labels, strata)
     effects = effects.reshape(len(labels), -1, n_studies, n_fractions)
     found = {
@@ -283,10 +279,10 @@ def swap_p(
         }
     if len(plan.levels) > 2:
         result = swaps.omnibus(
-            matrix, plan.level, np.zeros(len(part), int), n_resamples=RESAMPLES, rng=rng
+            matrix, plan.level, np.zeros(len(part), int), n_swaps=RESAMPLES, rng=rng
         )
         tests = zip(
-            ("source_effect", "target_effect", "generalization_gap"),
+            ("source_effect", "target_effect", "specificity"),
             (result.p_source, result.p_target, result.p_gap),
             strict=True,
         )
@@ -359,9 +355,7 @@ def cell(
     """Rejection rates in one design: a row for each test and effect."""
     scenario, plan = SCENARIOS[name], design(n, n_levels)
     if part == "default margin":
-        scenario = replace(
-            scenario, planted=replace(scenario.planted, generalization_gap=AT_MARGIN)
-        )
+        scenario = replace(scenario, planted=replace(scenario.planted, specificity=AT_MARGIN))
     rng = np.random.default_rng(
         [seed, list(SCENARIOS).index(name), n, n_images, n_levels, PARTS.index(part)]
     )
@@ -412,7 +406,7 @@ def analysed(
     found = jackknife_p(scores, plan, truth) | swap_p(scores, plan, rng)
     if len(plan.levels) == 2:
         found |= todays_p(scores, n, rng)
-        if scenario.planted.generalization_gap == 0:
+        if scenario.planted.specificity == 0:
             found |= equivalence_p(scores, plan)
     return found
 

@@ -98,9 +98,9 @@ def study(s: Scenario, first: np.ndarray, rng: np.random.Generator) -> np.ndarra
 def by_networks(
     maps: np.ndarray, first: np.ndarray, strata: np.ndarray, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Significant pixels by each correction, (pixel,), as `difference_maps` finds them."""
+    """Significant pixels by each correction, (pixel,), as `differences` finds them."""
     means = maps.mean(axis=1, dtype=float)
-    labels, _ = swaps.labelings(first, strata, n_resamples=RESAMPLES, max_exact=2000, rng=rng)
+    labels, _ = swaps.labelings(first, strata, n_swaps=RESAMPLES, max_exact=2000, rng=rng)
     estimate, error, df = fields.welch(means, first, strata)
     t = estimate / error
     threshold = float(stats.t.isf(0.005, len(first) - 2 * len(np.unique(strata))))

@@ -102,7 +102,7 @@ def region_tests(scores: np.ndarray, n: int, rng: np.random.Generator) -> dict[s
         "p_adjusted (Holm)": two_way(moments, "satterthwaite").reshape(shape),
         "p_adjusted (df pooled)": two_way(moments, "pooled").reshape(shape),
     }
-    labels, _ = swaps.labelings(groups == 0, np.zeros(2 * n, int), n_resamples=RESAMPLES, rng=rng)
+    labels, _ = swaps.labelings(groups == 0, np.zeros(2 * n, int), n_swaps=RESAMPLES, rng=rng)
     differences = networks.swapped_means(moments.matrix, labels, np.zeros(2 * n, int))
     max_t = np.array(
         [

@@ -63,7 +63,7 @@ def swap_scipy(matrix: np.ndarray, first: np.ndarray, n: int) -> float:
     test = stats.permutation_test(
         (flow[first], flow[~first]),
         difference,
-        n_resamples=n,
+        n_swaps=n,
         vectorized=True,
         alternative="greater",
         rng=1,
@@ -144,9 +144,7 @@ def peak_gigabytes() -> float:
 def swap_rows(networks: int, n: int, few: int) -> list[tuple[str, str, str, str]]:
     rng = np.random.default_rng(1)
     matrix, first = rng.random((networks, networks, 1)), np.arange(networks) < networks // 2
-    labels, _ = swaps.labelings(
-        first, np.zeros(networks, int), n_resamples=n - 1, rng=rng, max_exact=1
-    )
+    labels, _ = swaps.labelings(first, np.zeros(networks, int), n_swaps=n - 1, rng=rng, max_exact=1)
     ours, p = timed(swap, matrix, labels)
     loop, expected = timed(swap_loop, matrix[..., 0], labels[:few], times=2)
     loop *= n / few
@@ -158,7 +156,7 @@ def swap_rows(networks: int, n: int, few: int) -> list[tuple[str, str, str, str]
         raise SystemExit(f"scipy's p {p_library} and relstats' {p[0, 0]} disagree")
     limit = product(n, networks, networks)
     draw, _ = timed(
-        lambda: swaps.labelings(first, np.zeros(networks, int), n_resamples=n, rng=rng, max_exact=1)
+        lambda: swaps.labelings(first, np.zeros(networks, int), n_swaps=n, rng=rng, max_exact=1)
     )
     what = f"{n:,} swaps, {networks} networks"
     return [

@@ -44,7 +44,7 @@ def mean_maps() -> np.ndarray:
 def ours(maps: np.ndarray, corrections: tuple[str, ...]) -> tuple[float, np.ndarray]:
     """Seconds, and the largest values."""
     first, strata = np.arange(NETWORKS) < NETWORKS // 2, np.zeros(NETWORKS, int)
-    labels, _ = swaps.labelings(first, strata, n_resamples=RESAMPLES, rng=np.random.default_rng(1))
+    labels, _ = swaps.labelings(first, strata, n_swaps=RESAMPLES, rng=np.random.default_rng(1))
     fields.swap_maxima(maps, labels[:2], strata, (SIDE, SIDE), THRESHOLD, corrections)  # compiled
     start = time.perf_counter()
     found = fields.swap_maxima(maps, labels, strata, (SIDE, SIDE), THRESHOLD, corrections)
@@ -54,7 +54,7 @@ def ours(maps: np.ndarray, corrections: tuple[str, ...]) -> tuple[float, np.ndar
 def loop(maps: np.ndarray, n: int = 40) -> tuple[float, np.ndarray]:
     """One labeling at a time by numpy: seconds of all, and the largest |t| of those done."""
     first, strata = np.arange(NETWORKS) < NETWORKS // 2, np.zeros(NETWORKS, int)
-    labels, _ = swaps.labelings(first, strata, n_resamples=RESAMPLES, rng=np.random.default_rng(1))
+    labels, _ = swaps.labelings(first, strata, n_swaps=RESAMPLES, rng=np.random.default_rng(1))
     start, largest = time.perf_counter(), []
     for row in labels[:n] == 1:
         a, b = maps[row], maps[~row]
@@ -182,7 +182,7 @@ def child(path: str, images: int) -> None:
     """In a process of its own: seconds and peak memory."""
     maps = relstats.open_study(path)["relevance"].to_dataset().isel(image=slice(0, images))
     start = time.perf_counter()
-    relstats.difference_maps(maps, axis="pretrain", n_resamples=99, rng=np.random.default_rng(1))
+    relstats.differences(maps, axis="pretrain", n_swaps=99, rng=np.random.default_rng(1))
     (line,) = [
         row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith("VmHWM")
     ]

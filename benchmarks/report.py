@@ -76,7 +76,7 @@ def prepare(path: Path) -> None:
             )
             store.save_result(path, f"compare_{axis}_{measure}", result)
     store.save_result(path, "stability_spearman", relstats.stability(study))
-    store.save_result(path, "shared", relstats.shared(study, n_resamples=99, rng=rng))
+    store.save_result(path, "shared", relstats.shared(study, n_swaps=99, rng=rng))
     print(
         json.dumps(
             [

@@ -104,9 +104,9 @@ def dual_bootstrap(measure: str, draws: int, their_draws: int) -> str:
     truth = rng.random(pairs)
     people, models = truth + rng.random((PEOPLE, pairs)), truth + 2 * rng.random((MODELS, pairs))
     evaluation.evaluate(
-        models, people, measure, n_resamples=2, rng=rng
+        models, people, measure, n_draws=2, rng=rng
     )  # compiled, or loaded from numba's cache
-    ours = timed(lambda: evaluation.evaluate(models, people, measure, n_resamples=draws, rng=rng))
+    ours = timed(lambda: evaluation.evaluate(models, people, measure, n_draws=draws, rng=rng))
     counts, _ = bootstrap.image_draws(IMAGES, draws, rng)
     agreement = timed(lambda: compare_draws(models, people, counts, measure))
     weights, products = rng.random((draws, pairs)), rng.random((pairs, MODELS * PEOPLE))

@@ -28,12 +28,12 @@ SWAPPED_SIZE, SEEDS = 224, 3
 NETWORKS = 4 * SEEDS
 
 
-def child(path: str, images: int, n_resamples: int) -> None:
+def child(path: str, images: int, n_swaps: int) -> None:
     """In a process of its own: seconds, seconds of reading every map once, and peak memory."""
     maps = relstats.open_study(path)["relevance"].to_dataset().isel(image=slice(0, images))
     warm = maps.isel(image=slice(0, 2), y=slice(0, 64), x=slice(0, 64))
     relstats.shared(
-        warm, n_resamples=19, level=0.5, rng=np.random.default_rng(1)
+        warm, n_swaps=19, confidence=0.5, rng=np.random.default_rng(1)
     )  # compiled, or loaded from numba's cache
     start = time.perf_counter()
     shards.over_images(
@@ -41,7 +41,7 @@ def child(path: str, images: int, n_resamples: int) -> None:
     )
     reading = time.perf_counter() - start
     start = time.perf_counter()
-    relstats.shared(maps, n_resamples=n_resamples, rng=np.random.default_rng(1))
+    relstats.shared(maps, n_swaps=n_swaps, rng=np.random.default_rng(1))
     seconds = time.perf_counter() - start
     (line,) = [
         row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith("VmHWM")
@@ -65,14 +65,14 @@ def loop(
     return z, sets
 
 
-def kernels(images: int = 40, n_resamples: int = 7) -> tuple[float, float]:
+def kernels(images: int = 40, n_swaps: int = 7) -> tuple[float, float]:
     """Seconds a swap of one image: relstats on one thread, and the loop, on the same masks with the
     same results.
     """
     rng = np.random.default_rng(1)
     masks = rng.random((NETWORKS, images, SWAPPED_SIZE**2)) < 0.1
     expected, packed = consensus.layout(masks.mean(axis=1)), bits.pack(masks)
-    donors, sizes = consensus.swaps(n_resamples, NETWORKS, images, rng), np.array([NETWORKS])
+    donors, sizes = consensus.swaps(n_swaps, NETWORKS, images, rng), np.array([NETWORKS])
     consensus.swap_statistics(packed, donors[:1], sizes, expected)
     start = time.perf_counter()
     with dask.config.set(scheduler="synchronous"):
@@ -86,23 +86,23 @@ def kernels(images: int = 40, n_resamples: int = 7) -> tuple[float, float]:
     return (between - start) / each, (end - between) / each
 
 
-def report(path: Path, images: list[int], size: int, n_resamples: int) -> str:
+def report(path: Path, images: list[int], size: int, n_swaps: int) -> str:
     rows = []
     ours, plain = kernels()
     for n in images:
-        command = [sys.executable, __file__, "--child", str(path), str(n), str(n_resamples)]
+        command = [sys.executable, __file__, "--child", str(path), str(n), str(n_swaps)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         seconds, reading, peak = json.loads(done.stdout)
         rows.append(
             f"| {n} | {n * NETWORKS * size**2 * 4 / 1e9:.2f} | {seconds:.1f} | {reading:.1f} |"
-            f" {plain * n * (n_resamples + 1) * (size / SWAPPED_SIZE) ** 2:.0f} | {peak:.2f} |"
+            f" {plain * n * (n_swaps + 1) * (size / SWAPPED_SIZE) ** 2:.0f} | {peak:.2f} |"
         )
         print(rows[-1], flush=True)
     return "\n".join(
         [
             "# Shared pixels: speed and memory",
             "",
-            f"{NETWORKS} networks, maps of {size} x {size} pixels, {n_resamples} image swaps.",
+            f"{NETWORKS} networks, maps of {size} x {size} pixels, {n_swaps} image swaps.",
             "",
             (
                 "| images | maps, GB | relstats, all of it, s | reading every map once, s | swaps"
@@ -128,7 +128,7 @@ def main() -> None:
     )
     parser.add_argument("--images", type=int, nargs="+", default=[100, 300, 900])
     parser.add_argument("--size", type=int, default=224)
-    parser.add_argument("--n-resamples", type=int, default=999)
+    parser.add_argument("--n-swaps", type=int, default=999)
     parser.add_argument("--study", type=Path, help="a study of this size that is there already")
     parser.add_argument("--child", nargs=3)
     parser.add_argument("--out", type=Path)
@@ -147,7 +147,7 @@ def main() -> None:
                 size=given.size,
                 rng=np.random.default_rng(1),
             )
-        text = report(path, given.images, given.size, given.n_resamples)
+        text = report(path, given.images, given.size, given.n_swaps)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if given.out:

@@ -49,7 +49,7 @@ _SEVERAL = {
     "report": {"--images"},
     "regions": {"--within", "--pool", "--names"},
     "rsa": {"--random", "--control"},
-    "map": {"--within", "--pool", "--correction"},
+    "differences": {"--within", "--pool", "--correction"},
     "run": {"--steps"},
 }
 
@@ -227,8 +227,8 @@ def compare(
         float | None, typer.Option(help="Of equivalence. [default: 10 % of within levels]")
     ] = None,
     df: Annotated[str, typer.Option(help="satterthwaite or pooled.")] = "satterthwaite",
-    level: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
-    n_resamples: Annotated[
+    confidence: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
+    n_swaps: Annotated[
         int, typer.Option(help="Label swaps where they cannot be enumerated.")
     ] = 9999,
     nan: Annotated[str, typer.Option(help="Images with NaN: raise, or omit (counted).")] = "raise",
@@ -284,8 +284,8 @@ def compare(
             "within": within,
             "pool": pool or (),
             "ranking": ranking,
-            "level": level,
-            "n_resamples": n_resamples,
+            "confidence": confidence,
+            "n_swaps": n_swaps,
             "nan": nan,
             "on": on,
             "layer": layer,
@@ -319,8 +319,8 @@ def compare(
             normalise=normalise,
             margin=margin,
             df=df,
-            level=level,
-            n_resamples=n_resamples,
+            confidence=confidence,
+            n_swaps=n_swaps,
             nan=nan,
             rng=np.random.default_rng(seed),
         )
@@ -362,7 +362,7 @@ def _print_comparison(result: Any, json: bool) -> None:
         "contrast",
         "effect",
         "estimate",
-        f"{100 * result.attrs['level']:g} % interval",
+        f"{100 * result.attrs['confidence']:g} % interval",
         "p",
         "p Holm",
         "p swap",
@@ -396,7 +396,7 @@ def power(
     target: Annotated[
         float, typer.Option(help="Power at which an effect counts as detectable.")
     ] = 0.8,
-    level: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
+    confidence: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
     json: Json = False,
 ) -> None:
     """Power and smallest detectable asymmetry of planned designs.
@@ -422,7 +422,7 @@ def power(
         if pilot is None or axis is None
         else pilot_components(open_study(pilot), axis=axis, score=score)
     )
-    result = power_table(networks, images, effect, components, power=target, level=level)
+    result = power_table(networks, images, effect, components, power=target, confidence=confidence)
     if json:
         return print_json(result_dict(result))
     rows = [
@@ -458,7 +458,7 @@ app.command()(plot.plot)
 app.add_typer(human.judgments, name="judgments")
 app.command()(human.rdm)
 app.command()(human.rsa)
-app.command()(differences.map)
+app.command()(differences.differences)
 app.command()(sufficiency.sufficiency)
 app.command()(report.report)
 app.command()(cli_run.run)

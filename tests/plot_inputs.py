@@ -11,7 +11,7 @@ import relstats
 from relstats.human import points, rdm, rsa
 from relstats.human.behaviour import behaviour
 from relstats.human.compare_human import compare_human
-from relstats.human.human_maps import compare_human_maps
+from relstats.human.human_maps import human_maps
 from relstats.stats.sufficiency import sufficiency
 from relstats.study import layout
 from relstats.study.pairs import pair_labels
@@ -50,7 +50,7 @@ def compared(**options):
         options.pop("study", study()),
         axis="pretrain",
         score="probability",
-        n_resamples=99,
+        n_swaps=99,
         rng=rng(),
         **options,
     )
@@ -58,7 +58,7 @@ def compared(**options):
 
 def against_people():
     rdms = rdm(study())
-    found = rsa(rdms, study(), measure="corr", n_resamples=50, n_permutations=99, rng=rng())
+    found = rsa(rdms, study(), measure="corr", n_draws=50, n_permutations=99, rng=rng())
     people = points(study()["human"].to_dataset()["dissimilarity"])
     return found.merge(
         people.rename(points="human_points", stress="human_stress", unknown="human_unknown")
@@ -93,7 +93,7 @@ def looked_at():
         {"map": (("participant", "image", "y", "x"), maps)},
         {"participant": list("abc"), "image": made["relevance"]["image"].values},
     )
-    return compare_human_maps(
+    return human_maps(
         made.assign(human_maps=xr.DataTree(people)), axis="pretrain", ranking="absolute", rng=draws
     )
 
@@ -131,14 +131,14 @@ MAKERS = {
     "three": lambda: compared(study=simulated(models="3x2", seeds=2)),
     "similarity": lambda: relstats.similarity(study()),
     "stability": lambda: relstats.stability(study()),
-    "shared": lambda: relstats.shared(study(), n_resamples=19, rng=rng()),
-    "regions": lambda: relstats.regions(study(), axis="pretrain", n_resamples=99, rng=rng()),
+    "shared": lambda: relstats.shared(study(), n_swaps=19, rng=rng()),
+    "regions": lambda: relstats.regions(study(), axis="pretrain", n_swaps=99, rng=rng()),
     "masses": lambda: relstats.regions(study(), measure="mass", rng=rng()),
     "strategies": lambda: relstats.strategies(
-        simulated(images=30), axis="pretrain", n_resamples=99, rng=rng()
+        simulated(images=30), axis="pretrain", n_swaps=99, rng=rng()
     ),
-    "map": lambda: relstats.difference_maps(
-        simulated(seeds=5), axis="pretrain", n_resamples=99, rng=rng()
+    "differences": lambda: relstats.differences(
+        simulated(seeds=5), axis="pretrain", n_swaps=99, rng=rng()
     ),
     "sufficiency": masked,
     "behaviour": chosen,

@@ -106,7 +106,7 @@ def test_one_number_of_a_large_variable_is_found():
 def test_what_is_renamed_is_the_same(new, monkeypatch):
     def renamed(values):
         flat = (
-            ["gap" if v == "generalization_gap" else v for v in values.flat]
+            ["gap" if v == "specificity" else v for v in values.flat]
             if values.is_text
             else values.flat
         )
@@ -119,7 +119,7 @@ def test_what_is_renamed_is_the_same(new, monkeypatch):
     other = dataclasses.replace(new, variables=variables)
     assert len(moved(CASE, FROZEN[CASE], other)) > 3
     monkeypatch.setattr(
-        golden, "RENAMED", {"generalization_gap": "gap", "compare:min_p_swap": None, **names}
+        golden, "RENAMED", {"specificity": "gap", "compare:min_p_swap": None, **names}
     )
     assert moved(CASE, FROZEN[CASE], other) == []
 

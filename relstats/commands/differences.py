@@ -15,7 +15,7 @@ Study = Annotated[
 ]
 
 
-def map(
+def differences(
     path: Study,
     axis: Annotated[
         str, typer.Option(help="Label of the models whose levels are compared.", show_default=False)
@@ -32,8 +32,8 @@ def map(
         typer.Option(help="Over pixels: max-t, tfce, cluster or bh. [default: all four]"),
     ] = None,
     forming_p: Annotated[float, typer.Option(help="p below which pixels form clusters.")] = 0.01,
-    level: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
-    n_resamples: Annotated[
+    confidence: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
+    n_swaps: Annotated[
         int, typer.Option(help="Label swaps where they cannot be enumerated.")
     ] = 9999,
     nan: Annotated[str, typer.Option(help="Images with NaN: raise, or omit (counted).")] = "raise",
@@ -53,14 +53,14 @@ def map(
 
     \b
     Examples:
-      relstats map study.zarr --axis pretrain
-      relstats map study.zarr --axis task --correction bh --json
+      relstats differences study.zarr --axis pretrain
+      relstats differences study.zarr --axis task --correction bh --json
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
     from relstats.commands import terminal
     from relstats.stats.differences import describe
-    from relstats.stats.differences import difference_maps as run
+    from relstats.stats.differences import differences as run
     from relstats.stats.inference.fields import CORRECTIONS
     from relstats.study import store
 
@@ -72,8 +72,8 @@ def map(
         "pool": pool or (),
         "correction": correction or CORRECTIONS,
         "forming_p": forming_p,
-        "level": level,
-        "n_resamples": n_resamples,
+        "confidence": confidence,
+        "n_swaps": n_swaps,
         "nan": nan,
         "rng": np.random.default_rng(seed),
     }
@@ -85,7 +85,7 @@ def map(
     try:
         _print_maps(result, json)
     finally:  # also where nobody reads on, as in `| head`
-        store.save_result(path, f"map_{axis}", result)
+        store.save_result(path, f"differences_{axis}", result)
 
 
 def _print_maps(result: Any, json: bool) -> None:
@@ -94,7 +94,7 @@ def _print_maps(result: Any, json: bool) -> None:
 
     if json:
         return print_json(result_dict(result.drop_dims(["y", "x"])))
-    percent = f"{100 * (1 - result.attrs['level']):g} %"
+    percent = f"{100 * (1 - result.attrs['confidence']):g} %"
     rows = [_row(result.sel(contrast=c)) for c in result["contrast"].values]
     columns = (
         "contrast",

@@ -257,8 +257,8 @@ def rsa(
     correct: Annotated[
         str, typer.Option(help="Of p-values: holm, bh or none. Raw ones are kept.")
     ] = "holm",
-    level: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
-    n_resamples: Annotated[int, typer.Option(help="Draws of images and participants.")] = 1000,
+    confidence: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
+    n_draws: Annotated[int, typer.Option(help="Draws of images and participants.")] = 1000,
     n_permutations: Annotated[int, typer.Option(help="Permutations of image labels.")] = 9999,
     nan: Nan = "raise",
     align: Annotated[
@@ -292,10 +292,10 @@ def rsa(
         _rdm_options(on, dissimilarity, ranking, layer, nan),
     )
     factors = None if random is None else [factor for factor in random if factor != "nothing"]
-    check_options(measure, factors or (), bool(control), n_resamples, n_permutations)
+    check_options(measure, factors or (), bool(control), n_draws, n_permutations)
     if dry_run:
         return terminal.note(
-            f"{_plan(study, options)}; compared with people by {measure}, {n_resamples} draws,"
+            f"{_plan(study, options)}; compared with people by {measure}, {n_draws} draws,"
             f" {n_permutations} permutations"
         )
     with terminal.progress(f"RDMs on {on}") as advance:
@@ -309,9 +309,9 @@ def rsa(
             random=factors,
             control=controls(study, control or ()),
             align=align,
-            n_resamples=n_resamples,
+            n_draws=n_draws,
             n_permutations=n_permutations,
-            level=level,
+            confidence=confidence,
             progress=advance,
             rng=np.random.default_rng(seed),
         )
@@ -372,7 +372,7 @@ def _print_rsa(result: Any, json: bool) -> None:
         return print_json(result_dict(result))
     attrs, by = result.attrs, result.attrs["by"]
     dim = "model" if by == "model" else "level"
-    interval, holm = f"{100 * attrs['level']:g} % interval", _named_correction(result)
+    interval, holm = f"{100 * attrs['confidence']:g} % interval", _named_correction(result)
     chance = ("p_mantel", *(["p_mantel_adjusted"] if holm else []))
     each = [(name, result.sel({dim: name})) for name in result[dim].values]
     bounds = [number(v) for v in result["noise_ceiling"].values]

@@ -53,7 +53,7 @@ def compare_human(
         )
     study = store.open_study(path)
     options["random"] = options["random"] or FACTORS
-    check_options(*(options[key] for key in ("on", "agreement", "random", "level", "n_resamples")))
+    check_options(*(options[key] for key in ("on", "agreement", "random", "level", "n_swaps")))
     if dry_run:
         return terminal.note(
             f"agreement of networks ({options['on']}) with people over {options['axis']},"
@@ -92,7 +92,7 @@ def _print_levels(result: Any, json: bool) -> None:
 
     if json:
         return print_json(result_dict(result))
-    interval = f"{100 * result.attrs['level']:g} % interval"
+    interval = f"{100 * result.attrs['confidence']:g} % interval"
     rows = [
         (
             c,
@@ -244,11 +244,11 @@ def compare(
     random: Random = None,
     within: Within = None,
     pool: Pool = None,
-    level: Level = 0.95,
+    confidence: Level = 0.95,
     n_splits: Annotated[
         int, typer.Option(help="Splits of people into halves, for the ceiling.")
     ] = 20,
-    n_resamples: Annotated[
+    n_swaps: Annotated[
         int, typer.Option(help="Label swaps where they cannot be enumerated.")
     ] = 9999,
     nan: Annotated[str, typer.Option(help="Images with NaN: raise, or omit (counted).")] = "raise",
@@ -266,7 +266,7 @@ def compare(
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
-    from relstats.human.human_maps import compare_human_maps as run
+    from relstats.human.human_maps import human_maps as run
     from relstats.study import store
 
     study = store.open_study(path)
@@ -279,9 +279,9 @@ def compare(
         random=random or FACTORS,
         within=within,
         pool=pool or (),
-        level=level,
+        confidence=confidence,
         n_splits=n_splits,
-        n_resamples=n_resamples,
+        n_swaps=n_swaps,
         nan=nan,
         align=align,
         rng=np.random.default_rng(seed),
@@ -318,7 +318,7 @@ def _print_crossed(result: Any, json: bool, title: str, line: str) -> None:
 
     if json:
         return print_json(result_dict(result))
-    interval = f"{100 * result.attrs['level']:g} % interval"
+    interval = f"{100 * result.attrs['confidence']:g} % interval"
     cells = [
         (
             v,
@@ -429,8 +429,8 @@ def measure(
     random: Random = None,
     within: Within = None,
     pool: Pool = None,
-    level: Level = 0.95,
-    n_resamples: Annotated[
+    confidence: Level = 0.95,
+    n_swaps: Annotated[
         int, typer.Option(help="Label swaps where they cannot be enumerated.")
     ] = 9999,
     align: Annotated[str, typer.Option(help="Images: exact, or inner (counted).")] = "exact",
@@ -460,8 +460,8 @@ def measure(
         random=random or FACTORS,
         within=within,
         pool=pool or (),
-        level=level,
-        n_resamples=n_resamples,
+        confidence=confidence,
+        n_swaps=n_swaps,
         align=align,
         rng=np.random.default_rng(seed),
     )

@@ -160,8 +160,8 @@ def measure(
     within: Within = None,
     pool: Pool = None,
     df: Degrees = "satterthwaite",
-    level: Level = 0.95,
-    n_resamples: Resamples = 9999,
+    confidence: Level = 0.95,
+    n_swaps: Resamples = 9999,
     nan: Nan = "raise",
     seed: Seed = 0,
     json: Json = False,
@@ -198,8 +198,8 @@ def measure(
             within=within,
             pool=pool or (),
             df=df,
-            level=level,
-            n_resamples=n_resamples,
+            confidence=confidence,
+            n_swaps=n_swaps,
             nan=nan,
             rng=np.random.default_rng(seed),
         )
@@ -216,7 +216,7 @@ def _print_regions(result: Any, json: bool) -> None:
 
     if json:
         return print_json(result_dict(result))
-    interval = f"{100 * result.attrs['level']:g} % interval"
+    interval = f"{100 * result.attrs['confidence']:g} % interval"
     rows = [
         (
             v,
@@ -282,8 +282,8 @@ def stability(
         ),
     ] = None,
     pool: Annotated[list[str] | None, typer.Option(help="Axes to mix in --strategies.")] = None,
-    level: Level = 0.95,
-    n_resamples: Annotated[int, typer.Option(help="Label permutations of --strategies.")] = 9999,
+    confidence: Level = 0.95,
+    n_swaps: Annotated[int, typer.Option(help="Label permutations of --strategies.")] = 9999,
     nan: Nan = "raise",
     seed: Seed = 0,
     json: Json = False,
@@ -308,7 +308,12 @@ def stability(
         return terminal.note(describe(study, measure=measure))
     with terminal.dask_progress(f"{measure} over images"):
         found = run(
-            study, measure=measure, baseline=baseline, reliability=reliability, level=level, nan=nan
+            study,
+            measure=measure,
+            baseline=baseline,
+            reliability=reliability,
+            confidence=confidence,
+            nan=nan,
         )
     results = [found.assign_attrs(recorded)]
     store.save_result(
@@ -322,7 +327,7 @@ def stability(
                 study,
                 axis=strategies,
                 pool=pool or (),
-                n_resamples=n_resamples,
+                n_swaps=n_swaps,
                 nan=nan,
                 rng=np.random.default_rng(seed),
             )
@@ -338,7 +343,7 @@ def _print_stability(results: list[Any], json: bool) -> None:
     if json:
         more = {"strategies": result_dict(results[1])} if results[1:] else {}
         return print_json(result_dict(results[0]) | more)
-    first, interval = results[0], f"{100 * results[0].attrs['level']:g} % interval"
+    first, interval = results[0], f"{100 * results[0].attrs['confidence']:g} % interval"
     names = ["swapped"] + ["baseline"] * ("above_baseline" in first)
     rows = [
         (

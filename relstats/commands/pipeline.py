@@ -186,7 +186,7 @@ def _maps(facts: Facts) -> Iterator[Step]:
         ),
     )
     for axis in facts.axes:
-        yield Step(("map", _STUDY, "--axis", axis), ("relevance",))
+        yield Step(("differences", _STUDY, "--axis", axis), ("relevance",))
 
 
 def _regions(facts: Facts) -> Iterator[Step]:

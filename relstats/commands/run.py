@@ -27,7 +27,7 @@ STEPS = (
     "shared",
     "sufficiency",
     "stability",
-    "map",
+    "differences",
     "regions",
     "rsa",
     "report",

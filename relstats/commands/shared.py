@@ -29,8 +29,8 @@ def shared(
     baseline: Annotated[
         str | None, typer.Option(help="A study of the same images: random weights, edges.")
     ] = None,
-    level: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
-    n_resamples: Annotated[int, typer.Option(help="Image swaps.")] = 999,
+    confidence: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
+    n_swaps: Annotated[int, typer.Option(help="Image swaps.")] = 999,
     nan: Annotated[str, typer.Option(help="Images with NaN: raise, or omit (counted).")] = "raise",
     align: Annotated[
         str, typer.Option(help="Images of the groups: exact, or inner (recorded).")
@@ -79,7 +79,7 @@ def shared(
                 fraction=fraction,
                 across=across or (),
                 ranking=ranking,
-                n_resamples=n_resamples,
+                n_swaps=n_swaps,
             )
         )
     other = store.open_study(baseline) if baseline else None
@@ -93,8 +93,8 @@ def shared(
             ranking=ranking,
             consensus=consensus,
             baseline=other,
-            level=level,
-            n_resamples=n_resamples,
+            confidence=confidence,
+            n_swaps=n_swaps,
             nan=nan,
             rng=np.random.default_rng(seed),
         )
@@ -125,7 +125,7 @@ def _print_shared(result: Any, json: bool) -> None:
         "pixels of",
         "networks",
         "% of pixels",
-        f"{100 * result.attrs['level']:g} % interval",
+        f"{100 * result.attrs['confidence']:g} % interval",
         *(f"by {null}" for null in nulls),
         "p",
         "p Holm",
@@ -202,7 +202,7 @@ def _findings(result: Any) -> tuple[str, ...]:
         (
             f"{int(result['n_sharing'])} of {m} networks agree with the others beyond chance; of"
             f" networks like these, at least {number(100 * result['prevalence_lower'].item())} %"
-            f" would ({100 * result.attrs['level']:g} % confidence)"
+            f" would ({100 * result.attrs['confidence']:g} % confidence)"
         ),
         f"smallest p that this design can reach: {number(result.attrs['min_p'])}",
     )

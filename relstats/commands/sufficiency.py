@@ -23,7 +23,7 @@ def sufficiency(
         str | None, typer.Option(help="Label of the models: at each of its levels.")
     ] = None,
     normalise: Annotated[str, typer.Option(help="Scores: auto, none or chance.")] = "auto",
-    level: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
+    confidence: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
     nan: Annotated[str, typer.Option(help="Images with NaN: raise, or omit (counted).")] = "raise",
     align: Annotated[
         str, typer.Option(help="Images of the groups: exact, or inner (recorded).")
@@ -49,7 +49,13 @@ def sufficiency(
     study = store.open_study(path, align=align)
     with terminal.dask_progress("sufficiency"):
         result = run(
-            study, masks=masks, score=score, axis=axis, normalise=normalise, level=level, nan=nan
+            study,
+            masks=masks,
+            score=score,
+            axis=axis,
+            normalise=normalise,
+            confidence=confidence,
+            nan=nan,
         )
     result.attrs |= {
         "command": " ".join(sys.argv[1:]),
@@ -72,7 +78,7 @@ def _print(result: Any, json: bool) -> None:
 
     if json:
         return print_json(result_dict(result))
-    interval = f"{100 * result.attrs['level']:g} % interval"
+    interval = f"{100 * result.attrs['confidence']:g} % interval"
     area = f"{number(100 * float(result['area']))} % of the pixels"
     columns = ("level", "pixels", "kept", interval, "loss when removed", interval)
     print_table(

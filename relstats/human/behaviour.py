@@ -35,8 +35,8 @@ def behaviour(
     random: Collection[str] = FACTORS,
     within: Sequence[str] | None = None,
     pool: Sequence[str] = (),
-    level: float = 0.95,
-    n_resamples: int = 9999,
+    confidence: float = 0.95,
+    n_swaps: int = 9999,
     align: str = "exact",
     rng: np.random.Generator,
 ) -> xr.Dataset:
@@ -61,9 +61,9 @@ def behaviour(
         only.
     random : collection of {"images", "participants", "seeds"}
         What the claim is to hold for beyond what was measured.
-    level : float
+    confidence : float
         Confidence level of the intervals.
-    n_resamples : int
+    n_swaps : int
         Label swaps where they cannot be enumerated.
     align : {"exact", "inner"}
         "inner" keeps the images that both have.
@@ -123,7 +123,7 @@ def behaviour(
     >>> bool(-1 < behaviour(study, label="sex", axis="pretrain", rng=rng)["estimate"].item() < 1)
     True
     """
-    _check_options(of, random, align, level, n_resamples)
+    _check_options(of, random, align, confidence, n_swaps)
     data = answers.answers(study, of, label, classes, models, align)
     all_of = kappa.kappas(data.networks, data.people, len(data.classes))
     matrices = _matrices(all_of, data, of)
@@ -132,12 +132,12 @@ def behaviour(
     found = kappa.kappas(kept.networks, kept.people, len(kept.classes))
     plan = plan_levels(kept.table, axis, random, within, pool)
     cells = {"kappa": Cells(found.kappa, found.kappa[:, np.newaxis] + found.influence)}
-    result = level_results(cells, plan, random, level)
+    result = level_results(cells, plan, random, confidence)
     if plan.contrasts is not None:
-        result = result.merge(contrast_results(cells, plan, random, level, n_resamples, rng))
+        result = result.merge(contrast_results(cells, plan, random, confidence, n_swaps, rng))
     result = (
         result.merge(matrices)
-        .merge(_among(kept, plan, level))
+        .merge(_among(kept, plan, confidence))
         .assign(n_undefined=int(undefined.sum()))
     )
     parameters = {
@@ -145,8 +145,8 @@ def behaviour(
         "of": of,
         "label": data.label,
         "random_factors": sorted(random),
-        "level": level,
-        "n_resamples": n_resamples,
+        "confidence": confidence,
+        "n_swaps": n_swaps,
         "align": align,
         "classes": data.classes,
     }
@@ -154,16 +154,16 @@ def behaviour(
 
 
 def _check_options(
-    of: str, random: Collection[str], align: str, level: float, n_resamples: int
+    of: str, random: Collection[str], align: str, confidence: float, n_swaps: int
 ) -> None:
     for what, value, known in (("of", of, OF), ("align", align, ("exact", "inner"))):
         if value not in known:
             raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
     if isinstance(random, str) or [factor for factor in random if factor not in FACTORS]:
         raise UsageError(f"random is {random!r}; it is a list of {', '.join(FACTORS)}")
-    if not 0 < level < 1 or n_resamples < 1:
+    if not 0 < confidence < 1 or n_swaps < 1:
         raise UsageError(
-            f"level is {level} and n_resamples {n_resamples}: give one between 0 and 1, and at"
+            f"confidence is {confidence} and n_swaps {n_swaps}: give one between 0 and 1, and at"
             " least 1"
         )
 
@@ -229,14 +229,14 @@ def _matrices(found: kappa.Kappas, data: Answers, of: str) -> xr.Dataset:
     return result
 
 
-def _among(data: Answers, plan: Plan, level: float) -> xr.Dataset:
+def _among(data: Answers, plan: Plan, confidence: float) -> xr.Dataset:
     """Mean kappa among people, and among the networks of each level."""
-    people = _mean_of_pairs(data.people, len(data.classes), level)
+    people = _mean_of_pairs(data.people, len(data.classes), confidence)
     used = [
         data.networks[(rows != 0).any(axis=0)] if len(rows) else data.networks[:0]
         for rows in plan.rows
     ]
-    networks = np.array([_mean_of_pairs(values, len(data.classes), level) for values in used])
+    networks = np.array([_mean_of_pairs(values, len(data.classes), confidence) for values in used])
     return xr.Dataset(
         {
             "people_kappa": people[0],
@@ -247,7 +247,7 @@ def _among(data: Answers, plan: Plan, level: float) -> xr.Dataset:
     )
 
 
-def _mean_of_pairs(codes: np.ndarray, n_classes: int, level: float) -> np.ndarray:
+def _mean_of_pairs(codes: np.ndarray, n_classes: int, confidence: float) -> np.ndarray:
     """Mean, lower and upper bound over raters and images, by the jackknife of pairs.
 
     NaN where a pair has no kappa.
@@ -262,7 +262,7 @@ def _mean_of_pairs(codes: np.ndarray, n_classes: int, level: float) -> np.ndarra
         return np.array([np.nanmean(known) if np.isfinite(known).any() else np.nan, np.nan, np.nan])
     operator = jackknife.contrast_operator(np.zeros(len(codes), int), np.ones((1, 1)))
     moments = jackknife.block_moments(pairs.transpose(0, 2, 1)[:, :, np.newaxis], [operator])
-    tested = jackknife.two_way_jackknife(moments, 0, level=level)
+    tested = jackknife.two_way_jackknife(moments, 0, confidence=confidence)
     return np.array([known.mean(), tested.lower[-1], tested.upper[-1]])
 
 
@@ -317,9 +317,9 @@ def _described(
     )
     method = (
         f"Cohen's kappa of {what} was computed for each network and participant and averaged"
-        f" ({sizes}). {100 * parameters['level']:g} % intervals and p-values: analysis of variance"
-        " over networks, images and people of kappa's influence values (infinitesimal jackknife),"
-        " interactions counted once, with t and Satterthwaite's degrees of freedom."
+        f" ({sizes}). {100 * parameters['confidence']:g} % intervals and p-values: analysis of"
+        " variance over networks, images and people of kappa's influence values (infinitesimal"
+        " jackknife), interactions counted once, with t and Satterthwaite's degrees of freedom."
     )
     floor = {"min_p": float(result["min_p_swap"].min())} if "min_p_swap" in result else {}
     return result.assign_attrs(

@@ -41,8 +41,8 @@ def compare_human(
     within: Sequence[str] | None = None,
     pool: Sequence[str] = (),
     ranking: str = "positive",
-    level: float = 0.95,
-    n_resamples: int = 9999,
+    confidence: float = 0.95,
+    n_swaps: int = 9999,
     n_draws: int = 1000,
     nan: str = "raise",
     align: str = "exact",
@@ -72,9 +72,9 @@ def compare_human(
         axis that varies.
     pool : sequence of str
         Axes to leave out of `within`: networks that differ on them are mixed.
-    level : float
+    confidence : float
         Confidence level of the intervals.
-    n_resamples, n_draws : int
+    n_swaps, n_draws : int
         Label swaps where they cannot be enumerated; draws of images and participants.
     align : {"exact", "inner"}
         "inner" keeps the images that both networks and people have, and counts the others.
@@ -125,17 +125,17 @@ def compare_human(
     >>> bool(0 < result["p_value"].item() < 1)
     True
     """
-    check_options(on, agreement, random, level, n_resamples, n_draws)
+    check_options(on, agreement, random, confidence, n_swaps, n_draws)
     rdms = rdm(study, on=on, layer=layer, ranking=ranking, nan=nan)
     data = read(rdms, study, None, "model", align, agreement)
     plan = contrasts.plan(data.networks, axis, within=within, pool=pool, symmetric=True)
     if "seeds" in random:
         require_seeds(plan)
     found = evaluation.evaluate(
-        data.models, data.people, agreement, random=random, n_resamples=n_draws, rng=rng
+        data.models, data.people, agreement, random=random, n_draws=n_draws, rng=rng
     )
-    result = _contrasts(found, plan, level).merge(_levels(found, plan, level))
-    result = result.merge(_swaps(found, plan, n_resamples, rng)).merge(_context(found, data))
+    result = _contrasts(found, plan, confidence).merge(_levels(found, plan, confidence))
+    result = result.merge(_swaps(found, plan, n_swaps, rng)).merge(_context(found, data))
     parameters = {
         "axis": axis,
         "measure": "human",
@@ -144,8 +144,8 @@ def compare_human(
         "layer": layer or "",
         "ranking": ranking,
         "random_factors": sorted(random),
-        "level": level,
-        "n_resamples": n_resamples,
+        "confidence": confidence,
+        "n_swaps": n_swaps,
         "n_draws": n_draws,
         "align": align,
         "nan": nan,
@@ -158,8 +158,8 @@ def check_options(
     on: str,
     agreement: str,
     random: Collection[str],
-    level: float,
-    n_resamples: int,
+    confidence: float,
+    n_swaps: int,
     n_draws: int = 1000,
 ) -> None:
     """Raise what `compare_human` raises before it reads anything."""
@@ -168,15 +168,19 @@ def check_options(
             raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
     if isinstance(random, str) or [factor for factor in random if factor not in FACTORS]:
         raise UsageError(f"random is {random!r}; it is a list of {', '.join(FACTORS)}")
-    if not 0 < level < 1:
-        raise UsageError(f"level is {level}; a confidence level lies between 0 and 1, such as 0.95")
-    for name, number, least in (("n_resamples", n_resamples, 1), ("n_draws", n_draws, 2)):
+    if not 0 < confidence < 1:
+        raise UsageError(
+            f"confidence is {confidence}; a confidence level lies between 0 and 1, such as 0.95"
+        )
+    for name, number, least in (("n_swaps", n_swaps, 1), ("n_draws", n_draws, 2)):
         if number < least:
             raise UsageError(f"{name} is {number}; give at least {least}, better 1000")
 
 
-def _contrasts(found: Evaluations, plan: Contrasts, level: float) -> xr.Dataset:
-    tests = [evaluation.contrast(found, contrast_rows(groups), level) for groups in plan.groups]
+def _contrasts(found: Evaluations, plan: Contrasts, confidence: float) -> xr.Dataset:
+    tests = [
+        evaluation.contrast(found, contrast_rows(groups), confidence) for groups in plan.groups
+    ]
     dims = ("contrast", "effect")
     values = {
         name: (dims, np.array([[getattr(test, name)] for test in tests], float)) for name in _FIELDS
@@ -225,12 +229,12 @@ def _is_random(found: Evaluations, rows: np.ndarray) -> dict[str, bool]:
     }
 
 
-def _levels(found: Evaluations, plan: Contrasts, level: float) -> xr.Dataset:
+def _levels(found: Evaluations, plan: Contrasts, confidence: float) -> xr.Dataset:
     """Mean of each level over the strata of the contrasts."""
     tests = []
     for k in range(len(plan.levels)):
         rows = level_rows(plan, k)
-        tests.append(evaluation.contrast(found, rows, level) if len(rows) else None)
+        tests.append(evaluation.contrast(found, rows, confidence) if len(rows) else None)
     known = [test for test in tests if test is not None]
     mean, ci = np.full(len(tests), np.nan), np.full((len(tests), 2), np.nan)
     where = [k for k, test in enumerate(tests) if test is not None]
@@ -245,15 +249,13 @@ def _levels(found: Evaluations, plan: Contrasts, level: float) -> xr.Dataset:
 
 
 def _swaps(
-    found: Evaluations, plan: Contrasts, n_resamples: int, rng: np.random.Generator
+    found: Evaluations, plan: Contrasts, n_swaps: int, rng: np.random.Generator
 ) -> xr.Dataset:
     means, p, floor = found.observed.mean(axis=1)[:, np.newaxis], [], []
     for groups in plan.groups:
         part = groups >= 0
         strata = groups[part] // 2
-        labels, exact = swaps.labelings(
-            groups[part] % 2 == 0, strata, n_resamples=n_resamples, rng=rng
-        )
+        labels, exact = swaps.labelings(groups[part] % 2 == 0, strata, n_swaps=n_swaps, rng=rng)
         p.append(swaps.swap_p(networks.swapped_means(means[part], labels, strata), exact))
         floor.append(swaps.smallest_p(labels, strata, exact)[:1])
     dims = ("contrast", "effect")
@@ -300,13 +302,13 @@ def _described(
         method=_method(data, plan, parameters),
         population=population,
         min_p=float(result["min_p_swap"].min()),
-        warnings=[*notes, *_warnings(result, found, data, plan, parameters["level"])],
+        warnings=[*notes, *_warnings(result, found, data, plan, parameters["confidence"])],
         **store.provenance(),
     )
 
 
 def _warnings(
-    result: xr.Dataset, found: Evaluations, data: Data, plan: Contrasts, level: float
+    result: xr.Dataset, found: Evaluations, data: Data, plan: Contrasts, confidence: float
 ) -> list[str]:
     sizes = [np.bincount(groups[groups >= 0]) for groups in plan.groups]
     least = min(int(size[size > 0].min()) for size in sizes)
@@ -328,7 +330,7 @@ def _warnings(
             f"{found.left_out} draws of images left out: somebody had nothing left to compare",
         ),
         (
-            float(result["min_p_swap"].max()) > 1 - level,
+            float(result["min_p_swap"].max()) > 1 - confidence,
             f"the label swap cannot give p below {float(result['min_p_swap'].max()):.3g}",
         ),
     )
@@ -346,7 +348,7 @@ def _method(data: Data, plan: Contrasts, parameters: dict[str, Any]) -> str:
         f" with the judgments of {len(data.people)} participants on {data.n_images} images by"
         f" {parameters['agreement']}, averaged, and compared over {plan.axis}"
         f" ({', '.join(plan.levels)}){strata}. Standard errors,"
-        f" {100 * float(parameters['level']):g} % intervals and p-values come from {REFERENCE},"
-        f" with {parameters['n_draws']} draws; seeds of each level are a factor of their own; Holm"
-        " over contrasts. p_swap permutes the labels of whole networks."
+        f" {100 * float(parameters['confidence']):g} % intervals and p-values come from"
+        f" {REFERENCE}, with {parameters['n_draws']} draws; seeds of each level are a factor of"
+        " their own; Holm over contrasts. p_swap permutes the labels of whole networks."
     )

@@ -68,7 +68,7 @@ def evaluate(
     *,
     random: Collection[str] = FACTORS,
     control: np.ndarray | None = None,
-    n_resamples: int = 1000,
+    n_draws: int = 1000,
     rng: np.random.Generator,
 ) -> Evaluations:
     """Agreement of networks with participants, as measured and in draws of images and participants.
@@ -85,7 +85,7 @@ def evaluate(
         Of "images", "participants", "seeds".
     control : ndarray, (c, pair), optional
         RDMs to hold constant.
-    n_resamples : int
+    n_draws : int
     rng : numpy.random.Generator
 
     Returns
@@ -101,24 +101,24 @@ def evaluate(
     --------
     >>> rng = np.random.default_rng(1)
     >>> people = rng.random((5, 45)) + np.arange(45) / 20
-    >>> evaluate(people[:1], people[1:], "corr", n_resamples=9, rng=rng).draws.shape
+    >>> evaluate(people[:1], people[1:], "corr", n_draws=9, rng=rng).draws.shape
     (9, 1, 4)
     """
     n = n_images(people)
     observed = compare_draws(models, people, np.ones((1, n)), measure, control=control)[0]
     counts, draws, redrawn = None, None, 0
     if "images" in random:
-        counts, redrawn = bootstrap.image_draws(n, n_resamples, rng)
+        counts, redrawn = bootstrap.image_draws(n, n_draws, rng)
         draws = compare_draws(models, people, counts, measure, control=control)
         known = np.isfinite(draws).all(axis=(1, 2))
         _require_draws(known)
         counts, draws = counts[known], draws[known]
     drawn_people = None
     if "participants" in random and len(people) >= ceiling.MIN_PARTICIPANTS:
-        size = n_resamples if counts is None else len(counts)
+        size = n_draws if counts is None else len(counts)
         drawn_people = bootstrap.people_draws(len(people), size, rng)
     limits = _ceiling(people, measure, counts, drawn_people, control)
-    left_out = 0 if counts is None else n_resamples - len(counts)
+    left_out = 0 if counts is None else n_draws - len(counts)
     return Evaluations(observed, draws, limits, frozenset(random), n, redrawn, left_out)
 
 
@@ -153,7 +153,7 @@ def _ceiling(
     return Ceiling(lower, upper, by_images, by_people, by_both, drawn)
 
 
-def contrast(found: Evaluations, weights: np.ndarray, level: float = 0.95) -> Inference:
+def contrast(found: Evaluations, weights: np.ndarray, confidence: float = 0.95) -> Inference:
     """Test a contrast of models, or the mean of one.
 
     Parameters
@@ -163,7 +163,7 @@ def contrast(found: Evaluations, weights: np.ndarray, level: float = 0.95) -> In
         One row a model, the same weight for each of its networks: [[1/2, 1/2, 0], [0, 0, -1]] is
         the mean of two less a third. Seeds count as random where every model of the contrast has
         two or more.
-    level : float
+    confidence : float
         Confidence level.
 
     Returns
@@ -174,15 +174,15 @@ def contrast(found: Evaluations, weights: np.ndarray, level: float = 0.95) -> In
     --------
     >>> rng = np.random.default_rng(1)
     >>> people = rng.random((6, 45)) + np.arange(45) / 20
-    >>> found = evaluate(people[:2], people[2:], "corr", n_resamples=99, rng=rng)
+    >>> found = evaluate(people[:2], people[2:], "corr", n_draws=99, rng=rng)
     >>> bool(contrast(found, np.array([[0.5, 0.5]])).p_value < 0.05)
     True
     """
     estimate = float((weights.sum(axis=0) @ found.observed).mean())
-    return infer(estimate, _parts(found, weights), _sizes(found, weights), level)
+    return infer(estimate, _parts(found, weights), _sizes(found, weights), confidence)
 
 
-def to_ceiling(found: Evaluations, weights: np.ndarray, level: float = 0.95) -> Inference:
+def to_ceiling(found: Evaluations, weights: np.ndarray, confidence: float = 0.95) -> Inference:
     """Test what a model lacks to the lower bound of the noise ceiling: the mean of its networks
     less the bound.
 
@@ -191,7 +191,7 @@ def to_ceiling(found: Evaluations, weights: np.ndarray, level: float = 0.95) -> 
     found : Evaluations
     weights : ndarray, (1, network)
         As in `contrast`.
-    level : float
+    confidence : float
 
     Returns
     -------
@@ -201,7 +201,7 @@ def to_ceiling(found: Evaluations, weights: np.ndarray, level: float = 0.95) -> 
     limits = found.ceiling
     estimate = float((weights[0] @ found.observed).mean()) - limits.lower
     if np.isnan(estimate):
-        return infer(estimate, {}, {}, level)
+        return infer(estimate, {}, {}, confidence)
     by_person = weights[0] @ found.observed
     by_people = by_images = by_both = None
     if limits.by_people is not None and limits.people is not None:
@@ -212,7 +212,7 @@ def to_ceiling(found: Evaluations, weights: np.ndarray, level: float = 0.95) -> 
         if limits.by_both is not None and limits.people is not None:
             by_both = (limits.people * drawn).sum(axis=-1) / drawn.shape[-1] - limits.by_both
     parts = ceiling_parts(_parts(found, weights), by_images, by_people, by_both)
-    return infer(estimate, parts, _sizes(found, weights), level)
+    return infer(estimate, parts, _sizes(found, weights), confidence)
 
 
 def seeds_random(found: Evaluations, weights: np.ndarray) -> bool:

@@ -32,7 +32,7 @@ REFERENCE = (
 _BLOCK = 20
 
 
-def compare_human_maps(
+def human_maps(
     study: xr.DataTree,
     *,
     axis: str | None = None,
@@ -42,9 +42,9 @@ def compare_human_maps(
     random: Collection[str] = FACTORS,
     within: Sequence[str] | None = None,
     pool: Sequence[str] = (),
-    level: float = 0.95,
+    confidence: float = 0.95,
     n_splits: int = 20,
-    n_resamples: int = 9999,
+    n_swaps: int = 9999,
     nan: str = "raise",
     align: str = "exact",
     rng: np.random.Generator,
@@ -71,11 +71,11 @@ def compare_human_maps(
         one about these people.
     within, pool
         As in `relstats.compare`.
-    level : float
+    confidence : float
         Confidence level of the intervals.
     n_splits : int
         Splits of people into halves; all, where there are no more.
-    n_resamples : int
+    n_swaps : int
         Label swaps where they cannot be enumerated.
     nan : {"raise", "omit"}
         "omit" leaves out images on which a network's map is NaN, and counts them.
@@ -125,7 +125,7 @@ def compare_human_maps(
     ... )
     >>> labels = {"participant": list("abc"), "image": study["relevance/image"].values}
     >>> people = xr.Dataset({"map": (("participant", "image", "y", "x"), maps)}, labels)
-    >>> result = compare_human_maps(
+    >>> result = human_maps(
     ...     study.assign(human_maps=xr.DataTree(people)),
     ...     axis="pretrain",
     ...     ranking="absolute",
@@ -134,7 +134,7 @@ def compare_human_maps(
     >>> result["level_mean"].sizes
     Frozen({'level': 2, 'effect': 2})
     """
-    _check_options(measure, fraction, ranking, random, nan, align, level, n_splits, n_resamples)
+    _check_options(measure, fraction, ranking, random, nan, align, confidence, n_splits, n_swaps)
     data, notes = _kept(_read(study, align, ranking), nan)
     found = agreement.agree(data.pairs, len(data.images), measure, fraction)
     halves = np.array(
@@ -149,9 +149,9 @@ def compare_human_maps(
         name: Cells(values[..., 0], agreement.people_pseudo_values(values))
         for name, values in scored.items()
     }
-    result = level_results(cells, plan, random, level)
+    result = level_results(cells, plan, random, confidence)
     if plan.contrasts is not None:
-        result = result.merge(contrast_results(cells, plan, random, level, n_resamples, rng))
+        result = result.merge(contrast_results(cells, plan, random, confidence, n_swaps, rng))
     result = result.merge(_context(result, found, halves, data, plan.rows, measure))
     parameters = {
         "axis": axis or "model",
@@ -159,9 +159,9 @@ def compare_human_maps(
         "fraction": fraction,
         "ranking": ranking,
         "random_factors": sorted(random),
-        "level": level,
+        "confidence": confidence,
         "n_splits": n_splits,
-        "n_resamples": n_resamples,
+        "n_swaps": n_swaps,
         "nan": nan,
         "align": align,
     }
@@ -175,9 +175,9 @@ def _check_options(
     random: Collection[str],
     nan: str,
     align: str,
-    level: float,
+    confidence: float,
     n_splits: int,
-    n_resamples: int,
+    n_swaps: int,
 ) -> None:
     for what, value, known in (
         ("measure", measure, agreement.MEASURES),
@@ -189,13 +189,11 @@ def _check_options(
             raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
     if isinstance(random, str) or [factor for factor in random if factor not in FACTORS]:
         raise UsageError(f"random is {random!r}; it is a list of {', '.join(FACTORS)}")
-    for what, share in (("fraction", fraction), ("level", level)):
+    for what, share in (("fraction", fraction), ("level", confidence)):
         if not 0 < share < 1:
             raise UsageError(f"{what} is {share}; it lies between 0 and 1")
-    if min(n_splits, n_resamples) < 1:
-        raise UsageError(
-            f"n_splits is {n_splits} and n_resamples {n_resamples}; give at least 1 of each"
-        )
+    if min(n_splits, n_swaps) < 1:
+        raise UsageError(f"n_splits is {n_splits} and n_swaps {n_swaps}; give at least 1 of each")
 
 
 @dataclass(frozen=True)
@@ -429,7 +427,7 @@ def _described(
         f"For each network and image, {parameters['ranking']} relevance was compared with the mean"
         f" map of people (each divided by its sum) by {held}; and with their maps of all other"
         f" images, whose mean was taken off (image swap). {len(data.cells)} networks, {n} images,"
-        f" {people} participants. {100 * parameters['level']:g} % intervals and p-values:"
+        f" {people} participants. {100 * parameters['confidence']:g} % intervals and p-values:"
         f" {REFERENCE}."
     )
     floor = {"min_p": float(result["min_p_swap"].min())} if "min_p_swap" in result else {}

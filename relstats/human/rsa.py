@@ -42,9 +42,9 @@ def rsa(
     random: Collection[str] | None = None,
     control: xr.Dataset | xr.DataArray | None = None,
     align: str = "exact",
-    n_resamples: int = 1000,
+    n_draws: int = 1000,
     n_permutations: int = 9999,
-    level: float = 0.95,
+    confidence: float = 0.95,
     progress: Callable[[int, int], None] | None = None,
     rng: np.random.Generator,
 ) -> xr.Dataset:
@@ -72,11 +72,11 @@ def rsa(
         "tau-a".
     align : {"exact", "inner"}
         "inner" keeps the images that both sides have, and counts the others.
-    n_resamples, n_permutations : int
+    n_draws, n_permutations : int
         Draws of images and participants; permutations of image labels. With "tau-a", and with
         missing pairs, each permutation is a comparison of its own: seconds with 92 images and 16
         people become minutes.
-    level : float
+    confidence : float
         Confidence level of intervals.
     progress : callable, optional
         Called with the number of permutations done, and of all.
@@ -133,12 +133,12 @@ def rsa(
     ...     dims=("model", "pair"),
     ...     coords={**labels, "model": ["good", "bad"]},
     ... )
-    >>> result = rsa(models, people, n_resamples=100, n_permutations=99, rng=rng)
+    >>> result = rsa(models, people, n_draws=100, n_permutations=99, rng=rng)
     >>> result["difference_p_value"].sel(contrast="bad|good").item() < 0.05
     True
     """
     asked, random = random or (), FACTORS if random is None else random
-    check_options(measure, random, control is not None, n_resamples, n_permutations)
+    check_options(measure, random, control is not None, n_draws, n_permutations)
     data = read(model_rdms, human_rdms, control, by, align, measure)
     _require_seeds(asked, data)
     found = evaluation.evaluate(
@@ -147,7 +147,7 @@ def rsa(
         measure,
         random=random,
         control=data.control,
-        n_resamples=n_resamples,
+        n_draws=n_draws,
         rng=rng,
     )
     weights = (data.group == np.arange(len(data.groups))[:, np.newaxis]).astype(float)
@@ -166,14 +166,14 @@ def rsa(
             rng=rng,
         )
     dim = "model" if by == "model" else "level"
-    result = _models(found, weights, chance, data, dim, level).merge(
-        _contrasts(found, weights, data, level)
+    result = _models(found, weights, chance, data, dim, confidence).merge(
+        _contrasts(found, weights, data, confidence)
     )
     parameters = {
         "measure": measure,
         "by": by,
-        "level": level,
-        "n_resamples": n_resamples,
+        "confidence": confidence,
+        "n_draws": n_draws,
         "n_permutations": n_permutations,
         "align": align,
         "random": sorted(random),
@@ -240,7 +240,7 @@ def _benjamini_hochberg(p: np.ndarray) -> np.ndarray:
 
 
 def check_options(
-    measure: str, random: Collection[str], controlled: bool, n_resamples: int, n_permutations: int
+    measure: str, random: Collection[str], controlled: bool, n_draws: int, n_permutations: int
 ) -> None:
     """Raise what `rsa` raises before it reads anything."""
     if measure not in MEASURES:
@@ -253,7 +253,7 @@ def check_options(
     unknown = [factor for factor in random if factor not in FACTORS]
     if unknown or isinstance(random, str):
         raise UsageError(f"random is {random!r}; it is a list of {', '.join(FACTORS)}")
-    for name, value in (("n_resamples", n_resamples), ("n_permutations", n_permutations)):
+    for name, value in (("n_draws", n_draws), ("n_permutations", n_permutations)):
         if value < 2:
             raise UsageError(f"{name} is {value}; give at least 2, better 1000")
 
@@ -284,11 +284,11 @@ def _models(
     chance: Mantel | None,
     data: Data,
     dim: str,
-    level: float,
+    confidence: float,
 ) -> xr.Dataset:
     rows = [row[np.newaxis] for row in weights]
-    tests = [evaluation.contrast(found, row, level) for row in rows]
-    gaps = [evaluation.to_ceiling(found, row, level) for row in rows]
+    tests = [evaluation.contrast(found, row, confidence) for row in rows]
+    gaps = [evaluation.to_ceiling(found, row, confidence) for row in rows]
     result = _fields(tests, dim).merge(_fields(gaps, dim, "ceiling_difference"))
     for factor in FACTORS:
         shares = [
@@ -317,13 +317,15 @@ def _models(
     )
 
 
-def _contrasts(found: Evaluations, weights: np.ndarray, data: Data, level: float) -> xr.Dataset:
+def _contrasts(
+    found: Evaluations, weights: np.ndarray, data: Data, confidence: float
+) -> xr.Dataset:
     chosen = list(itertools.combinations(range(len(weights)), 2))
     if not chosen:
         return xr.Dataset()
     rows = [np.stack([weights[a], -weights[b]]) for a, b in chosen]
     result = _fields(
-        [evaluation.contrast(found, row, level) for row in rows], "contrast", "difference"
+        [evaluation.contrast(found, row, confidence) for row in rows], "contrast", "difference"
     )
     result["difference_random"] = (
         "contrast",
@@ -429,7 +431,7 @@ def _method(data: Data, parameters: dict[str, Any]) -> str:
         f"RDMs of {len(data.networks)} networks ({len(data.groups)} {parameters['by']}(s)) were"
         f" compared with those of {len(data.people)} participants over {data.n_images} images by"
         f" {parameters['measure']}{held}, and averaged.{own} Standard errors,"
-        f" {100 * float(parameters['level']):g} % intervals and p-values come from {REFERENCE},"
-        f" with {parameters['n_resamples']} draws; p_mantel from {parameters['n_permutations']}"
-        " permutations of image labels."
+        f" {100 * float(parameters['confidence']):g} % intervals and p-values come from"
+        f" {REFERENCE}, with {parameters['n_draws']} draws; p_mantel from"
+        f" {parameters['n_permutations']} permutations of image labels."
     )

@@ -46,7 +46,7 @@ _BY_STATISTIC: dict[str, Callable[[xr.Dataset, xr.Dataset | None], list[Drawing]
     "compare_human": human.level_figures,
     "behaviour": correspondence.figures,
     "human_maps": correspondence.figures,
-    "map": differences.figures,
+    "differences": differences.figures,
     "power": design.figures,
     "rdm": rdms.figures,
     "regions": regions.figures,

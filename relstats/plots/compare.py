@@ -37,8 +37,8 @@ MEANING = {
     "asymmetry": "asymmetry (a to b less b to a)",
     "source_effect": "source effect (maps of a less of b)",
     "target_effect": "target effect (tested on a less on b)",
-    "generalization_gap": "generalization gap (own less other level)",
-    "stability": "stability (within a less within b)",
+    "specificity": "specificity (own less other level)",
+    "own_level_difference": "own-level difference (within a less within b)",
 }
 _WRITTEN = 14
 
@@ -144,7 +144,7 @@ def matrix_alt(result: xr.Dataset) -> str:
     )
     begin = (
         f"Matrix of {quantity(result.attrs)}, maps from the first level tested on the second, with"
-        f" {percent(result.attrs['level'])} intervals"
+        f" {percent(result.attrs['confidence'])} intervals"
     )
     return sentence(begin, told, f"{count(int(result['n_images']), 'image')}.")
 
@@ -186,7 +186,7 @@ def _effects_of_one(result: xr.Dataset, names: list[str], contrast: object) -> F
 
 
 def _effects_label(result: xr.Dataset) -> str:
-    return f"{wrapped(quantity(result.attrs), 60)}\n{percent(result.attrs['level'])} interval"
+    return f"{wrapped(quantity(result.attrs), 60)}\n{percent(result.attrs['confidence'])} interval"
 
 
 #: What intervals usually generalize to; where it is less, the row says so.
@@ -206,8 +206,8 @@ def _effect_row(result: xr.Dataset, contrast: object, effect: str) -> Row:
 def effects_alt(result: xr.Dataset) -> str:
     """Each effect in words."""
     begin = (
-        f"Differences in {quantity(result.attrs)} with {percent(result.attrs['level'])} intervals;"
-        " for a|b, "
+        f"Differences in {quantity(result.attrs)} with {percent(result.attrs['confidence'])}"
+        " intervals; for a|b, "
         + "; ".join(MEANING[str(e)] for e in result["effect"].values if str(e) in MEANING)
     )
     return sentence(
@@ -251,7 +251,7 @@ def directions(result: xr.Dataset) -> Figure:
     right.tick_params(labelleft=False)
     left.tick_params(axis="y", length=0)
     left.locator_params(axis="x", nbins=5)
-    right.set_xlabel(f"difference, {percent(result.attrs['level'])} interval")
+    right.set_xlabel(f"difference, {percent(result.attrs['confidence'])} interval")
     right.set_title("asymmetry")
     return figure
 
@@ -335,7 +335,7 @@ def curves(result: xr.Dataset) -> Figure:
         axes.set_title(f"maps from {literal(source, 24)}")
         _fraction_axis(axes, result)
     panels[0].set_ylabel(wrapped(quantity(result.attrs), 30))
-    _legend(figure, panels[0], f"bands: {percent(result.attrs['level'])} intervals")
+    _legend(figure, panels[0], f"bands: {percent(result.attrs['confidence'])} intervals")
     return figure
 
 
@@ -444,7 +444,7 @@ def effects_by_fraction(result: xr.Dataset) -> Figure:
     _legend(
         figure,
         panels[0],
-        f"bands: {percent(result.attrs['level'])} intervals of each fraction alone",
+        f"bands: {percent(result.attrs['confidence'])} intervals of each fraction alone",
     )
     return figure
 
@@ -490,7 +490,7 @@ def networks(result: xr.Dataset, contrast: int = 0) -> Figure:
 
 def _roles(result: xr.Dataset) -> dict[str, tuple[str, str]]:
     """What networks are scored as: title, and the effect that sums it up."""
-    roles = {"specificity": ("own less other level", "generalization_gap")}
+    roles = {"specificity": ("own less other level", "specificity")}
     if "source_effect" in result["effect"].values:
         roles = {
             "source": ("as source", "source_effect"),

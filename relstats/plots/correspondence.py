@@ -55,7 +55,7 @@ def means(result: xr.Dataset) -> Figure:
             value, color=GREY, linestyle=(0, (1, 2)), label=f"{name} {number(value)}", gid="people"
         )
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center")
-    axes.set_xlabel(f"{percent(result.attrs['level'])} interval")
+    axes.set_xlabel(f"{percent(result.attrs['confidence'])} interval")
     return figure
 
 
@@ -103,7 +103,7 @@ def means_alt(result: xr.Dataset) -> str:
         for row in _mean_rows(result)
     )
     return sentence(
-        f"Agreement of networks with people, with {percent(result.attrs['level'])} intervals",
+        f"Agreement of networks with people, with {percent(result.attrs['confidence'])} intervals",
         told,
         f"{name} {number(value)}" if np.isfinite(value) else "",
     )
@@ -122,7 +122,7 @@ def differences(result: xr.Dataset) -> Figure:
     figure = new_figure(parts.rows_height(len(rows)))
     axes = figure.subplots()
     parts.forest(axes, rows)
-    axes.set_xlabel(f"difference, {percent(result.attrs['level'])} interval")
+    axes.set_xlabel(f"difference, {percent(result.attrs['confidence'])} interval")
     return figure
 
 
@@ -150,7 +150,7 @@ def differences_alt(result: xr.Dataset) -> str:
     )
     return sentence(
         "Differences between levels in agreement with people, with"
-        f" {percent(result.attrs['level'])} intervals",
+        f" {percent(result.attrs['confidence'])} intervals",
         told,
         safe(result.attrs.get("population", "")),
     )

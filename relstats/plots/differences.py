@@ -40,7 +40,7 @@ def figures(result: xr.Dataset, images: xr.Dataset | None = None) -> list[Drawin
         found.append(Drawing("mean_maps", means_alt(result), functools.partial(means, result)))
     return [
         *found,
-        Drawing("difference_maps", differences_alt(result), functools.partial(differences, result)),
+        Drawing("differences", differences_alt(result), functools.partial(differences, result)),
     ]
 
 
@@ -51,7 +51,7 @@ def means(result: xr.Dataset) -> Figure:
     Parameters
     ----------
     result : Dataset
-        From `relstats.difference_maps`.
+        From `relstats.differences`.
     """
     levels = result["level"].values[:8]
     columns = min(4, len(levels))
@@ -94,7 +94,7 @@ def differences(result: xr.Dataset) -> Figure:
     Parameters
     ----------
     result : Dataset
-        From `relstats.difference_maps`. Lines differ by their dashes, and are named below.
+        From `relstats.differences`. Lines differ by their dashes, and are named below.
     """
     contrasts = result["contrast"].values[:MOST]
     figure = new_figure(2.9 * len(contrasts) + 0.4, 5.4, pictures=True)
@@ -147,7 +147,7 @@ def _legend(figure: Figure, axes: Axes, result: xr.Dataset) -> None:
         )
     else:
         figure.supxlabel(
-            f"nothing is significant over all pixels at {1 - result.attrs['level']:.3g}",
+            f"nothing is significant over all pixels at {1 - result.attrs['confidence']:.3g}",
             fontsize=7.5,
         )
 
@@ -157,7 +157,7 @@ def _significant(result: xr.Dataset, one: xr.Dataset) -> dict[str, np.ndarray]:
 
     Of clusters, the pixels of the significant ones.
     """
-    alpha = 1 - float(result.attrs["level"])
+    alpha = 1 - float(result.attrs["confidence"])
     found = {
         name: one[name].values <= alpha for name in ("p_max_t", "p_tfce", "p_bh") if name in one
     }
@@ -188,7 +188,7 @@ def differences_alt(result: xr.Dataset) -> str:
             f"{safe(contrast)} {peak}, {', '.join(areas) or 'no pixel significant over all pixels'}"
         )
     begin = (
-        f"Differences of mean maps, with {percent(result.attrs['level'])} confidence over all"
+        f"Differences of mean maps, with {percent(result.attrs['confidence'])} confidence over all"
         " pixels"
     )
     smallest = float(result.attrs.get("min_p", np.nan))

@@ -63,7 +63,7 @@ def models(result: xr.Dataset) -> Figure:
     axes.plot([], [], color=COLOURS[0], marker="|", linestyle="none", label="one participant")
     axes.set_xlabel(
         f"agreement with people ({literal(result.attrs['measure'])}),"
-        f" {percent(result.attrs['level'])} interval"
+        f" {percent(result.attrs['confidence'])} interval"
     )
     axes.set_title(
         f"{count(int(result['n_participants']), 'participant')},"
@@ -125,7 +125,7 @@ def levels(result: xr.Dataset) -> Figure:
     axes.plot([], [], color=COLOURS[0], marker="|", linestyle="none", label="one network")
     axes.set_xlabel(
         f"agreement with people ({literal(result.attrs['agreement'])}),"
-        f" {percent(result.attrs['level'])} interval"
+        f" {percent(result.attrs['confidence'])} interval"
     )
     axes.set_title(
         f"{count(int(result['n_participants']), 'participant')},"
@@ -148,7 +148,7 @@ def levels_alt(result: xr.Dataset) -> str:
     people = count(int(result["n_participants"]), "participant")
     begin = (
         f"Agreement ({result.attrs['agreement']}) of networks' RDMs with those of {people}, with"
-        f" {percent(result.attrs['level'])} intervals"
+        f" {percent(result.attrs['confidence'])} intervals"
     )
     return sentence(begin, _told(_level_rows(result)), _ceiling_words(result))
 
@@ -168,7 +168,7 @@ def level_differences(result: xr.Dataset) -> Figure:
     parts.forest(axes, rows)
     axes.set_xlabel(
         f"difference in agreement ({literal(result.attrs['agreement'])}),"
-        f" {percent(result.attrs['level'])} interval"
+        f" {percent(result.attrs['confidence'])} interval"
     )
     return figure
 
@@ -190,7 +190,7 @@ def level_differences_alt(result: xr.Dataset) -> str:
     """Each difference in words."""
     begin = (
         "Differences between levels in agreement with people, with"
-        f" {percent(result.attrs['level'])} intervals"
+        f" {percent(result.attrs['confidence'])} intervals"
     )
     return sentence(
         begin, _told(_level_difference_rows(result)), safe(result.attrs.get("population", ""))
@@ -219,7 +219,7 @@ def models_alt(result: xr.Dataset) -> str:
     people = count(int(result["n_participants"]), "participant")
     begin = (
         f"Agreement ({result.attrs['measure']}) of networks' RDMs with those of {people}, with"
-        f" {percent(result.attrs['level'])} intervals"
+        f" {percent(result.attrs['confidence'])} intervals"
     )
     return sentence(
         begin,
@@ -243,7 +243,7 @@ def differences(result: xr.Dataset) -> Figure:
     parts.forest(axes, rows)
     axes.set_xlabel(
         f"difference in agreement ({literal(result.attrs['measure'])}),"
-        f" {percent(result.attrs['level'])} interval"
+        f" {percent(result.attrs['confidence'])} interval"
     )
     return figure
 
@@ -269,6 +269,6 @@ def differences_alt(result: xr.Dataset) -> str:
     """Each difference in words."""
     begin = (
         "Differences between models in agreement with people, with"
-        f" {percent(result.attrs['level'])} intervals"
+        f" {percent(result.attrs['confidence'])} intervals"
     )
     return sentence(begin, _told(_difference_rows(result)))

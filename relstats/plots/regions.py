@@ -77,7 +77,7 @@ def means(result: xr.Dataset) -> Figure:
     axes.set_title("region (its share of the pixels)", loc="left")
     axes.set_xlabel(
         f"{_WHAT.get(result.attrs['measure'], '')} ({result.attrs['ranking']}),"
-        f" {percent(result.attrs['level'])} interval"
+        f" {percent(result.attrs['confidence'])} interval"
     )
     _level_legend(figure, axes, result)
     return figure
@@ -100,7 +100,7 @@ def _means_of_many(result: xr.Dataset) -> Figure:
     parts.forest(axes, rows, line=1.0 if result.attrs["measure"] == "density" else None)
     axes.set_xlabel(
         f"{_WHAT.get(result.attrs['measure'], '')} ({result.attrs['ranking']}),"
-        f" {percent(result.attrs['level'])} interval"
+        f" {percent(result.attrs['confidence'])} interval"
     )
     return figure
 
@@ -167,7 +167,7 @@ def means_alt(result: xr.Dataset) -> str:
     chance = "1" if result.attrs["measure"] == "density" else "the region's share of the pixels"
     return sentence(
         f"{_WHAT.get(result.attrs['measure'], '')} in regions, with"
-        f" {percent(result.attrs['level'])} intervals",
+        f" {percent(result.attrs['confidence'])} intervals",
         told,
         f"Evenly spread relevance gives {chance}.",
     )
@@ -189,8 +189,8 @@ def differences(result: xr.Dataset) -> Figure:
         parts.forest(axes, [row for _, row in _difference_rows(result, contrast)])
         axes.set_title(literal(contrast, 60))
     panels[-1].set_xlabel(
-        f"difference in {_WHAT.get(result.attrs['measure'], '')}, {percent(result.attrs['level'])}"
-        " interval"
+        f"difference in {_WHAT.get(result.attrs['measure'], '')},"
+        f" {percent(result.attrs['confidence'])} interval"
     )
     return figure
 
@@ -221,6 +221,6 @@ def differences_alt(result: xr.Dataset) -> str:
     ]
     begin = (
         f"Differences in {_WHAT.get(result.attrs['measure'], '')} of regions, with"
-        f" {percent(result.attrs['level'])} intervals"
+        f" {percent(result.attrs['confidence'])} intervals"
     )
     return sentence(begin, told, safe(result.attrs.get("population", "")))

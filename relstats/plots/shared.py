@@ -65,7 +65,7 @@ def sizes(result: xr.Dataset) -> Figure:
     axes.set_xlim(left=0)
     axes.set_xlabel(
         f"% of the pixels, mean over {int(result['n_images'])} images,"
-        f" {percent(result.attrs['level'])} interval"
+        f" {percent(result.attrs['confidence'])} interval"
     )
     axes.set_title(f"among the top {100 * result.attrs['fraction']:g} % of the pixels of")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
@@ -107,7 +107,7 @@ def sizes_alt(result: xr.Dataset) -> str:
         )
     begin = (
         f"Core sets in % of the pixels, among the top {100 * result.attrs['fraction']:g} % of each"
-        f" network, with {percent(result.attrs['level'])} intervals"
+        f" network, with {percent(result.attrs['confidence'])} intervals"
     )
     return sentence(begin, told, safe(result.attrs.get("population", "")))
 

@@ -53,7 +53,7 @@ def stability(result: xr.Dataset) -> Figure:
         [], [], marker="|", color="0.4", linestyle="none", label="one network with the others"
     )
     left.set_xlabel(
-        f"agreement ({result.attrs['measure']}), {percent(result.attrs['level'])} interval"
+        f"agreement ({result.attrs['measure']}), {percent(result.attrs['confidence'])} interval"
     )
     left.set_title("within a model")
     for k in range(n):
@@ -110,7 +110,7 @@ def stability_alt(result: xr.Dataset) -> str:
         )
     begin = (
         f"Agreement ({result.attrs['measure']}) of maps of networks of one model, with"
-        f" {percent(result.attrs['level'])} intervals"
+        f" {percent(result.attrs['confidence'])} intervals"
     )
     return sentence(
         begin,

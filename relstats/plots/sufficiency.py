@@ -58,8 +58,8 @@ def scores(result: xr.Dataset) -> Figure:
         _bare(row[1:])
     for axes in panels[-1]:
         axes.set_xlabel(
-            f"{literal(result.attrs['score'])}, {percent(result.attrs['level'])} interval; line:"
-            " whole images"
+            f"{literal(result.attrs['score'])}, {percent(result.attrs['confidence'])} interval;"
+            " line: whole images"
         )
     return figure
 
@@ -101,7 +101,7 @@ def scores_alt(result: xr.Dataset) -> str:
     )
     return sentence(
         f"Mean {result.attrs['score']} with sets of pixels of one area, with"
-        f" {percent(result.attrs['level'])} intervals",
+        f" {percent(result.attrs['confidence'])} intervals",
         told,
         f"On whole images: {whole}.",
     )
@@ -128,7 +128,7 @@ def comparisons(result: xr.Dataset) -> Figure:
         axes.set_title(literal(question))
     panels[-1].set_xlabel(
         f"shared pixels less others, in {literal(result.attrs['score'])},"
-        f" {percent(result.attrs['level'])} interval"
+        f" {percent(result.attrs['confidence'])} interval"
     )
     return figure
 
@@ -160,7 +160,7 @@ def comparisons_alt(result: xr.Dataset) -> str:
         for label, row in _comparison_rows(result, question)
     ]
     begin = (
-        f"The shared pixels less other pixels of one area, with {percent(result.attrs['level'])}"
-        " intervals; above 0 speaks for the shared ones"
+        "The shared pixels less other pixels of one area, with"
+        f" {percent(result.attrs['confidence'])} intervals; above 0 speaks for the shared ones"
     )
     return sentence(begin, told, safe(result.attrs.get("population", "")))

@@ -87,9 +87,9 @@ def wrapped(text: str, width: int) -> str:
     return "\n".join(textwrap.wrap(text, width))
 
 
-def percent(level: float) -> str:
+def percent(confidence: float) -> str:
     """0.95 as `95 %`."""
-    return f"{100 * float(level):g} %"
+    return f"{100 * float(confidence):g} %"
 
 
 def quantity(attrs: Mapping[Any, Any]) -> str:

@@ -211,7 +211,7 @@ def title(name: str, result: xr.Dataset) -> str:
             f"Relevance of regions over {attrs.get('axis')} ({measure}, {attrs.get('ranking')})"
         ),
         "strategies": f"Clusters of maps over {attrs.get('axis')}",
-        "map": f"Where maps differ over {attrs.get('axis')}",
+        "differences": f"Where maps differ over {attrs.get('axis')}",
         "sufficiency": (
             f"Shared pixels, top {_percent(attrs)}{_across(result)}: enough, and needed?"
             f" ({attrs.get('score')}, {_at(attrs)})"

@@ -70,7 +70,7 @@ _HOMES = {
     "sufficiency": "shared",
     "regions": "regions",
     "strategies": "stability",
-    "map": "regions",
+    "differences": "regions",
     "rsa": "humans",
     "rdm": "humans",
     "compare_human": "humans",
@@ -88,7 +88,7 @@ _KINDS = (
     "shared",
     "sufficiency",
     "regions",
-    "map",
+    "differences",
     "rsa",
     "compare_human",
     "human_maps",
@@ -375,13 +375,13 @@ def _of_maps(
         )
     for axis in found.axes:
         if not any(
-            r.attrs.get("statistic") == "map" and r.attrs.get("axis") == axis
+            r.attrs.get("statistic") == "differences" and r.attrs.get("axis") == axis
             for r in results.values()
         ):
             yield (
                 "regions",
                 f"Where maps differ over {axis} was not looked at.",
-                f"relstats map {study} --axis {shlex.quote(axis)}",
+                f"relstats differences {study} --axis {shlex.quote(axis)}",
             )
     if "regions" not in found.groups:
         yield (

@@ -45,7 +45,7 @@ def leads(result: xr.Dataset, name: str) -> list[Sentence]:
 
 
 def _compare(result: xr.Dataset, name: str) -> Iterator[Sentence]:
-    return comparison(result, ("generalization_gap", "asymmetry"))
+    return comparison(result, ("specificity", "asymmetry"))
 
 
 def _shared(result: xr.Dataset, name: str) -> list[Sentence]:

@@ -44,7 +44,7 @@ class Sentence:
 #: Effects of levels a|b in the order in which they are told: where the estimate is positive,
 #: negative, and not known to be either.
 _EFFECTS = {
-    "generalization_gap": (
+    "specificity": (
         "maps carry over less between {a} and {b} than within them: {what} is {size} lower",
         "maps carry over more between {a} and {b} than within them: {what} is {size} higher",
         "whether maps carry over less between {a} and {b} than within them",
@@ -73,7 +73,7 @@ _EFFECTS = {
             " targets)"
         ),
     ),
-    "stability": (
+    "own_level_difference": (
         "{what} is {size} higher within {a} than within {b}",
         "{what} is {size} higher within {b} than within {a}",
         "whether {what} is higher within {a} or within {b}",
@@ -184,7 +184,7 @@ def _effect(contrast: xr.Dataset, effect: str, a: str, b: str, what: str) -> Sen
         _parts(contrast)
         if effect == "asymmetry"
         else _equivalent(one)
-        if effect == "generalization_gap"
+        if effect == "specificity"
         else ""
     )
     if decided(one):
@@ -334,7 +334,7 @@ def _difference(one: xr.Dataset, what: str, a: str, b: str) -> Sentence:
     return Sentence("found", f"{capital(what)} is {size} ({sure(one, scale=sign)}).", holds(one))
 
 
-def _map(result: xr.Dataset, name: str) -> Iterator[Sentence]:
+def _differences(result: xr.Dataset, name: str) -> Iterator[Sentence]:
     """Where maps differ: how many pixels each correction leaves, at the result's level."""
     for contrast in result["contrast"].values:
         one, (a, b) = result.sel(contrast=contrast), levels(contrast)
@@ -543,7 +543,7 @@ _WRITERS: dict[str, Callable[[xr.Dataset, str], Iterator[Sentence]]] = {
     "shared": _shared,
     "regions": _regions,
     "strategies": _strategies,
-    "map": _map,
+    "differences": _differences,
     "rsa": _rsa,
     "rdm": _rdm,
     "compare_human": _compare_human,

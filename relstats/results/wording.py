@@ -27,7 +27,7 @@ def decided(one: xr.Dataset, p: str = "p_value", adjusted: str = "p_adjusted") -
 
 def level(one: xr.Dataset) -> float:
     """The confidence level of a result."""
-    return float(one.attrs.get("level", 0.95))
+    return float(one.attrs.get("confidence", 0.95))
 
 
 def interval(one: xr.Dataset, ci: str = "ci", scale: float = 1.0, unit: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Stability, generalization gap, asymmetry and its parts, over an axis of the models.
+"""Stability, specificity, asymmetry and its parts, over an axis of the models.
 
 Labels in, labels out. Scores come from `scores`, every number from `inference`.
 """
@@ -54,8 +54,8 @@ def compare(
     normalise: str = "auto",
     margin: float | None = None,
     df: str = "satterthwaite",
-    level: float = 0.95,
-    n_resamples: int = 9999,
+    confidence: float = 0.95,
+    n_swaps: int = 9999,
     nan: str = "raise",
     rng: np.random.Generator,
 ) -> xr.Dataset:
@@ -90,14 +90,14 @@ def compare(
         (with the variance of estimating both); for losses, 1 is a fall to chance. "chance": 0 is 1
         / number of classes.
     margin : float, optional
-        Equivalence margin of `generalization_gap`, in units of the score. Default: 10 % of the mean
+        Equivalence margin of `specificity`, in units of the score. Default: 10 % of the mean
         within the two levels above floor, whose own variance the test takes in; its value is in
         `margin`.
     df : {"satterthwaite", "pooled"}
         "pooled" has more power, and needs balanced designs with networks that vary alike.
-    level : float
+    confidence : float
         Confidence level of the intervals.
-    n_resamples : int
+    n_swaps : int
         Label swaps where they cannot be enumerated.
     nan : {"raise", "omit"}
         "omit" leaves out images on which a map is NaN, and counts them.
@@ -119,7 +119,8 @@ def compare(
         `specificity_score`: with its own level less with the other, as source and as target.
         Effects, for levels a|b and cell means XY = maps from X tested on Y, self pairs left out:
         `asymmetry` AB - BA, `source_effect` (AA + AB - BA - BB) / 2, `target_effect` (AA + BA - AB
-        - BB) / 2, `generalization_gap` (AA + BB - AB - BA) / 2, `stability` AA - BB. Asymmetry is
+        - BB) / 2, `specificity` (AA + BB - AB - BA) / 2, `own_level_difference` AA - BB. Asymmetry
+          is
         source effect minus target effect: an easier target alone makes one.
 
         NaN: self pairs never matter; images with a NaN or all-zero map are left out and counted in
@@ -148,7 +149,7 @@ def compare(
     >>> bool(result["p_value"].sel(effect="source_effect").item() < 0.05)
     True
     """
-    _check_options(normalise, df, level, n_resamples)
+    _check_options(normalise, df, confidence, n_swaps)
     _check_scale(measure, score, normalise)
     source = partial(
         score_source.from_study,
@@ -181,7 +182,9 @@ def compare(
             f" NaN, {tally.omitted_degenerate} for maps that are all zero or constant, or have no"
             " pixel to rank). Nothing can be compared"
         )
-    analyse = partial(_analyse, plan=plan, scores=scores, margin=margin, df=df, level=level)
+    analyse = partial(
+        _analyse, plan=plan, scores=scores, margin=margin, df=df, confidence=confidence
+    )
     control = None if scores.controls is None else _control_means(scores, moments.count)
     if normalise != "none":
         moments, control = _normalised(scores, plan, moments, normalise, control), None
@@ -195,19 +198,19 @@ def compare(
         result = result.assign(
             {f"{name}_normalised": other[name] for name in ("estimate", "ci", "p_value")}
         )
-    result = result.merge(_swaps(moments, plan, scores, n_resamples, rng)).merge(
+    result = result.merge(_swaps(moments, plan, scores, n_swaps, rng)).merge(
         _networks(moments, plan, scores)
     )
     if len(plan.levels) > 2:
-        result = result.merge(_omnibus(moments, plan, scores, n_resamples, rng))
+        result = result.merge(_omnibus(moments, plan, scores, n_swaps, rng))
     parameters = {
         "axis": axis,
         "measure": measure,
         "score": score,
         "normalise": normalise,
-        "level": level,
+        "confidence": confidence,
         "df": df,
-        "n_resamples": n_resamples,
+        "n_swaps": n_swaps,
         "nan": nan,
         "margin": margin,
     }
@@ -256,19 +259,20 @@ def describe(
     )
 
 
-def _check_options(normalise: str, df: str, level: float, n_resamples: int) -> None:
+def _check_options(normalise: str, df: str, confidence: float, n_swaps: int) -> None:
     for what, value, known in (
         ("normalise", normalise, ("auto", "none", "target", "chance")),
         ("df", df, ("satterthwaite", "pooled")),
     ):
         if value not in known:
             raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
-    if not 0 < level < 1:
-        raise UsageError(f"level is {level}; a confidence level lies between 0 and 1, such as 0.95")
-    if n_resamples < 1:
+    if not 0 < confidence < 1:
         raise UsageError(
-            f"n_resamples is {n_resamples}; give at least 1, and 1 / (n + 1) is the smallest p it"
-            " can reach"
+            f"confidence is {confidence}; a confidence level lies between 0 and 1, such as 0.95"
+        )
+    if n_swaps < 1:
+        raise UsageError(
+            f"n_swaps is {n_swaps}; give at least 1, and 1 / (n + 1) is the smallest p it can reach"
         )
 
 
@@ -403,7 +407,7 @@ def _analyse(
     scores: Scores,
     margin: float | None,
     df: str,
-    level: float,
+    confidence: float,
     floor: float,
 ) -> xr.Dataset:
     """Two-way jackknife of every contrast and effect, and of every cell."""
@@ -414,11 +418,11 @@ def _analyse(
     for k, key in enumerate(plan.operators):
         if isinstance(key[0], int) and key[1] in plan.effects:
             where = key[0], plan.effects.index(key[1])
-            found = jackknife.two_way_jackknife(moments, k, level=level, df=df)
+            found = jackknife.two_way_jackknife(moments, k, confidence=confidence, df=df)
             for name in _FIELDS:
                 out[name][where] = getattr(found, name)
             random[where] = _random(found)
-            if key[1] == "generalization_gap":
+            if key[1] == "specificity":
                 out["p_equivalence"][where], width[key[0]] = equivalence(
                     moments, plan, key[0], margin, floor, df
                 )
@@ -434,7 +438,7 @@ def _analyse(
         dims,
         jackknife.holm(result["p_value_by_fraction"].values, axis=2),
     )
-    return result.merge(_cells(moments, plan, level)).assign_coords(_coords(plan, scores))
+    return result.merge(_cells(moments, plan, confidence)).assign_coords(_coords(plan, scores))
 
 
 def _random(found: jackknife.Jackknife) -> str:
@@ -482,7 +486,7 @@ def equivalence(
     floor: float,
     df: str,
 ) -> tuple[np.ndarray, float]:
-    """Two one-sided tests that the generalization gap is smaller than a margin.
+    """Two one-sided tests that the specificity is smaller than a margin.
 
     Parameters
     ----------
@@ -505,7 +509,7 @@ def equivalence(
     """
     keys = list(plan.operators)
     if margin is not None:
-        k = keys.index((contrast, "generalization_gap"))
+        k = keys.index((contrast, "specificity"))
         return jackknife.two_way_jackknife(moments, k, df=df, margin=margin).p_equivalence, margin
     less, plus = (
         jackknife.two_way_jackknife(moments, keys.index((contrast, name)), df=df)
@@ -523,13 +527,13 @@ def _ratio(estimate: np.ndarray, error: np.ndarray) -> np.ndarray:
     return np.divide(estimate, error, out=np.full_like(estimate, np.nan), where=error > 0)
 
 
-def _cells(moments: jackknife.Moments, plan: Contrasts, level: float) -> xr.Dataset:
+def _cells(moments: jackknife.Moments, plan: Contrasts, confidence: float) -> xr.Dataset:
     n, n_values = len(plan.levels), moments.matrix.shape[-1]
     mean, interval = np.full((n, n, n_values), np.nan), np.full((n, n, n_values, 2), np.nan)
     for k, key in enumerate(plan.operators):
         if isinstance(key[0], str):
             where = plan.levels.index(key[0]), plan.levels.index(key[1])
-            found = jackknife.two_way_jackknife(moments, k, level=level)
+            found = jackknife.two_way_jackknife(moments, k, confidence=confidence)
             mean[where], interval[where] = (
                 found.estimate,
                 np.stack([found.lower, found.upper], axis=-1),
@@ -544,7 +548,7 @@ def _swaps(
     moments: jackknife.Moments,
     plan: Contrasts,
     scores: Scores,
-    n_resamples: int,
+    n_swaps: int,
     rng: np.random.Generator,
 ) -> xr.Dataset:
     """Label swap of whole networks: the sharp null that labels are irrelevant on these images."""
@@ -558,7 +562,7 @@ def _swaps(
     for c, groups in enumerate(plan.groups):
         part = groups >= 0
         first, strata = groups[part] % 2 == 0, groups[part] // 2
-        labels, exact = swaps.labelings(first, strata, n_resamples=n_resamples, rng=rng)
+        labels, exact = swaps.labelings(first, strata, n_swaps=n_swaps, rng=rng)
         effects = swaps.swap_effects(moments.matrix[np.ix_(part, part)], labels, strata)
         p[c], p_max[c] = swaps.swap_p(effects, exact)[rows], swaps.max_t_p(effects[..., :-1])[rows]
         smallest[c] = swaps.smallest_p(labels, strata, exact)[rows]
@@ -571,7 +575,7 @@ def _omnibus(
     moments: jackknife.Moments,
     plan: Contrasts,
     scores: Scores,
-    n_resamples: int,
+    n_swaps: int,
     rng: np.random.Generator,
 ) -> xr.Dataset:
     """Do any of the levels differ? Label permutation over all of them, in the strata that hold two
@@ -587,9 +591,9 @@ def _omnibus(
     )
     strata = np.where(sizes[stratum] >= 2, stratum, -1)
     if (strata >= 0).any():
-        found = swaps.omnibus(moments.matrix, level, strata, n_resamples=n_resamples, rng=rng)
+        found = swaps.omnibus(moments.matrix, level, strata, n_swaps=n_swaps, rng=rng)
         p = np.stack([found.p_source, found.p_target, found.p_gap])
-    names = ("source_effect", "target_effect", "generalization_gap")
+    names = ("source_effect", "target_effect", "specificity")
     rows = [names.index(effect) if effect in names else None for effect in plan.effects]
     values = np.array([np.full(p.shape[1], np.nan) if k is None else p[k] for k in rows])
     return _primary_and_by_fraction({"p_omnibus": (("effect", "fraction"), values)})
@@ -661,10 +665,10 @@ def _described(
     ]
     floors = result["min_p_swap"].min("effect").values
     notes += [
-        f"{name}: with {n} networks and {parameters['n_resamples']} resamples the label swap cannot"
+        f"{name}: with {n} networks and {parameters['n_swaps']} resamples the label swap cannot"
         f" give p below {floor:.3g}"
         for name, n, floor in zip(result["contrast"].values, counts, floors, strict=True)
-        if floor > 1 - parameters["level"]
+        if floor > 1 - parameters["confidence"]
     ]
     return result.assign_attrs(
         statistic="compare",
@@ -733,7 +737,7 @@ def _method(plan: Contrasts, tally: Tally, parameters: dict[str, Any], *, remove
         f"{what.capitalize()} was compared over {plan.axis} ({', '.join(plan.levels)}){strata},"
         f" with {seeds} networks a level and {tally.images} images; self pairs were left out."
         " Contrasts of cell means are means over fractions. Standard errors,"
-        f" {100 * float(parameters['level']):g} % intervals and p-values come from a two-way"
+        f" {100 * float(parameters['confidence']):g} % intervals and p-values come from a two-way"
         f" jackknife over networks and images with t and {str(parameters['df']).capitalize()}"
         f" degrees of freedom ({REFERENCE}), Holm-adjusted over contrasts. p_swap permutes the"
         " labels of whole networks: the sharp null that labels are irrelevant on these images."

@@ -71,7 +71,7 @@ class _Pair:
         return min(np.unique(2 * self.strata + self.first, return_counts=True)[1]) > 1
 
 
-def difference_maps(
+def differences(
     study: xr.DataTree | xr.Dataset,
     *,
     axis: str,
@@ -80,8 +80,8 @@ def difference_maps(
     pool: Sequence[str] = (),
     correction: Sequence[str] = CORRECTIONS,
     forming_p: float = 0.01,
-    level: float = 0.95,
-    n_resamples: int = 9999,
+    confidence: float = 0.95,
+    n_swaps: int = 9999,
     nan: str = "raise",
     rng: np.random.Generator,
 ) -> xr.Dataset:
@@ -107,9 +107,9 @@ def difference_maps(
         needs no swap, and is what is left where there are too few networks for one.
     forming_p : float
         Two-sided p of the t above which a pixel is in a cluster.
-    level : float
+    confidence : float
         Confidence level; 1 - the level of tests.
-    n_resamples : int
+    n_swaps : int
         Label swaps where they cannot be enumerated.
     nan : {"raise", "omit"}
         "omit" leaves out images on which a map is NaN, and counts them.
@@ -160,7 +160,7 @@ def difference_maps(
     >>> study = relstats.simulate(
     ...     models="2x1", seeds=5, images=20, size=16, rng=np.random.default_rng(1)
     ... )
-    >>> result = difference_maps(study, axis="pretrain", rng=np.random.default_rng(1))
+    >>> result = differences(study, axis="pretrain", rng=np.random.default_rng(1))
     >>> (
     ...     result["estimate"].sizes["y"],
     ...     int(result["n_labelings"][0]),
@@ -168,10 +168,10 @@ def difference_maps(
     ... )
     (16, 252, 0.0079)
     """
-    _check_options(ranking, correction, forming_p, nan, level, n_resamples)
+    _check_options(ranking, correction, forming_p, nan, confidence, n_swaps)
     dataset = mean_maps.relevance_of(study)
     table = network_table(dataset)
-    swap = (correction, level, n_resamples, rng)
+    swap = (correction, confidence, n_swaps, rng)
     planned, pairs = _plan(table, axis, within, pool, *swap)
     found = mean_maps.mean_maps(dataset, table, ranking, nan)
     dead = found.dead
@@ -191,7 +191,7 @@ def difference_maps(
             " be compared"
         )
     shape = dataset.sizes["y"], dataset.sizes["x"]
-    each = [_compared(found.maps, pair, shape, correction, forming_p, level) for pair in pairs]
+    each = [_compared(found.maps, pair, shape, correction, forming_p, confidence) for pair in pairs]
     most = max(one.sizes["cluster"] for one in each)
     each = [one.pad(cluster=(0, most - one.sizes["cluster"])) for one in each]
     result = xr.concat(each, "contrast").merge(_levels(found, planned, shape))
@@ -205,8 +205,8 @@ def difference_maps(
         "ranking": ranking,
         "correction": list(correction),
         "forming_p": forming_p,
-        "level": level,
-        "n_resamples": n_resamples,
+        "confidence": confidence,
+        "n_swaps": n_swaps,
         "nan": nan,
     }
     return _described(result, planned, pairs, found, dead, parameters)
@@ -217,8 +217,8 @@ def _check_options(
     correction: Sequence[str],
     forming_p: float,
     nan: str,
-    level: float,
-    n_resamples: int,
+    confidence: float,
+    n_swaps: int,
 ) -> None:
     chosen = [("correction", one, CORRECTIONS) for one in correction]
     for what, value, known in (
@@ -233,16 +233,15 @@ def _check_options(
             f"correction is {correction!r}: many pixels are tested, so give at least one of"
             f" {CORRECTIONS}"
         )
-    for what, share in (("level", level), ("forming_p", forming_p)):
+    for what, share in (("level", confidence), ("forming_p", forming_p)):
         if not 0 < share < 1:
             raise UsageError(
                 f"{what} is {share}; it lies between 0 and 1, such as"
                 f" {0.95 if what == 'level' else 0.01}"
             )
-    if n_resamples < 1:
+    if n_swaps < 1:
         raise UsageError(
-            f"n_resamples is {n_resamples}; give at least 1, and 1 / (n + 1) is the smallest p it"
-            " can reach"
+            f"n_swaps is {n_swaps}; give at least 1, and 1 / (n + 1) is the smallest p it can reach"
         )
 
 
@@ -252,8 +251,8 @@ def _plan(
     within: Sequence[str] | None,
     pool: Sequence[str],
     correction: Sequence[str],
-    level: float,
-    n_resamples: int,
+    confidence: float,
+    n_swaps: int,
     rng: np.random.Generator,
 ) -> tuple[Contrasts, list[_Pair]]:
     """The contrasts and their labelings, or a refusal: none of them could be tested, or none be
@@ -266,9 +265,7 @@ def _plan(
     for levels, groups in zip(planned.pairs, planned.groups, strict=True):
         members = np.flatnonzero(groups >= 0)
         strata = groups[members] // 2
-        labels, exact = swaps.labelings(
-            groups[members] % 2 == 0, strata, n_resamples=n_resamples, rng=rng
-        )
+        labels, exact = swaps.labelings(groups[members] % 2 == 0, strata, n_swaps=n_swaps, rng=rng)
         pairs.append(
             _Pair(
                 "|".join(levels),
@@ -287,13 +284,13 @@ def _plan(
             f" known of how networks like it vary. Add seeds{mixed}"
         )
     if set(correction) != {"bh"}:
-        _require_reachable(pairs, level)
+        _require_reachable(pairs, confidence)
     return planned, pairs
 
 
-def _require_reachable(pairs: list[_Pair], level: float) -> None:
+def _require_reachable(pairs: list[_Pair], confidence: float) -> None:
     best = min((pair for pair in pairs if pair.testable), key=lambda pair: pair.min_p)
-    if best.min_p <= _alpha(level):
+    if best.min_p <= _alpha(confidence):
         return
     sizes = [int(best.first.sum()), int((~best.first).sum())]
     do = (
@@ -304,13 +301,13 @@ def _require_reachable(pairs: list[_Pair], level: float) -> None:
     raise ImpossibleAnalysis(
         f"{best.name}: {sizes[0]} against {sizes[1]} networks have {len(best.labels)} label swaps,"
         f" whose smallest p is {best.min_p:.3g}: nothing could be significant at"
-        f" {_alpha(level):.3g} by max-T, TFCE or clusters, so no map was read. Use --correction bh"
-        f" (Welch t over networks, false discovery rate), or {do}"
+        f" {_alpha(confidence):.3g} by max-T, TFCE or clusters, so no map was read. Use"
+        f" --correction bh (Welch t over networks, false discovery rate), or {do}"
     )
 
 
-def _alpha(level: float) -> float:
-    return 1 - level + 1e-12  # 0.95 is no binary fraction
+def _alpha(confidence: float) -> float:
+    return 1 - confidence + 1e-12  # 0.95 is no binary fraction
 
 
 def _compared(
@@ -319,7 +316,7 @@ def _compared(
     shape: tuple[int, int],
     correction: Sequence[str],
     forming_p: float,
-    level: float,
+    confidence: float,
 ) -> xr.Dataset:
     """Everything about one contrast."""
     own = maps[pair.members]
@@ -338,7 +335,7 @@ def _compared(
             of_clusters |= _swapped(own, pair, found, shape, correction, forming_p)
         if "bh" in correction:
             found["p_bh"] = fields.false_discovery(found["p_value"])
-    half = stats.t.ppf((1 + level) / 2, found["df"]) * found["standard_error"]
+    half = stats.t.ppf((1 + confidence) / 2, found["df"]) * found["standard_error"]
     bounds = np.stack([found["estimate"] - half, found["estimate"] + half], axis=-1)
     dims: dict[str, Any] = {
         name: (("y", "x"), values.reshape(shape)) for name, values in found.items()
@@ -355,7 +352,9 @@ def _compared(
         "n_undefined": int(left_out.sum()),
     }
     return _summarised(
-        xr.Dataset(dims | {name: ((), value) for name, value in counts.items()}), correction, level
+        xr.Dataset(dims | {name: ((), value) for name, value in counts.items()}),
+        correction,
+        confidence,
     )
 
 
@@ -419,13 +418,13 @@ def _swapped(
     }
 
 
-def _summarised(one: xr.Dataset, correction: Sequence[str], level: float) -> xr.Dataset:
+def _summarised(one: xr.Dataset, correction: Sequence[str], confidence: float) -> xr.Dataset:
     """Where t and the difference are largest, and how much is significant.
 
     NaN where it was not asked for.
     """
     small = {
-        name: one[name].values <= _alpha(level)
+        name: one[name].values <= _alpha(confidence)
         for name in ("p_max_t", "p_bh", "p_tfce", "p_cluster")
     }
     counts = {
@@ -484,7 +483,7 @@ def _described(
         result[name].attrs["unit"] = "multiples of evenly spread relevance"
     sizes = sorted({len(pair.members) for pair in pairs})
     return result.assign_attrs(
-        statistic="map",
+        statistic="differences",
         **parameters,
         min_p=min(pair.min_p for pair in pairs),
         within=list(planned.within),
@@ -526,7 +525,9 @@ def _notes(
         if not pair.testable:
             notes.append(f"{pair.name}: a level has one network in a stratum, so there is no test")
             continue
-        if set(parameters["correction"]) != {"bh"} and pair.min_p > _alpha(parameters["level"]):
+        if set(parameters["correction"]) != {"bh"} and pair.min_p > _alpha(
+            parameters["confidence"]
+        ):
             notes.append(
                 f"{pair.name}: label swaps cannot give p below {pair.min_p:.3g}: only BH can be"
                 " significant"
@@ -598,19 +599,19 @@ def describe(
     pool: Sequence[str],
     correction: Sequence[str],
     forming_p: float,
-    level: float,
-    n_resamples: int,
+    confidence: float,
+    n_swaps: int,
     nan: str,
     rng: np.random.Generator,
 ) -> str:
-    """What `difference_maps` would do, with memory and time.
+    """What `differences` would do, with memory and time.
 
     A few maps and label swaps are tried for that.
     """
-    _check_options(ranking, correction, forming_p, nan, level, n_resamples)
+    _check_options(ranking, correction, forming_p, nan, confidence, n_swaps)
     dataset = mean_maps.relevance_of(study)
     table = network_table(dataset)
-    _, pairs = _plan(table, axis, within, pool, correction, level, n_resamples, rng)
+    _, pairs = _plan(table, axis, within, pool, correction, confidence, n_swaps, rng)
     y, x, images = dataset.sizes["y"], dataset.sizes["x"], dataset.sizes["image"]
     seconds = _rehearsed(dataset, table, ranking, pairs, correction)
     block = max(shards.BLOCK_VALUES, len(table) * y * x) * 4

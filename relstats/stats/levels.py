@@ -97,10 +97,10 @@ def plan_levels(
 
 
 def level_results(
-    cells: Mapping[str, Cells], plan: Plan, random: Collection[str], level: float
+    cells: Mapping[str, Cells], plan: Plan, random: Collection[str], confidence: float
 ) -> xr.Dataset:
     """`level_mean`, `level_ci`, `level_p_value`, `level_random` on level x effect."""
-    tests = [[_test(one, rows, random, level) for one in cells.values()] for rows in plan.rows]
+    tests = [[_test(one, rows, random, confidence) for one in cells.values()] for rows in plan.rows]
     p = _field(tests, "p_value")
     p[:, [name not in TESTED for name in cells]] = np.nan
     kinds = [[_kinds(one.values, rows, random) for one in cells.values()] for rows in plan.rows]
@@ -125,15 +125,15 @@ def contrast_results(
     cells: Mapping[str, Cells],
     plan: Plan,
     random: Collection[str],
-    level: float,
-    n_resamples: int,
+    confidence: float,
+    n_swaps: int,
     rng: np.random.Generator,
 ) -> xr.Dataset:
     """Differences of levels, in the shape of `relstats.compare`."""
     planned = plan.contrasts
     assert planned is not None
     rows, dims = [contrast_rows(groups) for groups in planned.groups], ("contrast", "effect")
-    tests = [[_test(one, row, random, level) for one in cells.values()] for row in rows]
+    tests = [[_test(one, row, random, confidence) for one in cells.values()] for row in rows]
     result = xr.Dataset({name: (dims, _field(tests, name)) for name in _FIELDS})
     for name in ("networks", "images", "participants"):
         result[f"variance_{name}"] = (
@@ -141,7 +141,7 @@ def contrast_results(
             np.array([[_share(test, name) for test in row] for row in tests]),
         )
     kinds = [[_kinds(one.values, row, random) for one in cells.values()] for row in rows]
-    p_swap, floor = _swaps(cells, planned, n_resamples, rng)
+    p_swap, floor = _swaps(cells, planned, n_swaps, rng)
     return result.assign(
         ci=((*dims, "bound"), _intervals(tests)),
         p_swap=(dims, p_swap),
@@ -158,7 +158,7 @@ def contrast_results(
     )
 
 
-def _test(cells: Cells, rows: np.ndarray, random: Collection[str], level: float) -> Inference:
+def _test(cells: Cells, rows: np.ndarray, random: Collection[str], confidence: float) -> Inference:
     if not len(rows):
         return Inference(*(np.nan,) * 7, variances={})
     return crossed_test(
@@ -166,7 +166,7 @@ def _test(cells: Cells, rows: np.ndarray, random: Collection[str], level: float)
         cells.values,
         rows,
         random=random,
-        level=level,
+        confidence=confidence,
     )
 
 
@@ -191,7 +191,7 @@ def _share(test: Inference, name: str) -> float:
 
 
 def _swaps(
-    cells: Mapping[str, Cells], planned: Contrasts, n_resamples: int, rng: np.random.Generator
+    cells: Mapping[str, Cells], planned: Contrasts, n_swaps: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Label swap of whole networks, with the same labelings for all effects."""
     means = np.stack([one.scores.mean(axis=1) for one in cells.values()], axis=1)
@@ -202,9 +202,7 @@ def _swaps(
     for c, groups in enumerate(planned.groups):
         part = groups >= 0
         strata = groups[part] // 2
-        labels, exact = swaps.labelings(
-            groups[part] % 2 == 0, strata, n_resamples=n_resamples, rng=rng
-        )
+        labels, exact = swaps.labelings(groups[part] % 2 == 0, strata, n_swaps=n_swaps, rng=rng)
         p[c] = swaps.swap_p(networks.swapped_means(means[part], labels, strata), exact)
         floor[c] = swaps.smallest_p(labels, strata, exact)[0]
     return p, floor

@@ -49,8 +49,8 @@ def regions(
     within: Sequence[str] | None = None,
     pool: Sequence[str] = (),
     df: str = "satterthwaite",
-    level: float = 0.95,
-    n_resamples: int = 9999,
+    confidence: float = 0.95,
+    n_swaps: int = 9999,
     nan: str = "raise",
     rng: np.random.Generator,
 ) -> xr.Dataset:
@@ -76,9 +76,9 @@ def regions(
         Axes to leave out of `within`: networks that differ on them are mixed.
     df : {"satterthwaite", "pooled"}
         "pooled" has more power, and needs balanced designs with networks that vary alike.
-    level : float
+    confidence : float
         Confidence level of the intervals.
-    n_resamples : int
+    n_swaps : int
         Label swaps where they cannot be enumerated.
     nan : {"raise", "omit"}
         "omit" leaves out images on which a map is NaN, and counts them.
@@ -128,7 +128,7 @@ def regions(
     >>> result["level_mean"].sum("region").values
     array([1., 1.])
     """
-    _check_options(measure, ranking, df, nan, level, n_resamples)
+    _check_options(measure, ranking, df, nan, confidence, n_swaps)
     source = region_scores.read_source(study, measure, ranking, nan)
     table = score_source.network_table(source.maps)
     if table.empty:
@@ -155,10 +155,10 @@ def regions(
             f" {tally.omitted_degenerate} for maps without {ranking} relevance, {found.n_unmasked}"
             " without a pixel in any region). Nothing can be compared"
         )
-    result = _means(found, plan, level).merge(_coverage(found, source, tally))
+    result = _means(found, plan, confidence).merge(_coverage(found, source, tally))
     if plan.contrasts is not None:
-        result = result.merge(_contrasts(found, plan, plan.contrasts, df, level))
-        result = result.merge(_swaps(found, plan.contrasts, n_resamples, rng))
+        result = result.merge(_contrasts(found, plan, plan.contrasts, df, confidence))
+        result = result.merge(_swaps(found, plan.contrasts, n_swaps, rng))
     result = result.assign_coords(_coords(source, plan, table))
     if not found.area[-1]:
         result = result.isel(region=slice(None, -1))
@@ -168,9 +168,9 @@ def regions(
         "axis": axis or "model",
         "measure": measure,
         "ranking": ranking,
-        "level": level,
+        "confidence": confidence,
         "df": df,
-        "n_resamples": n_resamples,
+        "n_swaps": n_swaps,
         "nan": nan,
     }
     return _described(result, plan, found, tally, dead, parameters)
@@ -215,7 +215,7 @@ class _Plan:
 
 
 def _check_options(
-    measure: str, ranking: str, df: str, nan: str, level: float, n_resamples: int
+    measure: str, ranking: str, df: str, nan: str, confidence: float, n_swaps: int
 ) -> None:
     for what, value, known in (
         ("measure", measure, localisation.MEASURES),
@@ -225,12 +225,13 @@ def _check_options(
     ):
         if value not in known:
             raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
-    if not 0 < level < 1:
-        raise UsageError(f"level is {level}; a confidence level lies between 0 and 1, such as 0.95")
-    if n_resamples < 1:
+    if not 0 < confidence < 1:
         raise UsageError(
-            f"n_resamples is {n_resamples}; give at least 1, and 1 / (n + 1) is the smallest p it"
-            " can reach"
+            f"confidence is {confidence}; a confidence level lies between 0 and 1, such as 0.95"
+        )
+    if n_swaps < 1:
+        raise UsageError(
+            f"n_swaps is {n_swaps}; give at least 1, and 1 / (n + 1) is the smallest p it can reach"
         )
 
 
@@ -271,13 +272,15 @@ def _difference(groups: np.ndarray) -> networks.Functional:
     return networks.network_functional(compact, np.where(kinds % 2 == 0, 2, -2) / len(kinds))
 
 
-def _jackknives(found: region_scores.Found, k: int, level: float, df: str) -> dict[str, np.ndarray]:
+def _jackknives(
+    found: region_scores.Found, k: int, confidence: float, df: str
+) -> dict[str, np.ndarray]:
     """The fields of one functional, each (region,)."""
     out = {name: np.full(len(found.moments), np.nan) for name in _FIELDS}
     out["random"] = np.full(len(found.moments), "nothing", dtype=object)
     for r, moments in enumerate(found.moments):
         if moments is not None:
-            jackknife = inference.two_way_jackknife(moments, k, level=level, df=df)
+            jackknife = inference.two_way_jackknife(moments, k, confidence=confidence, df=df)
             for name in _FIELDS:
                 out[name][r] = getattr(jackknife, name)[0]
             over = [name for name in ("networks", "images") if getattr(jackknife, f"{name}_random")]
@@ -285,8 +288,8 @@ def _jackknives(found: region_scores.Found, k: int, level: float, df: str) -> di
     return out
 
 
-def _means(found: region_scores.Found, plan: _Plan, level: float) -> xr.Dataset:
-    each = [_jackknives(found, k, level, "satterthwaite") for k in range(len(plan.levels))]
+def _means(found: region_scores.Found, plan: _Plan, confidence: float) -> xr.Dataset:
+    each = [_jackknives(found, k, confidence, "satterthwaite") for k in range(len(plan.levels))]
     mean, lower, upper = (
         np.array([one[name] for one in each]) for name in ("estimate", "lower", "upper")
     )
@@ -317,9 +320,11 @@ def _coverage(found: region_scores.Found, source: region_scores.Source, tally: T
 
 
 def _contrasts(
-    found: region_scores.Found, plan: _Plan, planned: Contrasts, df: str, level: float
+    found: region_scores.Found, plan: _Plan, planned: Contrasts, df: str, confidence: float
 ) -> xr.Dataset:
-    each = [_jackknives(found, len(plan.levels) + c, level, df) for c in range(len(planned.pairs))]
+    each = [
+        _jackknives(found, len(plan.levels) + c, confidence, df) for c in range(len(planned.pairs))
+    ]
     out = {name: np.array([one[name] for one in each]) for name in each[0]}
     interval = np.stack([out.pop("lower"), out.pop("upper")], axis=-1)
     dims = ("contrast", "region")
@@ -335,7 +340,7 @@ def _contrasts(
 
 
 def _swaps(
-    found: region_scores.Found, planned: Contrasts, n_resamples: int, rng: np.random.Generator
+    found: region_scores.Found, planned: Contrasts, n_swaps: int, rng: np.random.Generator
 ) -> xr.Dataset:
     """Label swap of whole networks, with the same labelings for all regions."""
     shape = (len(planned.pairs), len(found.moments))
@@ -345,9 +350,7 @@ def _swaps(
     for c, groups in enumerate(planned.groups):
         part = groups >= 0
         strata = groups[part] // 2
-        labels, exact = swaps.labelings(
-            groups[part] % 2 == 0, strata, n_resamples=n_resamples, rng=rng
-        )
+        labels, exact = swaps.labelings(groups[part] % 2 == 0, strata, n_swaps=n_swaps, rng=rng)
         differences = networks.swapped_means(means[part], labels, strata)
         p[c, scored] = swaps.swap_p(differences, exact)
         p_max[c, scored] = swaps.max_t_p(differences[:, np.newaxis])[0]
@@ -449,7 +452,7 @@ def _design_notes(result: xr.Dataset, plan: _Plan, parameters: dict[str, Any]) -
                 f" than {contrasts.MIN_UNBALANCED}: p-values are too small where networks vary"
                 " unequally"
             )
-        if floor > 1 - parameters["level"]:
+        if floor > 1 - parameters["confidence"]:
             notes.append(
                 f"{name}: with {int((groups >= 0).sum())} networks the label swap cannot give p"
                 f" below {floor:.3g}"
@@ -499,7 +502,7 @@ def _method(result: xr.Dataset, plan: _Plan, tally: Tally, parameters: dict[str,
         f"For each network and image, the {what} ({parameters['ranking']} relevance) of"
         f" {result.sizes['region']} regions was computed"
     )
-    percent = f"{100 * parameters['level']:g} %"
+    percent = f"{100 * parameters['confidence']:g} %"
     if plan.contrasts is None:
         return (
             f"{begin} and averaged over networks and {tally.images} images; {percent} intervals:"

@@ -68,8 +68,8 @@ def shared(
     ranking: str = "positive",
     consensus: str = "most",
     baseline: xr.DataTree | xr.Dataset | None = None,
-    level: float = 0.95,
-    n_resamples: int = 999,
+    confidence: float = 0.95,
+    n_swaps: int = 999,
     nan: str = "raise",
     rng: np.random.Generator,
 ) -> xr.Dataset:
@@ -94,9 +94,9 @@ def shared(
         holds.
     baseline : DataTree or Dataset, optional
         Maps of the same images that no training made: of networks with random weights, or of edges.
-    level : float
+    confidence : float
         Confidence level, and 1 - the level of tests.
-    n_resamples : int
+    n_swaps : int
         Image swaps.
     nan : {"raise", "omit"}
         "omit" leaves out images on which a map has NaN, and counts them.
@@ -158,18 +158,18 @@ def shared(
     >>> result["p_value"].values.tolist(), result["core"].sizes["image"]
     ([0.001, 0.001, 0.001], 20)
     """
-    alpha = _check_options(ranking, consensus, nan, level, n_resamples)
+    alpha = _check_options(ranking, consensus, nan, confidence, n_swaps)
     maps = top_pixels.maps_of(top_pixels.relevance_group(study), fraction, ranking, across)
     maps, survey, dead = top_pixels.without_dead(maps, nan)
     kept = np.flatnonzero((survey.state == top_pixels.FINE).all(axis=0))
     _require_enough(maps, survey, kept, across)
-    smallest = _smallest_p(maps, kept, n_resamples, alpha)
+    smallest = _smallest_p(maps, kept, n_swaps, alpha)
     expected = cores.layout(survey.inclusion / len(kept))
-    found = _swapped(maps, kept, expected, n_resamples, alpha, int(rng.integers(2**63)))
+    found = _swapped(maps, kept, expected, n_swaps, alpha, int(rng.integers(2**63)))
     result = (
-        _by_consensus(maps, found, level)
+        _by_consensus(maps, found, confidence)
         .merge(_by_image(maps, found, kept, alpha))
-        .merge(_by_network(maps, found, alpha, level))
+        .merge(_by_network(maps, found, alpha, confidence))
     )
     if across:
         result = result.merge(_by_condition(maps, found))
@@ -181,8 +181,8 @@ def shared(
         "across": list(across),
         "ranking": ranking,
         "core_consensus": consensus,
-        "level": level,
-        "n_resamples": n_resamples,
+        "confidence": confidence,
+        "n_swaps": n_swaps,
         "nan": nan,
         "min_p": smallest,
     }
@@ -195,22 +195,22 @@ def describe(
     fraction: float,
     across: Sequence[str],
     ranking: str,
-    n_resamples: int,
+    n_swaps: int,
 ) -> str:
     """What `shared` would do, without doing it."""
-    _check_options(ranking, "most", "raise", 0.95, max(n_resamples, 19))
+    _check_options(ranking, "most", "raise", 0.95, max(n_swaps, 19))
     maps = top_pixels.maps_of(top_pixels.relevance_group(study), fraction, ranking, across)
     images, swapped = len(maps.labels), min(len(maps.labels), top_pixels.GROUP)
     memory = (shards.BLOCK_VALUES * 4 + len(maps.networks) * swapped * maps.pixels / 8) / 1e6
     return (
         f"top {100 * fraction:g} % of {len(maps.networks)} networks' maps ({ranking}) on {images}"
-        f" images, shared in {len(maps.sizes)} condition(s); {n_resamples} swaps among {swapped}"
+        f" images, shared in {len(maps.sizes)} condition(s); {n_swaps} swaps among {swapped}"
         f" images at a time; blocks and masks of {memory:.0f} MB"
     )
 
 
 def _check_options(
-    ranking: str, consensus: str, nan: str, level: float, n_resamples: int
+    ranking: str, consensus: str, nan: str, confidence: float, n_swaps: int
 ) -> Fraction:
     """The level of tests, exactly: shares of whole numbers of swaps depend on it."""
     for what, value, known in (
@@ -220,13 +220,15 @@ def _check_options(
     ):
         if value not in known:
             raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
-    if not 0 < level < 1:
-        raise UsageError(f"level is {level}; a confidence level lies between 0 and 1, such as 0.95")
-    alpha = 1 - Fraction(str(level))
-    if n_resamples < 1 or Fraction(1, n_resamples + 1) > alpha:
+    if not 0 < confidence < 1:
         raise UsageError(
-            f"n_resamples is {n_resamples}: {max(n_resamples, 0)} swaps cannot give p below"
-            f" {1 / (max(n_resamples, 0) + 1):.3g}, so nothing could be significant at"
+            f"confidence is {confidence}; a confidence level lies between 0 and 1, such as 0.95"
+        )
+    alpha = 1 - Fraction(str(confidence))
+    if n_swaps < 1 or Fraction(1, n_swaps + 1) > alpha:
+        raise UsageError(
+            f"n_swaps is {n_swaps}: {max(n_swaps, 0)} swaps cannot give p below"
+            f" {1 / (max(n_swaps, 0) + 1):.3g}, so nothing could be significant at"
             f" {float(alpha):g}. Give at least {-(-1 // alpha) - 1}, better 999"
         )
     return alpha
@@ -253,14 +255,14 @@ def _require_enough(maps: Maps, survey: Survey, kept: np.ndarray, across: Sequen
         )
 
 
-def _smallest_p(maps: Maps, kept: np.ndarray, n_resamples: int, alpha: Fraction) -> float:
+def _smallest_p(maps: Maps, kept: np.ndarray, n_swaps: int, alpha: Fraction) -> float:
     """Of one image: as many tuples of images as there are, or swaps.
 
     Of one network: as many orders of the images.
     """
     images = min(len(group) for group in top_pixels.groups(maps, kept))
     orders = float(np.prod(np.arange(1.0, min(images, 20) + 1)))
-    smallest = max(1 / (n_resamples + 1), float(images) ** -len(maps.networks), 1 / orders)
+    smallest = max(1 / (n_swaps + 1), float(images) ** -len(maps.networks), 1 / orders)
     if smallest > float(alpha):
         raise ImpossibleAnalysis(
             f"with {len(maps.networks)} networks and {len(kept)} images no p can be below"
@@ -273,14 +275,14 @@ def _swapped(
     maps: Maps,
     kept: np.ndarray,
     expected: cores.Layout,
-    n_resamples: int,
+    n_swaps: int,
     alpha: Fraction,
     entropy: int,
 ) -> _Group:
     def each() -> Iterator[_Group]:
         for number, positions in enumerate(top_pixels.groups(maps, kept)):
             rng = np.random.default_rng([entropy, number])
-            yield _group(maps, positions, expected, n_resamples, alpha, rng)
+            yield _group(maps, positions, expected, n_swaps, alpha, rng)
 
     return functools.reduce(_merge, each())
 
@@ -289,12 +291,12 @@ def _group(
     maps: Maps,
     positions: np.ndarray,
     expected: cores.Layout,
-    n_resamples: int,
+    n_swaps: int,
     alpha: Fraction,
     rng: np.random.Generator,
 ) -> _Group:
     masks, _, _ = top_pixels.read(maps, positions)
-    donors = cores.swaps(n_resamples, len(masks), len(positions), rng)
+    donors = cores.swaps(n_swaps, len(masks), len(positions), rng)
     largest, pixels = cores.swap_statistics(masks, donors, maps.sizes, expected)
     agreement = cores.agreement_with_others(masks, maps.sizes, maps.pixels)
     both, either = cores.leave_one_out(masks, maps.sizes, range(len(positions)))
@@ -360,10 +362,10 @@ def _merge(a: _Group, b: _Group) -> _Group:
     return _Group(**joined, most_z=np.maximum(a.most_z, b.most_z), most=np.maximum(a.most, b.most))
 
 
-def _by_consensus(maps: Maps, found: _Group, level: float) -> xr.Dataset:
+def _by_consensus(maps: Maps, found: _Group, confidence: float) -> xr.Dataset:
     size = found.pixels / maps.pixels
     n, mean = len(size), size.mean(axis=0)
-    half = stats.t.ppf((1 + level) / 2, n - 1) * size.std(axis=0, ddof=1) / np.sqrt(n)
+    half = stats.t.ppf((1 + confidence) / 2, n - 1) * size.std(axis=0, ddof=1) / np.sqrt(n)
     wanted, rate = (
         cores.needed(maps.sizes),
         np.array(top_count(maps.fraction, maps.pixels) / maps.pixels),
@@ -437,10 +439,10 @@ def _family_p(most: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return (most.size - np.searchsorted(np.sort(most), seen)) / most.size
 
 
-def _by_network(maps: Maps, found: _Group, alpha: Fraction, level: float) -> xr.Dataset:
+def _by_network(maps: Maps, found: _Group, alpha: Fraction, confidence: float) -> xr.Dataset:
     n, p = len(found.positions), _share_as_large(found.agreement)
     sharing = int((p <= float(alpha)).sum())
-    prevalence, lower = cores.prevalence(sharing, len(p), float(alpha), level)
+    prevalence, lower = cores.prevalence(sharing, len(p), float(alpha), confidence)
     known = (~np.isnan(found.kept)).sum(axis=0)
     stability = np.divide(
         np.nansum(found.kept, axis=0), known, out=np.full(known.shape, np.nan), where=known > 0
@@ -645,7 +647,7 @@ def _method(maps: Maps, images: int, parameters: dict[str, Any]) -> str:
         f"On each of {images} images, the pixels among the top {100 * maps.fraction:g} % of the"
         f" relevance ({maps.ranking}) of {len(maps.networks)} networks were counted; the core set"
         f" has the pixels of all, of 90 %, or of more than half of the networks{across}. Chance is"
-        f" that of maps that do not depend on the image: {parameters['n_resamples']} times, each"
+        f" that of maps that do not depend on the image: {parameters['n_swaps']} times, each"
         f" network's maps were permuted over images on their own{groups}, which keeps what networks"
         f" share on every image. {REFERENCE[0].upper()}{REFERENCE[1:]}; maxima over pixels, and"
         " over pixels and images; Holm over the three sets, Benjamini-Hochberg over images."

@@ -33,7 +33,7 @@ def stability(
     measure: str = "spearman",
     baseline: str | None = None,
     reliability: float = 0.9,
-    level: float = 0.95,
+    confidence: float = 0.95,
     nan: str = "raise",
 ) -> xr.Dataset:
     """How far the maps of networks of one model agree, and how many networks a reliable mean map
@@ -51,7 +51,7 @@ def stability(
         bring about.
     reliability : float
         Of the mean map, in (0, 1), for `seeds_needed`.
-    level : float
+    confidence : float
         Confidence level of the intervals.
     nan : {"raise", "omit"}
         "omit" leaves out images on which a map is NaN, and counts them.
@@ -101,7 +101,7 @@ def stability(
     >>> bool((result["above_swapped"] > 0).all()), result["seeds_needed"].values
     (True, array([7., 7.]))
     """
-    _check_options(measure, reliability, level, nan)
+    _check_options(measure, reliability, confidence, nan)
     maps = _relevance(study)
     table = score_source.network_table(maps)
     if table.empty:
@@ -141,7 +141,7 @@ def stability(
         nan,
     )
     moments, above = (jackknife.merge_moments([block[k] for block in both]) for k in (0, 1))
-    result = _results(operators, models, moments, above, swapped, level)
+    result = _results(operators, models, moments, above, swapped, confidence)
     result = result.merge(_reliabilities(result, table, models, reliability)).merge(
         _networks(moments, table)
     )
@@ -149,7 +149,7 @@ def stability(
         "measure": measure,
         "baseline": baseline or "none",
         "reliability_wanted": reliability,
-        "level": level,
+        "confidence": confidence,
         "nan": nan,
     }
     return _described(result, table, tally, dead, parameters)
@@ -232,7 +232,7 @@ def seeds_needed(r: np.ndarray, reliability: float) -> np.ndarray:
     return np.where(np.isnan(r), np.nan, whole)
 
 
-def _check_options(measure: str, reliability: float, level: float, nan: str) -> None:
+def _check_options(measure: str, reliability: float, confidence: float, nan: str) -> None:
     if measure not in MEASURES:
         raise UsageError(
             f"measure is {measure!r}; it is one of {', '.join(MEASURES)}: the reliability of a mean"
@@ -241,7 +241,7 @@ def _check_options(measure: str, reliability: float, level: float, nan: str) -> 
         )
     if nan not in ("raise", "omit"):
         raise UsageError(f"nan is {nan!r}; it is one of raise, omit")
-    for what, value in (("reliability", reliability), ("level", level)):
+    for what, value in (("reliability", reliability), ("level", confidence)):
         if not 0 < value < 1:
             raise UsageError(f"{what} is {value}; it lies between 0 and 1, such as 0.9")
 
@@ -367,7 +367,7 @@ def _results(
     moments: jackknife.Moments,
     above: jackknife.Moments,
     swapped: np.ndarray,
-    level: float,
+    confidence: float,
 ) -> xr.Dataset:
     plain = (
         "estimate",
@@ -387,7 +387,8 @@ def _results(
     for k, ((model, kind), operator) in enumerate(operators.items()):
         m = models.index(model)
         row, beyond = (
-            _Row(jackknife.two_way_jackknife(some, k, level=level)) for some in (moments, above)
+            _Row(jackknife.two_way_jackknife(some, k, confidence=confidence))
+            for some in (moments, above)
         )
         if kind == "baseline":
             out["above_baseline"][m], out["p_baseline"][m] = (

@@ -36,7 +36,7 @@ def strategies(
     max_clusters: int = 10,
     within: Sequence[str] | None = None,
     pool: Sequence[str] = (),
-    n_resamples: int = 9999,
+    n_swaps: int = 9999,
     nan: str = "raise",
     rng: np.random.Generator,
 ) -> xr.Dataset:
@@ -59,7 +59,7 @@ def strategies(
         axis that varies.
     pool : sequence of str
         Axes to leave out of `within`.
-    n_resamples : int
+    n_swaps : int
         Permutations of the networks' labels where they cannot be enumerated.
     nan : {"raise", "omit"}
         "omit" leaves out images on which a map is NaN, and counts them.
@@ -102,9 +102,9 @@ def strategies(
     >>> result["share"].sum("cluster").values
     array([1., 1.])
     """
-    if max_maps < 1 or max_clusters < 2 or n_resamples < 1:
+    if max_maps < 1 or max_clusters < 2 or n_swaps < 1:
         raise UsageError(
-            f"max_maps is {max_maps}, max_clusters {max_clusters}, n_resamples {n_resamples}; give"
+            f"max_maps is {max_maps}, max_clusters {max_clusters}, n_swaps {n_swaps}; give"
             " at least 1, 2 and 1"
         )
     if nan not in ("raise", "omit"):
@@ -130,7 +130,7 @@ def strategies(
     cluster, eigenvalues = spectral_clusters(vectors, image, max_clusters, rng)
     counts = np.zeros((len(table), cluster.max() + 1), int)
     np.add.at(counts, (network, cluster), 1)
-    p, floor = _association(counts, plan, n_resamples, rng)
+    p, floor = _association(counts, plan, n_swaps, rng)
     result = _tables(counts, plan, table, vectors, cluster, maps).assign(
         eigenvalue=("eigen", eigenvalues), p_value=((), p)
     )
@@ -138,7 +138,7 @@ def strategies(
         "axis": axis,
         "max_maps": max_maps,
         "max_clusters": max_clusters,
-        "n_resamples": n_resamples,
+        "n_swaps": n_swaps,
         "nan": nan,
     }
     n_zero = features.shape[0] * features.shape[1] - len(network)
@@ -282,7 +282,7 @@ def _block(
 
 
 def _association(
-    counts: np.ndarray, plan: Contrasts, n_resamples: int, rng: np.random.Generator
+    counts: np.ndarray, plan: Contrasts, n_swaps: int, rng: np.random.Generator
 ) -> tuple[float, float]:
     """Are the clusters' shares of networks of one level more alike? Distances are Hellinger's.
 
@@ -298,9 +298,7 @@ def _association(
         return float("nan"), float("nan")
     root = np.sqrt(counts / np.maximum(total, 1)[:, np.newaxis])
     distance = np.sqrt(((root[:, np.newaxis] - root) ** 2).sum(axis=-1) / 2)
-    found = swaps.omnibus(
-        -distance[..., np.newaxis], plan.level, strata, n_resamples=n_resamples, rng=rng
-    )
+    found = swaps.omnibus(-distance[..., np.newaxis], plan.level, strata, n_swaps=n_swaps, rng=rng)
     return float(found.p_gap[0]), found.min_p_gap
 
 

@@ -67,7 +67,7 @@ def sufficiency(
     score: str = "probability",
     axis: str | None = None,
     normalise: str = "auto",
-    level: float = 0.95,
+    confidence: float = 0.95,
     nan: str = "raise",
 ) -> xr.Dataset:
     """Test whether the pixels that networks share are sufficient and necessary, against other sets
@@ -87,7 +87,7 @@ def sufficiency(
     normalise : {"auto", "none", "chance"}
         "chance": 0 is 1 / number of classes and 1 is 1. "auto": that, where networks with unlike
         numbers of classes are averaged.
-    level : float
+    confidence : float
         Confidence level of the intervals.
     nan : {"raise", "omit"}
         "omit" leaves out images on which a network has no score though there is a shared set, and
@@ -152,11 +152,12 @@ def sufficiency(
     >>> (result["ci"].isel(level=0, bound=0) > 0).sel(against="own").values
     array([ True, False])
     """
-    _check_options(score, normalise, nan, level)
+    _check_options(score, normalise, nan, confidence)
     source = _source(_group(study, masks, score), score, axis, normalise)
     moments, tally = _moments(source, nan)
     jackknives = [
-        inference.two_way_jackknife(moments, k, level=level) for k in range(len(source.levels))
+        inference.two_way_jackknife(moments, k, confidence=confidence)
+        for k in range(len(source.levels))
     ]
     result = (
         _comparisons(source, jackknives)
@@ -167,13 +168,13 @@ def sufficiency(
         "score": score,
         "axis": axis or "none",
         "normalise": "none" if source.chance is None else "chance",
-        "level": level,
+        "confidence": confidence,
         "nan": nan,
     }
     return _described(result, source, tally, parameters)
 
 
-def _check_options(score: str, normalise: str, nan: str, level: float) -> None:
+def _check_options(score: str, normalise: str, nan: str, confidence: float) -> None:
     for what, value, known in (
         ("score", score, SCORES),
         ("normalise", normalise, NORMALISE),
@@ -181,8 +182,10 @@ def _check_options(score: str, normalise: str, nan: str, level: float) -> None:
     ):
         if value not in known:
             raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
-    if not 0 < level < 1:
-        raise UsageError(f"level is {level}; a confidence level lies between 0 and 1, such as 0.95")
+    if not 0 < confidence < 1:
+        raise UsageError(
+            f"confidence is {confidence}; a confidence level lies between 0 and 1, such as 0.95"
+        )
     if normalise == "chance" and score == "margin":
         raise UsageError(
             "normalise is 'chance', and a margin at chance is not 1 / number of classes. Use"
@@ -554,6 +557,7 @@ def _method(result: xr.Dataset, source: _Source, parameters: dict[str, Any]) -> 
         " each network's own most relevant pixels, of the pixels most shared on another image, and"
         f" of random pixels ({attrs.get('n_control', 'several')} draws each). Differences of the"
         f" {parameters['score']} score{scale} were averaged over seeds, models and images{where};"
-        f" p-values and {100 * parameters['level']:g} % intervals: two-way jackknife over networks"
-        f" and images, {REFERENCE}; Holm (1979) over the {result['p_value'].size} comparisons."
+        f" p-values and {100 * parameters['confidence']:g} % intervals: two-way jackknife over"
+        f" networks and images, {REFERENCE}; Holm (1979) over the {result['p_value'].size}"
+        " comparisons."
     )

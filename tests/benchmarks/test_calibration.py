@@ -68,7 +68,7 @@ def test_where_networks_vary_a_test_over_images_fails_and_ours_does_not(run):
 def test_planted_effects_are_found_and_covered(run):
     rows = run("P1", 5, 500, 200)
     assert rate(rows, "p_value", "source_effect") > 0.7
-    assert rate(rows, "p_value", "generalization_gap") > 0.9
+    assert rate(rows, "p_value", "specificity") > 0.9
     covered = rows.loc[rows["test"] == "coverage", "rate"]
     assert len(covered) == 5
     assert (1 - covered <= most(200)).all()
@@ -96,7 +96,7 @@ def test_many_studies_at_once_are_each_analysed_as_one(calibration, n_levels):
     )
     found = calibration.jackknife_p(scores, plan, dict.fromkeys(jackknife.EFFECTS, 0.0))
     swapped = calibration.swap_p(scores, plan, np.random.default_rng(1))
-    for s, effect in [(0, "asymmetry"), (1, "source_effect"), (2, "generalization_gap")]:
+    for s, effect in [(0, "asymmetry"), (1, "source_effect"), (2, "specificity")]:
         e, part = jackknife.EFFECTS.index(effect), plan.groups[0] >= 0
         moments = jackknife.block_moments(
             scores[:, :, s, :-1].astype(float), [plan.operators[0, effect]]
@@ -110,7 +110,7 @@ def test_many_studies_at_once_are_each_analysed_as_one(calibration, n_levels):
             found["p_adjusted_by_fraction", effect][s], adjusted.min(), rtol=1e-6
         )
         labels, exact = swaps.labelings(
-            np.arange(6) < 3, np.zeros(6, int), n_resamples=1, rng=np.random.default_rng(1)
+            np.arange(6) < 3, np.zeros(6, int), n_swaps=1, rng=np.random.default_rng(1)
         )
         effects = swaps.swap_effects(moments.matrix[np.ix_(part, part)], labels, np.zeros(6, int))
         assert swapped["p_swap", effect][s] == swaps.swap_p(effects, exact)[e, -1]
@@ -129,13 +129,11 @@ def test_moving_the_gap_is_planting_it(calibration):
         :, :, np.newaxis, np.newaxis, np.newaxis
     ]
     moments, keys = calibration.moments_of(scores + gap, plan)
-    k = keys.index((0, "generalization_gap"))
+    k = keys.index((0, "specificity"))
     planted = jackknife.two_way_jackknife(moments, k, margin=calibration.AT_MARGIN).p_equivalence[
         :-1
     ]
-    moved = calibration.equivalence_p(scores, plan)[
-        "p_equivalence, margin given", "generalization_gap"
-    ]
+    moved = calibration.equivalence_p(scores, plan)["p_equivalence, margin given", "specificity"]
     np.testing.assert_allclose(moved, planted, rtol=1e-9)
 
 

@@ -75,7 +75,7 @@ def test_the_benchmark_does_what_the_function_does(calibration):
         group,
         across=["task"],
         ranking="signed",
-        n_resamples=calibration.RESAMPLES,
+        n_swaps=calibration.RESAMPLES,
         rng=np.random.default_rng(5),
     )
     masks = calibration.top_fraction(fields.astype(np.float32), calibration.FRACTION, "signed")

@@ -10,7 +10,7 @@ from command_line import run
 import relstats
 from relstats.study import store
 
-QUICK = ("--n-resamples", 50, "--n-permutations", 49)
+QUICK = ("--n-draws", 50, "--n-permutations", 49)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_rsa_prints_what_it_saves(study):
     expected = relstats.rsa(
         rdms,
         relstats.open_study(study),
-        n_resamples=50,
+        n_draws=50,
         n_permutations=49,
         rng=np.random.default_rng(4),
     )
@@ -264,7 +264,7 @@ def test_dry_runs_say_what_and_write_nothing(study):
         (("rsa", "--measure", "kendall"), 2, "measure is 'kendall'"),
         (("rsa", "--by", "age"), 2, "by is 'age'"),
         (("rsa", "--correct", "sidak"), 2, "--correct 'sidak'"),
-        (("rsa", "--level", 2), 2, "level is 2"),
+        (("rsa", "--confidence", 2), 2, "confidence is 2"),
     ],
 )
 def test_wrong_calls(command, code, says, study):
@@ -305,7 +305,7 @@ def test_from_python_without_a_study():
         rdm["dissimilarity"].expand_dims(participant=np.array(["a", "b", "c"], object))
         + rng.random((3, 28)) / 2
     )
-    result = relstats.human.rsa(rdm, people, n_resamples=50, n_permutations=49, rng=rng)
+    result = relstats.human.rsa(rdm, people, n_draws=50, n_permutations=49, rng=rng)
     assert result["estimate"] > 0.5
     assert relstats.human.compare_rdms(
         rdm["dissimilarity"].values, people.values, "corr"

@@ -106,14 +106,16 @@ def test_transfer_needs_its_table_in_the_study_file() -> None:
 
 def test_steps_are_chosen_by_name_and_unknown_ones_refused() -> None:
     steps = pipeline.plan(facts(TWO, (3, 3, 3, 3)))
-    assert {s.command for s in pipeline.chosen(steps, ["map"], ["map"])} == {"map"}
+    assert {s.command for s in pipeline.chosen(steps, ["differences"], ["differences"])} == {
+        "differences"
+    }
     assert pipeline.chosen(steps, [], []) == steps
     assert [str(s) for s in pipeline.chosen(steps, ["sufficiency"], ["sufficiency"])] == [
         "transfer --masks shared",
         "sufficiency",
     ]
-    with pytest.raises(UsageError, match=r"'maps' is no step; the steps are map"):
-        pipeline.chosen(steps, ["maps"], ["map"])
+    with pytest.raises(UsageError, match=r"'maps' is no step; the steps are differences"):
+        pipeline.chosen(steps, ["maps"], ["differences"])
 
 
 def test_study_and_file_take_their_places() -> None:
@@ -158,7 +160,7 @@ def test_what_was_stamped_is_done_until_its_inputs_change(study: Path) -> None:
     results = store.open_study(study)["results"]
     assert pipeline.STAMP in results["of_run"].attrs
     assert pipeline.STAMP not in results["mine"].attrs
-    other = Step((*SPEARMAN.arguments, "--level", "0.9"), SPEARMAN.reads)
+    other = Step((*SPEARMAN.arguments, "--confidence", "0.9"), SPEARMAN.reads)
     assert not pipeline.is_done(study, other)
     relstats.simulate(
         study,

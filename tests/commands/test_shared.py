@@ -126,7 +126,7 @@ def test_a_failed_export_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_the_issue_s_commands(study, tmp_path):
-    code, out, err = run("shared", study, "--fraction", 0.1, "--n-resamples", 99)
+    code, out, err = run("shared", study, "--fraction", 0.1, "--n-swaps", 99)
     assert code == 0, err
     lines = [line.split() for line in out.splitlines()]
     assert "core sets: among the top 10 % of pixels (positive)" in out
@@ -146,7 +146,7 @@ def test_the_issue_s_commands(study, tmp_path):
         "task",
         "--export",
         tmp_path / "masks",
-        "--n-resamples",
+        "--n-swaps",
         99,
     )
     assert code == 0, err
@@ -167,12 +167,12 @@ def test_the_issue_s_commands(study, tmp_path):
 
 
 def test_a_result_has_the_name_that_is_asked_for(study):
-    assert run("shared", study, "--fraction", 0.3, "--n-resamples", 19, "--name", "larger")[0] == 0
+    assert run("shared", study, "--fraction", 0.3, "--n-swaps", 19, "--name", "larger")[0] == 0
     assert store.open_study(study)["results/larger"]["core"].attrs["fraction"] == 0.3
 
 
 def test_json_is_one_object_without_maps(study):
-    code, out, err = run("shared", study, "--json", "--n-resamples", 19, "--baseline", study)
+    code, out, err = run("shared", study, "--json", "--n-swaps", 19, "--baseline", study)
     assert code == 0, err
     found = json.loads(out)
     assert found["coords"]["null"]["data"] == ["independence", "image swap", "baseline"]
@@ -182,7 +182,7 @@ def test_json_is_one_object_without_maps(study):
 
 def test_the_seed_decides(study):
     first, again, other = (
-        run("shared", study, "--json", "--n-resamples", 19, "--seed", seed)[1] for seed in (3, 3, 4)
+        run("shared", study, "--json", "--n-swaps", 19, "--seed", seed)[1] for seed in (3, 3, 4)
     )
     values = [
         json.loads(text)["variables"]["core_size_swapped"]["data"] for text in (first, again, other)
@@ -195,7 +195,7 @@ def test_the_seed_decides(study):
     [
         (("--across", "pretain"), 2, "no axis 'pretain'"),
         (("--fraction", 0), 2, "fraction=0.0"),
-        (("--n-resamples", 9), 2, "9 swaps cannot give p below 0.1"),
+        (("--n-swaps", 9), 2, "9 swaps cannot give p below 0.1"),
         (("--baseline", "none.zarr"), 2, "no such study"),
     ],
 )

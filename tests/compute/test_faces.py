@@ -57,7 +57,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "task",
             "--fraction",
             "0.4",
-            "--n-resamples",
+            "--n-swaps",
             "99",
         ],
         ["transfer", "faces.toml", "faces.zarr", "--masks", "shared_pretrain_task"],
@@ -115,7 +115,7 @@ def test_maps_agree_across_seeds_more_than_across_pretraining(study: Path) -> No
         < cells.sel(source_level="imagenet").item()
         < cells.sel(source_level="vggface2").item() - 0.1
     )
-    assert result["estimate"].sel(effect="generalization_gap").item() > 0
+    assert result["estimate"].sel(effect="specificity").item() > 0
 
 
 def test_removing_relevant_pixels_costs_more_than_those_of_another_image(study: Path) -> None:
@@ -138,7 +138,7 @@ def test_the_tables_of_the_readme_are_printed(study: Path) -> None:
         [sys.executable, FOLDER / "results.py", study], capture_output=True, text=True, check=True
     )
     lines = printed.stdout.splitlines()
-    assert any(line.startswith("| generalization_gap | ") for line in lines)
+    assert any(line.startswith("| specificity | ") for line in lines)
     assert sum(line.startswith("**") for line in lines) == 5
     assert any(line.startswith("| eyes | ") for line in lines)
 

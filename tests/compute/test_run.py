@@ -24,7 +24,7 @@ NO_REPORT = (
     "shared",
     "sufficiency",
     "stability",
-    "map",
+    "differences",
     "regions",
     "rsa",
 )

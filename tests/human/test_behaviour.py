@@ -258,7 +258,7 @@ def test_settings_of_a_study_file_are_used():
         ({"label": "age"}, UsageError, "no label 'age'; they have sex"),
         ({"models": ["c"]}, UsageError, "no model 'c'"),
         ({"random": ["people"]}, UsageError, "it is a list of"),
-        ({"level": 2}, UsageError, "level is 2"),
+        ({"confidence": 2}, UsageError, "confidence is 2"),
         ({"align": "left"}, UsageError, "align is"),
         ({"label": None}, UsageError, "give --label"),
         ({"axis": "pre"}, UsageError, "no such label"),

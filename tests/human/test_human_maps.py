@@ -175,7 +175,7 @@ def test_images_that_do_not_match(path, tmp_path):
         1,
         3,
     )
-    result = relstats.compare_human_maps(store.open_study(path), rng=np.random.default_rng(1))
+    result = relstats.human_maps(store.open_study(path), rng=np.random.default_rng(1))
     assert result["image"].values.tolist() == ["001", "002", "003"]
 
 
@@ -487,7 +487,7 @@ def planted(strength, *, n=30, people=6, seeds=4, centre=2.0, seed=1, sizes=(10,
 
 
 def compared(study, **options):
-    return relstats.compare_human_maps(
+    return relstats.human_maps(
         study, **({"axis": "pretrain", "rng": np.random.default_rng(1)} | options)
     )
 
@@ -592,7 +592,7 @@ def test_one_network_of_a_level():
         ({"ranking": "top"}, "ranking is"),
         ({"random": "seeds"}, "random is"),
         ({"fraction": 0}, "fraction is 0"),
-        ({"level": 95}, "level is 95"),
+        ({"confidence": 95}, "confidence is 95"),
         ({"n_splits": 0}, "n_splits is 0"),
         ({"nan": "drop"}, "nan is"),
         ({"align": "left"}, "align is"),

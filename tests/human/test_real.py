@@ -133,7 +133,7 @@ def test_inference_end_to_end(data):
         models,
         people,
         measure="rho-a",
-        n_resamples=100,
+        n_draws=100,
         n_permutations=199,
         rng=np.random.default_rng(1),
     )

@@ -46,7 +46,7 @@ def models(rng):
 
 def quick(models, people, **options):
     options = {
-        "n_resamples": 100,
+        "n_swaps": 100,
         "n_permutations": 49,
         "measure": "corr",
         "rng": np.random.default_rng(0),
@@ -86,7 +86,7 @@ def test_numbers_are_those_of_the_cores(models, people):
 
 
 def test_planted_difference_is_found_with_its_sign(models, people):
-    result = quick(models, people, n_resamples=300)
+    result = quick(models, people, n_swaps=300)
     assert result["difference"].sel(contrast="m1|m3") > 0
     assert result["difference_p_value"].sel(contrast="m1|m3") < 0.05
     assert result["difference_p_value"].sel(contrast="m1|m2") > 0.05
@@ -308,8 +308,8 @@ def test_bad_data(spoil, says, models, people):
         ({"random": ["subjects"]}, "random is"),
         ({"random": "images"}, "it is a list"),
         ({"align": "outer"}, "align is 'outer'"),
-        ({"n_resamples": 1}, "n_resamples is 1"),
-        ({"level": 1.0}, "level is 1.0"),
+        ({"n_swaps": 1}, "n_swaps is 1"),
+        ({"confidence": 1.0}, "confidence is 1.0"),
     ],
 )
 def test_bad_options(options, says, models, people):
@@ -390,7 +390,7 @@ def test_tests_are_those_of_the_core(models, people):
         models.values.reshape(12, -1),
         people.values.astype(float),
         "corr",
-        n_resamples=100,
+        n_draws=100,
         rng=np.random.default_rng(0),
     )
     weights = np.repeat(np.eye(3), 4, axis=1) / 4
@@ -420,7 +420,7 @@ def test_the_ceiling_is_as_uncertain_as_its_participants(models, people):
         models.values[0, :1],
         people.values.astype(float),
         "corr",
-        n_resamples=200,
+        n_draws=200,
         rng=np.random.default_rng(0),
     )
     gap = evaluation.to_ceiling(found, np.ones((1, 1)))

@@ -125,7 +125,7 @@ def test_networks_are_their_scores() -> None:
                 .values[0, found["network_pretrain"].values == level]
                 .tolist()
             )
-    effects = found.sel(effect=["source_effect", "target_effect", "generalization_gap"])[
+    effects = found.sel(effect=["source_effect", "target_effect", "specificity"])[
         "estimate"
     ].values[0]
     assert points(figure, "estimate") == effects.tolist()
@@ -138,9 +138,7 @@ def test_networks_of_a_symmetric_measure_have_one_score() -> None:
         v for k in range(2) for line in marked(figure, f"specificity {k}") for v in line.get_ydata()
     ]
     assert sorted(drawn) == sorted(found["specificity_score"].values[0].tolist())
-    assert points(figure, "estimate") == [
-        found["estimate"].sel(effect="generalization_gap").values[0]
-    ]
+    assert points(figure, "estimate") == [found["estimate"].sel(effect="specificity").values[0]]
 
 
 def test_shared_sizes_stand_beside_what_chance_gives() -> None:
@@ -297,7 +295,7 @@ def test_conservation_of_each_network_is_drawn_and_dead_maps_counted() -> None:
 
 
 def test_differences_of_maps_are_outlined_where_they_are_significant() -> None:
-    found = result("map")
+    found = result("differences")
     panels = pixelwise.differences(found).axes
     np.testing.assert_array_equal(images(panels[0])[-1], found["estimate"].values[0])
     np.testing.assert_array_equal(images(panels[1])[-1], found["statistic"].values[0])

@@ -172,7 +172,7 @@ def test_the_verdict_comes_first_and_has_size_interval_p_and_n(text, page, resul
         )
     ]
     gap = results["compare_pretrain_transfer_probability"].sel(
-        contrast="imagenet|vggface2", effect="generalization_gap"
+        contrast="imagenet|vggface2", effect="specificity"
     )
     bounds = [number(b) for b in gap["ci"].values]
     assert (
@@ -587,7 +587,7 @@ class TestStudiesThatSupportLittle:
         )
         store.save_study(study, tmp_path / "s.zarr")
         for axis in ("pretrain", "task"):
-            result = relstats.compare(study, axis=axis, measure="spearman", n_resamples=99, rng=rng)
+            result = relstats.compare(study, axis=axis, measure="spearman", n_swaps=99, rng=rng)
             store.save_result(tmp_path / "s.zarr", f"compare_{axis}_spearman", result)
         assert "40 networks (4 models), 3 images" in self.page(tmp_path / "s.zarr")
 

@@ -22,7 +22,7 @@ from relstats.results import leads, sentences
 from relstats.results.text import number
 from relstats.study.pairs import pair_labels
 
-EFFECTS = ("asymmetry", "source_effect", "target_effect", "generalization_gap", "stability")
+EFFECTS = ("asymmetry", "source_effect", "target_effect", "specificity", "own_level_difference")
 
 
 def comparison(
@@ -51,7 +51,7 @@ def comparison(
             "measure": measure,
             "score": "probability",
             "normalise": "none",
-            "level": 0.95,
+            "confidence": 0.95,
             "warnings": list(warnings),
         },
     )
@@ -150,7 +150,7 @@ def test_real_results_of_people_are_told():
     from relstats.human import rdm, rsa
 
     study, rng = people(), np.random.default_rng(2)
-    result = rsa(rdm(study), study, n_resamples=50, n_permutations=99, rng=rng)
+    result = rsa(rdm(study), study, n_draws=50, n_permutations=99, rng=rng)
     found = told(result)
     first = result["estimate"].values[0]
     assert len(found) == 3
@@ -165,9 +165,9 @@ def test_real_results_of_people_are_told():
 
 def test_maps_of_differences_count_pixels():
     study = relstats.simulate(models="2x1", seeds=4, images=6, size=8, rng=np.random.default_rng(1))
-    from relstats.stats.differences import difference_maps
+    from relstats.stats.differences import differences
 
-    result = difference_maps(study, axis="pretrain", n_resamples=99, rng=np.random.default_rng(1))
+    result = differences(study, axis="pretrain", n_swaps=99, rng=np.random.default_rng(1))
     (text,) = told(result)
     for p in ("p_max_t", "p_bh"):
         assert f"{int((result[p].values < 0.05).sum())} of 64 pixels" in text
@@ -189,7 +189,7 @@ def test_sufficiency_says_against_what():
             "question": np.array(["sufficiency", "necessity"], object),
             "against": np.array(["own", "image_swap", "random"], object),
         },
-        {"statistic": "sufficiency", "level": 0.95},
+        {"statistic": "sufficiency", "confidence": 0.95},
     )
     found = told(result)
     assert found[0].startswith(
@@ -298,7 +298,7 @@ def sufficient():
             "question": np.array(["sufficiency", "necessity"], object),
             "against": np.array(["own", "image_swap", "random"], object),
         },
-        {"statistic": "sufficiency", "level": 0.95},
+        {"statistic": "sufficiency", "confidence": 0.95},
     )
 
 

@@ -20,10 +20,10 @@ EFFECTS = {
     "asymmetry": lambda aa, ab, ba, bb: ab - ba,
     "source_effect": lambda aa, ab, ba, bb: (aa + ab - ba - bb) / 2,
     "target_effect": lambda aa, ab, ba, bb: (aa + ba - ab - bb) / 2,
-    "generalization_gap": lambda aa, ab, ba, bb: (aa + bb - ab - ba) / 2,
-    "stability": lambda aa, ab, ba, bb: aa - bb,
+    "specificity": lambda aa, ab, ba, bb: (aa + bb - ab - ba) / 2,
+    "own_level_difference": lambda aa, ab, ba, bb: aa - bb,
 }
-SYMMETRIC = ("generalization_gap", "stability")
+SYMMETRIC = ("specificity", "own_level_difference")
 NUMBERS = (
     "estimate",
     "standard_error",
@@ -348,7 +348,7 @@ def test_a_stratum_without_both_levels_is_in_no_cell() -> None:
     result = compare(study)
     cells = result["cell_mean"].values
     assert cells.min() > 0.3
-    assert result["estimate"].sel(effect="stability").item() == pytest.approx(
+    assert result["estimate"].sel(effect="own_level_difference").item() == pytest.approx(
         cells[0, 0] - cells[1, 1], rel=1e-12
     )
     assert result.attrs["strata"] == ["gender"]
@@ -415,7 +415,7 @@ def test_scores_of_networks_make_the_effects() -> None:
         )
         assert np.sign(effect["hedges_g"].item()) == np.sign(effect["estimate"].item())
     own = result["specificity_score"].values[0]
-    gap = result["estimate"].sel(effect="generalization_gap").item()
+    gap = result["estimate"].sel(effect="specificity").item()
     assert (own[first].mean() + own[~first].mean()) / 2 == pytest.approx(gap, rel=1e-9)
     tasks = result["network_task"].values
     points, within = result["source_score"].values[0], []
@@ -441,7 +441,7 @@ def test_three_levels_give_three_contrasts_and_an_omnibus_p() -> None:
     result = compare(transfer((3, 3, 3), models=models))
     assert result["contrast"].values.tolist() == ["x|y", "x|z", "y|z"]
     e = result["estimate"]
-    for effect in ("source_effect", "target_effect", "asymmetry", "stability"):
+    for effect in ("source_effect", "target_effect", "asymmetry", "own_level_difference"):
         known = result["cell_mean"]
         part = EFFECTS[effect](
             *(known.sel(source_level=s, target_level=t).item() for s in "xz" for t in "xz")
@@ -453,7 +453,7 @@ def test_three_levels_give_three_contrasts_and_an_omnibus_p() -> None:
     )  # labelings that only rename levels are as extreme
     assert alike == pytest.approx(round(alike))
     assert 1 <= alike < 0.05 * 1680 / 6
-    assert np.isnan(p.sel(effect=["asymmetry", "stability"])).all()
+    assert np.isnan(p.sel(effect=["asymmetry", "own_level_difference"])).all()
     assert result["p_omnibus_by_fraction"].dims == ("effect", "fraction")
     assert "p_omnibus" not in compare(transfer(BALANCED))
 
@@ -542,7 +542,7 @@ def test_the_floor_is_the_mean_over_targets() -> None:
 
 def test_equivalence_is_two_one_sided_tests() -> None:
     result = compare(transfer(BALANCED), margin=0.03)
-    gap = result.sel(effect="generalization_gap")
+    gap = result.sel(effect="specificity")
     p = max(
         stats.t.sf(
             (0.03 + s * gap["estimate"].item()) / gap["standard_error"].item(), gap["df"].item()
@@ -550,13 +550,13 @@ def test_equivalence_is_two_one_sided_tests() -> None:
         for s in (-1, 1)
     )
     assert gap["p_equivalence"].item() == pytest.approx(p, rel=1e-9)
-    assert np.isnan(result["p_equivalence"].drop_sel(effect="generalization_gap")).all()
+    assert np.isnan(result["p_equivalence"].drop_sel(effect="specificity")).all()
 
 
 def test_default_equivalence_is_of_the_gap_against_a_share_of_the_mean(monkeypatch) -> None:
     study = transfer(BALANCED)
     scores, nets = score_matrix(study)
-    result = compare(study).sel(effect="generalization_gap", contrast="imagenet|vggface2")
+    result = compare(study).sel(effect="specificity", contrast="imagenet|vggface2")
     floor, groups = (
         study["random_probability"].values.mean(),
         slow_groups(nets, "imagenet", "vggface2"),
@@ -605,7 +605,7 @@ def test_swapping_the_names_of_levels_flips_signs(measure) -> None:
             ]
             other = other.assign_coords({name: (other[name].dims, np.array(swapped, object))})
     one, two = compare(study, measure=measure), compare(other, measure=measure)
-    sign = xr.where(one["effect"] == "generalization_gap", 1, -1)
+    sign = xr.where(one["effect"] == "specificity", 1, -1)
     for name in ("estimate", "statistic"):
         np.testing.assert_allclose(
             two[name], (sign * one[name]).transpose(*one[name].dims), rtol=1e-9, atol=1e-14
@@ -631,8 +631,8 @@ def test_swapping_sources_and_targets_swaps_their_effects() -> None:
     assert two.sel(effect="asymmetry").item() == pytest.approx(
         -one.sel(effect="asymmetry").item(), rel=1e-9
     )
-    assert two.sel(effect="stability").item() == pytest.approx(
-        one.sel(effect="stability").item(), rel=1e-9
+    assert two.sel(effect="own_level_difference").item() == pytest.approx(
+        one.sel(effect="own_level_difference").item(), rel=1e-9
     )
 
 
@@ -650,7 +650,7 @@ def test_order_changes_nothing_with_random_labelings() -> None:
     shuffled = study.isel(
         source_model=[2, 0, 1, 3], target_model=[3, 2, 1, 0], source_seed=slice(None, None, -1)
     )
-    options = {"axis": "task", "n_resamples": 99}
+    options = {"axis": "task", "n_swaps": 99}
     assert_same(compare(study, **options), compare(shuffled, **options))
 
 
@@ -771,16 +771,16 @@ def simulated(planted, seed, **options):
         **options,
     }
     study = relstats.simulate(planted=planted, rng=np.random.default_rng(seed), **options)
-    return compare(study["transfer"].to_dataset(), n_resamples=99)
+    return compare(study["transfer"].to_dataset(), n_swaps=99)
 
 
-ALONE = [{"source_effect": 0.08}, {"target_effect": 0.08}, {"generalization_gap": 0.08}, {}]
+ALONE = [{"source_effect": 0.08}, {"target_effect": 0.08}, {"specificity": 0.08}, {}]
 
 
 @pytest.mark.parametrize("effect", ALONE)
 def test_each_planted_effect_alone_is_found_alone(effect) -> None:
     planted = relstats.Planted(
-        **{"source_effect": 0, "target_effect": 0, "generalization_gap": 0, **effect}
+        **{"source_effect": 0, "target_effect": 0, "specificity": 0, **effect}
     )
     results = [simulated(planted, seed) for seed in range(3)]
     for name, truth in planted.effects().items():
@@ -794,7 +794,7 @@ def test_each_planted_effect_alone_is_found_alone(effect) -> None:
 
 
 def test_planted_effects_over_three_levels_and_two_tasks() -> None:
-    planted = relstats.Planted(source_effect=0.12, target_effect=-0.08, generalization_gap=0.06)
+    planted = relstats.Planted(source_effect=0.12, target_effect=-0.08, specificity=0.06)
     result = simulated(planted, 1, models="3x2", seeds=(6, 4, 4, 6, 5, 4), images=100)
     assert result["contrast"].values.tolist() == [
         "imagenet|places",
@@ -810,25 +810,25 @@ def test_planted_effects_over_three_levels_and_two_tasks() -> None:
         for effect in EFFECTS:
             found = result.sel(contrast=contrast, effect=effect)
             wanted = truth[effect] * (
-                abs(share) if effect == "generalization_gap" and share == 1 else share
+                abs(share) if effect == "specificity" and share == 1 else share
             )
-            wanted = truth[effect] if effect == "generalization_gap" else wanted
+            wanted = truth[effect] if effect == "specificity" else wanted
             assert abs(found["estimate"].item() - wanted) < 3.5 * found["standard_error"].item()
-    assert (result["p_omnibus"].sel(effect=["source_effect", "generalization_gap"]) < 0.02).all()
+    assert (result["p_omnibus"].sel(effect=["source_effect", "specificity"]) < 0.02).all()
 
 
 def test_planted_agreement_of_maps_is_found() -> None:
     study = relstats.simulate(
         models="2x1", seeds=4, images=30, size=16, rng=np.random.default_rng(1)
     )
-    gap = compare(study, measure="spearman").sel(effect="generalization_gap")
+    gap = compare(study, measure="spearman").sel(effect="specificity")
     assert gap["estimate"].item() > 0.03
     assert gap["p_value"].item() < 0.01
     none = relstats.Planted(level=0, image=0.5)
     study = relstats.simulate(
         models="2x1", seeds=4, images=30, size=16, planted=none, rng=np.random.default_rng(1)
     )
-    gap = compare(study, measure="spearman").sel(effect="generalization_gap")
+    gap = compare(study, measure="spearman").sel(effect="specificity")
     assert abs(gap["estimate"].item()) < 3 * gap["standard_error"].item()
 
 
@@ -880,8 +880,8 @@ def test_planted_agreement_of_maps_is_found() -> None:
         ({"df": "welch"}, "df is 'welch'; it is one of satterthwaite, pooled"),
         ({"nan": "drop"}, "nan is 'drop'; it is one of raise, omit"),
         ({"ranking": "negative"}, "ranking is 'negative'; it is one of positive, absolute, signed"),
-        ({"level": 95}, "level is 95; a confidence level lies between 0 and 1"),
-        ({"n_resamples": 0}, "n_resamples is 0; give at least 1"),
+        ({"confidence": 95}, "confidence is 95; a confidence level lies between 0 and 1"),
+        ({"n_swaps": 0}, "n_swaps is 0; give at least 1"),
     ],
 )
 def test_unknown_options_are_refused(options, message) -> None:
@@ -952,7 +952,9 @@ def test_one_network_a_level_speaks_for_these_networks_only() -> None:
         for w in said
     )
     assert any(
-        w.startswith("stability cannot be estimated for imagenet|vggface2: it needs two networks")
+        w.startswith(
+            "own_level_difference cannot be estimated for imagenet|vggface2: it needs two networks"
+        )
         for w in said
     )
     assert any("the label swap cannot give p below 1" in w for w in said)
@@ -1103,7 +1105,7 @@ def test_cells_at_the_ceiling_and_the_floor_are_flagged() -> None:
 
 def test_few_permutations_say_the_smallest_p() -> None:
     study = transfer((9, 9, 2, 2), n_images=4, controls=False)
-    result = compare(study, axis="task", n_resamples=19, level=0.99)
+    result = compare(study, axis="task", n_swaps=19, confidence=0.99)
     assert result["min_p_swap"].values.min() == 1 / 20
     assert result.attrs["min_p"] == 1 / 20
     assert (
@@ -1271,7 +1273,7 @@ def test_results_can_be_kept() -> None:
         == "inference over networks and images like those measured (12 networks a contrast, 13"
         " images)"
     )
-    assert (attrs["normalise"], attrs["level"], attrs["n_resamples"], attrs["margin"]) == (
+    assert (attrs["normalise"], attrs["confidence"], attrs["n_swaps"], attrs["margin"]) == (
         "none",
         0.95,
         9999,

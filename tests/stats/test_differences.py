@@ -1,4 +1,4 @@
-"""difference_maps(): against a definition written out with loops, planted differences, error rates,
+"""differences(): against a definition written out with loops, planted differences, error rates,
 symmetries, refusals.
 """
 
@@ -63,7 +63,7 @@ def two(n=4, **options):
 
 
 def analyse(study, axis="pretrain", seed=1, **options):
-    return relstats.difference_maps(study, axis=axis, rng=np.random.default_rng(seed), **options)
+    return relstats.differences(study, axis=axis, rng=np.random.default_rng(seed), **options)
 
 
 def slow_means(maps, ranking="signed"):
@@ -156,7 +156,7 @@ def test_by_hand():
     shares = np.array([[0.5, 0.75], [0.25, 0.125]])
     values = np.stack([shares, 1 - shares], axis=-1)[:, :, np.newaxis, np.newaxis]
     maps = relstats.relevance_dataset(values, models=TWO, images=["a"])
-    result = analyse(maps, correction=["max-t"], level=0.6).isel(contrast=0)
+    result = analyse(maps, correction=["max-t"], confidence=0.6).isel(contrast=0)
     np.testing.assert_allclose(result["estimate"], [[0.875, -0.875]], rtol=1e-6)
     np.testing.assert_allclose(
         result["statistic"], 0.875 / np.sqrt(0.25**2 + 0.125**2) * np.array([[1, -1]]), rtol=1e-6
@@ -184,7 +184,7 @@ def test_three_against_three_is_refused_before_a_map_is_read_and_bh_is_not():
     assert result["p_max_t"].isnull().all()
     assert float(result.attrs["min_p"]) == pytest.approx(0.1)
     assert (
-        analyse(two(3), level=0.9)["n_networks"] == 6
+        analyse(two(3), confidence=0.9)["n_networks"] == 6
     )  # not refused: 1 - 0.9 is below 0.1 in binary
 
 
@@ -201,7 +201,7 @@ def test_pool_mixes_strata_and_says_so():
 
 def test_too_few_swaps():
     with pytest.raises(ImpossibleAnalysis, match=r"smallest p is 0\.1: .*more --n-resamples"):
-        analyse(make_maps((10, 10), models=TWO, n_images=2), n_resamples=9)
+        analyse(make_maps((10, 10), models=TWO, n_images=2), n_swaps=9)
 
 
 def test_three_levels_and_one_that_cannot_be_tested():
@@ -391,8 +391,8 @@ def test_identical_networks_have_no_test():
         ({"correction": []}, "give at least one"),
         ({"correction": "bh"}, "correction is"),
         ({"forming_p": 1.0}, "forming_p is 1.0"),
-        ({"level": 95}, "level is 95"),
-        ({"n_resamples": 0}, "n_resamples is 0"),
+        ({"confidence": 95}, "confidence is 95"),
+        ({"n_swaps": 0}, "n_swaps is 0"),
         ({"nan": "drop"}, "nan is 'drop'"),
     ],
 )
@@ -428,13 +428,13 @@ def path(tmp_path_factory):
 
 
 def test_command(path):
-    code, out, err = run("map", path, "--axis", "pretrain")
+    code, out, err = run("differences", path, "--axis", "pretrain")
     assert code == 0
     assert "imagenet|vggface2" in out
     assert "pixels by max-T" in out
     assert "these pixels" not in out + err
     assert "not at each of its pixels" in err
-    saved = store.open_study(path)["results/map_pretrain"].to_dataset()
+    saved = store.open_study(path)["results/differences_pretrain"].to_dataset()
     assert saved["p_max_t"].dims == ("contrast", "y", "x")
     assert saved.attrs["seed"] == 0
 
@@ -444,7 +444,9 @@ def test_a_level_may_hold_the_mark_between_levels(tmp_path):
     maps = make_maps((4, 4, 4), models=models, size=(12, 12))
     maps["relevance"].loc[{"model": "b", "y": slice(0, 4)}] += 5
     store.save_study(relstats.study(relevance=maps), tmp_path / "s.zarr")
-    code, out, err = run("map", tmp_path / "s.zarr", "--axis", "pretrain", "--forming-p", 0.05)
+    code, out, err = run(
+        "differences", tmp_path / "s.zarr", "--axis", "pretrain", "--forming-p", 0.05
+    )
     assert code == 0, err
     table = [line.split() for line in out.split("largest cluster")[1].splitlines()]
     assert ["a|b|b|c", "a|b"] in [row[:2] for row in table]
@@ -457,7 +459,9 @@ def test_one_network_a_level_is_told_what_can_be_done(tmp_path):
 
 
 def test_command_json_is_one_object_without_maps(path):
-    code, out, _ = run("map", path, "--axis", "pretrain", "--correction", "max-t", "bh", "--json")
+    code, out, _ = run(
+        "differences", path, "--axis", "pretrain", "--correction", "max-t", "bh", "--json"
+    )
     value = json.loads(out)
     assert code == 0
     assert value["attrs"]["correction"] == ["max-t", "bh"]
@@ -469,23 +473,23 @@ def test_dry_run_computes_nothing(path, tmp_path):
     copy = tmp_path / "study.zarr"
     shutil.copytree(path, copy)
     shutil.rmtree(copy / "results", ignore_errors=True)
-    code, out, err = run("map", copy, "--axis", "task", "--dry-run")
+    code, out, err = run("differences", copy, "--axis", "task", "--dry-run")
     assert (code, out) == (0, "")
     assert "12 networks on 6 images (72 maps of 16 x 16); " in err
     assert "(smallest p 0.005, 400 labelings)" in err
     assert "GB of memory" in err
     for wrong in (("--forming-p", 3), ("--nan", "no")):
-        assert run("map", copy, "--axis", "task", "--dry-run", *wrong)[0] == 2
+        assert run("differences", copy, "--axis", "task", "--dry-run", *wrong)[0] == 2
     assert not (copy / "results").exists()
 
 
 def test_exit_code_of_an_impossible_design(tmp_path):
     path = tmp_path / "study.zarr"
     relstats.simulate(path, models="2x1", seeds=3, images=2, size=8, rng=np.random.default_rng(1))
-    code, out, err = run("map", path, "--axis", "pretrain")
+    code, out, err = run("differences", path, "--axis", "pretrain")
     assert (code, out) == (4, "")
     assert "--correction bh" in err
-    assert run("map", path, "--axis", "pretrain", "--correction", "bh")[0] == 0
+    assert run("differences", path, "--axis", "pretrain", "--correction", "bh")[0] == 0
 
 
 def test_density():

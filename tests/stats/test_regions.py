@@ -384,8 +384,8 @@ def test_small_designs_say_what_they_reach():
         ({"ranking": "top"}, UsageError, "ranking is 'top'"),
         ({"df": "welch"}, UsageError, "df is 'welch'"),
         ({"nan": "skip"}, UsageError, "nan is 'skip'"),
-        ({"level": 1.0}, UsageError, "level is 1.0"),
-        ({"n_resamples": 0}, UsageError, "n_resamples is 0"),
+        ({"confidence": 1.0}, UsageError, "confidence is 1.0"),
+        ({"n_swaps": 0}, UsageError, "n_swaps is 0"),
         ({"axis": "pretrained"}, UsageError, "Did you mean 'pretrain'"),
     ],
 )
@@ -454,7 +454,7 @@ def test_family_wise_error_of_maps_without_a_difference(level_image, network):
     wrong, naive = 0, 0
     for _ in range(n_studies):
         result = analyse(
-            planted_study(rng, 4, 20, level_image=level_image, network=network), n_resamples=9
+            planted_study(rng, 4, 20, level_image=level_image, network=network), n_swaps=9
         )
         wrong += bool((result["p_adjusted"] <= 0.05).any())
         spread = np.sqrt(result["variance_images"].values)

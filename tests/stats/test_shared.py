@@ -93,7 +93,7 @@ def slow(maps, conditions, fraction, donors):
 
 def test_every_number_is_that_of_the_definition():
     maps = random_maps(common=0.7)
-    result = shared(group(maps), fraction=0.2, across=["pretrain"], n_resamples=49, rng=rng(5))
+    result = shared(group(maps), fraction=0.2, across=["pretrain"], n_swaps=49, rng=rng(5))
     flat = maps.reshape(6, 9, 42)
     entropy = int(rng(5).integers(2**63))
     donors = consensus.swaps(49, 6, 9, np.random.default_rng([entropy, 0]))
@@ -145,7 +145,7 @@ def test_every_number_is_that_of_the_definition():
 
 
 def test_expected_by_independence_is_binomial():
-    result = shared(group(random_maps(models=2)), fraction=0.2, n_resamples=19, rng=rng())
+    result = shared(group(random_maps(models=2)), fraction=0.2, n_swaps=19, rng=rng())
     rate = 8 / 42
     np.testing.assert_allclose(
         result["expected"].sel(null="independence"),
@@ -154,7 +154,7 @@ def test_expected_by_independence_is_binomial():
 
 
 def test_a_pixel_is_beyond_chance_where_the_image_is():
-    result = shared(planted(), n_resamples=99, rng=rng())
+    result = shared(planted(), n_swaps=99, rng=rng())
     any_pixel = result["beyond_chance"].any(("y", "x"))
     np.testing.assert_array_equal(any_pixel, result["p_max_z"] <= 0.05)
     assert result["n_images_beyond"] == any_pixel.sum()
@@ -184,7 +184,7 @@ def test_where_none_are_planted_none_are_claimed():
     """A strong common layout and nothing else: seven studies, so that one false alarm at 5 % is no
     failure.
     """
-    found = [shared(planted(0, seed=k, layout=0.6), n_resamples=199, rng=rng(k)) for k in range(7)]
+    found = [shared(planted(0, seed=k, layout=0.6), n_swaps=199, rng=rng(k)) for k in range(7)]
     assert sum(int(r["n_images_beyond_family"]) > 0 for r in found) <= 2
     assert sum((r["p_value"].values <= 0.05).any() for r in found) <= 3
     p = np.concatenate([r["p_max_z"].values for r in found])
@@ -228,8 +228,8 @@ def test_more_seeds_of_a_condition_do_not_count_more():
     available = np.ones((2, 9), bool)
     available[1, 2:] = False
     dataset = group(maps, ["i", "v"], available)
-    result = shared(dataset, across=["pretrain"], consensus="majority", rng=rng(), n_resamples=19)
-    pooled = shared(dataset, consensus="majority", rng=rng(), n_resamples=19)
+    result = shared(dataset, across=["pretrain"], consensus="majority", rng=rng(), n_swaps=19)
+    pooled = shared(dataset, consensus="majority", rng=rng(), n_swaps=19)
     assert result["n_networks"].values.tolist() == [9, 2]
     assert pooled["core"].values[:, 0, 0].all()
     assert result["core"].values[:, 0, 0].mean() < 0.5
@@ -240,7 +240,7 @@ def test_more_seeds_of_a_condition_do_not_count_more():
 def test_order_and_scale_change_nothing(random, power):
     maps = random_maps(common=0.5)
     dataset = group(maps)
-    result = shared(dataset, across=["pretrain"], n_resamples=39, rng=rng())
+    result = shared(dataset, across=["pretrain"], n_swaps=39, rng=rng())
     orders = {
         dim: random.sample(range(dataset.sizes[dim]), dataset.sizes[dim])
         for dim in ("model", "seed", "image")
@@ -253,7 +253,7 @@ def test_order_and_scale_change_nothing(random, power):
     again = shared(
         scaled.isel(orders).transpose("x", "image", "seed", "y", "model"),
         across=["pretrain"],
-        n_resamples=39,
+        n_swaps=39,
         rng=rng(),
     )
     for name in result.data_vars:
@@ -269,7 +269,7 @@ def test_workers_and_blocks_change_no_bit(monkeypatch):
     study = planted(images=20, size=16)
 
     def run():
-        return shared(study, across=["pretrain"], n_resamples=49, rng=rng()).compute()
+        return shared(study, across=["pretrain"], n_swaps=49, rng=rng()).compute()
 
     with dask.config.set(scheduler="synchronous"):
         one = run()
@@ -304,7 +304,7 @@ def test_baseline_says_what_untrained_maps_would_share():
     result = shared(
         dataset,
         fraction=0.25,
-        n_resamples=19,
+        n_swaps=19,
         baseline=group(other, ["b"]).isel(image=slice(None, None, -1)),
         rng=rng(),
     )
@@ -321,7 +321,7 @@ def test_baseline_says_what_untrained_maps_would_share():
     result = shared(
         dataset,
         fraction=0.25,
-        n_resamples=19,
+        n_swaps=19,
         baseline=group(four, ["b", "b"]).isel(image=slice(None, None, -1)),
         rng=rng(),
     )
@@ -337,7 +337,7 @@ def test_baseline_says_what_untrained_maps_would_share():
         rtol=1e-12,
     )
     other[0, 0, 3] = 0
-    result = shared(dataset, n_resamples=19, baseline=group(other, ["b"]), rng=rng())
+    result = shared(dataset, n_swaps=19, baseline=group(other, ["b"]), rng=rng())
     assert result["n_images_without_baseline"] == 1
     assert np.isnan(result["core_size_baseline"]).sum() == 3
     assert np.isfinite(result["expected"]).all()
@@ -363,7 +363,7 @@ def test_a_baseline_of_other_images_or_another_size_is_refused():
 def test_maps_without_order_are_left_out_and_counted():
     maps = random_maps(images=12)
     maps[0, 0, 3], maps[1, 0, 5], maps[2, 1, 7] = 0, 2.5, -np.abs(maps[2, 1, 7])
-    result = shared(group(maps), n_resamples=19, rng=rng())
+    result = shared(group(maps), n_swaps=19, rng=rng())
     assert result["n_images"] == 9
     assert [i for i in ("003", "005", "007") if i in result["image"].values] == []
     assert result.attrs["n_images_omitted"] == 3
@@ -371,9 +371,9 @@ def test_maps_without_order_are_left_out_and_counted():
         "3 image(s) left out: a map is all zero or constant, or has no pixel to rank"
         in result.attrs["warnings"]
     )
-    rest = shared(group(maps).isel(image=[0, 1, 2, 4, 6, 8, 9, 10, 11]), n_resamples=19, rng=rng())
+    rest = shared(group(maps).isel(image=[0, 1, 2, 4, 6, 8, 9, 10, 11]), n_swaps=19, rng=rng())
     xr.testing.assert_identical(rest.drop_attrs(), result.drop_attrs())
-    absolute = shared(group(maps), ranking="absolute", n_resamples=19, rng=rng())
+    absolute = shared(group(maps), ranking="absolute", n_swaps=19, rng=rng())
     assert absolute["n_images"] == 10
 
 
@@ -384,10 +384,10 @@ def test_nan_is_refused_or_left_out_on_purpose_and_infinity_refused():
         InvalidData, match=r"NaN in 1 map\(s\) \(e.g. m1 seed 0, image '004'\).*--nan omit"
     ):
         shared(group(maps), rng=rng())
-    result = shared(group(maps), nan="omit", n_resamples=19, rng=rng())
+    result = shared(group(maps), nan="omit", n_swaps=19, rng=rng())
     xr.testing.assert_identical(
         result.drop_attrs(),
-        shared(group(maps).drop_sel(image="004"), n_resamples=19, rng=rng()).drop_attrs(),
+        shared(group(maps).drop_sel(image="004"), n_swaps=19, rng=rng()).drop_attrs(),
     )
     assert "1 image(s) left out for NaN" in result.attrs["warnings"]
     bad = group(random_maps(images=12))
@@ -401,7 +401,7 @@ def test_nan_is_refused_or_left_out_on_purpose_and_infinity_refused():
 def test_a_network_without_maps_is_left_out():
     maps = random_maps(images=12)
     maps[1, 1] = 0
-    result = shared(group(maps), across=["pretrain"], n_resamples=19, rng=rng())
+    result = shared(group(maps), across=["pretrain"], n_swaps=19, rng=rng())
     assert result.sizes["network"] == 5
     assert result["n_networks"].values.tolist() == [3, 2]
     assert result.attrs["n_networks_omitted"] == 1
@@ -416,7 +416,7 @@ def test_masks_that_cannot_be_filled_are_counted():
     maps = random_maps(images=12)
     maps[0, 0, 2] = 0
     maps[0, 0, 2, 0, 0] = 1
-    result = shared(group(maps), n_resamples=19, rng=rng())
+    result = shared(group(maps), n_swaps=19, rng=rng())
     assert (
         "1 map(s) have fewer pixels to rank than the fraction asks for: their masks are smaller"
         in result.attrs["warnings"]
@@ -447,10 +447,10 @@ REFUSED = [
     ),
     (
         UsageError,
-        r"n_resamples is 19: 19 swaps cannot give p below 0.05.* at 0.01. Give at least 99",
-        {"n_resamples": 19, "level": 0.99},
+        r"n_swaps is 19: 19 swaps cannot give p below 0.05.* at 0.01. Give at least 99",
+        {"n_swaps": 19, "confidence": 0.99},
     ),
-    (UsageError, r"n_resamples is 0: 0 swaps", {"n_resamples": 0}),
+    (UsageError, r"n_swaps is 0: 0 swaps", {"n_swaps": 0}),
     (
         UsageError,
         r"no axis 'pretain': models have pretrain. Did you mean 'pretrain'\?",
@@ -459,7 +459,7 @@ REFUSED = [
     (UsageError, r"ranking is 'top'; it is one of positive, absolute, signed", {"ranking": "top"}),
     (UsageError, r"consensus is '90 %'; it is one of all, most, majority", {"consensus": "90 %"}),
     (UsageError, r"nan is 'zero'; it is one of raise, omit", {"nan": "zero"}),
-    (UsageError, r"level is 95; a confidence level lies between 0 and 1", {"level": 95}),
+    (UsageError, r"confidence is 95; a confidence level lies between 0 and 1", {"confidence": 95}),
     (UsageError, r"fraction=1.5", {"fraction": 1.5}),
     (UsageError, r"fraction=1.0: all \d+ pixels of every map", {"fraction": 1.0}),
     (
@@ -489,7 +489,7 @@ def test_all_maps_zero_says_so():
 
 
 def test_the_smallest_number_of_swaps_for_a_level_is_enough():
-    result = shared(group(random_maps(common=5.0, images=20)), n_resamples=19, rng=rng())
+    result = shared(group(random_maps(common=5.0, images=20)), n_swaps=19, rng=rng())
     assert result.attrs["min_p"] == 0.05
     assert result["p_value"].values.tolist() == [0.05] * 3
     assert result["n_sharing"] == 6  # p = 0.05 counts
@@ -513,9 +513,7 @@ def test_the_saved_result_holds_the_masks_that_transfer_takes(tmp_path):
     path = tmp_path / "study.zarr"
     study = planted(images=12, size=16)
     store.save_study(study, path)
-    result = shared(
-        store.open_study(path), fraction=0.2, consensus="all", n_resamples=19, rng=rng()
-    )
+    result = shared(store.open_study(path), fraction=0.2, consensus="all", n_swaps=19, rng=rng())
     assert result["core"].chunks is not None  # lazy until it is saved
     store.save_result(path, "shared", result)
     saved = store.open_study(path)["results/shared"].to_dataset()
@@ -534,7 +532,7 @@ def test_the_saved_result_holds_the_masks_that_transfer_takes(tmp_path):
 
 
 def test_method_population_and_counts_are_said():
-    result = shared(group(random_maps()), across=["pretrain"], n_resamples=99, rng=rng())
+    result = shared(group(random_maps()), across=["pretrain"], n_swaps=99, rng=rng())
     assert (
         "On each of 9 images, the pixels among the top 10 % of the relevance (positive) of 6"
         " networks" in result.attrs["method"]
@@ -547,13 +545,13 @@ def test_method_population_and_counts_are_said():
 
 
 @pytest.mark.parametrize(
-    ("level", "n_resamples"), [(0.95, 19), (0.95, 99), (0.9, 29), (0.71, 99), (0.99, 250)]
+    ("confidence", "n_swaps"), [(0.95, 19), (0.95, 99), (0.9, 29), (0.71, 99), (0.99, 250)]
 )
-def test_a_value_above_the_critical_one_is_a_significant_one(level, n_resamples):
-    values = rng().integers(0, 40, (n_resamples + 1, 50)).astype(float)
+def test_a_value_above_the_critical_one_is_a_significant_one(level, n_swaps):
+    values = rng().integers(0, 40, (n_swaps + 1, 50)).astype(float)
     alpha = 1 - Fraction(str(level))
     critical = _critical(values, alpha)
     for candidate in np.arange(-0.5, 41, 0.5):
         as_large = 1 + (values[1:] >= candidate).sum(axis=0)
-        significant = [Fraction(int(b), n_resamples + 1) <= alpha for b in as_large]
+        significant = [Fraction(int(b), n_swaps + 1) <= alpha for b in as_large]
         np.testing.assert_array_equal(candidate > critical, significant)

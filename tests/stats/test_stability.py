@@ -314,7 +314,7 @@ def test_zero_constant_nan_and_infinite_maps():
             "measure is 'iou'; it is one of spearman, pearson, cosine.*compare --measure iou",
         ),
         ({"reliability": 1.0}, "reliability is 1.0; it lies between 0 and 1"),
-        ({"level": 0.0}, "level is 0.0"),
+        ({"confidence": 0.0}, "confidence is 0.0"),
         ({"nan": "zero"}, "nan is 'zero'"),
     ],
 )
@@ -516,7 +516,7 @@ def test_agreement_is_saved_where_strategies_cannot_be_compared(tmp_path):
     assert (code, out) == (4, "")
     assert "Mix them on purpose with --pool task" in err
     assert set(store.open_study(tmp_path / "s.zarr")["results"].children) == {"stability_spearman"}
-    more = ("--strategies", "pretrain", "--pool", "task", "--n-resamples", 19)
+    more = ("--strategies", "pretrain", "--pool", "task", "--n-swaps", 19)
     assert run("stability", tmp_path / "s.zarr", *more)[0] == 0
     saved = store.open_study(tmp_path / "s.zarr")["results/strategies_pretrain"]
     assert saved.attrs["seed"] == 0

@@ -322,7 +322,7 @@ def test_one_network_of_a_model_is_said(rng):
         ({"score": "logit"}, "score is 'logit'"),
         ({"normalise": "target"}, "normalise is 'target'"),
         ({"nan": "drop"}, "nan is 'drop'"),
-        ({"level": 1.0}, "level is 1.0"),
+        ({"confidence": 1.0}, "confidence is 1.0"),
         ({"axis": "pretain"}, "Did you mean 'pretrain'"),
         ({"score": "correct"}, "'correct' was not measured"),
         ({"masks": "shared_task"}, "of the sets of 'shared', not 'shared_task'"),

@@ -47,7 +47,7 @@ def compare(path, measure, score="correct"):
         axis="pretrain",
         measure=measure,
         score=score,
-        n_resamples=9,
+        n_swaps=9,
         rng=np.random.default_rng(1),
     )
 

@@ -100,7 +100,7 @@ def compare(path, measure="cosine", **options):
         relstats.open_study(path),
         axis="pretrain",
         measure=measure,
-        n_resamples=19,
+        n_swaps=19,
         rng=np.random.default_rng(1),
         **options,
     )

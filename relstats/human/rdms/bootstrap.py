@@ -21,9 +21,7 @@ MIN_DISTINCT = 4
 _MOST_REDRAWS = 1000
 
 
-def image_draws(
-    n_images: int, n_resamples: int, rng: np.random.Generator
-) -> tuple[np.ndarray, int]:
+def image_draws(n_images: int, n_draws: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:
     """Draw images with replacement.
 
     Draws with fewer than 4 distinct ones are drawn anew, and counted.
@@ -50,18 +48,16 @@ def image_draws(
             " ones, so nothing can be said of other images. Add images, or leave 'images' out of"
             " `random`"
         )
-    return _draws(n_images, n_resamples, MIN_DISTINCT, rng)
+    return _draws(n_images, n_draws, MIN_DISTINCT, rng)
 
 
-def people_draws(n_people: int, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
+def people_draws(n_people: int, n_draws: int, rng: np.random.Generator) -> np.ndarray:
     """Draw participants with replacement, at least two distinct ones: (draw, participant)."""
-    return _draws(n_people, n_resamples, 2, rng)[0]
+    return _draws(n_people, n_draws, 2, rng)[0]
 
 
-def _draws(
-    n: int, n_resamples: int, distinct: int, rng: np.random.Generator
-) -> tuple[np.ndarray, int]:
-    counts = rng.multinomial(n, np.full(n, 1 / n), size=n_resamples)
+def _draws(n: int, n_draws: int, distinct: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    counts = rng.multinomial(n, np.full(n, 1 / n), size=n_draws)
     redrawn = 0
     for _ in range(_MOST_REDRAWS):
         few = np.flatnonzero((counts > 0).sum(axis=1) < distinct)

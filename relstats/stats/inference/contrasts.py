@@ -15,7 +15,7 @@ import pandas as pd
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats.inference import jackknife
 
-SYMMETRIC_EFFECTS = ("generalization_gap", "stability")
+SYMMETRIC_EFFECTS = ("specificity", "own_level_difference")
 #: The default margin of equivalence, as a share of the mean within the two levels. The margin
 #: varies with the data, so the gap less it, and the gap plus it, are contrasts of their own.
 EQUIVALENCE_SHARE = 0.1
@@ -251,9 +251,9 @@ def _operators(
                 lacking.setdefault(effect, []).append("|".join(pair))
             else:
                 operators[c, effect] = jackknife.contrast_operator(compact, weights)
-        if (c, "generalization_gap") in operators:
+        if (c, "specificity") in operators:
             gap, share = (
-                jackknife.effect_weights("generalization_gap"),
+                jackknife.effect_weights("specificity"),
                 EQUIVALENCE_SHARE * np.eye(2) / 2,
             )
             operators[c, LESS_SHARE] = jackknife.contrast_operator(

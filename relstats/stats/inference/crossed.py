@@ -35,7 +35,7 @@ class Inference:
 
 
 def infer(
-    estimate: float, parts: Parts, sizes: Mapping[str, int], level: float = 0.95
+    estimate: float, parts: Parts, sizes: Mapping[str, int], confidence: float = 0.95
 ) -> Inference:
     """Test an estimate, from the parts of its variance.
 
@@ -47,7 +47,7 @@ def infer(
         From `mean_parts` or `ceiling_parts`.
     sizes : mapping
         Number of units of each factor, at least 2.
-    level : float
+    confidence : float
         Confidence level of the interval.
 
     Returns
@@ -68,8 +68,10 @@ def infer(
     >>> found.df, found.p_value
     (1.0, 0.295)
     """
-    if not 0 < level < 1:
-        raise UsageError(f"level is {level}; a confidence level lies between 0 and 1, such as 0.95")
+    if not 0 < confidence < 1:
+        raise UsageError(
+            f"confidence is {confidence}; a confidence level lies between 0 and 1, such as 0.95"
+        )
     theta = {
         names: part * float(np.prod([sizes[f] / (sizes[f] - 1) for f in names]))
         for names, part in parts.items()
@@ -85,7 +87,7 @@ def infer(
         return Inference(estimate, error, np.nan, np.nan, nothing, np.nan, np.nan, single)
     inverse = sum((value / variance) ** 2 / (sizes[name] - 1) for name, value in single.items())
     df = 1 / inverse if inverse > 0 else np.nan
-    reach = float(stats.t.ppf((1 + level) / 2, df)) * error
+    reach = float(stats.t.ppf((1 + confidence) / 2, df)) * error
     p = float(2 * stats.t.sf(abs(estimate) / error, df))
     return Inference(
         estimate, error, estimate / error, df, p, estimate - reach, estimate + reach, single
@@ -98,7 +100,7 @@ def crossed_test(
     weights: np.ndarray,
     *,
     random: Collection[str] = FACTORS,
-    level: float = 0.95,
+    confidence: float = 0.95,
 ) -> Inference:
     """Test a contrast of networks' means over images and people.
 
@@ -114,7 +116,7 @@ def crossed_test(
         One row a group, the same weight for each of its networks. Groups vary independently.
     random : collection of {"images", "participants", "seeds"}
         Factors with one unit are fixed, whatever is said; seeds where any group has one network.
-    level : float
+    confidence : float
         Confidence level.
 
     Returns
@@ -137,7 +139,7 @@ def crossed_test(
     is_random = random_factors(values.shape, weights, random)
     sizes = {"images": values.shape[1], "participants": values.shape[2]}
     sizes |= {f"seeds {g}": int((row != 0).sum()) for g, row in enumerate(weights)}
-    return infer(estimate, _parts(values, weights, is_random), sizes, level)
+    return infer(estimate, _parts(values, weights, is_random), sizes, confidence)
 
 
 def random_factors(

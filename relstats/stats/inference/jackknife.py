@@ -25,8 +25,8 @@ _WEIGHTS = {
     "asymmetry": ((0.0, 1.0), (-1.0, 0.0)),
     "source_effect": ((0.5, 0.5), (-0.5, -0.5)),
     "target_effect": ((0.5, -0.5), (0.5, -0.5)),
-    "generalization_gap": ((0.5, -0.5), (-0.5, 0.5)),
-    "stability": ((1.0, 0.0), (0.0, -1.0)),
+    "specificity": ((0.5, -0.5), (-0.5, 0.5)),
+    "own_level_difference": ((1.0, 0.0), (0.0, -1.0)),
 }
 
 
@@ -367,7 +367,7 @@ def two_way_jackknife(
     moments: Moments,
     operator_index: int,
     *,
-    level: float = 0.95,
+    confidence: float = 0.95,
     df: str = "satterthwaite",
     margin: float | np.ndarray | None = None,
 ) -> Jackknife:
@@ -379,7 +379,7 @@ def two_way_jackknife(
         Over all images.
     operator_index : int
         Which of the operators.
-    level : float
+    confidence : float
         Confidence level of the interval.
     df : {"satterthwaite", "pooled"}
         Degrees of freedom. "pooled" has more power; it needs equal group sizes and groups whose
@@ -417,7 +417,7 @@ def two_way_jackknife(
     >>> bool(result.lower[-1] < 0.2 < result.upper[-1]), bool(result.p_value[-1] < 0.05)
     (True, True)
     """
-    _check_options(level, df, margin)
+    _check_options(confidence, df, margin)
     v_groups, v_images, v_both, sizes = _variances(moments, operator_index)
     v_networks = v_groups.sum(axis=0)
     networks, images = not np.isnan(v_groups).any(), moments.count > 1
@@ -443,13 +443,15 @@ def two_way_jackknife(
         variance_interaction=v_both,
         networks_random=networks,
         images_random=images,
-        **_t_tests(estimate, variance, _degrees_of_freedom(variance, parts), level, margin),
+        **_t_tests(estimate, variance, _degrees_of_freedom(variance, parts), confidence, margin),
     )
 
 
-def _check_options(level: float, df: str, margin: float | np.ndarray | None) -> None:
-    if not 0 < level < 1:
-        raise UsageError(f"level is {level}; a confidence level lies between 0 and 1, such as 0.95")
+def _check_options(confidence: float, df: str, margin: float | np.ndarray | None) -> None:
+    if not 0 < confidence < 1:
+        raise UsageError(
+            f"confidence is {confidence}; a confidence level lies between 0 and 1, such as 0.95"
+        )
     if df not in ("satterthwaite", "pooled"):
         raise UsageError(f"df is {df!r}; it is one of satterthwaite, pooled")
     if margin is not None and not (np.asarray(margin) >= 0).all():  # nor NaN
@@ -507,13 +509,13 @@ def _t_tests(
     estimate: np.ndarray,
     variance: np.ndarray,
     df: np.ndarray,
-    level: float,
+    confidence: float,
     margin: float | np.ndarray | None,
 ) -> dict[str, np.ndarray]:
     error = np.sqrt(variance)
     some = np.where(error > 0, error, np.nan)
     statistic = estimate / some
-    reach = stats.t.ppf((1 + level) / 2, df) * some
+    reach = stats.t.ppf((1 + confidence) / 2, df) * some
     room = np.nan if margin is None else np.asarray(margin, float)
     return {
         "standard_error": error,

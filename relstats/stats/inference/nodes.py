@@ -108,7 +108,7 @@ def specificity_scores(matrix: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Score of each network with its own level less that with the others, as source and as target,
     (network, fraction).
 
-    Their mean over networks, levels counted alike, is the generalization gap.
+    Their mean over networks, levels counted alike, is the specificity.
 
     Parameters
     ----------

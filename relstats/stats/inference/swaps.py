@@ -24,7 +24,7 @@ def labelings(
     first: np.ndarray,
     strata: np.ndarray,
     *,
-    n_resamples: int,
+    n_swaps: int,
     rng: np.random.Generator,
     max_exact: int = 20_000,
 ) -> tuple[np.ndarray, bool]:
@@ -36,7 +36,7 @@ def labelings(
         Whether the network belongs to the first level.
     strata : ndarray of int, (network,)
         Labels are swapped within a stratum only, and never in stratum -1.
-    n_resamples : int
+    n_swaps : int
         Number of random labelings where there are more than `max_exact`.
 
     Returns
@@ -49,25 +49,25 @@ def labelings(
     Examples
     --------
     >>> rng = np.random.default_rng(1)
-    >>> labels, exact = labelings(np.arange(6) < 3, np.zeros(6, int), n_resamples=99, rng=rng)
+    >>> labels, exact = labelings(np.arange(6) < 3, np.zeros(6, int), n_swaps=99, rng=rng)
     >>> labels.shape, exact
     ((20, 6), True)
     """
-    rows, exact = _relabelings(np.where(first, 0, 1), strata, n_resamples, rng, max_exact)
+    rows, exact = _relabelings(np.where(first, 0, 1), strata, n_swaps, rng, max_exact)
     return (rows == 0).astype(np.float64), exact
 
 
 def _relabelings(
     levels: np.ndarray,
     strata: np.ndarray,
-    n_resamples: int,
+    n_swaps: int,
     rng: np.random.Generator,
     max_exact: int,
 ) -> tuple[np.ndarray, bool]:
     blocks = [np.flatnonzero(strata == s) for s in np.unique(strata[strata >= 0])]
     total = _n_labelings(levels, strata)
     if total > max_exact:
-        rows = np.tile(levels, (n_resamples + 1, 1))
+        rows = np.tile(levels, (n_swaps + 1, 1))
         for block in blocks:
             rows[1:, block] = rng.permuted(rows[1:, block], axis=1)
         return rows, False
@@ -239,7 +239,7 @@ def smallest_p(labels: np.ndarray, strata: np.ndarray, exact: bool = True) -> np
     """The smallest two-sided p-value that label swaps can reach, for each of `EFFECTS`.
 
     Swapping the two labels everywhere only turns the sign of an effect, where the levels are of one
-    size in every stratum; and the generalization gap stays as it is when they are swapped in any
+    size in every stratum; and the specificity stays as it is when they are swapped in any
     one such stratum. Labelings that cannot be told apart share one p-value.
 
     Parameters
@@ -254,12 +254,12 @@ def smallest_p(labels: np.ndarray, strata: np.ndarray, exact: bool = True) -> np
     Examples
     --------
     >>> rng = np.random.default_rng(1)
-    >>> labels, exact = labelings(np.arange(6) < 3, np.zeros(6, int), n_resamples=99, rng=rng)
+    >>> labels, exact = labelings(np.arange(6) < 3, np.zeros(6, int), n_swaps=99, rng=rng)
     >>> smallest_p(labels, np.zeros(6, int), exact)
     array([0.1, 0.1, 0.1, 0.1, 0.1])
     """
     levels, gap = _floors(np.where(labels[0] == 1, 0, 1), strata, len(labels), exact)
-    return np.where(np.array(EFFECTS) == "generalization_gap", gap, levels)
+    return np.where(np.array(EFFECTS) == "specificity", gap, levels)
 
 
 def _floors(
@@ -318,7 +318,7 @@ def omnibus(
     groups: np.ndarray,
     strata: np.ndarray,
     *,
-    n_resamples: int,
+    n_swaps: int,
     rng: np.random.Generator,
     max_exact: int = 20_000,
 ) -> Omnibus:
@@ -348,7 +348,7 @@ def omnibus(
     >>> rng = np.random.default_rng(1)
     >>> levels = np.repeat([0, 1, 2], 3)
     >>> matrix = rng.random((9, 9, 1)) + levels[:, np.newaxis, np.newaxis]
-    >>> result = omnibus(matrix, levels, np.zeros(9, int), n_resamples=999, rng=rng)
+    >>> result = omnibus(matrix, levels, np.zeros(9, int), n_swaps=999, rng=rng)
     >>> result.n_labelings, bool(result.p_source[0] == result.min_p_levels)
     (1680, True)
     """
@@ -360,7 +360,7 @@ def omnibus(
                 f"stratum {s} holds {sizes} networks of the {len(kinds)} levels: a comparison of"
                 " all levels takes two of each. Leave the stratum out (-1), or compare pairs"
             )
-    rows, exact = _relabelings(groups, strata, n_resamples, rng, max_exact)
+    rows, exact = _relabelings(groups, strata, n_swaps, rng, max_exact)
     onehot = (rows[:, np.newaxis] == kinds[:, np.newaxis]).astype(np.float64)
     means, tiny = _stratified_means(matrix, onehot, strata)
     source, target, gap = (

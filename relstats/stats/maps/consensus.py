@@ -89,8 +89,8 @@ def layout(inclusion: np.ndarray) -> Layout:
     )
 
 
-def swaps(n_resamples: int, networks: int, images: int, rng: np.random.Generator) -> np.ndarray:
-    """Which image each network's mask is taken from: int16 (1 + n_resamples, network, image).
+def swaps(n_swaps: int, networks: int, images: int, rng: np.random.Generator) -> np.ndarray:
+    """Which image each network's mask is taken from: int16 (1 + n_swaps, network, image).
 
     The first is no swap.
 
@@ -98,7 +98,7 @@ def swaps(n_resamples: int, networks: int, images: int, rng: np.random.Generator
     group, and that makes the test exact (Hemerik & Goeman 2018).
     """
     drawn = np.broadcast_to(
-        np.arange(images, dtype=np.int16), (n_resamples + 1, networks, images)
+        np.arange(images, dtype=np.int16), (n_swaps + 1, networks, images)
     ).copy()
     drawn[1:] = rng.permuted(drawn[1:], axis=-1)
     return drawn
@@ -300,7 +300,9 @@ def share_by_chance(wanted: np.ndarray, sizes: np.ndarray, rate: np.ndarray) -> 
     )
 
 
-def prevalence(k: int, n: int, alpha: float = 0.05, level: float = 0.95) -> tuple[float, float]:
+def prevalence(
+    k: int, n: int, alpha: float = 0.05, confidence: float = 0.95
+) -> tuple[float, float]:
     """Share of networks like these that share the pixels, if k of n do at `alpha`: most likely
     value and lower bound.
 
@@ -314,5 +316,5 @@ def prevalence(k: int, n: int, alpha: float = 0.05, level: float = 0.95) -> tupl
     """
     posterior = stats.beta(k + 1, n - k + 1)
     below = posterior.cdf(alpha)
-    lower = (posterior.ppf(below + (1 - level) * (1 - below)) - alpha) / (1 - alpha)
+    lower = (posterior.ppf(below + (1 - confidence) * (1 - below)) - alpha) / (1 - alpha)
     return max(0.0, (k / n - alpha) / (1 - alpha)), float(lower)

@@ -26,7 +26,7 @@ class Planted:
 
     source_effect: float = 0.06
     target_effect: float = 0.04
-    generalization_gap: float = 0.08
+    specificity: float = 0.08
     base: float = 0.45
     full: float = 0.95
     floor: float = 0.2
@@ -59,8 +59,8 @@ class Planted:
             "asymmetry": source - target,
             "source_effect": source,
             "target_effect": target,
-            "generalization_gap": self.generalization_gap,
-            "stability": source + target,
+            "specificity": self.specificity,
+            "own_level_difference": source + target,
         }
 
 
@@ -96,7 +96,7 @@ def fixed_effects(levels: np.ndarray, planted: Planted) -> np.ndarray:
     Examples
     --------
     >>> effects = fixed_effects(
-    ...     np.array([0, 1]), Planted(source_effect=0.2, target_effect=0, generalization_gap=0)
+    ...     np.array([0, 1]), Planted(source_effect=0.2, target_effect=0, specificity=0)
     ... )
     >>> (effects[0, 1] - effects[1, 0]).round(3).tolist()
     0.2
@@ -106,7 +106,7 @@ def fixed_effects(levels: np.ndarray, planted: Planted) -> np.ndarray:
     return (
         planted.source_effect / 2 * position[:, np.newaxis]
         + planted.target_effect / 2 * position
-        + planted.generalization_gap / 2 * same
+        + planted.specificity / 2 * same
     )
 
 

@@ -41,7 +41,7 @@ def power(
     images: int,
     components: Components = DIGITS,
     *,
-    level: float = 0.95,
+    confidence: float = 0.95,
     df: str = "satterthwaite",
 ) -> float:
     """Probability that `inference.two_way_jackknife` finds an asymmetry.
@@ -57,7 +57,7 @@ def power(
     components : Components
         Of a pilot, from `nodes.variance_components`. Default: `DIGITS`. Other networks need their
         own.
-    level : float
+    confidence : float
         1 - size of the test.
     df : {"satterthwaite", "pooled"}
         As in the planned analysis.
@@ -80,7 +80,7 @@ def power(
     >>> round(power(0.05, networks=5, images=1000), 2)
     0.66
     """
-    return _power(effect, *_cutoffs(networks, images, components, level, df))
+    return _power(effect, *_cutoffs(networks, images, components, confidence, df))
 
 
 def detectable_effect(
@@ -89,7 +89,7 @@ def detectable_effect(
     components: Components = DIGITS,
     *,
     power: float = 0.8,
-    level: float = 0.95,
+    confidence: float = 0.95,
     df: str = "satterthwaite",
 ) -> float:
     """The asymmetry that is found with a given power, in units of the score.
@@ -113,10 +113,10 @@ def detectable_effect(
     >>> round(detectable_effect(networks=10, images=1000), 3)
     0.040
     """
-    return _detectable(power, level, *_cutoffs(networks, images, components, level, df))
+    return _detectable(power, confidence, *_cutoffs(networks, images, components, confidence, df))
 
 
-def detectable_d(networks: int, *, power: float = 0.8, level: float = 0.95) -> float:
+def detectable_d(networks: int, *, power: float = 0.8, confidence: float = 0.95) -> float:
     """The difference of two levels, in standard deviations of networks, that a t test over networks
     finds.
 
@@ -124,7 +124,7 @@ def detectable_d(networks: int, *, power: float = 0.8, level: float = 0.95) -> f
     ----------
     networks : int
         Networks in each level, at least 2.
-    power, level : float
+    power, confidence : float
         As for `detectable_effect`.
 
     Raises
@@ -137,11 +137,11 @@ def detectable_d(networks: int, *, power: float = 0.8, level: float = 0.95) -> f
     >>> [round(detectable_d(n), 2) for n in (3, 5, 10)]
     [3.07, 2.02, 1.32]
     """
-    _require_design(networks, 2, level)
+    _require_design(networks, 2, confidence)
     df = 2 * networks - 2
     quantiles, weights = _chi_square(df)
-    cutoffs = stats.t.ppf((1 + level) / 2, df) * np.sqrt(quantiles)
-    return float(_detectable(power, level, cutoffs, weights, 1.0) * np.sqrt(2 / networks))
+    cutoffs = stats.t.ppf((1 + confidence) / 2, df) * np.sqrt(quantiles)
+    return float(_detectable(power, confidence, cutoffs, weights, 1.0) * np.sqrt(2 / networks))
 
 
 def power_table(
@@ -151,7 +151,7 @@ def power_table(
     components: Components = DIGITS,
     *,
     power: float = 0.8,
-    level: float = 0.95,
+    confidence: float = 0.95,
     df: str = "satterthwaite",
 ) -> xr.Dataset:
     """Detectable asymmetry of several designs, and their power for an effect.
@@ -176,17 +176,17 @@ def power_table(
     >>> table["power"].sel(networks=3).values.round(2)
     array([0.54, 0.82])
     """
-    designs = [[_cutoffs(n, m, components, level, df) for m in images] for n in networks]
+    designs = [[_cutoffs(n, m, components, confidence, df) for m in images] for n in networks]
     found = [
         [np.nan if effect is None else _power(effect, *design) for design in row] for row in designs
     ]
-    least = [[_detectable(power, level, *design) for design in row] for row in designs]
+    least = [[_detectable(power, confidence, *design) for design in row] for row in designs]
     attrs = {name: value for name, value in asdict(components).items() if name != "floored"}
-    attrs |= {"statistic": "power", "level": level, "target_power": power, "df": df}
+    attrs |= {"statistic": "power", "confidence": confidence, "target_power": power, "df": df}
     attrs["method"] = (
-        f"Power of the two-sided test of asymmetry at the {1 - level:.3g} level, by a jackknife"
-        f" over networks and images (t, {df} degrees of freedom), from variance components;"
-        f" detectable effects have power {power:g}."
+        f"Power of the two-sided test of asymmetry at the {1 - confidence:.3g} level, by a"
+        f" jackknife over networks and images (t, {df} degrees of freedom), from variance"
+        f" components; detectable effects have power {power:g}."
     )
     if effect is not None:
         attrs["effect"] = effect
@@ -201,10 +201,10 @@ def _power(effect: float, cutoffs: np.ndarray, weights: np.ndarray, error: float
 
 
 def _detectable(
-    power: float, level: float, cutoffs: np.ndarray, weights: np.ndarray, error: float
+    power: float, confidence: float, cutoffs: np.ndarray, weights: np.ndarray, error: float
 ) -> float:
-    if not 2 * (1 - level) <= power < 1:
-        least = f"{2 * (1 - level):.3g}"
+    if not 2 * (1 - confidence) <= power < 1:
+        least = f"{2 * (1 - confidence):.3g}"
         raise UsageError(f"power is {power}; aim for {least} or more, and less than 1, such as 0.8")
 
     def excess(units: float) -> float:
@@ -214,7 +214,7 @@ def _detectable(
 
 
 def _cutoffs(
-    networks: int, images: int, components: Components, level: float, df: str
+    networks: int, images: int, components: Components, confidence: float, df: str
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Sizes of the estimate from which the test rejects, their probabilities, and the estimate's
     error.
@@ -222,7 +222,7 @@ def _cutoffs(
     The cutoff is random: it depends on the variances over networks that are estimated within each
     level. The variance over images, from many more degrees of freedom, is taken as it is expected.
     """
-    _require_design(networks, images, level)
+    _require_design(networks, images, confidence)
     if df not in ("satterthwaite", "pooled"):
         raise UsageError(f"df is {df!r}; it is one of satterthwaite, pooled")
     v_first, v_second, v_images, v_both, error = _expected(components, networks, images)
@@ -233,7 +233,7 @@ def _cutoffs(
     parts = [first, second] if df == "satterthwaite" else [v_networks]
     inverse = sum((part / variance) ** 2 for part in parts) / (networks - 1) / (3 - len(parts))
     inverse = inverse + (v_images / variance) ** 2 / (images - 1)
-    cutoffs = stats.t.ppf((1 + level) / 2, 1 / inverse) * np.sqrt(variance)
+    cutoffs = stats.t.ppf((1 + confidence) / 2, 1 / inverse) * np.sqrt(variance)
     return cutoffs, np.outer(weights, weights), error
 
 
@@ -262,11 +262,13 @@ def _chi_square(df: int) -> tuple[np.ndarray, np.ndarray]:
     return stats.chi2.ppf((nodes + 1) / 2, df) / df, weights / 2
 
 
-def _require_design(networks: int, images: int, level: float) -> None:
+def _require_design(networks: int, images: int, confidence: float) -> None:
     if networks < 2 or images < 2:
         raise UsageError(
             f"{networks} networks in each level and {images} images: the test takes two of each or"
             " more"
         )
-    if not 0 < level < 1:
-        raise UsageError(f"level is {level}; a confidence level lies between 0 and 1, such as 0.95")
+    if not 0 < confidence < 1:
+        raise UsageError(
+            f"confidence is {confidence}; a confidence level lies between 0 and 1, such as 0.95"
+        )

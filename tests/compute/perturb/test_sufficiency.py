@@ -26,7 +26,7 @@ NETWORKS = [("gender", "0"), ("gender", "1"), ("identity", "0")]
 
 def save_shared(out, name="shared", **options):
     found = relstats.shared(
-        relstats.open_study(out), n_resamples=19, rng=np.random.default_rng(1), **options
+        relstats.open_study(out), n_swaps=19, rng=np.random.default_rng(1), **options
     )
     store.save_result(out, name, found)
 

@@ -110,7 +110,7 @@ def test_one_factor_is_students_t(rng):
 def test_two_factors_by_hand():
     """theta = I n/(n-1) ...: .04 * 2, .01 * 1.5, .002 * 3; variance .08 + .015 - .006."""
     parts = {("images",): 0.04, ("participants",): 0.01, ("images", "participants"): 0.002}
-    found = infer(0.6, parts, {"images": 2, "participants": 3}, level=0.9)
+    found = infer(0.6, parts, {"images": 2, "participants": 3}, confidence=0.9)
     variance = 0.08 + 0.015 - 0.006
     df = variance**2 / (0.08**2 / 1 + 0.015**2 / 2)
     assert found.standard_error == pytest.approx(np.sqrt(variance), rel=1e-12)
@@ -156,8 +156,8 @@ def test_rounding_is_no_variance():
 
 
 def test_levels_out_of_range():
-    with pytest.raises(UsageError, match=r"level is 1.5"):
-        infer(0.1, {}, {}, level=1.5)
+    with pytest.raises(UsageError, match=r"confidence is 1.5"):
+        infer(0.1, {}, {}, confidence=1.5)
 
 
 def test_ceilings_replace_the_draws_of_images_and_people(rng):

@@ -160,7 +160,7 @@ def test_what_a_model_lacks_to_the_ceiling_varies_with_images_and_people_togethe
     Every draw taken again, with the participants that it holds.
     """
     people, model, weights = people[:3], people[3:4], np.ones((1, 1))
-    found = evaluation.evaluate(model, people, "corr", n_resamples=40, rng=np.random.default_rng(7))
+    found = evaluation.evaluate(model, people, "corr", n_draws=40, rng=np.random.default_rng(7))
     rng = np.random.default_rng(7)
     counts, drawn = bootstrap.image_draws(N, 40, rng)[0], bootstrap.people_draws(3, 40, rng)
     once = np.ones((1, N))

@@ -94,13 +94,13 @@ def test_every_pair_of_levels_in_the_strata_that_hold_both() -> None:
 
 
 def test_a_symmetric_measure_has_no_direction() -> None:
-    assert plan(FULL, "pretrain", symmetric=True).effects == ("generalization_gap", "stability")
+    assert plan(FULL, "pretrain", symmetric=True).effects == ("specificity", "own_level_difference")
     assert plan(FULL, "pretrain").effects == (
         "asymmetry",
         "source_effect",
         "target_effect",
-        "generalization_gap",
-        "stability",
+        "specificity",
+        "own_level_difference",
     )
 
 

@@ -13,12 +13,12 @@ from relstats.stats.inference import clusters, fields, swaps
 SHAPE = (5, 6)
 
 
-def design(sizes, seed=1, n_resamples=199):
+def design(sizes, seed=1, n_swaps=199):
     """Networks of sizes [(first, second), ...] by stratum: maps, labels, first, strata."""
     rng = np.random.default_rng(seed)
     first = np.concatenate([np.arange(a + b) < a for a, b in sizes])
     strata = np.repeat(np.arange(len(sizes)), [a + b for a, b in sizes])
-    labels, _ = swaps.labelings(first, strata, n_resamples=n_resamples, rng=rng)
+    labels, _ = swaps.labelings(first, strata, n_swaps=n_swaps, rng=rng)
     maps = ndimage.gaussian_filter(rng.standard_normal((len(first), *SHAPE)), (0, 1, 1)).reshape(
         len(first), -1
     )
@@ -122,7 +122,7 @@ def test_undefined_pixels_are_those_of_some_labeling(sizes, data):
     ]
     first = np.concatenate([np.arange(a + b) < a for a, b in sizes])
     strata = np.repeat(np.arange(len(sizes)), [a + b for a, b in sizes])
-    labels, _ = swaps.labelings(first, strata, n_resamples=9, rng=np.random.default_rng(1))
+    labels, _ = swaps.labelings(first, strata, n_swaps=9, rng=np.random.default_rng(1))
     expected = any(
         all(
             np.ptp(values[(strata == s) & (row == x)]) == 0

@@ -182,7 +182,7 @@ def test_the_jackknife_is_its_definition(effect, scale):
     scores[:, :, 1] = scores[:, :, 1] * scale + scores[:, :, 1].mean(axis=-1, keepdims=True)
     operator = contrast_operator(groups, effect_weights(effect))
     moments = block_moments(
-        scores, [contrast_operator(groups, effect_weights("stability")), operator]
+        scores, [contrast_operator(groups, effect_weights("own_level_difference")), operator]
     )
     found = two_way_jackknife(moments, 1, margin=0.3)
     pooled = two_way_jackknife(moments, 1, df="pooled")
@@ -223,7 +223,7 @@ def test_the_jackknife_by_hand():
 def test_images_alone_are_a_one_sample_t_test():
     """One network a level: nothing is known of other networks."""
     scores = random_scores(np.random.default_rng(3), (2, 2, 30))
-    found = jackknife(scores, np.array([0, 1]), effect_weights("asymmetry"), level=0.9)
+    found = jackknife(scores, np.array([0, 1]), effect_weights("asymmetry"), confidence=0.9)
     test = stats.ttest_1samp(scores[0, 1] - scores[1, 0], 0)
     interval = test.confidence_interval(0.9)
     assert not found.networks_random
@@ -264,10 +264,10 @@ def test_with_two_networks_a_level_only_contrasts_between_levels_speak_for_other
     scores = random_scores(np.random.default_rng(5), (4, 4, 10))
     groups = np.array([0, 0, 1, 1])
     assert jackknife(scores, groups, effect_weights("asymmetry")).networks_random
-    gap = jackknife(scores, groups, effect_weights("generalization_gap"))
+    gap = jackknife(scores, groups, effect_weights("specificity"))
     assert not gap.networks_random
     np.testing.assert_allclose(gap.df, 9)
-    nothing = jackknife(scores[..., :1], groups, effect_weights("generalization_gap"))
+    nothing = jackknife(scores[..., :1], groups, effect_weights("specificity"))
     assert not nothing.networks_random
     assert not nothing.images_random
     assert np.isfinite(nothing.estimate).all()
@@ -417,7 +417,7 @@ def test_order_does_not_matter_and_names_of_levels_turn_signs(seed, effect):
             getattr(moved, name), getattr(found, name), rtol=1e-9, atol=1e-12
         )
     turned = jackknife(scores, 1 - groups, effect_weights(effect))
-    sign = 1 if effect == "generalization_gap" else -1
+    sign = 1 if effect == "specificity" else -1
     np.testing.assert_allclose(turned.estimate, sign * found.estimate, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(turned.p_value, found.p_value, rtol=1e-9)
     transposed = jackknife(scores.swapaxes(0, 1), groups, effect_weights(effect))
@@ -481,9 +481,7 @@ def test_identical_scores_are_no_effect_with_p_of_one(value, effect):
 def test_scores_that_vary_with_the_image_alone_are_no_effect():
     rng = np.random.default_rng(14)
     scores = np.broadcast_to(rng.normal(size=200) * np.repeat([1e6, 1.0], 100), (7, 7, 1, 200))
-    operator = contrast_operator(
-        np.array([0, 0, 0, 1, 1, 1, 1]), effect_weights("generalization_gap")
-    )
+    operator = contrast_operator(np.array([0, 0, 0, 1, 1, 1, 1]), effect_weights("specificity"))
     blocks = [block_moments(part, [operator]) for part in np.split(scores, 2, axis=-1)]
     for order in (blocks, blocks[::-1]):
         found = two_way_jackknife(merge_moments(order), 0)
@@ -532,8 +530,8 @@ def test_nan_among_pairs_that_are_used_stops_and_elsewhere_does_not_matter():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"level": 95}, "level is 95; a confidence level"),
-        ({"level": 0.0}, "level is 0.0"),
+        ({"confidence": 95}, "confidence is 95; a confidence level"),
+        ({"confidence": 0.0}, "confidence is 0.0"),
         ({"df": "welch"}, "df is 'welch'; it is one of satterthwaite, pooled"),
         ({"margin": -0.1}, "margin is -0.1"),
     ],
@@ -566,7 +564,7 @@ def test_swaps_are_all_labelings_and_their_effects(n_first, n_second):
     matrix = random_scores(rng, (n, n, 2))
     first = rng.permutation(np.arange(n) < n_first)
     strata = np.zeros(n, int)
-    labels, exact = labelings(first, strata, n_resamples=9, rng=rng)
+    labels, exact = labelings(first, strata, n_swaps=9, rng=rng)
     every = {
         tuple(float(i in c) for i in range(n)) for c in itertools.combinations(range(n), n_first)
     }
@@ -587,7 +585,7 @@ def test_swaps_stay_within_strata_and_effects_are_averaged_over_them():
     rng = np.random.default_rng(18)
     first = np.array([1, 0, 1, 0, 0, 1, 1, 0, 1, 0, 1], bool)
     strata = np.array([0, 0, 0, 0, 2, 2, 2, 2, 2, -1, -1])
-    labels, exact = labelings(first, strata, n_resamples=9, rng=rng)
+    labels, exact = labelings(first, strata, n_swaps=9, rng=rng)
     assert exact
     assert len({tuple(row) for row in labels}) == len(labels) == 6 * 10
     np.testing.assert_array_equal(labels[:, 9:], np.tile([0.0, 1.0], (60, 1)))
@@ -605,17 +603,17 @@ def test_swaps_stay_within_strata_and_effects_are_averaged_over_them():
 def test_random_labelings_keep_the_sizes_of_the_strata_and_start_with_the_observed():
     rng = np.random.default_rng(19)
     first, strata = np.arange(24) % 3 == 0, np.arange(24) // 12
-    labels, exact = labelings(first, strata, n_resamples=500, rng=rng)
+    labels, exact = labelings(first, strata, n_swaps=500, rng=rng)
     assert not exact
     assert labels.shape == (501, 24)
     np.testing.assert_array_equal(labels[0], first)
     np.testing.assert_array_equal(labels.reshape(501, 2, 12).sum(axis=2), 4)
     assert stats.chisquare(labels[1:].sum(axis=0)).pvalue > 0.001
-    again, _ = labelings(first, strata, n_resamples=500, rng=np.random.default_rng(19))
+    again, _ = labelings(first, strata, n_swaps=500, rng=np.random.default_rng(19))
     np.testing.assert_array_equal(labels, again)
-    few, exact = labelings(first[:12], strata[:12], n_resamples=7, rng=rng, max_exact=494)
+    few, exact = labelings(first[:12], strata[:12], n_swaps=7, rng=rng, max_exact=494)
     assert (len(few), exact) == (8, False)
-    assert labelings(first[:12], strata[:12], n_resamples=7, rng=rng, max_exact=495)[1]
+    assert labelings(first[:12], strata[:12], n_swaps=7, rng=rng, max_exact=495)[1]
 
 
 def test_the_swap_of_asymmetry_is_scipys_permutation_test_of_net_flow():
@@ -623,13 +621,13 @@ def test_the_swap_of_asymmetry_is_scipys_permutation_test_of_net_flow():
     matrix = random_scores(rng, (9, 9, 1))
     matrix[:4] += 0.8
     flow = np.nansum(matrix[..., 0], axis=1) - np.nansum(matrix[..., 0], axis=0)
-    labels, exact = labelings(np.arange(9) < 4, np.zeros(9, int), n_resamples=9, rng=rng)
+    labels, exact = labelings(np.arange(9) < 4, np.zeros(9, int), n_swaps=9, rng=rng)
     found = swap_p(swap_effects(matrix, labels, np.zeros(9, int)), exact)[0, 0]
     # |difference of means| one-sided is the two-sided test by size
     test = stats.permutation_test(
         (flow[:4], flow[4:]),
         lambda a, b: abs(a.mean() - b.mean()),
-        n_resamples=np.inf,
+        n_swaps=np.inf,
         alternative="greater",
     )
     np.testing.assert_allclose(found, test.pvalue, rtol=1e-12)
@@ -637,10 +635,10 @@ def test_the_swap_of_asymmetry_is_scipys_permutation_test_of_net_flow():
 
 def test_a_labeling_and_its_complement_have_effects_of_one_size():
     rng = np.random.default_rng(21)
-    labels, _ = labelings(np.arange(8) < 4, np.zeros(8, int), n_resamples=9, rng=rng)
+    labels, _ = labelings(np.arange(8) < 4, np.zeros(8, int), n_swaps=9, rng=rng)
     matrix = random_scores(rng, (8, 8, 2))
     effects, turned = (swap_effects(matrix, x, np.zeros(8, int)) for x in (labels, 1 - labels))
-    signs = np.where(np.array(EFFECTS) == "generalization_gap", 1, -1)[:, np.newaxis]
+    signs = np.where(np.array(EFFECTS) == "specificity", 1, -1)[:, np.newaxis]
     np.testing.assert_allclose(turned, signs * effects, rtol=1e-10, atol=1e-12)
 
 
@@ -661,7 +659,7 @@ def test_swap_effects_of_the_observed_labels_are_the_jackknifes_estimates():
 def test_one_network_of_a_level_leaves_asymmetry_only():
     matrix = random_scores(np.random.default_rng(23), (4, 4, 1))
     labels, exact = labelings(
-        np.arange(4) < 1, np.zeros(4, int), n_resamples=9, rng=np.random.default_rng(0)
+        np.arange(4) < 1, np.zeros(4, int), n_swaps=9, rng=np.random.default_rng(0)
     )
     p = swap_p(swap_effects(matrix, labels, np.zeros(4, int)), exact)
     assert np.isfinite(p[0, 0])
@@ -674,7 +672,7 @@ def test_nan_scores_make_the_fraction_nan():
     matrix = random_scores(np.random.default_rng(24), (6, 6, 2))
     matrix[0, 1, 1] = np.nan
     labels, _ = labelings(
-        np.arange(6) < 3, np.zeros(6, int), n_resamples=9, rng=np.random.default_rng(0)
+        np.arange(6) < 3, np.zeros(6, int), n_swaps=9, rng=np.random.default_rng(0)
     )
     effects = swap_effects(matrix, labels, np.zeros(6, int))
     assert np.isnan(swap_p(effects)[:, 1]).all()
@@ -685,7 +683,7 @@ def test_nan_scores_make_the_fraction_nan():
 @pytest.mark.parametrize("value", [1 / 3, 1e-30, 1e30])
 def test_ties_count_whatever_the_rounding(value):
     rng = np.random.default_rng(25)
-    labels, _ = labelings(np.arange(9) < 4, np.zeros(9, int), n_resamples=9, rng=rng)
+    labels, _ = labelings(np.arange(9) < 4, np.zeros(9, int), n_swaps=9, rng=rng)
     constant = swap_effects(np.full((9, 9, 1), value), labels, np.zeros(9, int))
     np.testing.assert_array_equal(swap_p(constant), 1.0)
     np.testing.assert_array_equal(swaps.max_t_p(constant), 1.0)
@@ -694,7 +692,7 @@ def test_ties_count_whatever_the_rounding(value):
     np.testing.assert_array_equal(symmetric[:, 0], 0.0)
     assert swap_p(symmetric)[0, 0] == 1.0
     assert (swap_p(symmetric)[1:] < 1).all()
-    labels, _ = labelings(np.arange(8) < 4, np.zeros(8, int), n_resamples=9, rng=rng)
+    labels, _ = labelings(np.arange(8) < 4, np.zeros(8, int), n_swaps=9, rng=rng)
     pairs = swap_p(swap_effects(half[:8, :8], labels, np.zeros(8, int))) * 70
     np.testing.assert_allclose(
         pairs % 2, 0, atol=1e-9
@@ -705,7 +703,7 @@ def brute_floors(sizes, rng):
     """Smallest p over all labelings taken as observed."""
     first = np.concatenate([np.arange(a + b) < a for a, b in sizes])
     strata = np.repeat(range(len(sizes)), [a + b for a, b in sizes])
-    labels, exact = labelings(first, strata, n_resamples=9, rng=rng)
+    labels, exact = labelings(first, strata, n_swaps=9, rng=rng)
     size = np.abs(
         swap_effects(random_scores(rng, (len(first), len(first), 1)), labels, strata)[..., 0]
     )
@@ -732,20 +730,20 @@ def test_the_smallest_p_is_the_smallest_that_any_labeling_reaches(sizes, levels,
 
 def test_the_smallest_p_of_random_labelings_counts_the_observed():
     first, strata = np.arange(20) < 10, np.zeros(20, int)
-    labels, exact = labelings(first, strata, n_resamples=999, rng=np.random.default_rng(1))
+    labels, exact = labelings(first, strata, n_swaps=999, rng=np.random.default_rng(1))
     np.testing.assert_allclose(smallest_p(labels, strata, exact), 1 / 1000)
     matrix = np.where(first[:, np.newaxis], 5.0, 0.0)[..., np.newaxis] * np.ones((20, 20, 1))
     p = swap_p(swap_effects(matrix, labels, strata), exact)
     assert p[1, 0] == 1 / 1000
     few, exact = labelings(
-        first[7:13], strata[7:13], n_resamples=999, max_exact=1, rng=np.random.default_rng(0)
+        first[7:13], strata[7:13], n_swaps=999, max_exact=1, rng=np.random.default_rng(0)
     )
     np.testing.assert_allclose(smallest_p(few, strata[7:13], exact), 0.1)
 
 
 def test_max_t_is_its_definition_and_never_below_the_single_test():
     rng = np.random.default_rng(27)
-    labels, _ = labelings(np.arange(8) < 4, np.zeros(8, int), n_resamples=9, rng=rng)
+    labels, _ = labelings(np.arange(8) < 4, np.zeros(8, int), n_swaps=9, rng=rng)
     matrix = random_scores(rng, (8, 8, 3)) * np.array([1.0, 100.0, 0.01])
     effects = swap_effects(matrix, labels, np.zeros(8, int))
     found = swaps.max_t_p(effects)
@@ -877,9 +875,9 @@ def test_two_levels_are_the_label_swap():
     rng = np.random.default_rng(32)
     groups, strata = np.tile([0, 0, 0, 1, 1, 1], 2), np.repeat([0, 1], 6)
     matrix = random_scores(rng, (12, 12, 2))
-    labels, exact = labelings(groups == 0, strata, n_resamples=9, rng=rng)
+    labels, exact = labelings(groups == 0, strata, n_swaps=9, rng=rng)
     p = swap_p(swap_effects(matrix, labels, strata), exact)
-    found = omnibus(matrix, groups, strata, n_resamples=9, rng=rng)
+    found = omnibus(matrix, groups, strata, n_swaps=9, rng=rng)
     assert (found.exact, found.n_labelings, found.min_p_levels, found.min_p_gap) == (
         True,
         400,
@@ -918,7 +916,7 @@ def test_three_levels_are_all_relabelings(groups, levels, gap):
     )
     observed = slow_omnibus(matrix[..., 0], groups)
     expected = (every >= np.array(observed) * (1 - 1e-9)).mean(axis=0)
-    found = omnibus(matrix, groups, np.zeros(n, int), n_resamples=9, rng=rng)
+    found = omnibus(matrix, groups, np.zeros(n, int), n_swaps=9, rng=rng)
     np.testing.assert_allclose(
         [found.p_source[0], found.p_target[0], found.p_gap[0]], expected, rtol=1e-12
     )
@@ -926,7 +924,7 @@ def test_three_levels_are_all_relabelings(groups, levels, gap):
     planted = np.where(groups[:, np.newaxis] == groups, 0.0, -9.0)[
         ..., np.newaxis
     ] + 0.01 * np.nan_to_num(matrix)
-    assert omnibus(planted, groups, np.zeros(n, int), n_resamples=9, rng=rng).p_gap[0] == gap
+    assert omnibus(planted, groups, np.zeros(n, int), n_swaps=9, rng=rng).p_gap[0] == gap
 
 
 def test_omnibus_finds_what_is_planted_and_nothing_else():
@@ -934,12 +932,12 @@ def test_omnibus_finds_what_is_planted_and_nothing_else():
     groups, strata = np.tile(np.repeat([0, 1, 2], 4), 2), np.repeat([0, 1], 12)
     matrix = 0.3 * random_scores(rng, (24, 24, 1))
     matrix += np.array([0.0, 1.0, 2.0])[groups][:, np.newaxis, np.newaxis]
-    found = omnibus(matrix, groups, strata, n_resamples=999, rng=rng)
+    found = omnibus(matrix, groups, strata, n_swaps=999, rng=rng)
     assert not found.exact
     assert found.p_source[0] == found.min_p_levels == 1 / 1000
     assert found.p_target[0] > 0.05
     assert found.p_gap[0] > 0.05
-    turned = omnibus(matrix.swapaxes(0, 1), groups, strata, n_resamples=999, rng=rng)
+    turned = omnibus(matrix.swapaxes(0, 1), groups, strata, n_swaps=999, rng=rng)
     assert turned.p_target[0] == 1 / 1000
     with pytest.raises(
         ImpossibleAnalysis, match=r"stratum 1 holds \[4, 1, 1\] networks of the 3 levels"
@@ -948,7 +946,7 @@ def test_omnibus_finds_what_is_planted_and_nothing_else():
             matrix[:18, :18],
             np.r_[groups[:12], 0, 0, 0, 0, 1, 2],
             strata[:18],
-            n_resamples=9,
+            n_swaps=9,
             rng=rng,
         )
 
@@ -1155,11 +1153,14 @@ def test_the_jackknife_holds_its_level_and_its_interval_covers():
             simulated(rng, n, n_images, effect=1.0)[:, :, np.newaxis], operators
         )
         for e in range(len(EFFECTS)):
-            wide, narrow = two_way_jackknife(moments, e), two_way_jackknife(moments, e, level=0.5)
+            wide, narrow = (
+                two_way_jackknife(moments, e),
+                two_way_jackknife(moments, e, confidence=0.5),
+            )
             covered[e] += wide.lower[-1] <= true[e] <= wide.upper[-1]
             central[e] += narrow.lower[-1] <= true[e] <= narrow.upper[-1]
             found[e] += wide.p_value[-1] < 0.05
-    gap = np.array(EFFECTS) == "generalization_gap"
+    gap = np.array(EFFECTS) == "specificity"
     assert (covered >= stats.binom.ppf(0.0005, runs, 0.95)).all()
     assert (covered[~gap] <= stats.binom.ppf(0.9995, runs, 0.97)).all()
     assert (central >= stats.binom.ppf(0.0005, runs, 0.5)).all()
@@ -1192,7 +1193,7 @@ def test_the_label_swap_is_exact_under_its_null():
     rng = np.random.default_rng(40)
     runs, n = 400, 4
     strata = np.zeros(2 * n, int)
-    labels, exact = labelings(np.arange(2 * n) < n, strata, n_resamples=9, rng=rng)
+    labels, exact = labelings(np.arange(2 * n) < n, strata, n_swaps=9, rng=rng)
     p = np.empty((runs, len(EFFECTS)))
     for run in range(runs):
         matrix = simulated(rng, n, 1, level_image=0.0) + rng.exponential(3, (2 * n, 1, 1))
@@ -1208,22 +1209,16 @@ def test_equivalence_is_found_within_a_wide_margin_only():
     scores = simulated(np.random.default_rng(41), 8, 200)
     groups = np.repeat([0, 1], 8)
     assert (
-        jackknife(scores, groups, effect_weights("generalization_gap"), margin=0.5).p_equivalence[
-            -1
-        ]
+        jackknife(scores, groups, effect_weights("specificity"), margin=0.5).p_equivalence[-1]
         < 0.01
     )
     assert (
-        jackknife(scores, groups, effect_weights("generalization_gap"), margin=0.001).p_equivalence[
-            -1
-        ]
+        jackknife(scores, groups, effect_weights("specificity"), margin=0.001).p_equivalence[-1]
         > 0.3
     )
     margins = np.array([0.001, 0.5])
     by_fraction = jackknife(
-        scores, groups, effect_weights("generalization_gap"), margin=margins
+        scores, groups, effect_weights("specificity"), margin=margins
     ).p_equivalence
     assert by_fraction[0] > 0.3 > by_fraction[1]
-    assert np.isnan(
-        jackknife(scores, groups, effect_weights("generalization_gap")).p_equivalence
-    ).all()
+    assert np.isnan(jackknife(scores, groups, effect_weights("specificity")).p_equivalence).all()

@@ -145,7 +145,7 @@ def test_label_swaps_against_a_loop():
     rng = np.random.default_rng(2)
     means, first = rng.standard_normal((7, 3)), np.array([1, 1, 0, 0, 0, 1, 0], bool)
     strata = np.array([0, 0, 0, 0, 1, 1, 1])
-    labels, exact = swaps.labelings(first, strata, n_resamples=9, rng=rng)
+    labels, exact = swaps.labelings(first, strata, n_swaps=9, rng=rng)
     found = swapped_means(means, labels, strata)
     assert exact
     assert len(found) == 6 * 3
@@ -165,7 +165,7 @@ def test_label_swaps_against_a_loop():
 
 def test_equal_networks_give_no_difference_under_any_labeling():
     labels, _ = swaps.labelings(
-        np.arange(6) < 3, np.zeros(6, int), n_resamples=9, rng=np.random.default_rng(1)
+        np.arange(6) < 3, np.zeros(6, int), n_swaps=9, rng=np.random.default_rng(1)
     )
     found = swapped_means(np.full((6, 1), 0.1), labels, np.zeros(6, int))
     assert (found == 0).all()

@@ -194,7 +194,7 @@ def test_prevalence_bound_holds_its_share_of_the_posterior():
     share = np.linspace(0, 1, 200001)
     posterior = (0.05 + 0.95 * share) ** 7 * (0.95 - 0.95 * share) ** 3
     below = np.cumsum(posterior) / posterior.sum()
-    most_likely, lower = consensus.prevalence(7, 10, level=0.9)
+    most_likely, lower = consensus.prevalence(7, 10, confidence=0.9)
     assert below[np.searchsorted(share, lower)] == pytest.approx(0.1, abs=1e-4)
     assert share[posterior.argmax()] == pytest.approx(most_likely, abs=1e-4)
     assert consensus.prevalence(0, 5)[0] == 0

@@ -107,7 +107,7 @@ def test_networks_alone_are_a_two_sample_t_test(n):
 def test_without_an_effect_power_is_the_size_of_the_test(df):
     for n, n_images in ((3, 1000), (5, 50), (10, 500)):
         assert 0.025 < power(0.0, n, n_images, df=df) < 0.06
-    assert power(0.0, 40, 20_000, level=0.8) == pytest.approx(0.2, abs=0.01)
+    assert power(0.0, 40, 20_000, confidence=0.8) == pytest.approx(0.2, abs=0.01)
 
 
 def noncentral_effect(n, n_images, c):
@@ -153,14 +153,14 @@ def test_standardised_differences_are_those_of_statsmodels():
             np.squeeze(TTestIndPower().solve_power(nobs1=n, alpha=0.05, power=0.8)), rel=1e-4
         )
     strict = np.squeeze(TTestIndPower().solve_power(nobs1=7, alpha=0.01, power=0.9))
-    assert detectable_d(7, power=0.9, level=0.99) == pytest.approx(strict, rel=1e-3)
+    assert detectable_d(7, power=0.9, confidence=0.99) == pytest.approx(strict, rel=1e-3)
 
 
 def test_detectable_effects_are_found_with_the_power_asked_for():
     for df in ("satterthwaite", "pooled"):
-        effect = detectable_effect(4, 200, power=0.9, level=0.99, df=df)
-        assert power(effect, 4, 200, level=0.99, df=df) == pytest.approx(0.9, abs=1e-7)
-        assert power(-effect, 4, 200, level=0.99, df=df) == pytest.approx(0.9, abs=1e-7)
+        effect = detectable_effect(4, 200, power=0.9, confidence=0.99, df=df)
+        assert power(effect, 4, 200, confidence=0.99, df=df) == pytest.approx(0.9, abs=1e-7)
+        assert power(-effect, 4, 200, confidence=0.99, df=df) == pytest.approx(0.9, abs=1e-7)
 
 
 def test_images_do_not_replace_networks():
@@ -215,7 +215,7 @@ def test_the_table_holds_what_the_functions_say():
     [
         (lambda: power(0.1, 1, 100), "1 networks in each level and 100 images: the test takes two"),
         (lambda: power(0.1, 3, 1), "3 networks in each level and 1 images"),
-        (lambda: power(0.1, 3, 100, level=95), "level is 95"),
+        (lambda: power(0.1, 3, 100, confidence=95), "confidence is 95"),
         (
             lambda: power(0.1, 3, 100, df="welch"),
             "df is 'welch'; it is one of satterthwaite, pooled",

@@ -78,7 +78,7 @@ def test_variances_of_transfer_are_as_planted() -> None:
     planted = Planted(
         source_effect=0,
         target_effect=0,
-        generalization_gap=0,
+        specificity=0,
         sd_level_image=0,
         sd_cell_image=0,
         sd_source=0.06,
@@ -145,14 +145,14 @@ def test_draws_have_mean_0_and_variance_1(distribution) -> None:
 
 
 def test_fixed_effects_are_the_planted_contrasts() -> None:
-    planted = Planted(source_effect=0.3, target_effect=-0.1, generalization_gap=0.2)
+    planted = Planted(source_effect=0.3, target_effect=-0.1, specificity=0.2)
     (aa, ab), (ba, bb) = draws.fixed_effects(np.array([0, 1]), planted)
     found = {
         "asymmetry": ab - ba,
         "source_effect": (aa + ab - ba - bb) / 2,
         "target_effect": (aa + ba - ab - bb) / 2,
-        "generalization_gap": (aa + bb - ab - ba) / 2,
-        "stability": aa - bb,
+        "specificity": (aa + bb - ab - ba) / 2,
+        "own_level_difference": aa - bb,
     }
     assert found == pytest.approx(planted.effects())
 
