@@ -42,7 +42,7 @@ class Cell:
     images: int
     people: int
     seeds: int = 1
-    measure: str = "corr"
+    comparison: str = "corr"
     missing: float = 0.0
     levels: int = 0
     taste: float = 0.6
@@ -55,23 +55,25 @@ CELLS = {
     "A vs B, 20 images": Cell(20, 10),
     "A vs B, 40 images": Cell(40, 20),
     "A vs B, 92 images": Cell(92, 16, studies=400),
-    "A vs B, ratings of 7 levels, rho-a": Cell(40, 20, measure="rho-a", levels=7, studies=600),
+    "A vs B, ratings of 7 levels, rho-a": Cell(40, 20, comparison="rho-a", levels=7, studies=600),
     "A vs B, ratings of 7 levels, spearman": Cell(
-        20, 10, measure="spearman", levels=7, studies=600
+        20, 10, comparison="spearman", levels=7, studies=600
     ),
-    "A vs B, whitened cosine": Cell(40, 20, measure="cosine_cov", studies=600),
-    "A vs B, unbiased CKA": Cell(40, 20, measure="unbiased_cka", studies=600),
+    "A vs B, whitened cosine": Cell(40, 20, comparison="cosine_cov", studies=600),
+    "A vs B, unbiased CKA": Cell(40, 20, comparison="unbiased_cka", studies=600),
     "A vs B, 40 % of pairs missing": Cell(30, 10, missing=0.4, studies=400),
     "A vs B, 40 % missing, rho-a": Cell(
-        30, 10, measure="rho-a", missing=0.4, levels=7, studies=400
+        30, 10, comparison="rho-a", missing=0.4, levels=7, studies=400
     ),
     "A vs B, 5 seeds each": Cell(40, 20, seeds=5, seed_spread=0.5),
     "A vs B, 5 seeds each, rho-a": Cell(
-        40, 20, seeds=5, measure="rho-a", levels=7, seed_spread=0.5, studies=400
+        40, 20, seeds=5, comparison="rho-a", levels=7, seed_spread=0.5, studies=400
     ),
     "A vs B, 10 seeds each": Cell(40, 20, seeds=10, seed_spread=0.5),
     "r > 0, 20 images": Cell(20, 10, related=False, studies=600),
-    "r > 0, 40 images, rho-a": Cell(40, 20, measure="rho-a", levels=7, related=False, studies=600),
+    "r > 0, 40 images, rho-a": Cell(
+        40, 20, comparison="rho-a", levels=7, related=False, studies=600
+    ),
     "r > 0, 40 % missing": Cell(20, 8, missing=0.4, related=False, studies=200),
 }
 
@@ -108,8 +110,8 @@ def study(cell: Cell, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]
 def p_values(cell: Cell, rng: np.random.Generator) -> dict[str, float]:
     networks, people = study(cell, rng)
     counts, _ = bootstrap.image_draws(cell.images, DRAWS, rng)
-    observed = compare_draws(networks, people, np.ones((1, cell.images)), cell.measure)[0]
-    draws = compare_draws(networks, people, counts, cell.measure)
+    observed = compare_draws(networks, people, np.ones((1, cell.images)), cell.comparison)[0]
+    draws = compare_draws(networks, people, counts, cell.comparison)
     draws = draws[np.isfinite(draws).all(axis=(1, 2))]
     half = np.repeat([[1.0, 0.0], [0.0, -1.0]], cell.seeds, axis=1) / cell.seeds
     weights = half if cell.related else half[:1]
@@ -134,7 +136,7 @@ def p_values(cell: Cell, rng: np.random.Generator) -> dict[str, float]:
             mantel(
                 networks[:1],
                 people,
-                cell.measure,
+                cell.comparison,
                 np.ones((1, 1)),
                 n_permutations=PERMUTATIONS,
                 rng=rng,
@@ -168,7 +170,7 @@ def rates(name: str, seed: int) -> list[dict[str, object]]:
         "images": cell.images,
         "people": cell.people,
         "seeds": cell.seeds,
-        "measure": cell.measure,
+        "comparison": cell.comparison,
     }
     return [
         {**size, "test": test, "studies": cell.studies, "rate": float((p <= ALPHA + 1e-12).mean())}
@@ -185,7 +187,7 @@ def report(rows: pd.DataFrame) -> str:
     for row in rows.itertuples():
         excess = (row.rate - ALPHA) / row.error
         flag = "**above 5 % + 2 SE**" if excess > 2 else ""
-        design = f"{row.images} images, {row.people} people, {row.seeds} seed(s), {row.measure}"
+        design = f"{row.images} images, {row.people} people, {row.seeds} seed(s), {row.comparison}"
         lines.append(
             f"| {row.cell} | {design} | {row.test} | {row.studies} | {100 * row.rate:.1f} |"
             f" {flag} |"

@@ -97,16 +97,18 @@ class Study:
     people: np.ndarray
     small: np.ndarray
 
-    def difference(self, images: np.ndarray, counts: np.ndarray, measure: str) -> np.ndarray:
+    def difference(self, images: np.ndarray, counts: np.ndarray, comparison: str) -> np.ndarray:
         """Agreement of the first network less that of the second, (draw, participant), on draws of
         some images.
         """
-        found = compare_draws(part(self.models, images), part(self.people, images), counts, measure)
+        found = compare_draws(
+            part(self.models, images), part(self.people, images), counts, comparison
+        )
         return found[:, 0] - found[:, 1]
 
 
 def inferences(
-    study: Study, measure: str, n_draws: int, rng: np.random.Generator
+    study: Study, comparison: str, n_draws: int, rng: np.random.Generator
 ) -> dict[str, Inference]:
     """Differences on all images and on the small set, and how they differ: images of both sets, and
     people, are random.
@@ -127,9 +129,9 @@ def inferences(
             )
             for k in once
         ]
-        on_all[names] = study.difference(everything, np.concatenate(counts, axis=1), measure)
-        on_few[names] = study.difference(few, counts[0], measure)
-        on_rest[names] = study.difference(rest, counts[1], measure)
+        on_all[names] = study.difference(everything, np.concatenate(counts, axis=1), comparison)
+        on_few[names] = study.difference(few, counts[0], comparison)
+        on_rest[names] = study.difference(rest, counts[1], comparison)
     sizes = {"few": len(few), "rest": len(rest), "participants": len(study.people)}
     found = {}
     for name, values, of in (("few", on_few, ("few",)), ("rest", on_rest, ("rest",))):
@@ -141,7 +143,7 @@ def inferences(
         "few, fixed": crossed(on_few[()][0], {}, people),
     }
     simple = bootstrap.image_draws(len(everything), n_draws, rng)[0]
-    values = study.difference(everything, simple, measure)
+    values = study.difference(everything, simple, comparison)
     found["all"] = crossed(
         on_all[()][0],
         {("images",): values},
@@ -193,26 +195,26 @@ def line(what: str, found: Inference) -> str:
     )
 
 
-def calibration(measure: str) -> str:
+def calibration(comparison: str) -> str:
     """How often the tests find a difference where there is none: two sets of images, two networks,
     people.
     """
     from calibration_rsa import Cell, study
 
-    cell, p = Cell(92, 16, measure=measure), []
+    cell, p = Cell(92, 16, comparison=comparison), []
     for k in range(STUDIES):
         rng = np.random.default_rng([7, k])
         networks, people = study(cell, rng)
         small = np.arange(92) < 12
         found = inferences(
-            Study(as_square(networks, 92), as_square(people, 92), small), measure, 200, rng
+            Study(as_square(networks, 92), as_square(people, 92), small), comparison, 200, rng
         )
         p.append([found[name].p_value for name in ("few", "all - few", "rest - few")])
     rates = (np.array(p) <= 0.05).mean(axis=0)
     return (
         f"\nError rates at a nominal 5 %, {STUDIES} simulated studies of 12 + 80 images and 16"
-        f" people in which both networks agree equally with people everywhere ({measure}; standard"
-        f" error 1.1 points): on the 12, {100 * rates[0]:.1f} %; all less the 12,"
+        f" people in which both networks agree equally with people everywhere ({comparison};"
+        f" standard error 1.1 points): on the 12, {100 * rates[0]:.1f} %; all less the 12,"
         f" {100 * rates[1]:.1f} %; the 80 less the 12, {100 * rates[2]:.1f} %."
     )
 
@@ -241,21 +243,23 @@ def main() -> None:
         "# Two networks and 16 people\n\nMade by `python benchmarks/crossing.py --data FOLDER"
         " --calibrate`.\n"
     )
-    for measure in ("spearman", "rho-a"):
+    for comparison in ("spearman", "rho-a"):
         print(
-            f"## {measure}\n\n| images | ImageNet | VGGFace2 | pixels | noise ceiling |\n| --- |"
+            f"## {comparison}\n\n| images | ImageNet | VGGFace2 | pixels | noise ceiling |\n| --- |"
             " --- | --- | --- | --- |"
         )
         for name, images in groups.items():
             cells = " | ".join(
                 f"{v:.3f}"
-                for v in compare_rdms(part(rdms, images), part(people, images), measure).mean(
+                for v in compare_rdms(part(rdms, images), part(people, images), comparison).mean(
                     axis=1
                 )
             )
-            ceiling = noise_ceiling(part(people, images), measure)
+            ceiling = noise_ceiling(part(people, images), comparison)
             print(f"| {name} | {cells} | {' to '.join(f'{v:.3f}' for v in ceiling)} |")
-        found = inferences(Study(rdms[:2], people, small), measure, DRAWS, np.random.default_rng(0))
+        found = inferences(
+            Study(rdms[:2], people, small), comparison, DRAWS, np.random.default_rng(0)
+        )
         print(
             "\n| ImageNet less VGGFace2 | difference | 95 % interval | p | df | detectable with 80"
             " % power | power at the difference found |"

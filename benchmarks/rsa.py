@@ -33,7 +33,7 @@ from relstats.human.rdms import bootstrap
 from relstats.human.rdms.comparisons import compare_draws, compare_rdms
 from relstats.human.rdms.dissimilarity import dissimilarities
 
-MEASURES = ("corr", "cosine", "rho-a", "spearman", "cosine_cov", "corr_cov")
+COMPARISONS = ("corr", "cosine", "rho-a", "spearman", "cosine_cov", "corr_cov")
 IMAGES, PEOPLE, MODELS = 92, 20, 10
 
 
@@ -98,63 +98,67 @@ def on_the_clock(task: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def dual_bootstrap(measure: str, draws: int, their_draws: int) -> str:
+def dual_bootstrap(comparison: str, draws: int, their_draws: int) -> str:
     rng = np.random.default_rng(1)
     pairs = IMAGES * (IMAGES - 1) // 2
     truth = rng.random(pairs)
     people, models = truth + rng.random((PEOPLE, pairs)), truth + 2 * rng.random((MODELS, pairs))
     evaluation.evaluate(
-        models, people, measure, n_draws=2, rng=rng
+        models, people, comparison, n_draws=2, rng=rng
     )  # compiled, or loaded from numba's cache
-    ours = timed(lambda: evaluation.evaluate(models, people, measure, n_draws=draws, rng=rng))
+    ours = timed(lambda: evaluation.evaluate(models, people, comparison, n_draws=draws, rng=rng))
     counts, _ = bootstrap.image_draws(IMAGES, draws, rng)
-    agreement = timed(lambda: compare_draws(models, people, counts, measure))
+    agreement = timed(lambda: compare_draws(models, people, counts, comparison))
     weights, products = rng.random((draws, pairs)), rng.random((pairs, MODELS * PEOPLE))
     limit = timed(lambda: weights @ products, 3)
     np.random.seed(0)  # noqa: NPY002 (rsatoolbox draws from the global state)
     fixed = [ModelFixed(str(k), model) for k, model in enumerate(models)]
     with redirect_stderr(io.StringIO()):
         theirs = (
-            timed(lambda: eval_dual_bootstrap(fixed, RDMs(people), method=measure, N=their_draws))
+            timed(
+                lambda: eval_dual_bootstrap(fixed, RDMs(people), method=comparison, N=their_draws)
+            )
             * draws
             / their_draws
         )
     return (
-        f"| {measure} | {theirs:.0f} | {ours:.2f} | {theirs / ours:.0f} | {agreement:.2f} |"
+        f"| {comparison} | {theirs:.0f} | {ours:.2f} | {theirs / ours:.0f} | {agreement:.2f} |"
         f" {theirs / agreement:.0f} | {limit / agreement:.0%} |"
-        f" {same_draws(models, people, measure):.0e} |"
+        f" {same_draws(models, people, comparison):.0e} |"
     )
 
 
-def same_draws(models: np.ndarray, people: np.ndarray, measure: str) -> float:
+def same_draws(models: np.ndarray, people: np.ndarray, comparison: str) -> float:
     """The largest difference from rsatoolbox on the same draws."""
     rng, worst = np.random.default_rng(2), 0.0
     for _ in range(3):
         drawn = rng.integers(0, IMAGES, IMAGES)
         theirs = compare(
-            *(RDMs(v).subsample_pattern("index", drawn) for v in (models, people)), measure
+            *(RDMs(v).subsample_pattern("index", drawn) for v in (models, people)), comparison
         )
         ours = compare_draws(
-            models, people, np.bincount(drawn, minlength=IMAGES)[np.newaxis], measure
+            models, people, np.bincount(drawn, minlength=IMAGES)[np.newaxis], comparison
         )[0]
         worst = max(worst, float(np.abs(ours - theirs).max()))
     return worst
 
 
 def equality() -> str:
-    """Largest difference of every measure on complete data, with ties, of 6 to 101 images."""
+    """Largest difference of every comparison on complete data, with ties, of 6 to 101 images."""
     rng, rows = np.random.default_rng(3), []
-    for measure in (*MEASURES, "tau-a"):
+    for comparison in (*COMPARISONS, "tau-a"):
         worst = 0.0
         for images in (6, 30, 101):
             a, b = np.round(rng.random((2, 3, images * (images - 1) // 2)), 2)
             worst = max(
                 worst,
                 float(
-                    np.abs(compare_rdms(a, b, measure) - compare(RDMs(a), RDMs(b), measure)).max()
+                    np.abs(
+                        compare_rdms(a, b, comparison) - compare(RDMs(a), RDMs(b), comparison)
+                    ).max()
                 ),
             )
-        rows.append(f"| {measure} | {worst:.0e} |")
+        rows.append(f"| {comparison} | {worst:.0e} |")
     return "\n".join(rows)
 
 
@@ -190,12 +194,12 @@ def main() -> None:
         " draws\n"
     )
     print(
-        "| measure | rsatoolbox (s) | relstats (s) | times faster | agreement alone (s) | times"
+        "| comparison | rsatoolbox (s) | relstats (s) | times faster | agreement alone (s) | times"
         " faster | share of the limit | difference |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    for measure in MEASURES:
-        print(dual_bootstrap(measure, given.draws, given.their_draws), flush=True)
+    for comparison in COMPARISONS:
+        print(dual_bootstrap(comparison, given.draws, given.their_draws), flush=True)
     print(
         f"\nrsatoolbox: `eval_dual_bootstrap`, extrapolated from {given.their_draws} draws; both"
         ' compute noise ceilings in draws of images, of people and of both. "Agreement alone"'
@@ -204,7 +208,7 @@ def main() -> None:
         " draws.\n"
     )
     print(
-        "## Comparisons on complete data\n\n| measure | largest difference |\n| --- | ---"
+        "## Comparisons on complete data\n\n| comparison | largest difference |\n| --- | ---"
         f" |\n{equality()}\n"
     )
     print(f"Peak memory of all of this {peak_gigabytes():.2f} GB.")

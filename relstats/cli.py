@@ -241,7 +241,7 @@ def compare(
     layer: Annotated[
         str | None, typer.Option(help="Of human, on features: which. [default: the only one]")
     ] = None,
-    agreement: Annotated[
+    comparison: Annotated[
         str, typer.Option(help="Of human: rho-a, spearman, tau-a, corr, cosine, ...")
     ] = "rho-a",
     random: Annotated[
@@ -289,7 +289,7 @@ def compare(
             "nan": nan,
             "on": on,
             "layer": layer,
-            "agreement": agreement,
+            "comparison": comparison,
             "random": random,
         }
         return human_maps.compare_human(
@@ -301,9 +301,9 @@ def compare(
             [k for k, is_given in given.items() if is_given],
             options,
         )
-    if on != "relevance" or layer or agreement != "rho-a" or random:
+    if on != "relevance" or layer or comparison != "rho-a" or random:
         raise UsageError(
-            "--on, --layer, --agreement and --random are of --measure human. Leave them out"
+            "--on, --layer, --comparison and --random are of --measure human. Leave them out"
         )
     study = store.open_study(path, align=align)
     options = {"axis": axis, "measure": measure, "within": within, "pool": pool or ()}

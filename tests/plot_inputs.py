@@ -58,7 +58,7 @@ def compared(**options):
 
 def against_people():
     rdms = rdm(study())
-    found = rsa(rdms, study(), measure="corr", n_draws=50, n_permutations=99, rng=rng())
+    found = rsa(rdms, study(), comparison="corr", n_draws=50, n_permutations=99, rng=rng())
     people = points(study()["human"].to_dataset()["dissimilarity"])
     return found.merge(
         people.rename(points="human_points", stress="human_stress", unknown="human_unknown")

@@ -114,7 +114,7 @@ def _n_images(found: Any) -> int:
 def rdm(
     path: Study,
     on: On = "relevance",
-    measure: Annotated[
+    dissimilarity: Annotated[
         str, typer.Option(help="correlation, spearman, cosine or euclidean.")
     ] = "correlation",
     ranking: Ranking = "positive",
@@ -133,7 +133,7 @@ def rdm(
     \b
     Examples:
       relstats rdm study.zarr
-      relstats rdm study.zarr --on weighted-images --measure spearman
+      relstats rdm study.zarr --on weighted-images --dissimilarity spearman
     """  # noqa: D301 - the parser knows the character, not its escape
     from relstats.commands import terminal
     from relstats.human import points
@@ -142,7 +142,7 @@ def rdm(
 
     study, options = (
         store.open_study(path, align=align),
-        _rdm_options(on, measure, ranking, layer, nan),
+        _rdm_options(on, dissimilarity, ranking, layer, nan),
     )
     if dry_run:
         return terminal.note(_plan(study, options))
@@ -157,16 +157,16 @@ def rdm(
         _print_rdm(result, json)
     finally:  # also where nobody reads on, as in `| head`
         store.save_result(
-            path, "_".join(["rdm", options["on"], *_unusual(options), measure]), result
+            path, "_".join(["rdm", options["on"], *_unusual(options), dissimilarity]), result
         )
 
 
 def _rdm_options(
-    on: str, measure: str, ranking: str, layer: str | None, nan: str
+    on: str, dissimilarity: str, ranking: str, layer: str | None, nan: str
 ) -> dict[str, Any]:
     return {
         "on": on.replace("-", "_"),
-        "measure": measure,
+        "dissimilarity": dissimilarity,
         "ranking": ranking,
         "layer": layer,
         "nan": nan,
@@ -203,8 +203,8 @@ def _print_rdm(result: Any, json: bool) -> None:
     else:
         rows = [("-", "-", number(mean.item()), number(spread.item()), number(stress.item()))]
     title = (
-        f"{result.attrs['measure']} RDMs on {result.attrs['on']}, {int(result.attrs['n_images'])}"
-        " images"
+        f"{result.attrs['dissimilarity']} RDMs on {result.attrs['on']},"
+        f" {int(result.attrs['n_images'])} images"
     )
     print_table(title, ("model", "seed", "mean dissimilarity", "SD", "stress of the plane"), rows)
     note(result.attrs["population"])
@@ -222,7 +222,7 @@ def _points_unknown(result: Any) -> list[str]:
 def rsa(
     path: Study,
     on: On = "relevance",
-    measure: Annotated[
+    comparison: Annotated[
         str,
         typer.Option(
             help=(
@@ -292,10 +292,10 @@ def rsa(
         _rdm_options(on, dissimilarity, ranking, layer, nan),
     )
     factors = None if random is None else [factor for factor in random if factor != "nothing"]
-    check_options(measure, factors or (), bool(control), n_draws, n_permutations)
+    check_options(comparison, factors or (), bool(control), n_draws, n_permutations)
     if dry_run:
         return terminal.note(
-            f"{_plan(study, options)}; compared with people by {measure}, {n_draws} draws,"
+            f"{_plan(study, options)}; compared with people by {comparison}, {n_draws} draws,"
             f" {n_permutations} permutations"
         )
     with terminal.progress(f"RDMs on {on}") as advance:
@@ -304,7 +304,7 @@ def rsa(
         result = run(
             rdms,
             study,
-            measure=measure,
+            comparison=comparison,
             by=by,
             random=factors,
             control=controls(study, control or ()),
@@ -331,14 +331,21 @@ def rsa(
     try:
         _print_rsa(result, json)
     finally:  # also where nobody reads on, as in `| head`
-        store.save_result(path, _result_name(options, measure, by, bool(control)), result)
+        store.save_result(path, _result_name(options, comparison, by, bool(control)), result)
 
 
-def _result_name(options: dict[str, Any], measure: str, by: str, controlled: bool) -> str:
-    made = [options["measure"]] if options["measure"] != "correlation" else []
+def _result_name(options: dict[str, Any], comparison: str, by: str, controlled: bool) -> str:
+    made = [options["dissimilarity"]] if options["dissimilarity"] != "correlation" else []
     told = [by if by != "model" else None, "partial" if controlled else None]
     return "_".join(
-        ["rsa", options["on"], *_unusual(options), *made, measure, *(part for part in told if part)]
+        [
+            "rsa",
+            options["on"],
+            *_unusual(options),
+            *made,
+            comparison,
+            *(part for part in told if part),
+        ]
     )
 
 
@@ -402,7 +409,7 @@ def _print_rsa(result: Any, json: bool) -> None:
     )
     n = f"{int(result['n_images'])} images, {int(result['n_participants'])} participants"
     print_table(
-        f"{attrs['measure']} of RDMs on {attrs['rdm_on']} with people's ({n})", columns, rows
+        f"{attrs['comparison']} of RDMs on {attrs['rdm_on']} with people's ({n})", columns, rows
     )
     rows = [(name, *_test(one, "ceiling_difference")) for name, one in each]
     print_table(

@@ -53,11 +53,13 @@ def compare_human(
         )
     study = store.open_study(path)
     options["random"] = options["random"] or FACTORS
-    check_options(*(options[key] for key in ("on", "agreement", "random", "level", "n_swaps")))
+    check_options(
+        *(options[key] for key in ("on", "comparison", "random", "confidence", "n_swaps"))
+    )
     if dry_run:
         return terminal.note(
             f"agreement of networks ({options['on']}) with people over {options['axis']},"
-            f" {options['agreement']}"
+            f" {options['comparison']}"
         )
     result = run(study, **options, align=align, rng=np.random.default_rng(seed))
     result.attrs |= {"seed": seed, "command": " ".join(sys.argv[1:])}
@@ -72,10 +74,10 @@ def result_name(options: dict[str, Any]) -> str:
 
     Examples
     --------
-    >>> result_name({"axis": "pretrain", "on": "features", "layer": "conv1", "agreement": "rho-a"})
+    >>> result_name({"axis": "pretrain", "on": "features", "layer": "conv1", "comparison": "rho-a"})
     'compare_pretrain_human_features_conv1'
     """
-    usual = {"on": "relevance", "layer": None, "agreement": "rho-a"}
+    usual = {"on": "relevance", "layer": None, "comparison": "rho-a"}
     return "_".join(
         [
             "compare",
@@ -108,7 +110,7 @@ def _print_levels(result: Any, json: bool) -> None:
     ]
     columns = ("contrast", "effect", "estimate", interval, "p", "p Holm", "p swap", "random")
     print_table(
-        f"agreement with people ({result.attrs['agreement']}, on {result.attrs['on']}) over"
+        f"agreement with people ({result.attrs['comparison']}, on {result.attrs['on']}) over"
         f" {result.attrs['axis']}",
         columns,
         rows,

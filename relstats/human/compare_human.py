@@ -15,7 +15,7 @@ from relstats.errors import UsageError
 from relstats.human import evaluation
 from relstats.human.evaluation import FACTORS, Evaluations
 from relstats.human.rdm import rdm
-from relstats.human.rdms.comparisons import MEASURES
+from relstats.human.rdms.comparisons import COMPARISONS
 from relstats.human.reading import Data, read
 from relstats.human.rsa import FEW_IMAGES, FEW_SEEDS, REFERENCE
 from relstats.stats.inference import contrasts, networks, swaps
@@ -36,7 +36,7 @@ def compare_human(
     axis: str,
     on: str = "relevance",
     layer: str | None = None,
-    agreement: str = "rho-a",
+    comparison: str = "rho-a",
     random: Collection[str] = FACTORS,
     within: Sequence[str] | None = None,
     pool: Sequence[str] = (),
@@ -62,7 +62,7 @@ def compare_human(
         What makes the RDMs (1 - Pearson) of networks, see `relstats.human.rdm`.
     layer, ranking, nan
         As in `relstats.human.rdm`.
-    agreement : str
+    comparison : str
         Of RDMs, see `relstats.human.compare_rdms`.
     random : collection of {"images", "participants", "seeds"}
         What the claim is to hold for beyond what was measured. Without "seeds" it is one about
@@ -97,7 +97,7 @@ def compare_human(
     Raises
     ------
     UsageError
-        Unknown axis, measure, factor; the study has no judgments or no such group.
+        Unknown axis, comparison, factor; the study has no judgments or no such group.
     ImpossibleAnalysis
         A level has one network and seeds are random: a claim about models needs two. One level
         only, or a confounded axis.
@@ -125,21 +125,21 @@ def compare_human(
     >>> bool(0 < result["p_value"].item() < 1)
     True
     """
-    check_options(on, agreement, random, confidence, n_swaps, n_draws)
+    check_options(on, comparison, random, confidence, n_swaps, n_draws)
     rdms = rdm(study, on=on, layer=layer, ranking=ranking, nan=nan)
-    data = read(rdms, study, None, "model", align, agreement)
+    data = read(rdms, study, None, "model", align, comparison)
     plan = contrasts.plan(data.networks, axis, within=within, pool=pool, symmetric=True)
     if "seeds" in random:
         require_seeds(plan)
     found = evaluation.evaluate(
-        data.models, data.people, agreement, random=random, n_draws=n_draws, rng=rng
+        data.models, data.people, comparison, random=random, n_draws=n_draws, rng=rng
     )
     result = _contrasts(found, plan, confidence).merge(_levels(found, plan, confidence))
     result = result.merge(_swaps(found, plan, n_swaps, rng)).merge(_context(found, data))
     parameters = {
         "axis": axis,
         "measure": "human",
-        "agreement": agreement,
+        "comparison": comparison,
         "on": rdms.attrs["on"],
         "layer": layer or "",
         "ranking": ranking,
@@ -156,14 +156,14 @@ def compare_human(
 
 def check_options(
     on: str,
-    agreement: str,
+    comparison: str,
     random: Collection[str],
     confidence: float,
     n_swaps: int,
     n_draws: int = 1000,
 ) -> None:
     """Raise what `compare_human` raises before it reads anything."""
-    for what, value, known in (("on", on, ON), ("agreement", agreement, MEASURES)):
+    for what, value, known in (("on", on, ON), ("comparison", comparison, COMPARISONS)):
         if value not in known:
             raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
     if isinstance(random, str) or [factor for factor in random if factor not in FACTORS]:
@@ -346,7 +346,7 @@ def _method(data: Data, plan: Contrasts, parameters: dict[str, Any]) -> str:
     return (
         f"RDMs (1 - Pearson, on {parameters['on']}) of {len(data.networks)} networks were compared"
         f" with the judgments of {len(data.people)} participants on {data.n_images} images by"
-        f" {parameters['agreement']}, averaged, and compared over {plan.axis}"
+        f" {parameters['comparison']}, averaged, and compared over {plan.axis}"
         f" ({', '.join(plan.levels)}){strata}. Standard errors,"
         f" {100 * float(parameters['confidence']):g} % intervals and p-values come from"
         f" {REFERENCE}, with {parameters['n_draws']} draws; seeds of each level are a factor of"

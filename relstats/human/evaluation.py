@@ -64,7 +64,7 @@ class Evaluations:
 def evaluate(
     models: np.ndarray,
     people: np.ndarray,
-    measure: str,
+    comparison: str,
     *,
     random: Collection[str] = FACTORS,
     control: np.ndarray | None = None,
@@ -79,7 +79,7 @@ def evaluate(
         Without NaN; none constant.
     people : ndarray, (participant, pair)
         NaN where missing; who judged all alike is not in it.
-    measure : str
+    comparison : str
         As in `relstats.human.compare_rdms`.
     random : collection of str
         Of "images", "participants", "seeds".
@@ -105,11 +105,11 @@ def evaluate(
     (9, 1, 4)
     """
     n = n_images(people)
-    observed = compare_draws(models, people, np.ones((1, n)), measure, control=control)[0]
+    observed = compare_draws(models, people, np.ones((1, n)), comparison, control=control)[0]
     counts, draws, redrawn = None, None, 0
     if "images" in random:
         counts, redrawn = bootstrap.image_draws(n, n_draws, rng)
-        draws = compare_draws(models, people, counts, measure, control=control)
+        draws = compare_draws(models, people, counts, comparison, control=control)
         known = np.isfinite(draws).all(axis=(1, 2))
         _require_draws(known)
         counts, draws = counts[known], draws[known]
@@ -117,7 +117,7 @@ def evaluate(
     if "participants" in random and len(people) >= ceiling.MIN_PARTICIPANTS:
         size = n_draws if counts is None else len(counts)
         drawn_people = bootstrap.people_draws(len(people), size, rng)
-    limits = _ceiling(people, measure, counts, drawn_people, control)
+    limits = _ceiling(people, comparison, counts, drawn_people, control)
     left_out = 0 if counts is None else n_draws - len(counts)
     return Evaluations(observed, draws, limits, frozenset(random), n, redrawn, left_out)
 
@@ -133,23 +133,23 @@ def _require_draws(known: np.ndarray) -> None:
 
 def _ceiling(
     people: np.ndarray,
-    measure: str,
+    comparison: str,
     counts: np.ndarray | None,
     drawn: np.ndarray | None,
     control: np.ndarray | None,
 ) -> Ceiling:
     once = np.ones((1, n_images(people)))
-    lower, upper = ceiling.bounds(people, once[0], measure, control=control)
+    lower, upper = ceiling.bounds(people, once[0], comparison, control=control)
     by_images = by_people = by_both = None
     if counts is not None and drawn is not None:
         both = np.stack([np.ones(drawn.shape), drawn])
         by_images, by_both = ceiling.lower_draws(
-            people, counts, measure, people=both, control=control
+            people, counts, comparison, people=both, control=control
         )
     elif counts is not None:
-        by_images = ceiling.lower_draws(people, counts, measure, control=control)
+        by_images = ceiling.lower_draws(people, counts, comparison, control=control)
     if drawn is not None:
-        by_people = ceiling.lower_draws(people, once, measure, people=drawn, control=control)
+        by_people = ceiling.lower_draws(people, once, comparison, people=drawn, control=control)
     return Ceiling(lower, upper, by_images, by_people, by_both, drawn)
 
 

@@ -17,7 +17,7 @@ import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human.map_agreement import ranked
-from relstats.human.rdms.dissimilarity import MEASURES, Dissimilarities, tiled
+from relstats.human.rdms.dissimilarity import DISSIMILARITIES, Dissimilarities, tiled
 from relstats.stats.maps.single import RANKINGS
 from relstats.stats.sources import scores
 from relstats.study import layout, shards, store
@@ -30,7 +30,7 @@ def rdm(
     study: xr.DataTree | xr.Dataset | xr.DataArray,
     *,
     on: str = "relevance",
-    measure: str = "correlation",
+    dissimilarity: str = "correlation",
     ranking: str = "positive",
     layer: str | None = None,
     nan: str = "raise",
@@ -48,7 +48,7 @@ def rdm(
         `ranking` names, so what a network weighs of an image. "images": their pixels, one RDM, to
         be held constant. "features": a variable of `/features`, (model, seed, image, ...). Of an
         array, what it holds.
-    measure : {"correlation", "spearman", "cosine", "euclidean"}
+    dissimilarity : {"correlation", "spearman", "cosine", "euclidean"}
         1 - Pearson, 1 - Spearman (midranks), 1 - cosine, squared Euclidean distance / number of
         pixels.
     ranking : {"positive", "absolute", "signed"}
@@ -95,16 +95,16 @@ def rdm(
     >>> dict(rdm(study)["dissimilarity"].sizes)
     {'model': 2, 'seed': 2, 'pair': 15}
     """
-    _check_options(on, measure, ranking, nan)
+    _check_options(on, dissimilarity, ranking, nan)
     source = _source(study, on, layer, ranking)
     found = []
     for k in range(len(source.networks)):
-        found.append(tiled(partial(source.read, k), len(source.images), source.tile, measure))
+        found.append(tiled(partial(source.read, k), len(source.images), source.tile, dissimilarity))
         if progress:
             progress(k + 1, len(source.networks))
     what = str(study.name or "features") if isinstance(study, xr.DataArray) else on
     return _described(
-        found, source, {"on": what, "measure": measure, "ranking": ranking, "nan": nan}
+        found, source, {"on": what, "dissimilarity": dissimilarity, "ranking": ranking, "nan": nan}
     )
 
 
@@ -112,28 +112,28 @@ def describe(
     study: xr.DataTree,
     *,
     on: str,
-    measure: str,
+    dissimilarity: str,
     ranking: str = "positive",
     layer: str | None = None,
     nan: str = "raise",
 ) -> str:
     """What `rdm` would do, without doing it."""
-    _check_options(on, measure, ranking, nan)
+    _check_options(on, dissimilarity, ranking, nan)
     source = _source(study, on, layer, ranking)
     n, networks = len(source.images), len(source.networks)
     size = source.read(0, slice(0, 1)).shape[1]
     memory = (8 * n**2 * 2 + 2 * 4 * source.tile * size) / 1e6
     return (
-        f"{measure} RDMs on {on} of {networks} network(s), {n} images ({n * (n - 1) // 2} pairs) of"
-        f" {size} values; {networks * n**2 * size / 1e9:.3g} billion products (about 10 a second on"
-        f" one core), {memory:.0f} MB"
+        f"{dissimilarity} RDMs on {on} of {networks} network(s), {n} images"
+        f" ({n * (n - 1) // 2} pairs) of {size} values; {networks * n**2 * size / 1e9:.3g} billion"
+        f" products (about 10 a second on one core), {memory:.0f} MB"
     )
 
 
-def _check_options(on: str, measure: str, ranking: str, nan: str) -> None:
+def _check_options(on: str, dissimilarity: str, ranking: str, nan: str) -> None:
     for what, value, known in (
         ("on", on, SOURCES),
-        ("measure", measure, MEASURES),
+        ("dissimilarity", dissimilarity, DISSIMILARITIES),
         ("ranking", ranking, RANKINGS),
         ("nan", nan, ("raise", "omit")),
     ):
@@ -333,7 +333,7 @@ def _described(
         if counts[f"n_{what}"]
     ]
     method = (
-        f"Representational dissimilarity matrices ({parameters['measure']}) were computed on"
+        f"Representational dissimilarity matrices ({parameters['dissimilarity']}) were computed on"
         f" {parameters['on']} of {counts['n_networks']} networks over {counts['n_images']} images."
     )
     return result.assign_attrs(

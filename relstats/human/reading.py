@@ -53,13 +53,13 @@ def read(
     control: xr.Dataset | xr.DataArray | None,
     by: str,
     how: str,
-    measure: str,
+    comparison: str,
 ) -> Data:
     """Read both sides onto the same images, by label, and leave out who and what says nothing.
 
     Parameters
     ----------
-    model_rdms, human_rdms, control, by, measure
+    model_rdms, human_rdms, control, by, comparison
         As in `relstats.human.rsa`.
     how : str
         `align` of it.
@@ -97,12 +97,12 @@ def read(
         if omitted
         else []
     )
-    who, silent = _usable_people(people.values, measure)
+    who, silent = _usable_people(people.values, comparison)
     notes += _said(
         participants, silent, "participant(s) left out: all judged alike, or fewer than 3 pairs"
     )
     _require_pairs(models, table)
-    useful = np.isfinite(compare_rdms(models.values, models.values, measure, control=held)).any(
+    useful = np.isfinite(compare_rdms(models.values, models.values, comparison, control=held)).any(
         axis=1
     )
     names = [
@@ -229,7 +229,7 @@ def _control(source: xr.Dataset | xr.DataArray, images: tuple[str, ...]) -> np.n
     return values.reshape(-1, values.shape[-1])
 
 
-def _usable_people(values: np.ndarray, measure: str) -> tuple[np.ndarray, np.ndarray]:
+def _usable_people(values: np.ndarray, comparison: str) -> tuple[np.ndarray, np.ndarray]:
     known = np.isfinite(values)
     spread = np.where(known, values, -np.inf).max(axis=1) > np.where(known, values, np.inf).min(
         axis=1

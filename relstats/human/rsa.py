@@ -17,7 +17,7 @@ from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.human import evaluation
 from relstats.human.evaluation import FACTORS, Evaluations
 from relstats.human.rdms import ceiling
-from relstats.human.rdms.comparisons import MEASURES, WITHOUT_PARTIAL
+from relstats.human.rdms.comparisons import COMPARISONS, WITHOUT_PARTIAL
 from relstats.human.rdms.mantel import Mantel, mantel
 from relstats.human.reading import Data, read
 from relstats.stats.inference.crossed import Inference
@@ -37,7 +37,7 @@ def rsa(
     model_rdms: xr.Dataset | xr.DataArray,
     human_rdms: xr.DataTree | xr.Dataset | xr.DataArray,
     *,
-    measure: str = "rho-a",
+    comparison: str = "rho-a",
     by: str = "model",
     random: Collection[str] | None = None,
     control: xr.Dataset | xr.DataArray | None = None,
@@ -59,7 +59,7 @@ def rsa(
     human_rdms : DataTree, Dataset or DataArray, (participant, pair)
         A study, its `/human` group, or dissimilarities with the same coordinates and text ids of
         participants. NaN, or no entry, where a pair was not judged.
-    measure : str
+    comparison : str
         See `relstats.human.compare_rdms`.
     by : str
         What networks are averaged over: those of one "model", or of one level of an axis.
@@ -104,7 +104,7 @@ def rsa(
     Raises
     ------
     UsageError
-        Unknown measure, axis, factor; a measure without a partial form.
+        Unknown comparison, axis, factor; a comparison without a partial form.
     InvalidData
         Images differ between the two sides (with both lists), labels are not text, a pair is there
         twice, a network lacks pairs.
@@ -138,13 +138,13 @@ def rsa(
     True
     """
     asked, random = random or (), FACTORS if random is None else random
-    check_options(measure, random, control is not None, n_draws, n_permutations)
-    data = read(model_rdms, human_rdms, control, by, align, measure)
+    check_options(comparison, random, control is not None, n_draws, n_permutations)
+    data = read(model_rdms, human_rdms, control, by, align, comparison)
     _require_seeds(asked, data)
     found = evaluation.evaluate(
         data.models,
         data.people,
-        measure,
+        comparison,
         random=random,
         control=data.control,
         n_draws=n_draws,
@@ -159,7 +159,7 @@ def rsa(
         chance = mantel(
             data.models,
             data.people,
-            measure,
+            comparison,
             weights,
             n_permutations=n_permutations,
             progress=progress,
@@ -170,7 +170,7 @@ def rsa(
         _contrasts(found, weights, data, confidence)
     )
     parameters = {
-        "measure": measure,
+        "comparison": comparison,
         "by": by,
         "confidence": confidence,
         "n_draws": n_draws,
@@ -240,14 +240,14 @@ def _benjamini_hochberg(p: np.ndarray) -> np.ndarray:
 
 
 def check_options(
-    measure: str, random: Collection[str], controlled: bool, n_draws: int, n_permutations: int
+    comparison: str, random: Collection[str], controlled: bool, n_draws: int, n_permutations: int
 ) -> None:
     """Raise what `rsa` raises before it reads anything."""
-    if measure not in MEASURES:
-        raise UsageError(f"measure is {measure!r}; it is one of {', '.join(MEASURES)}")
-    if controlled and measure in WITHOUT_PARTIAL:
+    if comparison not in COMPARISONS:
+        raise UsageError(f"comparison is {comparison!r}; it is one of {', '.join(COMPARISONS)}")
+    if controlled and comparison in WITHOUT_PARTIAL:
         raise UsageError(
-            f"measure {measure!r} has no partial form, so nothing can be held constant; use"
+            f"comparison {comparison!r} has no partial form, so nothing can be held constant; use"
             " 'spearman' with controls"
         )
     unknown = [factor for factor in random if factor not in FACTORS]
@@ -393,7 +393,7 @@ def _warnings(
             f"{seeds.min()} networks of a model: their variance is poorly known below {FEW_SEEDS}",
         ),
         (
-            parameters["measure"] == "cosine",
+            parameters["comparison"] == "cosine",
             "plain cosine of judgments is near 1 for any model: compare with the noise ceiling",
         ),
         (
@@ -430,7 +430,7 @@ def _method(data: Data, parameters: dict[str, Any]) -> str:
     return (
         f"RDMs of {len(data.networks)} networks ({len(data.groups)} {parameters['by']}(s)) were"
         f" compared with those of {len(data.people)} participants over {data.n_images} images by"
-        f" {parameters['measure']}{held}, and averaged.{own} Standard errors,"
+        f" {parameters['comparison']}{held}, and averaged.{own} Standard errors,"
         f" {100 * float(parameters['confidence']):g} % intervals and p-values come from"
         f" {REFERENCE}, with {parameters['n_draws']} draws; p_mantel from"
         f" {parameters['n_permutations']} permutations of image labels."

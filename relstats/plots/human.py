@@ -62,7 +62,7 @@ def models(result: xr.Dataset) -> Figure:
     parts.forest(axes, rows)
     axes.plot([], [], color=COLOURS[0], marker="|", linestyle="none", label="one participant")
     axes.set_xlabel(
-        f"agreement with people ({literal(result.attrs['measure'])}),"
+        f"agreement with people ({literal(result.attrs['comparison'])}),"
         f" {percent(result.attrs['confidence'])} interval"
     )
     axes.set_title(
@@ -115,7 +115,7 @@ def levels(result: xr.Dataset) -> Figure:
     Parameters
     ----------
     result : Dataset
-        From `compare` with the measure "human".
+        From `relstats.compare_human`.
     """
     rows = list(_level_rows(result))[: parts.MOST_ROWS]
     figure = new_figure(parts.rows_height(len(rows)) + 0.65)
@@ -124,7 +124,7 @@ def levels(result: xr.Dataset) -> Figure:
     parts.forest(axes, rows)
     axes.plot([], [], color=COLOURS[0], marker="|", linestyle="none", label="one network")
     axes.set_xlabel(
-        f"agreement with people ({literal(result.attrs['agreement'])}),"
+        f"agreement with people ({literal(result.attrs['comparison'])}),"
         f" {percent(result.attrs['confidence'])} interval"
     )
     axes.set_title(
@@ -147,7 +147,7 @@ def levels_alt(result: xr.Dataset) -> str:
     """Each level and the ceiling in words."""
     people = count(int(result["n_participants"]), "participant")
     begin = (
-        f"Agreement ({result.attrs['agreement']}) of networks' RDMs with those of {people}, with"
+        f"Agreement ({result.attrs['comparison']}) of networks' RDMs with those of {people}, with"
         f" {percent(result.attrs['confidence'])} intervals"
     )
     return sentence(begin, _told(_level_rows(result)), _ceiling_words(result))
@@ -160,14 +160,14 @@ def level_differences(result: xr.Dataset) -> Figure:
     Parameters
     ----------
     result : Dataset
-        From `compare` with the measure "human".
+        From `relstats.compare_human`.
     """
     rows = list(_level_difference_rows(result))[: parts.MOST_ROWS]
     figure = new_figure(parts.rows_height(len(rows)))
     axes = figure.subplots()
     parts.forest(axes, rows)
     axes.set_xlabel(
-        f"difference in agreement ({literal(result.attrs['agreement'])}),"
+        f"difference in agreement ({literal(result.attrs['comparison'])}),"
         f" {percent(result.attrs['confidence'])} interval"
     )
     return figure
@@ -218,7 +218,7 @@ def models_alt(result: xr.Dataset) -> str:
     """Each model and the ceiling in words."""
     people = count(int(result["n_participants"]), "participant")
     begin = (
-        f"Agreement ({result.attrs['measure']}) of networks' RDMs with those of {people}, with"
+        f"Agreement ({result.attrs['comparison']}) of networks' RDMs with those of {people}, with"
         f" {percent(result.attrs['confidence'])} intervals"
     )
     return sentence(
@@ -242,7 +242,7 @@ def differences(result: xr.Dataset) -> Figure:
     axes = figure.subplots()
     parts.forest(axes, rows)
     axes.set_xlabel(
-        f"difference in agreement ({literal(result.attrs['measure'])}),"
+        f"difference in agreement ({literal(result.attrs['comparison'])}),"
         f" {percent(result.attrs['confidence'])} interval"
     )
     return figure

@@ -220,10 +220,10 @@ def title(name: str, result: xr.Dataset) -> str:
         "behaviour": f"Agreement with people's {attrs.get('of', 'answers')} (kappa, {_at(attrs)})",
         "similarity": f"Similarity of all networks' maps ({measure})",
         "compare_human": (
-            f"Agreement with people over {attrs.get('axis')} ({attrs.get('agreement')})"
+            f"Agreement with people over {attrs.get('axis')} ({attrs.get('comparison')})"
         ),
-        "rsa": f"Networks and people: representational similarity ({measure})",
-        "rdm": f"Dissimilarity of images ({measure})",
+        "rsa": f"Networks and people: representational similarity ({attrs.get('comparison')})",
+        "rdm": f"Dissimilarity of images ({attrs.get('dissimilarity')})",
     }
     return known.get(kind, safe(name).replace("_", " ").capitalize())
 

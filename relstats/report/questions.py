@@ -206,7 +206,7 @@ def _order(name: str, result: xr.Dataset) -> tuple[float, ...]:
         -len(across(attrs)),
         _place(_SCORES, attrs.get("score")),
         _place(_SCALES, attrs.get("normalise")),
-        _place(_MEASURES, attrs.get("measure")),
+        _place(_MEASURES, attrs.get("comparison", attrs.get("measure"))),
         _place(_RANKINGS, attrs.get("ranking")),
         float(fraction) if isinstance(fraction, (int, float)) else 0.0,
     )

@@ -382,7 +382,7 @@ def _strategies(result: xr.Dataset, name: str) -> Iterator[Sentence]:
 
 def _rsa(result: xr.Dataset, name: str) -> Iterator[Sentence]:
     dim = "model" if "model" in result["estimate"].dims else "level"
-    measure, ceiling = safe(result.attrs["measure"]), _ceiling(result)
+    comparison, ceiling = safe(result.attrs["comparison"]), _ceiling(result)
     for label in result[dim].values:
         one = result.sel({dim: label})
         if np.isnan(float(one["estimate"])):
@@ -390,7 +390,7 @@ def _rsa(result: xr.Dataset, name: str) -> Iterator[Sentence]:
                 "unsaid", f"Could not be said: how well {safe(label)} matches people. {reason(one)}"
             )
             continue
-        size = f"{number(float(one['estimate']))} ({measure}; {sure(one)}{ceiling})"
+        size = f"{number(float(one['estimate']))} ({comparison}; {sure(one)}{ceiling})"
         found = decided(one)
         text = (
             f"What is alike to {safe(label)} is alike to people: agreement {size}."
@@ -428,7 +428,7 @@ def _compare_human(result: xr.Dataset, name: str) -> Iterator[Sentence]:
         one = result.sel(contrast=contrast, effect=effect)
         yield _difference(
             one,
-            f"agreement with people ({safe(result.attrs['agreement'])}{_ceiling(result)})",
+            f"agreement with people ({safe(result.attrs['comparison'])}{_ceiling(result)})",
             *levels(contrast),
         )
 
@@ -503,7 +503,7 @@ def _sufficiency(result: xr.Dataset, name: str) -> Iterator[Sentence]:
 
 def _rdm(result: xr.Dataset, name: str) -> Iterator[Sentence]:
     text = (
-        f"Dissimilarities of images ({safe(result.attrs['measure'])}, on"
+        f"Dissimilarities of images ({safe(result.attrs['dissimilarity'])}, on"
         f" {safe(result.attrs.get('on', 'maps'))}) are in the study: they describe, and test"
         " nothing."
     )

@@ -86,8 +86,11 @@ def test_judgments_are_added_once_and_told(study, tmp_path):
     ("options", "name"),
     [
         ((), "rdm_relevance_correlation"),
-        (("--on", "weighted-images", "--measure", "spearman"), "rdm_weighted_images_spearman"),
-        (("--on", "images", "--measure", "euclidean"), "rdm_images_euclidean"),
+        (
+            ("--on", "weighted-images", "--dissimilarity", "spearman"),
+            "rdm_weighted_images_spearman",
+        ),
+        (("--on", "images", "--dissimilarity", "euclidean"), "rdm_images_euclidean"),
     ],
 )
 def test_rdms(options, name, study):
@@ -99,7 +102,9 @@ def test_rdms(options, name, study):
     np.testing.assert_allclose(np.array(shown["points"]["data"]), saved["points"].values)
     on = options[1].replace("-", "_") if options else "relevance"
     expected = relstats.rdm(
-        relstats.open_study(study), on=on, measure=options[3] if len(options) > 2 else "correlation"
+        relstats.open_study(study),
+        on=on,
+        dissimilarity=options[3] if len(options) > 2 else "correlation",
     )
     np.testing.assert_array_equal(saved["dissimilarity"], expected["dissimilarity"])
     assert saved["points"].sizes["image"] == 12
@@ -199,7 +204,7 @@ def test_random_seeds_of_one_network_are_refused(study, tmp_path):
 
 
 def test_pixels_and_files_are_held_constant(study, tmp_path):
-    rdm = relstats.rdm(relstats.open_study(study), on="images", measure="euclidean")[
+    rdm = relstats.rdm(relstats.open_study(study), on="images", dissimilarity="euclidean")[
         "dissimilarity"
     ]
     lines = [
@@ -208,12 +213,14 @@ def test_pixels_and_files_are_held_constant(study, tmp_path):
     ]
     path = tmp_path / "luminance.csv"
     path.write_text("\n".join(["image_i,image_j,luminance", *lines]))
-    code, out, err = run("rsa", study, *QUICK, "--measure", "spearman", "--control", "images", path)
+    code, out, err = run(
+        "rsa", study, *QUICK, "--comparison", "spearman", "--control", "images", path
+    )
     assert code == 0, err
     saved = relstats.open_study(study)["results/rsa_relevance_spearman_partial"].to_dataset()
     assert saved.attrs["controls"] == 2
     assert saved["p_mantel"].isnull().all()
-    plain = run("rsa", study, *QUICK, "--measure", "spearman", "--json")
+    plain = run("rsa", study, *QUICK, "--comparison", "spearman", "--json")
     assert (
         np.abs(
             saved["estimate"].values - json.loads(plain[1])["variables"]["estimate"]["data"]
@@ -224,7 +231,7 @@ def test_pixels_and_files_are_held_constant(study, tmp_path):
         "rsa",
         study,
         *QUICK,
-        "--measure",
+        "--comparison",
         "spearman",
         "--ranking",
         "signed",
@@ -239,17 +246,19 @@ def test_pixels_and_files_are_held_constant(study, tmp_path):
     assert (code, out) == (2, "")
     assert "no partial form" in err
     (tmp_path / "few.csv").write_text("\n".join(["image_i,image_j,x", *lines[:3]]))
-    assert run("rsa", study, *QUICK, "--measure", "corr", "--control", tmp_path / "few.csv")[0] == 3
+    assert (
+        run("rsa", study, *QUICK, "--comparison", "corr", "--control", tmp_path / "few.csv")[0] == 3
+    )
 
 
 def test_dry_runs_say_what_and_write_nothing(study):
     before = store.open_study(study)["results"].children.keys()
     code, out, err = run(
-        "rdm", study, "--on", "weighted-images", "--measure", "cosine", "--dry-run"
+        "rdm", study, "--on", "weighted-images", "--dissimilarity", "cosine", "--dry-run"
     )
     assert (code, out) == (0, "")
     assert "6 network(s), 12 images (66 pairs) of 192 values" in err
-    code, out, err = run("rsa", study, "--measure", "tau-a", "--dry-run")
+    code, out, err = run("rsa", study, "--comparison", "tau-a", "--dry-run")
     assert (code, out) == (0, "")
     assert "compared with people by tau-a" in err
     assert store.open_study(study)["results"].children.keys() == before
@@ -259,9 +268,9 @@ def test_dry_runs_say_what_and_write_nothing(study):
     ("command", "code", "says"),
     [
         (("rdm", "--on", "maps"), 2, "on is 'maps'"),
-        (("rdm", "--measure", "rho-a"), 2, "measure is 'rho-a'"),
+        (("rdm", "--dissimilarity", "rho-a"), 2, "dissimilarity is 'rho-a'"),
         (("rdm", "--on", "features"), 2, "no /features"),
-        (("rsa", "--measure", "kendall"), 2, "measure is 'kendall'"),
+        (("rsa", "--comparison", "kendall"), 2, "comparison is 'kendall'"),
         (("rsa", "--by", "age"), 2, "by is 'age'"),
         (("rsa", "--correct", "sidak"), 2, "--correct 'sidak'"),
         (("rsa", "--confidence", 2), 2, "confidence is 2"),

@@ -1,4 +1,4 @@
-"""Slow definitions: a draw of images is expanded into a larger RDM, and every measure is written
+"""Slow definitions: a draw of images is expanded into a larger RDM, and every comparison is written
 out.
 """
 
@@ -45,24 +45,24 @@ def tau_a(x, y):
     return np.mean(signs)
 
 
-def slow_agreement(x, y, measure, count):
+def slow_agreement(x, y, comparison, count):
     """One number for two RDMs with NaN where missing."""
     x, first, second = expand(x, count)
     y, _, _ = expand(y, count)
     known = ~np.isnan(x) & ~np.isnan(y)
     x, y, first, second = x[known], y[known], first[known], second[known]
     n = len(x)
-    if measure in ("rho-a", "spearman"):
+    if comparison in ("rho-a", "spearman"):
         x, y = stats.rankdata(x), stats.rankdata(y)
-    if measure == "rho-a":
+    if comparison == "rho-a":
         return 12 * np.sum((x - x.mean()) * (y - y.mean())) / (n**3 - n)
-    if measure == "tau-a":
+    if comparison == "tau-a":
         return tau_a(x, y)
-    if measure in ("spearman", "corr", "corr_cov"):
+    if comparison in ("spearman", "corr", "corr_cov"):
         x, y = x - x.mean(), y - y.mean()
-    if measure == "unbiased_cka":
+    if comparison == "unbiased_cka":
         x, y = residuals(x, first, second), residuals(y, first, second)
-    inner = np.linalg.pinv(covariance(first, second)) if measure.endswith("_cov") else np.eye(n)
+    inner = np.linalg.pinv(covariance(first, second)) if comparison.endswith("_cov") else np.eye(n)
     if min(x @ inner @ x, y @ inner @ y) < 1e-20:  # values are of the order of 1: this is nothing
         return np.nan
     return x @ inner @ y / np.sqrt((x @ inner @ x) * (y @ inner @ y))

@@ -71,12 +71,12 @@ def compared(study, **options):
 
 def test_without_strata_it_is_the_contrast_of_rsa():
     study = a_study(TWO)
-    found = compared(study, agreement="spearman").squeeze()
+    found = compared(study, comparison="spearman").squeeze()
     expected = rsa(
         rdm(study, on="features"),
         study,
         by="pretrain",
-        measure="spearman",
+        comparison="spearman",
         n_draws=60,
         n_permutations=9,
         rng=np.random.default_rng(3),
@@ -204,7 +204,7 @@ def test_images_that_only_one_side_has():
     ("options", "error", "message"),
     [
         ({"on": "images"}, UsageError, "on is 'images'"),
-        ({"agreement": "pearson"}, UsageError, "agreement is 'pearson'"),
+        ({"comparison": "pearson"}, UsageError, "comparison is 'pearson'"),
         ({"random": "seeds"}, UsageError, "random is 'seeds'"),
         ({"random": ["people"]}, UsageError, "it is a list of images"),
         ({"confidence": 95}, UsageError, "confidence is 95"),
@@ -253,9 +253,10 @@ def test_command(tmp_path, monkeypatch, capsys):
     assert run(monkeypatch, "compare", path, "--axis", "pretrain", "--on", "features") == 2
     assert run(monkeypatch, *options, "--dry-run") == 0
     assert "over pretrain" in capsys.readouterr().err
-    assert run(monkeypatch, *options, "--dry-run", "--agreement", "kendall") == 2
-    assert "agreement is 'kendall'" in capsys.readouterr().err
+    assert run(monkeypatch, *options, "--dry-run", "--comparison", "kendall") == 2
+    assert "comparison is 'kendall'" in capsys.readouterr().err
     assert (
-        run(monkeypatch, "rsa", path, "--on", "features", "--dry-run", "--measure", "kendall") == 2
+        run(monkeypatch, "rsa", path, "--on", "features", "--dry-run", "--comparison", "kendall")
+        == 2
     )
-    assert "measure is 'kendall'" in capsys.readouterr().err
+    assert "comparison is 'kendall'" in capsys.readouterr().err

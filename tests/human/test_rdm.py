@@ -9,7 +9,7 @@ from scipy.spatial.distance import pdist
 import relstats
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human import rdm
-from relstats.human.rdms.dissimilarity import MEASURES, dissimilarities, tiled
+from relstats.human.rdms.dissimilarity import DISSIMILARITIES, dissimilarities, tiled
 
 REFERENCE = {
     "correlation": lambda x: pdist(x, "correlation"),
@@ -37,43 +37,43 @@ def study(rng):
     return built
 
 
-@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("dissimilarity", DISSIMILARITIES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
-def test_scipy_agrees(measure, dtype, rng):
+def test_scipy_agrees(dissimilarity, dtype, rng):
     features = (100 * rng.random((9, 2500))).astype(dtype)
-    found = dissimilarities(features, measure)
+    found = dissimilarities(features, dissimilarity)
     assert found.rdm == pytest.approx(
-        REFERENCE[measure](features.astype(float)), rel=1e-10, abs=1e-12
+        REFERENCE[dissimilarity](features.astype(float)), rel=1e-10, abs=1e-12
     )
     assert not found.missing.any()
 
 
-@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("dissimilarity", DISSIMILARITIES)
 @pytest.mark.parametrize("tile", [1, 4, 8])
-def test_tiles_change_nothing(measure, tile, rng):
+def test_tiles_change_nothing(dissimilarity, tile, rng):
     features = rng.normal(size=(9, 40))
     features[2], features[5, 3] = 0, np.nan
     whole, found = (
-        dissimilarities(features, measure),
-        tiled(lambda images: features[images], 9, tile, measure),
+        dissimilarities(features, dissimilarity),
+        tiled(lambda images: features[images], 9, tile, dissimilarity),
     )
     assert found.rdm == pytest.approx(whole.rdm, rel=1e-12, abs=1e-14, nan_ok=True)
     assert found.missing.tolist() == [k == 5 for k in range(9)]
-    assert found.degenerate.tolist() == [k == 2 and measure != "euclidean" for k in range(9)]
+    assert found.degenerate.tolist() == [k == 2 and dissimilarity != "euclidean" for k in range(9)]
     first, second = np.triu_indices(9, 1)
-    unknown = {5} if measure == "euclidean" else {2, 5}
+    unknown = {5} if dissimilarity == "euclidean" else {2, 5}
     assert np.isnan(whole.rdm).tolist() == [
         bool({i, j} & unknown) for i, j in zip(first, second, strict=True)
     ]
 
 
-@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("dissimilarity", DISSIMILARITIES)
 @pytest.mark.parametrize("power", [-60, 60])
-def test_scale_is_irrelevant_but_for_distances(measure, power, rng):
+def test_scale_is_irrelevant_but_for_distances(dissimilarity, power, rng):
     features = (rng.normal(size=(5, 60)) - 0.5).astype(np.float32)
-    scaled = dissimilarities(features * np.float32(2.0) ** power, measure).rdm
-    factor = 2.0 ** (2 * power) if measure == "euclidean" else 1
-    assert scaled == pytest.approx(dissimilarities(features, measure).rdm * factor, rel=1e-10)
+    scaled = dissimilarities(features * np.float32(2.0) ** power, dissimilarity).rdm
+    factor = 2.0 ** (2 * power) if dissimilarity == "euclidean" else 1
+    assert scaled == pytest.approx(dissimilarities(features, dissimilarity).rdm * factor, rel=1e-10)
 
 
 def test_a_constant_map_is_no_map_even_where_its_mean_is_rounded(rng):
@@ -102,11 +102,11 @@ def test_networks_one_by_one(study):
 
 def test_a_study_on_disk_is_read_in_tiles(study, tmp_path, monkeypatch):
     relstats.save_study(study, tmp_path / "s.zarr")
-    whole = rdm(study, measure="spearman")
+    whole = rdm(study, dissimilarity="spearman")
     monkeypatch.setattr("relstats.study.shards.BLOCK_VALUES", 3 * 36)
     for on in ("relevance", "weighted_images", "images"):
-        there = rdm(relstats.open_study(tmp_path / "s.zarr"), on=on, measure="spearman")
-        here = rdm(study, on=on, measure="spearman")
+        there = rdm(relstats.open_study(tmp_path / "s.zarr"), on=on, dissimilarity="spearman")
+        here = rdm(study, on=on, dissimilarity="spearman")
         assert there["dissimilarity"].values == pytest.approx(
             here["dissimilarity"].values, rel=1e-12
         )
@@ -209,7 +209,7 @@ def test_missing_networks_are_not_available(study):
     ("options", "says"),
     [
         ({"on": "maps"}, "on is 'maps'"),
-        ({"measure": "corr"}, "measure is 'corr'"),
+        ({"dissimilarity": "corr"}, "dissimilarity is 'corr'"),
         ({"ranking": "top"}, "ranking is 'top'"),
         ({"nan": "drop"}, "nan is 'drop'"),
         ({"on": "features"}, "no /features"),

@@ -95,9 +95,9 @@ def test_categories_explain_people_on_other_images_and_other_people(data):
 if find_spec("rsatoolbox"):  # no dependency: benchmarks/rsa.py records the same check
 
     @pytest.mark.parametrize(
-        "measure", ["corr", "cosine", "rho-a", "spearman", "corr_cov", "cosine_cov"]
+        "comparison", ["corr", "cosine", "rho-a", "spearman", "corr_cov", "cosine_cov"]
     )
-    def test_draws_are_those_of_rsatoolbox(measure, data):
+    def test_draws_are_those_of_rsatoolbox(comparison, data):
         from rsatoolbox import rdm as rsatoolbox
 
         rng = np.random.default_rng(4)
@@ -108,10 +108,12 @@ if find_spec("rsatoolbox"):  # no dependency: benchmarks/rsa.py records the same
         for _ in range(3):
             drawn = rng.integers(0, N, N)
             theirs = rsatoolbox.compare(
-                *(r.subsample_pattern("index", drawn) for r in (models, people)), measure
+                *(r.subsample_pattern("index", drawn) for r in (models, people)), comparison
             )
             counts = np.bincount(drawn, minlength=N)[np.newaxis]
-            ours = compare_draws(models.dissimilarities, people.dissimilarities, counts, measure)[0]
+            ours = compare_draws(
+                models.dissimilarities, people.dissimilarities, counts, comparison
+            )[0]
             assert ours == pytest.approx(theirs, abs=1e-10)
 
 
@@ -132,7 +134,7 @@ def test_inference_end_to_end(data):
     result = rsa(
         models,
         people,
-        measure="rho-a",
+        comparison="rho-a",
         n_draws=100,
         n_permutations=199,
         rng=np.random.default_rng(1),

@@ -46,9 +46,9 @@ def models(rng):
 
 def quick(models, people, **options):
     options = {
-        "n_swaps": 100,
+        "n_draws": 100,
         "n_permutations": 49,
-        "measure": "corr",
+        "comparison": "corr",
         "rng": np.random.default_rng(0),
         **options,
     }
@@ -86,7 +86,7 @@ def test_numbers_are_those_of_the_cores(models, people):
 
 
 def test_planted_difference_is_found_with_its_sign(models, people):
-    result = quick(models, people, n_swaps=300)
+    result = quick(models, people, n_draws=300)
     assert result["difference"].sel(contrast="m1|m3") > 0
     assert result["difference_p_value"].sel(contrast="m1|m3") < 0.05
     assert result["difference_p_value"].sel(contrast="m1|m2") > 0.05
@@ -95,16 +95,16 @@ def test_planted_difference_is_found_with_its_sign(models, people):
     assert set(result["random"].values) == {"images, participants, seeds"}
 
 
-@pytest.mark.parametrize("measure", ["rho-a", "cosine_cov"])
-def test_order_of_everything_is_irrelevant(measure, models, people, rng):
-    first = quick(models, people, measure=measure)
+@pytest.mark.parametrize("comparison", ["rho-a", "cosine_cov"])
+def test_order_of_everything_is_irrelevant(comparison, models, people, rng):
+    first = quick(models, people, comparison=comparison)
     turned = people.isel(participant=[3, 1, 0, 4, 2], pair=rng.permutation(PAIRS))
     ends = turned["image_i"].values.copy(), turned["image_j"].values.copy()
     turned = turned.assign_coords(image_i=("pair", ends[1]), image_j=("pair", ends[0]))
     moved = models.isel(model=[2, 0, 1], seed=[1, 0, 3, 2], pair=rng.permutation(PAIRS)).transpose(
         "pair", "seed", "model"
     )
-    second = quick(moved, human(turned), measure=measure)
+    second = quick(moved, human(turned), comparison=comparison)
     for name in first.data_vars:
         if first[name].dtype.kind == "f":
             assert second[name].values == pytest.approx(first[name].values, rel=1e-9, nan_ok=True)
@@ -204,8 +204,8 @@ def test_fixed_factors_narrow_the_claim(models, people):
 def test_controls(models, people):
     control = models.isel(model=0, seed=0, drop=True)
     plain, held = (
-        quick(models, people, measure="spearman"),
-        quick(models, people, measure="spearman", control=control),
+        quick(models, people, comparison="spearman"),
+        quick(models, people, comparison="spearman", control=control),
     )
     assert (held["estimate"] < plain["estimate"]).all()
     assert held["n_networks"].values.tolist() == [3, 4, 4]
@@ -303,12 +303,12 @@ def test_bad_data(spoil, says, models, people):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"measure": "kendall"}, "measure is 'kendall'"),
+        ({"comparison": "kendall"}, "comparison is 'kendall'"),
         ({"by": "task"}, "by is 'task'; networks have model, pretrain"),
         ({"random": ["subjects"]}, "random is"),
         ({"random": "images"}, "it is a list"),
         ({"align": "outer"}, "align is 'outer'"),
-        ({"n_swaps": 1}, "n_swaps is 1"),
+        ({"n_draws": 1}, "n_draws is 1"),
         ({"confidence": 1.0}, "confidence is 1.0"),
     ],
 )
@@ -319,7 +319,7 @@ def test_bad_options(options, says, models, people):
 
 def test_controls_need_a_partial_measure_and_all_images(models, people):
     with pytest.raises(UsageError, match="no partial form"):
-        quick(models, people, measure="rho-a", control=models)
+        quick(models, people, comparison="rho-a", control=models)
     with pytest.raises(InvalidData, match=r"control lacks 1 image.* \(011\)"):
         quick(models, people, control=models.sel(pair=models["image_j"] != "011"))
     with pytest.raises(UsageError, match="has no /human"):

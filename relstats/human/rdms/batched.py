@@ -1,5 +1,5 @@
-"""All draws of images at once, for complete RDMs and measures that are ratios of sums: a few matrix
-products. Plain arrays.
+"""All draws of images at once, for complete RDMs and comparisons that are ratios of sums: a few
+matrix products. Plain arrays.
 
 `comparisons.weigh` says the same draw by draw; here the weights of all draws multiply the products
 of all RDMs.
@@ -11,13 +11,15 @@ import numpy as np
 
 _CENTRED = ("corr", "corr_cov")
 _RIDGES = {"corr_cov": 2.0, "cosine_cov": 2.0, "unbiased_cka": 0.0}
-MEASURES = ("corr", "cosine", *_RIDGES)
+COMPARISONS = ("corr", "cosine", *_RIDGES)
 #: Numbers in memory at once. Larger RDMs gain nothing by being taken together.
 LARGEST = 2**23
 _EPS = float(np.finfo(float).eps)
 
 
-def compare_all_draws(a: np.ndarray, b: np.ndarray, counts: np.ndarray, measure: str) -> np.ndarray:
+def compare_all_draws(
+    a: np.ndarray, b: np.ndarray, counts: np.ndarray, comparison: str
+) -> np.ndarray:
     """Agreement of RDMs in each draw.
 
     Parameters
@@ -26,8 +28,8 @@ def compare_all_draws(a: np.ndarray, b: np.ndarray, counts: np.ndarray, measure:
         From `comparisons.prepared`, as is `b`; without NaN.
     b : ndarray, (s, pair)
     counts : ndarray, (draw, image)
-    measure : str
-        One of `MEASURES`.
+    comparison : str
+        One of `COMPARISONS`.
 
     Returns
     -------
@@ -37,12 +39,13 @@ def compare_all_draws(a: np.ndarray, b: np.ndarray, counts: np.ndarray, measure:
     """
     step = max(1, LARGEST // a.shape[1])
     parts = [
-        _some(a, b, counts[start : start + step], measure) for start in range(0, len(counts), step)
+        _some(a, b, counts[start : start + step], comparison)
+        for start in range(0, len(counts), step)
     ]
     return np.concatenate(parts)
 
 
-def _some(a: np.ndarray, b: np.ndarray, counts: np.ndarray, measure: str) -> np.ndarray:
+def _some(a: np.ndarray, b: np.ndarray, counts: np.ndarray, comparison: str) -> np.ndarray:
     first, second = np.triu_indices(counts.shape[1], 1)
     weights = counts[:, first] * counts[:, second]
     vectors = np.concatenate([a, b])
@@ -51,7 +54,7 @@ def _some(a: np.ndarray, b: np.ndarray, counts: np.ndarray, measure: str) -> np.
     )
     squares = weights @ (vectors**2).T
     raw, means = squares, np.zeros(squares.shape)
-    if measure in _CENTRED:
+    if comparison in _CENTRED:
         total = weights.sum(axis=1, keepdims=True)
         means = weights @ vectors.T / total
         products = (
@@ -61,8 +64,8 @@ def _some(a: np.ndarray, b: np.ndarray, counts: np.ndarray, measure: str) -> np.
             * total[..., np.newaxis]
         )
         squares = squares - means**2 * total
-    if measure in _RIDGES:
-        sums, effects = _image_effects(vectors, means, counts, _RIDGES[measure])
+    if comparison in _RIDGES:
+        sums, effects = _image_effects(vectors, means, counts, _RIDGES[comparison])
         weighted = sums * counts[:, np.newaxis]
         products = products - weighted[:, : len(a)] @ effects[:, len(a) :].transpose(0, 2, 1)
         squares = squares - (weighted * effects).sum(axis=-1)

@@ -4,7 +4,7 @@ Plain arrays.
 
 After Nili et al. 2014 (doi:10.1371/journal.pcbi.1003553). Upper: mean over participants of the
 agreement with the pool of all; lower: with the pool of all others. A pool is the mean of RDMs on a
-common scale: z-scored (corr), of unit norm (cosine; in whitened space for whitened measures; of
+common scale: z-scored (corr), of unit norm (cosine; in whitened space for whitened comparisons; of
 what image effects leave for unbiased CKA), or of midranks.
 """
 
@@ -29,14 +29,14 @@ from relstats.human.rdms.comparisons import (
 MIN_PARTICIPANTS = 3
 
 
-def noise_ceiling(rdms: np.ndarray, measure: str = "rho-a") -> tuple[float, float]:
+def noise_ceiling(rdms: np.ndarray, comparison: str = "rho-a") -> tuple[float, float]:
     """Lower and upper bound of what any model could reach.
 
     Parameters
     ----------
     rdms : array_like, (participant, pair)
         NaN where missing.
-    measure : str
+    comparison : str
         As in `relstats.human.compare_rdms`.
 
     Returns
@@ -57,34 +57,36 @@ def noise_ceiling(rdms: np.ndarray, measure: str = "rho-a") -> tuple[float, floa
     (0.942, 0.962)
     """
     rdms = as_rdms(rdms, "rdms")
-    return bounds(rdms, np.ones(n_images(rdms)), measure)
+    return bounds(rdms, np.ones(n_images(rdms)), comparison)
 
 
 def bounds(
-    rdms: np.ndarray, count: np.ndarray, measure: str, *, control: np.ndarray | None = None
+    rdms: np.ndarray, count: np.ndarray, comparison: str, *, control: np.ndarray | None = None
 ) -> tuple[float, float]:
     """Lower and upper bound in one draw of images; with controls as in `lower_draws`."""
     if _unknown(rdms, control):
         return np.nan, np.nan
     people = np.ones(len(rdms))
-    if _by_cosines(rdms, measure, control):
+    if _by_cosines(rdms, comparison, control):
         among = compare_draws(
-            rdms, rdms, np.asarray(count, float)[np.newaxis], measure, control=control
+            rdms, rdms, np.asarray(count, float)[np.newaxis], comparison, control=control
         )[0]
         with_all = among.sum(axis=1)
         lower = _lower_of_cosines(among[np.newaxis], people[np.newaxis])[0]
         return float(lower), float(np.mean(with_all / np.sqrt(with_all.sum())))
-    scaled = _on_common_scale(rdms, count, measure)
+    scaled = _on_common_scale(rdms, count, comparison)
     judged = np.isfinite(scaled).sum(axis=0)
     pool = np.nansum(scaled, axis=0) / np.where(judged > 0, judged, np.nan)
-    upper = compare_rows(np.broadcast_to(_tied(pool, measure), rdms.shape), rdms, count, measure)
-    return _lower_of_pools(rdms, count, people, measure), _mean(upper, people)
+    upper = compare_rows(
+        np.broadcast_to(_tied(pool, comparison), rdms.shape), rdms, count, comparison
+    )
+    return _lower_of_pools(rdms, count, people, comparison), _mean(upper, people)
 
 
 def lower_draws(
     rdms: np.ndarray,
     counts: np.ndarray,
-    measure: str,
+    comparison: str,
     *,
     people: np.ndarray | None = None,
     control: np.ndarray | None = None,
@@ -97,7 +99,7 @@ def lower_draws(
         NaN where missing.
     counts : ndarray, (draw, image)
         How often each draw holds each image; one draw is used for all of `people`.
-    measure : str
+    comparison : str
         As in `relstats.human.compare_rdms`.
     people : ndarray, ([variant,] draw, participant), optional
         How often each draw holds each participant; the pool of all others leaves out all copies.
@@ -122,17 +124,18 @@ def lower_draws(
     if _unknown(rdms, control):
         return np.full(people.shape[:-1], np.nan)
     variants = people.reshape(-1, *people.shape[-2:])
-    if _by_cosines(rdms, measure, control):
-        among = compare_draws(rdms, rdms, counts, measure, control=control)
+    if _by_cosines(rdms, comparison, control):
+        among = compare_draws(rdms, rdms, counts, comparison, control=control)
         return np.array([_lower_of_cosines(among, who) for who in variants]).reshape(
             people.shape[:-1]
         )
     complete = not np.isnan(rdms).any()
-    known = prepared(rdms, measure) if complete else rdms
+    known = prepared(rdms, comparison) if complete else rdms
     lower = _lower_of_ranks if complete else _lower_of_pools
     draws = np.broadcast_to(counts, (people.shape[-2], counts.shape[1]))
     found = [
-        [lower(known, count, who[d], measure) for d, count in enumerate(draws)] for who in variants
+        [lower(known, count, who[d], comparison) for d, count in enumerate(draws)]
+        for who in variants
     ]
     return np.array(found).reshape(people.shape[:-1])
 
@@ -141,11 +144,11 @@ def _unknown(rdms: np.ndarray, control: np.ndarray | None) -> bool:
     return len(rdms) < MIN_PARTICIPANTS or (control is not None and bool(np.isnan(rdms).any()))
 
 
-def _by_cosines(rdms: np.ndarray, measure: str, control: np.ndarray | None) -> bool:
-    """Where a measure is a cosine of vectors, agreement with a mean of unit vectors needs only all
-    agreements of two.
+def _by_cosines(rdms: np.ndarray, comparison: str, control: np.ndarray | None) -> bool:
+    """Where a comparison is a cosine of vectors, agreement with a mean of unit vectors needs only
+    all agreements of two.
     """
-    return control is not None or (measure not in RANKED and not np.isnan(rdms).any())
+    return control is not None or (comparison not in RANKED and not np.isnan(rdms).any())
 
 
 def _lower_of_cosines(among: np.ndarray, people: np.ndarray) -> np.ndarray:
@@ -165,7 +168,7 @@ def _lower_of_cosines(among: np.ndarray, people: np.ndarray) -> np.ndarray:
 
 
 def _lower_of_ranks(
-    codes: np.ndarray, count: np.ndarray, people: np.ndarray, measure: str
+    codes: np.ndarray, count: np.ndarray, people: np.ndarray, comparison: str
 ) -> float:
     """Where every pair is known, sums of midranks are exact, and people need no sorting."""
     first, second = np.triu_indices(len(count), 1)
@@ -177,27 +180,29 @@ def _lower_of_ranks(
     )
     found = weigh(codes, graph, "spearman")
     mine = np.where(np.isnan(found.norm), 0, weights)[:, np.newaxis] * found.right
-    pools = prepared(mine.sum(axis=0) - mine, measure)
-    return _mean(compare_prepared(pools, codes, graph, measure), weights)
+    pools = prepared(mine.sum(axis=0) - mine, comparison)
+    return _mean(compare_prepared(pools, codes, graph, comparison), weights)
 
 
-def _lower_of_pools(rdms: np.ndarray, count: np.ndarray, people: np.ndarray, measure: str) -> float:
+def _lower_of_pools(
+    rdms: np.ndarray, count: np.ndarray, people: np.ndarray, comparison: str
+) -> float:
     drawn = np.flatnonzero(people)
     rdms, weights = rdms[drawn], people[drawn]
-    scaled = _on_common_scale(rdms, count, measure)
+    scaled = _on_common_scale(rdms, count, comparison)
     judged = weights[:, np.newaxis] * np.isfinite(scaled)
     mine = np.nan_to_num(scaled) * judged
     others = judged.sum(axis=0) - judged
     pool = (mine.sum(axis=0) - mine) / np.where(others > 0, others, np.nan)
-    return _mean(compare_rows(_tied(pool, measure), rdms, count, measure), weights)
+    return _mean(compare_rows(_tied(pool, comparison), rdms, count, comparison), weights)
 
 
-def _tied(pool: np.ndarray, measure: str) -> np.ndarray:
+def _tied(pool: np.ndarray, comparison: str) -> np.ndarray:
     """Mean ranks that are equal but for rounding are ties.
 
     Shares of ranks have a scale of their own.
     """
-    return np.round(pool, 12) if measure in RANKED else pool
+    return np.round(pool, 12) if comparison in RANKED else pool
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> float:
@@ -206,7 +211,7 @@ def _mean(values: np.ndarray, weights: np.ndarray) -> float:
     return float(values[some] @ weights[some] / weights[some].sum()) if some.any() else np.nan
 
 
-def _on_common_scale(rdms: np.ndarray, count: np.ndarray, measure: str) -> np.ndarray:
+def _on_common_scale(rdms: np.ndarray, count: np.ndarray, comparison: str) -> np.ndarray:
     """What a pool is the mean of.
 
     NaN where missing, not drawn, or where a participant says nothing.
@@ -216,12 +221,12 @@ def _on_common_scale(rdms: np.ndarray, count: np.ndarray, measure: str) -> np.nd
     scaled = np.full(rdms.shape, np.nan)
     for rows, pairs in by_pairs(np.isfinite(rdms) & held):
         graph = Graph(first[pairs], second[pairs], count)
-        vectors = prepared(rdms[np.ix_(rows, pairs)], measure)
-        how = "spearman" if measure in RANKED else measure
+        vectors = prepared(rdms[np.ix_(rows, pairs)], comparison)
+        how = "spearman" if comparison in RANKED else comparison
         found = weigh(vectors, graph, how)
         size = (
             np.where(np.isnan(found.norm), np.nan, graph.weights.sum())
-            if measure in RANKED
+            if comparison in RANKED
             else found.norm
         )
         scaled[np.ix_(rows, pairs)] = found.left / graph.weights / size[:, np.newaxis]

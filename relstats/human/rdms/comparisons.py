@@ -1,10 +1,10 @@
-"""How well RDMs agree: every measure, over all pairs of images or a bootstrap draw of images.
+"""How well RDMs agree: every comparison, over all pairs of images or a bootstrap draw of images.
 
 Plain arrays in and out.
 
 A draw is a vector of counts: how often it holds each image. Pair (i, j) then has weight count_i *
 count_j, and copies of one image have no pair with each other. So no RDM is ever resampled: each
-measure is a ratio of weighted sums.
+comparison is a ratio of weighted sums.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from relstats.human.rdms import batched
 from relstats.human.rdms.ranks import dense_codes, weighted_midranks, weighted_tau_a
 from relstats.human.rdms.whitening import without_images
 
-MEASURES = (
+COMPARISONS = (
     "rho-a",
     "spearman",
     "tau-a",
@@ -66,7 +66,7 @@ class Graph:
 
 
 def compare_rdms(
-    a: np.ndarray, b: np.ndarray, measure: str = "rho-a", *, control: np.ndarray | None = None
+    a: np.ndarray, b: np.ndarray, comparison: str = "rho-a", *, control: np.ndarray | None = None
 ) -> np.ndarray:
     """Agreement of every RDM of one set with every RDM of another.
 
@@ -77,15 +77,15 @@ def compare_rdms(
         any unit. NaN where missing.
     b : array_like, (s, pair) or (pair,)
         RDMs, say of participants, on the same images in the same order.
-    measure : str
+    comparison : str
         "rho-a": 12 sum (r_a - mean)(r_b - mean) / (n^3 - n) of midranks, the expected Spearman
         correlation where ties are broken at random. "spearman", "tau-a" (Kendall, ties count as
         neither), "corr" (Pearson), "cosine". "corr_cov", "cosine_cov": of RDMs whitened by the
         covariance of their entries; "cosine_cov" is linear CKA, biased upwards by noise.
         "unbiased_cka": cosine after image effects are taken out of both.
     control : array_like, (c, pair), optional
-        RDMs to hold constant: a partial correlation. Not for "rho-a" and "tau-a". Measures of ranks
-        rank the controls too.
+        RDMs to hold constant: a partial correlation. Not for "rho-a" and "tau-a". Comparisons of
+        ranks rank the controls too.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def compare_rdms(
     Raises
     ------
     UsageError
-        Unknown measure; one without a partial form.
+        Unknown comparison; one without a partial form.
     InvalidData
         Lengths that differ, are no number of pairs, or hold infinite values.
 
@@ -120,10 +120,12 @@ def compare_rdms(
     """
     a, b = as_rdms(a, "a"), as_rdms(b, "b")
     controls = None if control is None else as_rdms(control, "control")
-    check(a, b, a[:0] if controls is None else controls, measure)
+    check(a, b, a[:0] if controls is None else controls, comparison)
     known = np.isfinite(a).any(axis=1)
     out = np.full((len(a), len(b)), np.nan)
-    out[known] = compare_draws(a[known], b, np.ones((1, n_images(b))), measure, control=controls)[0]
+    out[known] = compare_draws(
+        a[known], b, np.ones((1, n_images(b))), comparison, control=controls
+    )[0]
     return out
 
 
@@ -131,7 +133,7 @@ def compare_draws(
     a: np.ndarray,
     b: np.ndarray,
     counts: np.ndarray,
-    measure: str,
+    comparison: str,
     *,
     control: np.ndarray | None = None,
 ) -> np.ndarray:
@@ -139,7 +141,7 @@ def compare_draws(
 
     Parameters
     ----------
-    a, b, measure, control
+    a, b, comparison, control
         As in `compare_rdms`, 2-d.
     counts : ndarray, (draw, image)
         How often each draw holds each image.
@@ -161,19 +163,19 @@ def compare_draws(
     first, second = np.triu_indices(counts.shape[1], 1)
     counts = np.asarray(counts, float)
     for rows, pairs in shared_pairs(a, b, control):
-        vectors = [prepared(v[:, pairs], measure) for v in (a, b[rows], control)]
+        vectors = [prepared(v[:, pairs], comparison) for v in (a, b[rows], control)]
         todo = np.arange(len(counts))
         if (
-            measure in batched.MEASURES
+            comparison in batched.COMPARISONS
             and len(pairs) == a.shape[1]
             and not len(control)
             and a.size * len(b) < batched.LARGEST
         ):
-            out[:, :, rows] = batched.compare_all_draws(vectors[0], vectors[1], counts, measure)
+            out[:, :, rows] = batched.compare_all_draws(vectors[0], vectors[1], counts, comparison)
             todo = np.flatnonzero(np.isnan(out[:, :, rows]).any(axis=(1, 2)))
         for draw in todo:
             graph = Graph(first[pairs], second[pairs], counts[draw])
-            out[draw][:, rows] = _cross(*_drawn(vectors, graph), measure)
+            out[draw][:, rows] = _cross(*_drawn(vectors, graph), comparison)
     return out
 
 
@@ -207,14 +209,14 @@ def by_pairs(known: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             yield np.flatnonzero(group == g), np.flatnonzero(mask)
 
 
-def prepared(vectors: np.ndarray, measure: str) -> np.ndarray:
+def prepared(vectors: np.ndarray, comparison: str) -> np.ndarray:
     """Codes of ranks, or values on a scale of their own that squares cannot leave.
 
     The order of values stays.
     """
-    if measure in RANKED:
+    if comparison in RANKED:
         return dense_codes(vectors)
-    if measure in _CENTRED:
+    if comparison in _CENTRED:
         vectors = vectors - vectors.mean(axis=1, keepdims=True, dtype=float)
     peak = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
     scaled: np.ndarray = vectors / np.where(peak > 0, peak, 1)
@@ -249,8 +251,8 @@ class Weighted:
     norm: np.ndarray
 
 
-def weigh(vectors: np.ndarray, graph: Graph, measure: str) -> Weighted:
-    """The vectors of a measure in one draw, which holds every pair that is passed.
+def weigh(vectors: np.ndarray, graph: Graph, comparison: str) -> Weighted:
+    """The vectors of a comparison in one draw, which holds every pair that is passed.
 
     Parameters
     ----------
@@ -258,7 +260,7 @@ def weigh(vectors: np.ndarray, graph: Graph, measure: str) -> Weighted:
         From `prepared`, or a part of its columns.
     graph : Graph
         Of these pairs.
-    measure : str
+    comparison : str
         Not "tau-a", which is no product.
 
     Returns
@@ -274,35 +276,35 @@ def weigh(vectors: np.ndarray, graph: Graph, measure: str) -> Weighted:
     weights = graph.weights
     total = weights.sum()
     constant = vectors.min(axis=1) == vectors.max(axis=1)
-    if measure in RANKED:
+    if comparison in RANKED:
         vectors = weighted_midranks(vectors, weights) - (total + 1) / 2
-    elif measure in _CENTRED:
+    elif comparison in _CENTRED:
         vectors = vectors - (vectors @ weights / total)[:, np.newaxis]
     right, whole = vectors, vectors
-    if measure in _WHITENED:
+    if comparison in _WHITENED:
         right = without_images(vectors, graph.first, graph.second, graph.counts, 2.0)
-    elif measure == "unbiased_cka":
+    elif comparison == "unbiased_cka":
         for _ in range(2):  # the second time takes away what rounding left of image effects
             right = vectors = without_images(vectors, graph.first, graph.second, graph.counts, 0.0)
     left = vectors * weights
     squares = np.einsum("kp,kp->k", left, right)
-    nothing = constant if measure in (*RANKED, *_CENTRED) else squares <= 0
-    if measure == "unbiased_cka":
+    nothing = constant if comparison in (*RANKED, *_CENTRED) else squares <= 0
+    if comparison == "unbiased_cka":
         nothing = squares <= (_EPS * vectors.shape[1]) ** 2 * (whole**2 @ weights)
-    if measure == "rho-a":
+    if comparison == "rho-a":
         squares = np.full(len(vectors), (total**3 - total) / 12)
     return Weighted(left, right, np.sqrt(np.where(nothing, np.nan, squares)))
 
 
 def _cross(
-    a: np.ndarray, b: np.ndarray, control: np.ndarray, graph: Graph, measure: str
+    a: np.ndarray, b: np.ndarray, control: np.ndarray, graph: Graph, comparison: str
 ) -> np.ndarray:
     """Agreement of each of `a` with each of `b` in one draw: (k, s)."""
     if len(graph.first) < MIN_PAIRS:
         return np.full((len(a), len(b)), np.nan)
-    if measure == "tau-a":
+    if comparison == "tau-a":
         return _taus(a, b, graph.weights)
-    parts = [weigh(vectors, graph, measure) for vectors in (a, b, control)]
+    parts = [weigh(vectors, graph, comparison) for vectors in (a, b, control)]
     products = parts[0].left @ parts[1].right.T
     norms = [part.norm for part in parts[:2]]
     if len(control):
@@ -332,7 +334,7 @@ def _partial(parts: list[Weighted], products: np.ndarray) -> tuple[np.ndarray, l
     return products - slopes[0] @ inverse @ slopes[1].T, left
 
 
-def compare_rows(a: np.ndarray, b: np.ndarray, count: np.ndarray, measure: str) -> np.ndarray:
+def compare_rows(a: np.ndarray, b: np.ndarray, count: np.ndarray, comparison: str) -> np.ndarray:
     """Agreement of each row of `a` with the same row of `b` in one draw, each row on the pairs that
     both know.
 
@@ -359,21 +361,21 @@ def compare_rows(a: np.ndarray, b: np.ndarray, count: np.ndarray, measure: str) 
     out = np.full(len(a), np.nan)
     for rows, pairs in by_pairs(np.isfinite(a) & np.isfinite(b) & held):
         graph = Graph(first[pairs], second[pairs], np.asarray(count, float))
-        ours, theirs = (prepared(v[np.ix_(rows, pairs)], measure) for v in (a, b))
-        out[rows] = compare_prepared(ours, theirs, graph, measure)
+        ours, theirs = (prepared(v[np.ix_(rows, pairs)], comparison) for v in (a, b))
+        out[rows] = compare_prepared(ours, theirs, graph, comparison)
     return out
 
 
-def compare_prepared(a: np.ndarray, b: np.ndarray, graph: Graph, measure: str) -> np.ndarray:
+def compare_prepared(a: np.ndarray, b: np.ndarray, graph: Graph, comparison: str) -> np.ndarray:
     """Agreement of each row of `a` with the same row of `b`, both from `prepared`, in a draw that
     holds every pair: (s,).
     """
-    if measure == "tau-a":
+    if comparison == "tau-a":
         pairs = zip(a, b, strict=True)
         return np.array(
             [_taus(x[np.newaxis], y[np.newaxis], graph.weights)[0, 0] for x, y in pairs]
         )
-    one, other = (weigh(v, graph, measure) for v in (a, b))
+    one, other = (weigh(v, graph, comparison) for v in (a, b))
     products = np.einsum("sp,sp->s", one.left, other.right)
     return np.asarray(np.clip(products / one.norm / other.norm, -1, 1))
 
@@ -418,13 +420,13 @@ def n_images(rdms: np.ndarray) -> int:
     return n
 
 
-def check(a: np.ndarray, b: np.ndarray, control: np.ndarray, measure: str) -> None:
-    """Refuse unknown measures, and RDMs of different length."""
-    if measure not in MEASURES:
-        raise UsageError(f"measure is {measure!r}; it is one of {', '.join(MEASURES)}")
-    if len(control) and measure in WITHOUT_PARTIAL:
+def check(a: np.ndarray, b: np.ndarray, control: np.ndarray, comparison: str) -> None:
+    """Refuse unknown comparisons, and RDMs of different length."""
+    if comparison not in COMPARISONS:
+        raise UsageError(f"comparison is {comparison!r}; it is one of {', '.join(COMPARISONS)}")
+    if len(control) and comparison in WITHOUT_PARTIAL:
         raise UsageError(
-            f"measure {measure!r} has no partial form, so nothing can be held constant; use"
+            f"comparison {comparison!r} has no partial form, so nothing can be held constant; use"
             " 'spearman' with controls"
         )
     lengths = {a.shape[1], b.shape[1], control.shape[1]}

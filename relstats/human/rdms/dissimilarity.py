@@ -15,7 +15,7 @@ import numpy as np
 from relstats.errors import InvalidData, UsageError
 from relstats.stats.maps.single import midranks
 
-MEASURES = ("correlation", "spearman", "cosine", "euclidean")
+DISSIMILARITIES = ("correlation", "spearman", "cosine", "euclidean")
 #: Pixels worked on at a time, in float64.
 _PIXELS = 1024
 
@@ -47,14 +47,14 @@ class _Scale:
     degenerate: np.ndarray
 
 
-def dissimilarities(features: np.ndarray, measure: str = "correlation") -> Dissimilarities:
+def dissimilarities(features: np.ndarray, dissimilarity: str = "correlation") -> Dissimilarities:
     """Compare all pairs of rows.
 
     Parameters
     ----------
     features : array_like, (image, feature)
         Maps (stacked y, x), or activations; real, finite or NaN; any scale.
-    measure : {"correlation", "spearman", "cosine", "euclidean"}
+    dissimilarity : {"correlation", "spearman", "cosine", "euclidean"}
         1 - Pearson, 1 - Spearman (midranks), 1 - cosine, squared Euclidean distance over the number
         of features.
 
@@ -66,7 +66,7 @@ def dissimilarities(features: np.ndarray, measure: str = "correlation") -> Dissi
     Raises
     ------
     UsageError
-        Unknown measure.
+        Unknown dissimilarity.
     InvalidData
         Not two axes, or infinite values.
 
@@ -81,11 +81,11 @@ def dissimilarities(features: np.ndarray, measure: str = "correlation") -> Dissi
             f"features of shape {features.shape} and dtype {features.dtype}: give real numbers of"
             " shape (image, feature)"
         )
-    return tiled(lambda images: features[images], len(features), len(features), measure)
+    return tiled(lambda images: features[images], len(features), len(features), dissimilarity)
 
 
 def tiled(
-    read: Callable[[slice], np.ndarray], n_images: int, tile: int, measure: str
+    read: Callable[[slice], np.ndarray], n_images: int, tile: int, dissimilarity: str
 ) -> Dissimilarities:
     """The same from a store: two tiles of images are in memory at a time.
 
@@ -95,41 +95,43 @@ def tiled(
         From a slice of images to their (image, feature).
     n_images, tile : int
         How many images there are, and how many are read at once.
-    measure : str
+    dissimilarity : str
         As in `dissimilarities`.
 
     Returns
     -------
     Dissimilarities
     """
-    if measure not in MEASURES:
-        raise UsageError(f"measure is {measure!r}; RDMs are made by {', '.join(MEASURES)}")
+    if dissimilarity not in DISSIMILARITIES:
+        raise UsageError(
+            f"dissimilarity is {dissimilarity!r}; RDMs are made by {', '.join(DISSIMILARITIES)}"
+        )
     parts = [slice(start, min(start + tile, n_images)) for start in range(0, n_images, tile)]
     products = np.empty((n_images, n_images))
     scales: list[_Scale] = []
     pixels = 1
     for k, columns in enumerate(parts):  # upper tiles only: rows never come after columns
-        right = _values(read(columns), measure)
-        scales.append(_scale(right, measure))
+        right = _values(read(columns), dissimilarity)
+        scales.append(_scale(right, dissimilarity))
         pixels = right.shape[1]
         products[columns, columns] = _products(right, scales[k], right, scales[k])
         for j, rows in enumerate(parts[:k]):
-            left = _values(read(rows), measure)
+            left = _values(read(rows), dissimilarity)
             products[rows, columns] = _products(left, scales[j], right, scales[k])
     missing, degenerate = (
         np.concatenate([getattr(s, what) for s in scales]) for what in ("missing", "degenerate")
     )
     return Dissimilarities(
-        _condensed(products, measure, pixels, missing | degenerate), missing, degenerate
+        _condensed(products, dissimilarity, pixels, missing | degenerate), missing, degenerate
     )
 
 
-def _values(block: np.ndarray, measure: str) -> np.ndarray:
+def _values(block: np.ndarray, dissimilarity: str) -> np.ndarray:
     # midranks of a row with NaN are NaN throughout
-    return midranks(block) if measure == "spearman" else block
+    return midranks(block) if dissimilarity == "spearman" else block
 
 
-def _scale(values: np.ndarray, measure: str) -> _Scale:
+def _scale(values: np.ndarray, dissimilarity: str) -> _Scale:
     with np.errstate(invalid="ignore", over="ignore"):
         total = values.sum(axis=1, dtype=float)
         low, high = values.min(axis=1).astype(float), values.max(axis=1).astype(float)
@@ -139,12 +141,12 @@ def _scale(values: np.ndarray, measure: str) -> _Scale:
             " to them means nothing (float16 overflows at 65504)"
         )
     missing = np.isnan(total)
-    centred = measure in ("correlation", "spearman")
+    centred = dissimilarity in ("correlation", "spearman")
     degenerate = ~missing & (
-        (low == high) if centred else (np.maximum(-low, high) == 0) & (measure == "cosine")
+        (low == high) if centred else (np.maximum(-low, high) == 0) & (dissimilarity == "cosine")
     )
     centre = total / values.shape[1] if centred else np.zeros(len(values))
-    if measure == "euclidean":
+    if dissimilarity == "euclidean":
         return _Scale(centre, np.ones(len(values)), missing, degenerate)
     # the peak goes first: squares near the ends of the range of floats would overflow or vanish
     peak = np.where(missing | degenerate, 1.0, np.maximum(-low, high) + np.abs(centre))
@@ -171,10 +173,12 @@ def _products(left: np.ndarray, a: _Scale, right: np.ndarray, b: _Scale) -> np.n
     return total
 
 
-def _condensed(products: np.ndarray, measure: str, pixels: int, without: np.ndarray) -> np.ndarray:
+def _condensed(
+    products: np.ndarray, dissimilarity: str, pixels: int, without: np.ndarray
+) -> np.ndarray:
     first, second = np.triu_indices(len(products), 1)
     values = products[first, second]
-    if measure == "euclidean":
+    if dissimilarity == "euclidean":
         squares = np.diag(products)
         values = np.maximum(squares[first] + squares[second] - 2 * values, 0) / pixels
     else:

@@ -32,7 +32,7 @@ class Mantel:
 def mantel(
     models: np.ndarray,
     people: np.ndarray,
-    measure: str,
+    comparison: str,
     weights: np.ndarray,
     *,
     n_permutations: int = 9999,
@@ -47,7 +47,7 @@ def mantel(
         Without NaN, none constant.
     people : ndarray, (participant, pair)
         NaN where missing; each agrees or disagrees with something: none constant.
-    measure : str
+    comparison : str
         As in `relstats.human.compare_rdms`. "tau-a", and missing pairs, take a full comparison for
         each permutation.
     weights : ndarray, (family, network)
@@ -73,11 +73,11 @@ def mantel(
     array([0.005])
     """
     n = n_images(models)
-    complete = not np.isnan(people).any() and measure != "tau-a"
+    complete = not np.isnan(people).any() and comparison != "tau-a"
     mean_agreement = (
-        _of_products(models, people, measure, n)
+        _of_products(models, people, comparison, n)
         if complete
-        else _of_comparisons(models, people, measure, n)
+        else _of_comparisons(models, people, comparison, n)
     )
     observed = weights @ mean_agreement(np.arange(n))
     tolerance = 1e-12 * np.abs(observed)  # the same permutation may be rounded otherwise
@@ -92,7 +92,7 @@ def mantel(
 
 
 def _of_products(
-    models: np.ndarray, people: np.ndarray, measure: str, n: int
+    models: np.ndarray, people: np.ndarray, comparison: str, n: int
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Where every pair is known, the mean over participants is one vector, and a permutation one
     product with it.
@@ -100,7 +100,7 @@ def _of_products(
     first, second = np.triu_indices(n, 1)
     graph = Graph(first, second, np.ones(n))
     ours, theirs = (
-        weigh(prepared(vectors, measure), graph, measure) for vectors in (models, people)
+        weigh(prepared(vectors, comparison), graph, comparison) for vectors in (models, people)
     )
     pooled = (theirs.right / theirs.norm[:, np.newaxis]).mean(axis=0)
     place = _places(first, second, n)
@@ -114,14 +114,14 @@ def _of_products(
 
 
 def _of_comparisons(
-    models: np.ndarray, people: np.ndarray, measure: str, n: int
+    models: np.ndarray, people: np.ndarray, comparison: str, n: int
 ) -> Callable[[np.ndarray], np.ndarray]:
     first, second = np.triu_indices(n, 1)
     place = _places(first, second, n)
 
     def mean_agreement(order: np.ndarray) -> np.ndarray:
         moved = models[:, place[order[first], order[second]]]
-        return compare_draws(moved, people, np.ones((1, n)), measure)[0].mean(axis=-1)
+        return compare_draws(moved, people, np.ones((1, n)), comparison)[0].mean(axis=-1)
 
     return mean_agreement
 

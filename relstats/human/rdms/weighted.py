@@ -16,7 +16,7 @@ from scipy import optimize
 from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.human.rdms.comparisons import compare_rdms, n_images
 
-MEASURES = ("corr", "spearman", "rho-a")
+COMPARISONS = ("corr", "spearman", "rho-a")
 MIN_IMAGES = 4
 
 
@@ -46,7 +46,7 @@ class WeightedModel:
 def weighted_model(
     components: np.ndarray,
     people: np.ndarray,
-    measure: str = "corr",
+    comparison: str = "corr",
     *,
     folds: tuple[int, int] = (4, 4),
     rng: np.random.Generator,
@@ -59,7 +59,7 @@ def weighted_model(
         RDMs of candidate features, layers or networks; without NaN.
     people : ndarray, (participant, pair)
         NaN where missing.
-    measure : {"corr", "spearman", "rho-a"}
+    comparison : {"corr", "spearman", "rho-a"}
         How agreement is measured. Weights are fitted by non-negative least squares to the mean of
         z-scored RDMs.
     folds : tuple of int
@@ -74,7 +74,7 @@ def weighted_model(
     Raises
     ------
     UsageError
-        Unknown measure, or fewer than 2 folds.
+        Unknown comparison, or fewer than 2 folds.
     ImpossibleAnalysis
         A fold would hold no participant, or fewer than 4 images.
 
@@ -86,8 +86,10 @@ def weighted_model(
     >>> weighted_model(components, people, folds=(2, 2), rng=rng).weights.round(1)
     array([0.3, 0.7, 0. ])
     """
-    if measure not in MEASURES:
-        raise UsageError(f"measure is {measure!r}; weighted models know {', '.join(MEASURES)}")
+    if comparison not in COMPARISONS:
+        raise UsageError(
+            f"comparison is {comparison!r}; weighted models know {', '.join(COMPARISONS)}"
+        )
     n = n_images(people)
     if min(folds) < 2 or folds[0] > len(people) or n // folds[1] < MIN_IMAGES:
         raise ImpossibleAnalysis(
@@ -95,12 +97,15 @@ def weighted_model(
             f" folds, a participant a fold and {MIN_IMAGES} images a fold"
         )
     weights = fit(components, people)
-    in_sample = _mean_agreement(weights @ _unit(components), people, measure)
+    in_sample = _mean_agreement(weights @ _unit(components), people, comparison)
     person_folds, image_folds = (
         np.array_split(rng.permutation(k), f) for k, f in zip((len(people), n), folds, strict=True)
     )
     by_fold = np.array(
-        [[_held_out(components, people, measure, p, i) for i in image_folds] for p in person_folds]
+        [
+            [_held_out(components, people, comparison, p, i) for i in image_folds]
+            for p in person_folds
+        ]
     )
     total = weights.sum()
     return WeightedModel(
@@ -150,7 +155,7 @@ def _unit(components: np.ndarray) -> np.ndarray:
 
 
 def _held_out(
-    components: np.ndarray, people: np.ndarray, measure: str, out: np.ndarray, images: np.ndarray
+    components: np.ndarray, people: np.ndarray, comparison: str, out: np.ndarray, images: np.ndarray
 ) -> float:
     n = n_images(people)
     first, second = np.triu_indices(n, 1)
@@ -160,9 +165,9 @@ def _held_out(
     weights = fit(components[:, train], people[np.ix_(others, train)])
     scale = components[:, train].std(axis=1)
     scaled = components[:, test] / np.where(scale > 0, scale, 1)[:, np.newaxis]
-    return _mean_agreement(weights @ scaled, people[np.ix_(out, test)], measure)
+    return _mean_agreement(weights @ scaled, people[np.ix_(out, test)], comparison)
 
 
-def _mean_agreement(model: np.ndarray, people: np.ndarray, measure: str) -> float:
-    found = compare_rdms(model, people, measure)[0]
+def _mean_agreement(model: np.ndarray, people: np.ndarray, comparison: str) -> float:
+    found = compare_rdms(model, people, comparison)[0]
     return float(np.nanmean(found)) if np.isfinite(found).any() else np.nan

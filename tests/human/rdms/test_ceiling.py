@@ -9,7 +9,7 @@ from scipy import stats
 from relstats.human import evaluation
 from relstats.human.rdms import bootstrap
 from relstats.human.rdms.ceiling import bounds, lower_draws, noise_ceiling
-from relstats.human.rdms.comparisons import MEASURES, compare_draws, compare_rdms
+from relstats.human.rdms.comparisons import COMPARISONS, compare_draws, compare_rdms
 
 N = 8
 FIRST, SECOND = np.triu_indices(N, 1)
@@ -23,14 +23,14 @@ def people():
     return np.round(4 * (rng.random((5, len(FIRST))) + rng.random(len(FIRST))), 1)
 
 
-def scaled(rdm, measure, weights):
+def scaled(rdm, comparison, weights):
     """One person's RDM on the common scale, over the pairs of a draw (repeated as drawn)."""
     values = np.repeat(rdm, weights.astype(int))
     known = ~np.isnan(values)
     part = values[known]
-    if POOLED[measure] == "rank":
+    if POOLED[comparison] == "rank":
         part = (stats.rankdata(part) - (len(part) + 1) / 2) / len(part)
-    elif POOLED[measure] == "corr":
+    elif POOLED[comparison] == "corr":
         part = (part - part.mean()) / part.std()
         part = part / np.sqrt(
             len(part)
@@ -41,7 +41,7 @@ def scaled(rdm, measure, weights):
     return values
 
 
-def one_by_one(people, measure, count, drawn):
+def one_by_one(people, comparison, count, drawn):
     """Mean over the drawn people of the agreement with the pool of all others.
 
     Without the draws' algebra.
@@ -49,58 +49,58 @@ def one_by_one(people, measure, count, drawn):
     weights = count[FIRST] * count[SECOND]
     found = []
     for s in drawn:
-        others = [scaled(people[t], measure, weights) for t in drawn if t != s]
+        others = [scaled(people[t], comparison, weights) for t in drawn if t != s]
         pool = np.nanmean(others, axis=0)
         own = np.repeat(people[s], weights)
         known = np.isfinite(pool) & np.isfinite(own)
         x, y = pool[known], own[known]
         n = len(x)
-        if POOLED[measure] == "rank":
+        if POOLED[comparison] == "rank":
             x = np.round(x, 12)
-        if measure == "tau-a":
+        if comparison == "tau-a":
             signs = np.sign(x[:, None] - x) * np.sign(y[:, None] - y)
             found.append(signs.sum() / (n * (n - 1)))
-        elif measure == "cosine":
+        elif comparison == "cosine":
             found.append(x @ y / np.sqrt(x @ x * (y @ y)))
         else:
-            if POOLED[measure] == "rank":
+            if POOLED[comparison] == "rank":
                 x, y = stats.rankdata(x), stats.rankdata(y)
             rho = stats.pearsonr(x, y).statistic
-            if measure == "rho-a":
+            if comparison == "rho-a":
                 rho *= x.std() * y.std() * 12 / (n**2 - 1)
             found.append(rho)
     return np.mean(found)
 
 
-@pytest.mark.parametrize("measure", POOLED)
+@pytest.mark.parametrize("comparison", POOLED)
 @pytest.mark.parametrize("missing", [False, True])
-def test_lower_bound_is_that_of_the_definition(measure, missing, people):
+def test_lower_bound_is_that_of_the_definition(comparison, missing, people):
     if missing:
         people[0, [3, 4, 12]] = np.nan
         people[3, [5, 20]] = np.nan
     drawn = np.array([[1, 1, 1, 1, 1], [2, 0, 1, 1, 1], [0, 0, 3, 1, 1]])
-    found = lower_draws(people, COUNTS, measure, people=drawn)
+    found = lower_draws(people, COUNTS, comparison, people=drawn)
     for draw in range(3):
         who = np.repeat(np.arange(5), drawn[draw])
         assert found[draw] == pytest.approx(
-            one_by_one(people, measure, COUNTS[draw], who), rel=1e-9
+            one_by_one(people, comparison, COUNTS[draw], who), rel=1e-9
         )
 
 
-@pytest.mark.parametrize("measure", POOLED)
-def test_bounds_of_complete_data_by_comparisons(measure, people):
-    """Pools of the measures' own vectors, compared by `compare_rdms`."""
+@pytest.mark.parametrize("comparison", POOLED)
+def test_bounds_of_complete_data_by_comparisons(comparison, people):
+    """Pools of the comparisons' own vectors, compared by `compare_rdms`."""
     units = {"corr": lambda v: (v - v.mean()) / v.std(), "cosine": lambda v: v / np.linalg.norm(v)}
-    if measure in ("rho-a", "spearman", "tau-a"):
+    if comparison in ("rho-a", "spearman", "tau-a"):
         pooled = np.array([stats.rankdata(p) for p in people])
     else:
-        pooled = np.array([units[measure](p) for p in people])
+        pooled = np.array([units[comparison](p) for p in people])
     lower = [
-        compare_rdms(np.delete(pooled, s, axis=0).mean(axis=0), people[s], measure)[0, 0]
+        compare_rdms(np.delete(pooled, s, axis=0).mean(axis=0), people[s], comparison)[0, 0]
         for s in range(5)
     ]
-    upper = compare_rdms(pooled.mean(axis=0), people, measure)
-    assert noise_ceiling(people, measure) == pytest.approx(
+    upper = compare_rdms(pooled.mean(axis=0), people, comparison)
+    assert noise_ceiling(people, comparison) == pytest.approx(
         (np.mean(lower), upper.mean()), rel=1e-10
     )
 
@@ -118,24 +118,24 @@ def test_whitened_pools(people):
     assert noise_ceiling(people, "cosine_cov") == pytest.approx((np.mean(lower), upper), rel=1e-10)
 
 
-@pytest.mark.parametrize("measure", MEASURES)
-def test_lower_is_below_upper_and_order_is_irrelevant(measure, people):
-    lower, upper = noise_ceiling(people, measure)
+@pytest.mark.parametrize("comparison", COMPARISONS)
+def test_lower_is_below_upper_and_order_is_irrelevant(comparison, people):
+    lower, upper = noise_ceiling(people, comparison)
     assert -1 <= lower < upper <= 1
-    assert noise_ceiling(people[::-1], measure) == pytest.approx((lower, upper), rel=1e-12)
+    assert noise_ceiling(people[::-1], comparison) == pytest.approx((lower, upper), rel=1e-12)
     assert noise_ceiling(np.tile(people[:1], (3, 1)), "spearman") == pytest.approx((1, 1))
 
 
-@pytest.mark.parametrize("measure", ["corr", "cosine_cov", "unbiased_cka"])
-def test_missing_pairs_take_the_long_way_to_the_same_bound(measure, people):
+@pytest.mark.parametrize("comparison", ["corr", "cosine_cov", "unbiased_cka"])
+def test_missing_pairs_take_the_long_way_to_the_same_bound(comparison, people):
     """The two ways, through cosines and through pools, meet where a pair is missing that counts for
     nothing.
     """
     count = np.array([[1] * (N - 1) + [0]])
     without = people.copy()
     without[0, (FIRST == N - 1) | (SECOND == N - 1)] = np.nan
-    assert lower_draws(without, count, measure) == pytest.approx(
-        lower_draws(people, count, measure), rel=1e-10
+    assert lower_draws(without, count, comparison) == pytest.approx(
+        lower_draws(people, count, comparison), rel=1e-10
     )
 
 

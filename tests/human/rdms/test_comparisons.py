@@ -1,5 +1,5 @@
-"""Every measure against its definition written out, against scipy, against rsatoolbox where it is
-installed, and by hand.
+"""Every comparison against its definition written out, against scipy, against rsatoolbox where it
+is installed, and by hand.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from scipy import stats
 from relstats.errors import InvalidData, UsageError
 from relstats.human.rdms import batched
 from relstats.human.rdms.comparisons import (
-    MEASURES,
+    COMPARISONS,
     compare_draws,
     compare_rdms,
     compare_rows,
@@ -35,41 +35,41 @@ def tied(rng, rows):
     return np.round(rng.random((rows, PAIRS)) * 6)
 
 
-@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("comparison", COMPARISONS)
 @pytest.mark.parametrize("missing", [0.0, 0.25])
-def test_every_draw_is_that_of_the_definition(measure, missing, agreement, rng):
+def test_every_draw_is_that_of_the_definition(comparison, missing, agreement, rng):
     a, b = tied(rng, 2), tied(rng, 3)
     b[:2][rng.random((2, PAIRS)) < missing] = np.nan
-    found = compare_draws(a, b, DRAWS, measure)
+    found = compare_draws(a, b, DRAWS, comparison)
     assert np.isfinite(found[:2]).all()
     for draw, k, s in np.ndindex(found.shape):
         assert found[draw, k, s] == pytest.approx(
-            agreement(a[k], b[s], measure, DRAWS[draw]), rel=1e-9, abs=1e-10, nan_ok=True
+            agreement(a[k], b[s], comparison, DRAWS[draw]), rel=1e-9, abs=1e-10, nan_ok=True
         )
 
 
-@pytest.mark.parametrize("measure", batched.MEASURES)
+@pytest.mark.parametrize("comparison", batched.COMPARISONS)
 @pytest.mark.parametrize("largest", [5 * PAIRS, 2**23])
-def test_draws_at_once_are_those_one_by_one(measure, largest, rng, monkeypatch):
+def test_draws_at_once_are_those_one_by_one(comparison, largest, rng, monkeypatch):
     a, b = rng.random((2, PAIRS)) + 10, tied(rng, 3)
     b[2] = np.arange(PAIRS) < 3  # constant in some draws
     draws = np.vstack([DRAWS, rng.multinomial(N, np.full(N, 1 / N), size=40)])
     monkeypatch.setattr(batched, "LARGEST", 0)
-    slow = compare_draws(a, b, draws, measure)
+    slow = compare_draws(a, b, draws, comparison)
     monkeypatch.setattr(batched, "LARGEST", largest)
-    found = compare_draws(a, b, draws, measure)
+    found = compare_draws(a, b, draws, comparison)
     assert found == pytest.approx(slow, rel=1e-9, abs=1e-11, nan_ok=True)
     assert np.isnan(found[..., 2]).any()
     assert np.isfinite(found[:4, :, :2]).all()
 
 
-@pytest.mark.parametrize("measure", MEASURES)
-def test_rows_are_the_diagonal_of_all_against_all(measure, rng):
+@pytest.mark.parametrize("comparison", COMPARISONS)
+def test_rows_are_the_diagonal_of_all_against_all(comparison, rng):
     a, b = tied(rng, 3), tied(rng, 3)
     b[1, :5] = np.nan
     for count in DRAWS:
-        whole = compare_draws(a, b, count[np.newaxis], measure)[0]
-        assert compare_rows(a, b, count, measure) == pytest.approx(
+        whole = compare_draws(a, b, count[np.newaxis], comparison)[0]
+        assert compare_rows(a, b, count, comparison) == pytest.approx(
             np.diag(whole), rel=1e-12, nan_ok=True
         )
         assert np.isfinite(np.diag(whole)[[0, 2]]).all()
@@ -77,8 +77,8 @@ def test_rows_are_the_diagonal_of_all_against_all(measure, rng):
 
 def test_scipy_agrees(rng):
     a, b = rng.random((1, PAIRS)), tied(rng, 1)
-    for measure, reference in (("corr", stats.pearsonr), ("spearman", stats.spearmanr)):
-        assert compare_rdms(a, b, measure)[0, 0] == pytest.approx(
+    for comparison, reference in (("corr", stats.pearsonr), ("spearman", stats.spearmanr)):
+        assert compare_rdms(a, b, comparison)[0, 0] == pytest.approx(
             reference(a[0], b[0]).statistic, rel=1e-12
         )
     untied = rng.random((2, PAIRS))
@@ -89,12 +89,12 @@ def test_scipy_agrees(rng):
 
 
 @pytest.mark.parametrize("images", [6, 30, 101])
-@pytest.mark.parametrize("measure", [m for m in MEASURES if m != "unbiased_cka"])
-def test_rsatoolbox_agrees_on_complete_data(measure, images, rng):
+@pytest.mark.parametrize("comparison", [m for m in COMPARISONS if m != "unbiased_cka"])
+def test_rsatoolbox_agrees_on_complete_data(comparison, images, rng):
     rsatoolbox = pytest.importorskip("rsatoolbox.rdm")
     a, b = np.round(rng.random((2, 3, images * (images - 1) // 2)), 2)
-    theirs = rsatoolbox.compare(rsatoolbox.RDMs(a), rsatoolbox.RDMs(b), measure)
-    assert compare_rdms(a, b, measure) == pytest.approx(theirs, abs=1e-10)
+    theirs = rsatoolbox.compare(rsatoolbox.RDMs(a), rsatoolbox.RDMs(b), comparison)
+    assert compare_rdms(a, b, comparison) == pytest.approx(theirs, abs=1e-10)
 
 
 def test_unbiased_cka_is_that_of_gram_matrices(rng):
@@ -135,11 +135,11 @@ def test_rho_a_by_hand():
     assert found == pytest.approx(12 * (ranks[0] @ ranks[1]) / 210, rel=1e-14)
 
 
-@pytest.mark.parametrize("measure", ["spearman", "corr"])
-def test_partial_is_the_correlation_of_residuals(measure, rng):
+@pytest.mark.parametrize("comparison", ["spearman", "corr"])
+def test_partial_is_the_correlation_of_residuals(comparison, rng):
     a, b, control = tied(rng, 2), tied(rng, 3), tied(rng, 2)
-    found = compare_rdms(a, b, measure, control=control)
-    ranked = [stats.rankdata(v, axis=1) if measure == "spearman" else v for v in (a, b, control)]
+    found = compare_rdms(a, b, comparison, control=control)
+    ranked = [stats.rankdata(v, axis=1) if comparison == "spearman" else v for v in (a, b, control)]
     design = np.column_stack([np.ones(PAIRS), ranked[2].T])
     left = [v - (design @ np.linalg.lstsq(design, v.T)[0]).T for v in ranked[:2]]
     for k, s in np.ndindex(found.shape):
@@ -166,15 +166,15 @@ def test_own_pairs_are_the_same_for_all_models(rng):
         )
 
 
-@pytest.mark.parametrize("measure", MEASURES)
-def test_what_says_nothing_is_nan(measure, rng):
+@pytest.mark.parametrize("comparison", COMPARISONS)
+def test_what_says_nothing_is_nan(comparison, rng):
     a, b = tied(rng, 1), np.array([np.zeros(PAIRS), np.full(PAIRS, 0.1), tied(rng, 1)[0]])
-    found = compare_rdms(a, b, measure)[0]
+    found = compare_rdms(a, b, comparison)[0]
     assert np.isnan(found[0])
-    assert np.isnan(found[1]) == (measure not in ("cosine", "cosine_cov"))
+    assert np.isnan(found[1]) == (comparison not in ("cosine", "cosine_cov"))
     assert np.isfinite(found[2])
     b[2, 2:] = np.nan
-    assert np.isnan(compare_rdms(a, b, measure)[0, 2])
+    assert np.isnan(compare_rdms(a, b, comparison)[0, 2])
 
 
 def test_image_effects_alone_are_nothing_for_unbiased_cka(rng):
@@ -188,31 +188,35 @@ def test_image_effects_alone_are_nothing_for_unbiased_cka(rng):
 @given(
     hnp.arrays(float, (2, PAIRS), elements=st.sampled_from([0.0, 0.5, 1.0, 1.5, 4.0])),
     st.permutations(range(N)),
-    st.sampled_from(MEASURES),
+    st.sampled_from(COMPARISONS),
     st.integers(-60, 60),
 )
-def test_order_of_images_scale_and_swap_change_nothing(rdms, order, measure, power):
+def test_order_of_images_scale_and_swap_change_nothing(rdms, order, comparison, power):
     squares = np.zeros((2, N, N))
     squares[:, *np.triu_indices(N, 1)] = rdms
     squares += squares.transpose(0, 2, 1)
     moved = squares[:, order][:, :, order][:, *np.triu_indices(N, 1)]
-    found = compare_rdms(rdms[0], rdms[1], measure)
-    assert compare_rdms(moved[0], moved[1], measure) == pytest.approx(found, abs=1e-12, nan_ok=True)
-    assert compare_rdms(rdms[0] * 2.0**power, rdms[1], measure) == pytest.approx(
+    found = compare_rdms(rdms[0], rdms[1], comparison)
+    assert compare_rdms(moved[0], moved[1], comparison) == pytest.approx(
         found, abs=1e-12, nan_ok=True
     )
-    assert compare_rdms(rdms[1], rdms[0], measure) == pytest.approx(found, abs=1e-12, nan_ok=True)
+    assert compare_rdms(rdms[0] * 2.0**power, rdms[1], comparison) == pytest.approx(
+        found, abs=1e-12, nan_ok=True
+    )
+    assert compare_rdms(rdms[1], rdms[0], comparison) == pytest.approx(
+        found, abs=1e-12, nan_ok=True
+    )
     assert not (np.abs(found) > 1).any()
 
 
 @pytest.mark.parametrize(
-    ("measure", "count"), [("unbiased_cka", [4, 1, 1, 1, 1]), ("cosine_cov", [5, 1, 1, 1, 0])]
+    ("comparison", "count"), [("unbiased_cka", [4, 1, 1, 1, 1]), ("cosine_cov", [5, 1, 1, 1, 0])]
 )
-def test_an_image_that_is_half_of_a_draw(measure, count, agreement, rng):
+def test_an_image_that_is_half_of_a_draw(comparison, count, agreement, rng):
     """Solving by a diagonal and one common sum divides by zero there."""
     a, b = rng.random((2, 1, 10))
-    found = compare_draws(a, b, np.array([count]), measure)[0, 0, 0]
-    assert found == pytest.approx(agreement(a[0], b[0], measure, count), rel=1e-9)
+    found = compare_draws(a, b, np.array([count]), comparison)[0, 0, 0]
+    assert found == pytest.approx(agreement(a[0], b[0], comparison, count), rel=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +225,7 @@ def test_an_image_that_is_half_of_a_draw(measure, count, agreement, rng):
         (
             lambda a: compare_rdms(a, a, "kendall"),
             UsageError,
-            "measure is 'kendall'; it is one of rho-a",
+            "comparison is 'kendall'; it is one of rho-a",
         ),
         (lambda a: compare_rdms(a, a[:, :-1]), InvalidData, "RDMs of 28, 27 and 28 pairs"),
         (lambda a: compare_rdms(a[:, :-1], a[:, :-1]), InvalidData, "an RDM of 27 pairs"),

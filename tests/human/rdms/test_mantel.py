@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from relstats.human.rdms.comparisons import MEASURES, compare_rdms
+from relstats.human.rdms.comparisons import COMPARISONS, compare_rdms
 from relstats.human.rdms.mantel import mantel
 
 N = 5
@@ -31,20 +31,20 @@ class EveryPermutation:
         return np.array(next(self.left))
 
 
-@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("comparison", COMPARISONS)
 @pytest.mark.parametrize("missing", [False, True])
-def test_p_is_the_share_of_all_permutations(measure, missing):
+def test_p_is_the_share_of_all_permutations(comparison, missing):
     rng = np.random.default_rng(8)
     people = np.round(4 * rng.random((3, len(FIRST))))
     models = np.round(4 * (rng.random((3, len(FIRST))) + 0.3 * people.mean(axis=0)))
     if missing:
         people[0, 2] = people[1, 7] = np.nan
     weights = np.array([[0.5, 0.5, 0], [0, 0, 1]])
-    found = mantel(models, people, measure, weights, n_permutations=120, rng=EveryPermutation())
+    found = mantel(models, people, comparison, weights, n_permutations=120, rng=EveryPermutation())
     drawn = np.array(
         [
             weights
-            @ compare_rdms(np.array([moved(m, list(o)) for m in models]), people, measure).mean(
+            @ compare_rdms(np.array([moved(m, list(o)) for m in models]), people, comparison).mean(
                 axis=1
             )
             for o in itertools.permutations(range(N))

@@ -75,5 +75,5 @@ def test_missing_pairs_and_constant_components(rng):
 def test_folds_that_hold_too_little(folds, rng):
     with pytest.raises(ImpossibleAnalysis, match="folds"):
         weighted_model(rng.random((2, PAIRS)), rng.random((6, PAIRS)), folds=folds, rng=rng)
-    with pytest.raises(UsageError, match="measure is 'tau-a'"):
+    with pytest.raises(UsageError, match="comparison is 'tau-a'"):
         weighted_model(rng.random((2, PAIRS)), rng.random((6, PAIRS)), "tau-a", rng=rng)
