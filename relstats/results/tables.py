@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
+from relstats.results.catalogue import analysis_of
 from relstats.results.text import number, safe
 
-#: Columns that a reader wants first; the others are in the CSV, and in the tables of their own
-#: dims.
+#: Columns that a reader wants first of a statistic that the catalogue does not know; the others are
+#: in the CSV, and in the tables of their own dims.
 FIRST = (
     "estimate",
     "ci",
@@ -86,7 +87,7 @@ class Table:
 
 
 def tables(result: xr.Dataset, name: str) -> list[Table]:
-    """All small numbers of a result as tables, the one with its estimates first.
+    """All small numbers of a result as tables, those that the catalogue names first.
 
     Parameters
     ----------
@@ -109,14 +110,16 @@ def tables(result: xr.Dataset, name: str) -> list[Table]:
     >>> tables(result, "regions")[0].rows
     (('eyes', '0.500', '[0.400, 0.600]'),)
     """
+    analysis = analysis_of(result.attrs)
+    first = analysis.columns if analysis else FIRST
     groups: dict[tuple[str, ...], list[str]] = {}
-    for variable in sorted(map(str, result.data_vars)):
+    for variable in sorted(map(str, result.data_vars), key=lambda v: (_rank(v, first), v)):
         if is_small(result[variable]):
             groups.setdefault(_dims(result[variable]), []).append(variable)
     primary = _dims(result["estimate"]) if "estimate" in result else None
-    made = [_table(result, dims, groups[dims], name, dims == primary) for dims in groups if dims]
+    made = [_table(result, dims, groups[dims], name, first, dims == primary) for dims in groups if dims]
     scalars = [_scalars(result, groups[()], name)] if () in groups else []
-    return sorted(made, key=lambda table: not table.primary) + scalars
+    return made + scalars
 
 
 def is_small(array: xr.DataArray) -> bool:
@@ -138,10 +141,14 @@ def _dims(array: xr.DataArray) -> tuple[str, ...]:
 
 
 def _table(
-    result: xr.Dataset, dims: tuple[str, ...], names: Sequence[str], of: str, primary: bool
+    result: xr.Dataset,
+    dims: tuple[str, ...],
+    ordered: Sequence[str],
+    of: str,
+    first: Sequence[str],
+    primary: bool,
 ) -> Table:
-    ordered = sorted(names, key=lambda name: (_rank(name), name))
-    shown = [name for name in ordered if name in FIRST] or ordered
+    shown = [name for name in ordered if name in first] or list(ordered)
     labels = [label for dim in dims for label in _labels(result, dim)]
     cells = list(itertools.product(*(range(result.sizes[dim]) for dim in dims)))
     arrays = {name: _values(result[name], dims) for name in ordered}
@@ -163,8 +170,8 @@ def _table(
     )
 
 
-def _rank(name: str) -> int:
-    return FIRST.index(name) if name in FIRST else len(FIRST)
+def _rank(name: str, first: Sequence[str]) -> int:
+    return first.index(name) if name in first else len(first)
 
 
 def _labels(result: xr.Dataset, dim: str) -> list[tuple[str, str, list[str]]]:

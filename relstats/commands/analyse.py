@@ -1,0 +1,282 @@
+"""The commands of the analyses, made from the catalogue and from each statistic's own signature and
+docstring, when they are called: nothing that an analysis can do is written down twice.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import typer.main
+
+from relstats.errors import UsageError
+from relstats.results.catalogue import Analysis, load, result_name
+from relstats.results.signature import REQUIRED, Parameter, signature
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_TYPES: dict[str, type] = {"text": str, "whole": int, "number": float, "flag": bool, "study": str}
+#: Dims whose variables are too large for a terminal or for JSON.
+_LARGE = ("y", "x", "pair")
+
+_STUDY = typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)
+_ALIGN = typer.Option(help="Images of the groups: exact, or inner (what is dropped is recorded).")
+_NAME = typer.Option(
+    help="Of the result. [default: the statistic, and what is not the default]", show_default=False
+)
+_EXPORT = typer.Option(help="New folder for the result's own files.", metavar="FOLDER")
+_SEED = typer.Option(help="Seed of the random numbers; it is recorded.", min=0)
+_JSON = typer.Option("--json", help="One JSON object on stdout, and nothing else.")
+_DRY_RUN = typer.Option("--dry-run", help="Say what would be done, and stop.")
+
+
+def command(analysis: Analysis) -> Any:
+    """The command of an analysis, as the parser knows it.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        From the catalogue.
+
+    Examples
+    --------
+    >>> from relstats.results.catalogue import BY_STATISTIC
+    >>> command(BY_STATISTIC["regions"]).name
+    'regions'
+    """
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+    app.command(analysis.command, help=_help(analysis))(_callback(analysis))
+    return typer.main.get_command(app)
+
+
+def _help(analysis: Analysis) -> str:
+    read = signature(analysis.run)
+    examples = "\n".join(f"  relstats {line}" for line in analysis.examples)
+    heading = "Example" if len(analysis.examples) == 1 else "Examples"
+    saved = "The result is printed and saved in the study."
+    return f"{_text(read.summary)}\n\n{saved}\n\n\b\n{heading}:\n{examples}"
+
+
+def _callback(analysis: Analysis) -> Callable[..., None]:
+    """A function whose signature is that of the command."""
+    read = signature(analysis.run).parameters
+    offered = [p for p in read[1:] if p.kind in _TYPES]
+    parameters = [_parameter("study", str, _STUDY)]
+    parameters += [_option(analysis, parameter) for parameter in offered]
+    if not any(parameter.name == "align" for parameter in offered):
+        parameters.append(_parameter("align", str, _ALIGN, "exact"))
+    parameters.append(_parameter("name", str | None, _NAME, None))
+    if analysis.export:
+        parameters.append(_parameter("export", str | None, _EXPORT, None))
+    if any(parameter.kind == "rng" for parameter in read):
+        parameters.append(_parameter("seed", int, _SEED, 0))
+    parameters.append(_parameter("json", bool, _JSON, False))
+    parameters.append(_parameter("dry_run", bool, _DRY_RUN, False))
+
+    def call(**options: Any) -> None:
+        execute(analysis, **options)
+
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return call
+
+
+def _parameter(name: str, kind: Any, info: Any, default: Any = REQUIRED) -> inspect.Parameter:
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        annotation=Annotated[kind, info],
+        default=inspect.Parameter.empty if default is REQUIRED else default,
+    )
+
+
+def _option(analysis: Analysis, parameter: Parameter) -> inspect.Parameter:
+    """A parameter of the statistic as an option of the command."""
+    name = analysis.options.get(parameter.name, f"--{parameter.name.replace('_', '-')}")
+    text = _text(parameter.help)
+    if parameter.choices:
+        text = f"{text} One of {', '.join(parameter.choices)}."
+    if parameter.several:
+        values = ", ".join(map(str, parameter.default or ()))
+        text = f"{text} [default: {values}]" if values else text
+        kind: Any = list[str] | None
+        return _parameter(parameter.name, kind, typer.Option(name, help=text), None)
+    kind = _TYPES[parameter.kind]
+    required = parameter.default is REQUIRED
+    optional = kind | None if parameter.default is None else kind
+    info = typer.Option(name, help=text, show_default=not required)
+    return _parameter(parameter.name, optional, info, parameter.default)
+
+
+def _text(text: str) -> str:
+    """Prose of a docstring as a terminal shows it."""
+    plain = text.replace("`", "")
+    return re.sub(r"Default: (.*?)\.?$", r"[default: \1]", plain)
+
+
+def execute(
+    analysis: Analysis,
+    study: str,
+    *,
+    json: bool,
+    dry_run: bool,
+    align: str = "exact",
+    name: str | None = None,
+    export: str | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> None:
+    """Do an analysis of a study, print its result and save it in the study.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        From the catalogue.
+    study : str
+        The store.
+    json, dry_run : bool
+        Print one JSON object; only say what would be done.
+    align : {"exact", "inner"}
+        Images of the groups.
+    name : str, optional
+        Of the result.
+    export : str, optional
+        New folder for the result's own files.
+    seed : int
+    **options
+        Parameters of the statistic, as they were typed; those with several values may be None.
+    """
+    from relstats.commands import terminal
+    from relstats.results import mask_folder
+    from relstats.study import store
+
+    read = {parameter.name: parameter for parameter in signature(analysis.run).parameters}
+    arguments = {key: _value(read[key], value) for key, value in options.items()}
+    arguments = {key: value for key, value in arguments.items() if value is not REQUIRED}
+    if "align" in read:
+        arguments["align"] = align
+    opened = store.open_study(study, align="exact" if "align" in read else align)
+    if dry_run:
+        return terminal.note(_plan(analysis, opened, arguments))
+    if export:
+        mask_folder.require_new(export)
+    result = _result(analysis, opened, arguments, seed, read)
+    name = name or result_name(result.attrs, signature(analysis.run).defaults)
+    try:
+        show(analysis, result, name, json=json)
+    finally:  # also where nobody reads on, as in `| head`
+        store.save_result(study, name, result)
+    if export:
+        saved = store.open_study(study)[f"results/{name}"].to_dataset()
+        load(analysis.export)(saved, export)
+
+
+def _value(parameter: Parameter, value: Any) -> Any:
+    """What was typed as the statistic takes it; REQUIRED for a default that it should fill in."""
+    if parameter.several:
+        return _several(parameter, value) if value else REQUIRED
+    if parameter.kind == "study" and value:
+        from relstats.study import store
+
+        return store.open_study(value)
+    return value
+
+
+def _several(parameter: Parameter, typed: list[str]) -> list[Any]:
+    """Values that were repeated, or separated by commas."""
+    values = [part.strip() for one in typed for part in one.split(",")]
+    if "" in values:
+        raise UsageError(
+            f"--{parameter.name.replace('_', '-')} {','.join(typed)!r} has an empty value. Give"
+            " values with commas between them, or repeat the option"
+        )
+    if parameter.kind not in ("whole", "number"):
+        return values
+    try:
+        return [_TYPES[parameter.kind](value) for value in values]
+    except ValueError:
+        raise UsageError(
+            f"--{parameter.name.replace('_', '-')} {','.join(typed)!r}: give numbers, with commas"
+            " between them, or repeat the option"
+        ) from None
+
+
+def _result(
+    analysis: Analysis,
+    study: xr.DataTree,
+    arguments: dict[str, Any],
+    seed: int,
+    read: Mapping[str, Parameter],
+) -> xr.Dataset:
+    import numpy as np
+
+    from relstats.commands import terminal
+
+    for parameter in read.values():
+        if parameter.kind == "rng":
+            arguments[parameter.name] = np.random.default_rng(seed)
+    function = load(analysis.run)
+    what = analysis.command.replace("-", " ")
+    if "progress" in read:
+        with terminal.progress(what) as advance:
+            return function(study, **arguments, progress=advance)
+    with terminal.dask_progress(what):
+        return function(study, **arguments)
+
+
+def _plan(analysis: Analysis, study: xr.DataTree, arguments: dict[str, Any]) -> str:
+    """What would be done: in the statistic's own words where its module has a `describe`."""
+    module = analysis.run.partition(":")[0]
+    try:
+        describe = load(f"{module}:describe")
+    except AttributeError:
+        return _plain_plan(analysis, study)
+    known = inspect.signature(describe).parameters
+    defaults = signature(analysis.run).defaults
+    given = {key: arguments.get(key, defaults.get(key)) for key in known if key != "study"}
+    if "rng" in given:
+        import numpy as np
+
+        given["rng"] = np.random.default_rng(0)
+    given = {key: value for key, value in given.items() if known[key].kind.name != "VAR_KEYWORD"}
+    return str(describe(study, **given))
+
+
+def _plain_plan(analysis: Analysis, study: xr.DataTree) -> str:
+    sizes = {name: dict(study[name].to_dataset().sizes) for name in analysis.reads if name in study}
+    parts = [
+        f"/{name} ({' x '.join(f'{n} {dim}' for dim, n in size.items())})"
+        for name, size in sizes.items()
+    ]
+    return f"{analysis.command}: would read {', '.join(parts) or 'nothing that is there'}"
+
+
+def show(analysis: Analysis, result: xr.Dataset, name: str, *, json: bool) -> None:
+    """Print a result: its tables on stdout, what it holds for and its warnings on stderr."""
+    from relstats.commands import terminal
+    from relstats.results.tables import tables
+    from relstats.results.text import number, result_dict
+
+    if json:
+        large = [dim for dim in _LARGE if dim in result.dims]
+        return terminal.print_json(result_dict(result.drop_dims(large)))
+    for table in tables(result, name):
+        if set(table.variables) & set(analysis.columns):
+            terminal.print_table(table.title, table.columns, table.rows)
+            if table.n_rows > len(table.rows):
+                terminal.note(f"{table.n_rows - len(table.rows)} more rows: in --json and the report")
+    terminal.note(result.attrs.get("population", ""))
+    if isinstance(result.attrs.get("min_p"), float):
+        terminal.note(f"smallest p that resampling can reach: {number(result.attrs['min_p'])}")
+    for warning in result.attrs.get("warnings", ()):
+        terminal.note(f"warning: {warning}")
+
+
+def is_saved(path: str | Path, name: str) -> bool:
+    """Whether a study holds a result of this name."""
+    return (Path(path) / "results" / name / "zarr.json").exists()
