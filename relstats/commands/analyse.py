@@ -269,7 +269,9 @@ def show(analysis: Analysis, result: xr.Dataset, name: str, *, json: bool) -> No
         if set(table.variables) & set(analysis.columns):
             terminal.print_table(table.title, table.columns, table.rows)
             if table.n_rows > len(table.rows):
-                terminal.note(f"{table.n_rows - len(table.rows)} more rows: in --json and the report")
+                terminal.note(
+                    f"{table.n_rows - len(table.rows)} more rows: in --json and the report"
+                )
     terminal.note(result.attrs.get("population", ""))
     if isinstance(result.attrs.get("min_p"), float):
         terminal.note(f"smallest p that resampling can reach: {number(result.attrs['min_p'])}")

@@ -512,7 +512,12 @@ def result_name(attrs: Mapping[Any, Any], defaults: Mapping[str, Any]) -> str:
 
     Examples
     --------
-    >>> attrs = {"statistic": "compare", "axis": "pretrain", "measure": "transfer", "score": "margin"}
+    >>> attrs = {
+    ...     "statistic": "compare",
+    ...     "axis": "pretrain",
+    ...     "measure": "transfer",
+    ...     "score": "margin",
+    ... }
     >>> result_name(attrs, {"measure": "transfer", "score": "correct"})
     'compare_pretrain_margin'
     """

@@ -139,7 +139,11 @@ def _kind(module: str, annotation: ast.expr | None) -> tuple[str, bool, tuple[st
             if outer in _COLLECTIONS:
                 kind, _, choices = _kind(module, _elements(part.slice)[0])
                 return kind, True, choices
-        if isinstance(part, ast.Name) and part.id not in _KINDS and (alias := _assigned(module, part.id)):
+        if (
+            isinstance(part, ast.Name)
+            and part.id not in _KINDS
+            and (alias := _assigned(module, part.id))
+        ):
             return _kind(*alias)
     for text in texts:
         if text in _KINDS:

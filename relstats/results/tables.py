@@ -117,7 +117,9 @@ def tables(result: xr.Dataset, name: str) -> list[Table]:
         if is_small(result[variable]):
             groups.setdefault(_dims(result[variable]), []).append(variable)
     primary = _dims(result["estimate"]) if "estimate" in result else None
-    made = [_table(result, dims, groups[dims], name, first, dims == primary) for dims in groups if dims]
+    made = [
+        _table(result, dims, groups[dims], name, first, dims == primary) for dims in groups if dims
+    ]
     scalars = [_scalars(result, groups[()], name)] if () in groups else []
     return made + scalars
 
