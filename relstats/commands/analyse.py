@@ -7,7 +7,6 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -130,7 +129,7 @@ def execute(
     export: str | None = None,
     seed: int = 0,
     **options: Any,
-) -> None:
+) -> str:
     """Do an analysis of a study, print its result and save it in the study.
 
     Parameters
@@ -150,6 +149,11 @@ def execute(
     seed : int
     **options
         Parameters of the statistic, as they were typed; those with several values may be None.
+
+    Returns
+    -------
+    str
+        The name of the saved result; empty for a dry run.
     """
     from relstats.commands import terminal
     from relstats.results import mask_folder
@@ -162,7 +166,8 @@ def execute(
         arguments["align"] = align
     opened = store.open_study(study, align="exact" if "align" in read else align)
     if dry_run:
-        return terminal.note(_plan(analysis, opened, arguments))
+        terminal.note(_plan(analysis, opened, arguments))
+        return ""
     if export:
         mask_folder.require_new(export)
     result = _result(analysis, opened, arguments, seed, read)
@@ -174,6 +179,7 @@ def execute(
     if export:
         saved = store.open_study(study)[f"results/{name}"].to_dataset()
         load(analysis.export)(saved, export)
+    return name
 
 
 def _value(parameter: Parameter, value: Any) -> Any:
@@ -277,8 +283,3 @@ def show(analysis: Analysis, result: xr.Dataset, name: str, *, json: bool) -> No
         terminal.note(f"smallest p that resampling can reach: {number(result.attrs['min_p'])}")
     for warning in result.attrs.get("warnings", ()):
         terminal.note(f"warning: {warning}")
-
-
-def is_saved(path: str | Path, name: str) -> bool:
-    """Whether a study holds a result of this name."""
-    return (Path(path) / "results" / name / "zarr.json").exists()

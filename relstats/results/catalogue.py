@@ -1,5 +1,7 @@
-"""The one list of analyses. Commands, `relstats run`, figures, report, public names and the pages of
-the docs follow from it; text and dotted names only, so that whoever reads it imports no statistic.
+"""The one list of analyses.
+
+Commands, `relstats run`, figures, report, public names and the pages of the docs follow from it.
+Text and dotted names only, so that whoever reads it imports no statistic.
 
 To add an analysis: a statistic (`relstats/stats`), its figures (`relstats/plots`), an entry here.
 See `docs/developing.md`.

@@ -1,5 +1,6 @@
-"""A function's parameters and docstring, read from its source: importing a statistic takes a second,
-reading it a few milliseconds, and a help text needs no more.
+"""A function's parameters and docstring, read from its source.
+
+Importing a statistic takes a second, reading it a few milliseconds, and a help needs no more.
 """
 
 from __future__ import annotations

@@ -249,7 +249,7 @@ def test_every_figure_has_a_text_and_its_numbers(page, results):
 def test_methods_parameters_and_references(page, results):
     for result in results.values():
         assert safe(result.attrs["method"]) in page.text
-        for key in ("level", "nan"):
+        for key in ("confidence", "nan"):
             assert str(result.attrs[key]) in page.text
     assert "doi:10.1016/j.acra.2005.12.011" in page.text
     assert ("a", "https://doi.org/10.2307/3002019") in [
