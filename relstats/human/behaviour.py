@@ -19,7 +19,7 @@ from relstats.human.answers import Answers
 from relstats.stats.inference import jackknife
 from relstats.stats.inference.crossed import FACTORS
 from relstats.stats.levels import Cells, Plan, contrast_results, level_results, plan_levels
-from relstats.study import store
+from relstats.study.provenance import provenance
 
 OF = ("errors", "choices")
 
@@ -329,5 +329,5 @@ def _described(
         method=method,
         warnings=[*notes, *[t for so, t in checks if so]],
         population=f"inference over {' or '.join(kinds)} like those measured ({sizes})",
-        **store.provenance(),
+        **provenance(),
     )

@@ -23,7 +23,7 @@ from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.inference.crossed import Inference, contrast_rows, level_rows
 from relstats.stats.inference.jackknife import holm
 from relstats.stats.levels import require_seeds
-from relstats.study import store
+from relstats.study.provenance import provenance
 
 EFFECT = "human_correspondence"
 ON = ("relevance", "weighted_images", "features")
@@ -303,7 +303,7 @@ def _described(
         population=population,
         min_p=float(result["min_p_swap"].min()),
         warnings=[*notes, *_warnings(result, found, data, plan, parameters["confidence"])],
-        **store.provenance(),
+        **provenance(),
     )
 
 

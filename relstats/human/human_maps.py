@@ -22,6 +22,7 @@ from relstats.stats.levels import Cells, contrast_results, level_results, plan_l
 from relstats.stats.maps.single import RANKINGS
 from relstats.stats.sources import scores
 from relstats.study import layout, shards, store
+from relstats.study.provenance import provenance
 
 REFERENCE = (
     "a three-way analysis of variance over networks, images and people with interactions counted"
@@ -441,5 +442,5 @@ def _described(
             f"inference over {' or '.join(kinds)} like those measured ({len(data.cells)} networks,"
             f" {n} images, {people} participants)"
         ),
-        **store.provenance(),
+        **provenance(),
     )

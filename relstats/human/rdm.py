@@ -22,6 +22,7 @@ from relstats.stats.maps.single import RANKINGS
 from relstats.stats.sources import scores
 from relstats.study import layout, shards, store
 from relstats.study.pairs import pair_labels
+from relstats.study.provenance import provenance
 
 SOURCES = ("relevance", "weighted_images", "images", "features")
 
@@ -343,7 +344,7 @@ def _described(
         method=method,
         warnings=notes,
         population="these networks and these images",
-        **store.provenance(),
+        **provenance(),
     )
 
 

@@ -22,7 +22,7 @@ from relstats.human.rdms.mantel import Mantel, mantel
 from relstats.human.reading import Data, read
 from relstats.stats.inference.crossed import Inference
 from relstats.stats.inference.jackknife import holm
-from relstats.study import store
+from relstats.study.provenance import provenance
 
 REFERENCE = (
     "a bootstrap over crossed factors as in Schuett et al. 2023 (doi:10.7554/eLife.82566), with t"
@@ -367,7 +367,7 @@ def _described(
         redrawn=found.redrawn,
         draws_left_out=found.left_out,
         warnings=[*data.notes, *_warnings(found, data, weights, parameters)],
-        **store.provenance(),
+        **provenance(),
     )
 
 

@@ -25,6 +25,7 @@ _NOT_PARAMETERS = {
     "created",
     "command",
     "seed",
+    "rng_state",
     "statistic",
     "dropped_images",
 }

@@ -20,7 +20,8 @@ from relstats.stats.inference import contrasts, jackknife, nodes, swaps
 from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.sources import scores as score_source
 from relstats.stats.sources.scores import Scores, Tally
-from relstats.study import shards, store
+from relstats.study import shards
+from relstats.study.provenance import provenance
 
 REFERENCE = (
     "networks x images jackknife as in Gallas 2006 (doi:10.1016/j.acra.2005.12.011), degrees of"
@@ -682,7 +683,7 @@ def _described(
         warnings=notes,
         n_images_omitted=tally.omitted_nan + tally.omitted_degenerate,
         **{f"transfer_{k}": v for k, v in scores.attrs.items()},
-        **store.provenance(),
+        **provenance(),
     )
 
 

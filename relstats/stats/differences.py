@@ -25,7 +25,8 @@ from relstats.stats.maps.single import RANKINGS
 from relstats.stats.sources import mean_maps
 from relstats.stats.sources.mean_maps import MeanMaps
 from relstats.stats.sources.scores import network_table
-from relstats.study import shards, store
+from relstats.study import shards
+from relstats.study.provenance import provenance
 
 _MAPS = ("estimate", "statistic", "standard_error", "df", "p_value", "p_max_t", "p_tfce", "p_bh")
 _CLUSTERS = (
@@ -499,7 +500,7 @@ def _described(
             f" {found.tally.images} images"
         ),
         warnings=_notes(result, planned, pairs, found, dead, parameters),
-        **store.provenance(),
+        **provenance(),
     )
 
 

@@ -24,7 +24,8 @@ from relstats.stats.maps.single import RANKINGS
 from relstats.stats.sources import region_scores
 from relstats.stats.sources import scores as score_source
 from relstats.stats.sources.scores import Tally
-from relstats.study import shards, store
+from relstats.study import shards
+from relstats.study.provenance import provenance
 
 _FIELDS = (
     "estimate",
@@ -405,7 +406,7 @@ def _described(
         warnings=notes,
         overlapping=found.overlapping,
         n_images_omitted=found.n_images - tally.images,
-        **store.provenance(),
+        **provenance(),
     )
 
 

@@ -29,7 +29,8 @@ from relstats.stats.maps.single import RANKINGS, top_count
 from relstats.stats.sources import top_pixels
 from relstats.stats.sources.top_pixels import Maps, Survey
 from relstats.study import layout as schema
-from relstats.study import shards, store
+from relstats.study import shards
+from relstats.study.provenance import provenance
 
 REFERENCE = (
     "image-swap permutation with the maximum over pixels (Westfall & Young 1993; exact as a group"
@@ -632,7 +633,7 @@ def _described(
             f"p-values and core sets: these {n} networks on these {images} images; intervals: these"
             " networks on images like these; prevalence: networks like these"
         ),
-        **store.provenance(),
+        **provenance(),
     )
 
 

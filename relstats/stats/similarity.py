@@ -6,27 +6,30 @@ Labels in, labels out. Agreement of each image comes from `scores`.
 from __future__ import annotations
 
 import functools
+from typing import Literal
 
 import numpy as np
 import xarray as xr
 
-from relstats.errors import ImpossibleAnalysis, UsageError
+from relstats.errors import ImpossibleAnalysis
+from relstats.stats.described import Nan, described
 from relstats.stats.sources import scores as score_source
-from relstats.stats.sources.scores import Scores, Tally
-from relstats.study import store
+from relstats.stats.sources.scores import Scores
+from relstats.study.top_pixels import Ranking
 
-MEASURES = tuple(measure for measure in score_source.MEASURES if measure != "transfer")
+Measure = Literal["spearman", "pearson", "cosine", "iou", "dice", "capture"]
 #: Number of images, mean and sum of squared deviations from it: (source, target, fraction).
 _Sums = tuple[int, np.ndarray, np.ndarray]
 
 
+@described
 def similarity(
     study: xr.DataTree | xr.Dataset,
     *,
-    measure: str = "spearman",
+    measure: Measure = "spearman",
     fraction: float | list[float] | None = None,
-    ranking: str = "positive",
-    nan: str = "raise",
+    ranking: Ranking = "positive",
+    nan: Nan = "raise",
 ) -> xr.Dataset:
     """How far the maps of every network agree with those of every other, on average over images.
 
@@ -79,8 +82,6 @@ def similarity(
     >>> result["estimate"].shape, result["n_images"].item()
     ((6, 6, 1), 20)
     """
-    if measure not in MEASURES:
-        raise UsageError(f"measure is {measure!r}; it is one of {', '.join(MEASURES)}")
     source = functools.partial(
         score_source.from_study, study, measure=measure, fraction=fraction, ranking=ranking, nan=nan
     )
@@ -97,7 +98,19 @@ def similarity(
             " all-zero or constant maps)"
         )
     result = _labelled(functools.reduce(_merge, blocks), scores)
-    return _described(result, tally, dead, {"measure": measure, "ranking": ranking, "nan": nan})
+    n_networks = result.sizes["source"]
+    return result.assign_attrs(
+        method=(
+            f"Agreement of relevance maps ({measure}) was measured between {n_networks} networks on"
+            f" each of {tally.images} images, and averaged over images."
+        ),
+        population=f"these {n_networks} networks and these images",
+        n_networks=n_networks,
+        n_networks_omitted=len(dead),
+        n_images_omitted_nan=tally.omitted_nan,
+        n_images_omitted_degenerate=tally.omitted_degenerate,
+        warnings=score_source.omissions(tally, dead),
+    )
 
 
 def _sums(block: np.ndarray, images: np.ndarray) -> _Sums:
@@ -126,26 +139,3 @@ def _labelled(sums: _Sums, scores: Scores) -> xr.Dataset:
         "n_images": ((), count),
     }
     return xr.Dataset(values, coords={**labels, "fraction": scores.fractions})
-
-
-def _described(
-    result: xr.Dataset, tally: Tally, dead: list[tuple[str, str]], parameters: dict[str, str]
-) -> xr.Dataset:
-    n_networks = result.sizes["source"]
-    notes = score_source.omissions(tally, dead)
-    method = (
-        f"Agreement of relevance maps ({parameters['measure']}) was measured between {n_networks}"
-        f" networks on each of {tally.images} images, and averaged over images."
-    )
-    return result.assign_attrs(
-        statistic="similarity",
-        **parameters,
-        method=method,
-        population=f"these {n_networks} networks and these images",
-        n_networks=n_networks,
-        n_networks_omitted=len(dead),
-        n_images_omitted_nan=tally.omitted_nan,
-        n_images_omitted_degenerate=tally.omitted_degenerate,
-        warnings=notes,
-        **store.provenance(),
-    )

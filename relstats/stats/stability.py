@@ -22,6 +22,7 @@ from relstats.stats.maps import agreement
 from relstats.stats.sources import scores as score_source
 from relstats.stats.sources.scores import Tally
 from relstats.study import layout, shards, store
+from relstats.study.provenance import provenance
 
 MEASURES = ("spearman", "pearson", "cosine")
 _BOUNDS = np.array(["lower", "upper"], dtype=object)
@@ -508,5 +509,5 @@ def _described(
         population=population,
         warnings=notes,
         n_images_omitted=tally.omitted_nan + tally.omitted_degenerate,
-        **store.provenance(),
+        **provenance(),
     )

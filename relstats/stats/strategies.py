@@ -23,6 +23,7 @@ from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.sources import scores as score_source
 from relstats.stats.sources.scores import Tally
 from relstats.study import layout, shards, store
+from relstats.study.provenance import provenance
 
 #: Maps are averaged to this height and width before they are compared.
 GRID = 16
@@ -391,5 +392,5 @@ def _described(
         min_p=floor,
         warnings=notes,
         population=f"these {tally.images} images; networks are exchanged between levels",
-        **store.provenance(),
+        **provenance(),
     )

@@ -24,6 +24,7 @@ from relstats.stats.inference.contrasts import require_axes
 from relstats.stats.sources import scores as score_source
 from relstats.stats.sources.scores import SCORES, Tally
 from relstats.study import layout, shards, store
+from relstats.study.provenance import provenance
 
 QUESTIONS = ("sufficiency", "necessity")
 AGAINST = layout.CHOICES[1:]
@@ -516,7 +517,7 @@ def _described(
             f" networks, {tally.images} images), with the sets as found"
         ),
         n_images_omitted=tally.omitted_nan + tally.omitted_degenerate,
-        **store.provenance(),
+        **provenance(),
     )
 
 

@@ -11,7 +11,8 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import InvalidData
-from relstats.study import layout, store
+from relstats.study import layout
+from relstats.study.provenance import provenance
 
 
 def relevance_dataset(
@@ -190,7 +191,7 @@ def study(
         datasets["images"] = xr.Dataset(
             coords={**index, **{str(c): ("image", _text(table[c], c)) for c in table}}
         )
-    attrs = {"relstats_schema": layout.SCHEMA_VERSION, "name": name, **store.provenance()}
+    attrs = {"relstats_schema": layout.SCHEMA_VERSION, "name": name, **provenance()}
     tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs=attrs), **datasets})
     problems = layout.check(tree)
     if problems:

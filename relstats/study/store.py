@@ -6,12 +6,10 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import importlib.metadata
 import json
 import os
-import platform
 import re
-import time
+import shlex
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
@@ -24,9 +22,8 @@ from zarr.codecs import ZstdCodec
 from zarr.errors import ZarrUserWarning
 
 from relstats.errors import InvalidData, UsageError
-from relstats.study import atomic, layout, shards
+from relstats.study import atomic, layout, provenance, shards
 
-_PACKAGES = ("numpy", "scipy", "xarray", "zarr", "numba", "dask")
 #: Labels are not in the manifest; their checksum makes a flipped bit an error.
 _SMALL_COMPRESSORS = (ZstdCodec(level=3, checksum=True),)
 
@@ -146,8 +143,9 @@ def require_study(path: str | Path) -> None:
         ) from error
     if isinstance(version, int) and version > layout.SCHEMA_VERSION:
         raise InvalidData(
-            f"{path} has study layout version {version}; this relstats ({_version('relstats')})"
-            f" reads up to {layout.SCHEMA_VERSION}. Upgrade relstats"
+            f"{path} has study layout version {version}; this relstats"
+            f" ({provenance.version('relstats')}) reads up to {layout.SCHEMA_VERSION}. Upgrade"
+            " relstats"
         )
 
 
@@ -252,8 +250,8 @@ def begin_study(path: str | Path, attrs: Mapping[str, object], *, force: bool = 
         root.attrs.update(
             {
                 "relstats_schema": layout.SCHEMA_VERSION,
-                "relstats_version": _version("relstats"),
-                "created": _now(),
+                "relstats_version": provenance.version("relstats"),
+                "created": provenance.now(),
                 **attrs,
             }
         )
@@ -539,10 +537,14 @@ def save_result(path: str | Path, name: str, result: xr.Dataset) -> None:
     """Write one result into `/results/<name>` of a study, replacing an earlier one, whole or not at
     all.
 
-    A name that could not be a folder everywhere is replaced by its letters and a hash of it.
+    A name that could not be a folder everywhere is replaced by its letters and a hash of it. In the
+    result's command the study gets its name.
     """
     require_study(path)
     path, name = Path(path), _slug(name)
+    if "command" in result.attrs:
+        typed = re.sub(r"\bSTUDY\b", shlex.quote(path.name), str(result.attrs["command"]), count=1)
+        result = result.assign_attrs(command=typed)
     with atomic.scratch(path) as scratch:
         _require_group(path, "results", scratch)
         _write(result, scratch / "new", None)
@@ -554,32 +556,6 @@ def _slug(name: str) -> str:
     return (
         plain if plain == name != "" else f"{plain}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     )
-
-
-def provenance(command: str | None = None) -> dict[str, str]:
-    """Versions of what computes, for the attributes of a study or a result.
-
-    Examples
-    --------
-    >>> sorted(provenance())[:2]
-    ['created', 'dask_version']
-    """
-    versions = {f"{name}_version": _version(name) for name in ("relstats", *_PACKAGES)}
-    extra = {"command": command} if command else {}
-    return {"created": _now(), "python_version": platform.python_version(), **versions, **extra}
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
-
-
-def _now() -> str:
-    # SOURCE_DATE_EPOCH is the convention for builds that must come out the same, byte for byte
-    seconds = float(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def _write(dataset: xr.Dataset, path: Path, group: str | None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from relstats.errors import UsageError
 
 #: What makes a pixel relevant: its relevance above 0, its absolute relevance, or its relevance
 #: whatever its sign.
-RANKINGS = ("positive", "absolute", "signed")
+Ranking = Literal["positive", "absolute", "signed"]
+RANKINGS = get_args(Ranking)
 
 
 def top_count(fraction: float, pixels: int) -> int:

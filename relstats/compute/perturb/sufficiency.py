@@ -28,6 +28,7 @@ from relstats.compute.stream.groups import device_name
 from relstats.compute.study_file.study import Study
 from relstats.errors import InvalidData
 from relstats.study import layout, shards, store
+from relstats.study.provenance import provenance
 
 STREAMED = {"sufficiency": [v.name for v in layout.variables("sufficiency", "sufficiency")]}
 
@@ -219,7 +220,7 @@ def _begin(
     )
     there = running.resumed(out, "sufficiency", STREAMED, plan, force)
     colour = there["fill_colour"] if there else pictures.fill_colour(whole, pixels)
-    store.begin_study(out, {"name": whole.study.name, **store.provenance()})
+    store.begin_study(out, {"name": whole.study.name, **provenance()})
     dataset = _labels(whole, shared, maps).assign_attrs(_attributes(whole, shared, colour, name))
     store.add_group(out, "sufficiency", dataset, STREAMED, plan)
     return tuple(colour)

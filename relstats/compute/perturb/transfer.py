@@ -26,6 +26,7 @@ from relstats.compute.stream.groups import device_name
 from relstats.compute.study_file.study import Study
 from relstats.errors import UsageError
 from relstats.study import shards, store
+from relstats.study.provenance import provenance
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
@@ -184,7 +185,7 @@ def _begin(
     plan = designs.plan_text(whole, maps, name)
     there = running.resumed(out, "transfer", designs.STREAMED, plan, force)
     colour = there["fill_colour"] if there else pictures.fill_colour(whole, pixels)
-    store.begin_study(out, {"name": whole.study.name, **store.provenance()})
+    store.begin_study(out, {"name": whole.study.name, **provenance()})
     dataset = whole.labels.assign_attrs(designs.attributes(whole, colour, name))
     store.add_group(out, "transfer", dataset, designs.STREAMED, plan)
     return tuple(colour)

@@ -22,6 +22,7 @@ from relstats.compute.lrp.attribute import Plan
 from relstats.compute.study_file.study import Study
 from relstats.errors import InvalidData, UsageError
 from relstats.study import layout, store
+from relstats.study.provenance import provenance
 
 #: What is written shard by shard: all of the family.
 STREAMED = {"relevance": [v.name for v in layout.variables("relevance", "relevance")]}
@@ -131,7 +132,7 @@ def root_attrs(study: Study, found: Mapping[str, Any]) -> dict[str, object]:
         "study_file": study.text,
         "compute_settings": json.dumps(found, sort_keys=True),
         "device": found["device"],
-        **store.provenance(),
+        **provenance(),
         "torch_version": torch.__version__,
     }
 

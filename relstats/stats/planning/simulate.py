@@ -20,6 +20,7 @@ from relstats.stats.planning import planted as draws
 from relstats.stats.planning.planted import Planted
 from relstats.study import layout as schema
 from relstats.study import shards, store
+from relstats.study.provenance import provenance
 
 AXES = {
     "pretrain": ("imagenet", "vggface2", "places", "random"),
@@ -285,7 +286,7 @@ def _write(
 ) -> None:
     store.begin_study(
         path,
-        {**attrs, **{k: v for k, v in store.provenance().items() if k != "created"}},
+        {**attrs, **{k: v for k, v in provenance().items() if k != "created"}},
         force=force,
     )
     for group, dataset in groups.items():
@@ -347,9 +348,7 @@ def _in_memory(
                     ] = values
         decoded = {v.name: (v.dims, _decoded(arrays[v.name])) for v in specs}
         groups[info.group] = dataset.assign(decoded)
-    root = xr.Dataset(
-        attrs={"relstats_schema": schema.SCHEMA_VERSION, **store.provenance(), **attrs}
-    )
+    root = xr.Dataset(attrs={"relstats_schema": schema.SCHEMA_VERSION, **provenance(), **attrs})
     return xr.DataTree.from_dict({"/": root, **groups})
 
 
