@@ -1,23 +1,25 @@
 # Needs make and Python >= 3.12 only; everything else goes into .venv folders here. `make help` lists the commands.
 PYTHON ?= $(shell for python in python3.12 python3 python python3.13 python3.14; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1 && echo $$python && break; done)
-ANALYSIS := .[dev,report,distributed,docs]
-COMPUTE := .[dev,compute,report]
+# pytest on all cores (8 at most); a core that has no tests left takes some of another's.
+PARALLEL := -n logical --maxprocesses 8 --dist worksteal
 
-.PHONY: help test test-compute test-minimal lint docs wheel demo clean
+.PHONY: help install test test-analysis test-minimal lint docs wheel demo clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 20
 
-test: .venv/installed ## run all tests and doctests of the analysis layer (no torch)
-	.venv/bin/pytest
+install: .venv/installed ## install what demo, test, lint and docs need, torch too (several GB)
 
-test-compute: .venv-compute/installed ## run the tests of the compute layer (installs torch: several GB)
-	.venv-compute/bin/pytest tests/compute relstats/compute
+test: .venv/installed ## run all tests and doctests, of the analysis and of computing, on all cores
+	.venv/bin/pytest $(PARALLEL)
 
-test-minimal: .venv-minimal/installed ## run the tests again without any optional package
-	.venv-minimal/bin/pytest
+test-analysis: .venv-analysis/installed ## run all tests of the analysis, where torch is not wanted
+	.venv-analysis/bin/pytest $(PARALLEL)
+
+test-minimal: .venv-minimal/installed ## show that the analysis runs without torch, matplotlib and jinja2
+	.venv-minimal/bin/pytest tests/test_minimal.py
 
 lint: .venv/installed ## check style, format, types and the direction of imports
 	.venv/bin/ruff check
@@ -36,11 +38,11 @@ wheel: .venv/installed ## build the package, install it elsewhere, and run it th
 	cd build/wheel/away && ../venv/bin/relstats simulate s.zarr --seeds 3 --images 12 --size 16 \
 		&& ../venv/bin/relstats compare s.zarr --axis pretrain && ../venv/bin/relstats report s.zarr -o report.html
 
-demo: .venv-compute/installed ## train networks on drawn faces, analyse them, write a report (installs torch: several GB)
-	@.venv-compute/bin/relstats demo build/demo
+demo: .venv/installed ## train networks on drawn faces, analyse them, write a report
+	@.venv/bin/relstats demo build/demo
 
 clean: ## delete what these commands have made
-	rm -rf .venv .venv-compute .venv-minimal build .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-analysis .venv-minimal build .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 
 # $(call install,FOLDER,PACKAGES): a virtual environment, redone only when pyproject.toml or constraints.txt change.
 define install
@@ -52,11 +54,11 @@ define install
 endef
 
 .venv/installed: pyproject.toml constraints.txt
-	$(call install,.venv,'$(ANALYSIS)')
+	$(call install,.venv,'.[dev,compute,report,distributed,docs]')
 
-.venv-compute/installed: pyproject.toml constraints.txt
-	$(call install,.venv-compute,'$(COMPUTE)')
+.venv-analysis/installed: pyproject.toml constraints.txt
+	$(call install,.venv-analysis,'.[dev,report,distributed]')
 
 .venv-minimal/installed: pyproject.toml constraints.txt
 	@rm -rf .venv-minimal
-	$(call install,.venv-minimal,. pytest hypothesis statsmodels pingouin)
+	$(call install,.venv-minimal,. pytest)

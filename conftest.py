@@ -2,7 +2,8 @@
 here.
 
 It lies at the root because the doctests of `relstats/` need it as much as `tests/` does.
-Nothing is left out in silence: the closing lines of a run count what could not be tested.
+Nothing is left out in silence: the closing lines of a run count what could not be tested, with any
+number of workers.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
+# Set before numpy and torch are loaded: a worker of pytest-xdist has one core, for which one thread
+# for each core in each worker would fight. Processes that tests start inherit it.
+for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(threads, "1")
+
 # Folders and files that can only be imported with an optional package.
 NEEDS = {
     "tests/compute": "torch",
@@ -27,11 +33,12 @@ NEEDS = {
     "relstats/report": "jinja2",
 }
 
-REAL_SKIPS = pytest.StashKey[int]()
+REAL_SKIPS = pytest.StashKey["RealSkips"]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[REAL_SKIPS] = 0
+    config.stash[REAL_SKIPS] = RealSkips()
+    config.pluginmanager.register(config.stash[REAL_SKIPS])
     folder = os.environ.get("RELSTATS_DATA")
     if folder and not Path(folder).is_dir():
         raise pytest.UsageError(
@@ -65,10 +72,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Count the skips of `real` tests, and fail them where RELSTATS_REQUIRE_REAL=1 (as in CI)."""
+    """Mark the skips of `real` tests, and fail them where RELSTATS_REQUIRE_REAL=1 (as in CI)."""
     report = yield
     if report.skipped and not hasattr(report, "wasxfail") and item.get_closest_marker("real"):
-        item.config.stash[REAL_SKIPS] += 1
+        report.is_real_skip = True  # a worker's report takes it along
         if os.environ.get("RELSTATS_REQUIRE_REAL") == "1":
             report.outcome = "failed"
             report.longrepr = (
@@ -77,19 +84,29 @@ def pytest_runtest_makereport(
     return report
 
 
+class RealSkips:
+    """Counts the skips of `real` tests, of all workers where there are any."""
+
+    def __init__(self) -> None:
+        self.n = 0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take the report of a test, which a worker sends to where the summary is written."""
+        self.n += getattr(report, "is_real_skip", False)
+
+
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     for path, package in untestable(config.rootpath).items():
-        target = "test-compute" if package == "torch" else "test"
-        message = f"{path} not tested: {package} is not installed (make {target})"
+        message = f"{path} not tested: {package} is not installed (make test)"
         terminalreporter.write_line(message, yellow=True)
     pages = config.rootpath / "tests" / "browser"
     if pages.exists() and not (shutil.which("chromium") and shutil.which("chromedriver")):
         terminalreporter.write_line(
             "pages not tested in a browser: chromium or chromedriver is not installed", yellow=True
         )
-    skips = config.stash[REAL_SKIPS]
+    skips = config.stash[REAL_SKIPS].n
     if skips:
         reason = (
             "see their own reasons" if os.environ.get("RELSTATS_DATA") else "RELSTATS_DATA is unset"

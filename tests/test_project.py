@@ -21,6 +21,8 @@ REAL_TEST = (
     "import pytest\n@pytest.mark.real\ndef test_real(real_data): assert real_data.is_dir()\n"
 )
 
+WORKERS = ([], ["-n", "2"])  # in one process, and with pytest-xdist
+
 
 @pytest.fixture
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
@@ -72,21 +74,33 @@ def test_constraints_are_pins_only() -> None:
     assert len(lines) > 50
 
 
-def test_real_tests_are_skipped_and_counted_without_data(suite: pytest.Pytester) -> None:
-    suite.makepyfile(REAL_TEST)
-    run = suite.runpytest_subprocess()
-    run.assert_outcomes(skipped=1)
-    run.stdout.fnmatch_lines(["1 real-data tests skipped: RELSTATS_DATA is unset"])
+@pytest.mark.parametrize("workers", WORKERS)
+def test_real_tests_are_skipped_and_counted_without_data(
+    suite: pytest.Pytester, workers: list[str]
+) -> None:
+    suite.makepyfile(test_one=REAL_TEST, test_two=REAL_TEST)
+    run = suite.runpytest_subprocess(*workers)
+    run.assert_outcomes(skipped=2)
+    run.stdout.fnmatch_lines(["2 real-data tests skipped: RELSTATS_DATA is unset"])
 
 
+@pytest.mark.parametrize("workers", WORKERS)
 def test_a_skipped_real_test_fails_where_real_data_are_required(
-    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: list[str]
 ) -> None:
     suite.makepyfile(REAL_TEST)
     monkeypatch.setenv("RELSTATS_REQUIRE_REAL", "1")
-    run = suite.runpytest_subprocess()
+    run = suite.runpytest_subprocess(*workers)
     assert run.ret == pytest.ExitCode.TESTS_FAILED
+    run.assert_outcomes(errors=1)
     run.stdout.fnmatch_lines(["*RELSTATS_REQUIRE_REAL=1 wants it run*"])
+
+
+def test_a_worker_has_one_thread(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What numpy and torch take from the environment when they are loaded."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    suite.makepyfile("import os\ndef test_it(): assert os.environ['OMP_NUM_THREADS'] == '1'")
+    suite.runpytest_subprocess("-n", "1").assert_outcomes(passed=1)
 
 
 def test_real_tests_run_with_data(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,8 +17,8 @@ virelay = typer.Typer(
 )
 
 
-@virelay.callback()
-def _root() -> None:
+def _require_h5py() -> None:
+    """Raise `UsageError` unless HDF5 files can be read; the help of a command needs no package."""
     if find_spec("h5py") is None:
         raise UsageError(
             "h5py not installed, which HDF5 files need: pip install 'relstats[compute]'"
@@ -40,6 +40,7 @@ def export(
     Example:
       relstats virelay export faces.zarr --model gender --seed 0 gender-0.h5
     """  # noqa: D301 - the parser knows the character, not its escape
+    _require_h5py()
     from relstats.inputs.virelay import write_virelay
     from relstats.study import store
 
@@ -68,6 +69,7 @@ def import_(
     Example:
       relstats virelay import gender:0=g0.h5 gender:1=g1.h5 faces.zarr --images ids.txt
     """  # noqa: D301 - the parser knows the character, not its escape
+    _require_h5py()
     import xarray as xr
 
     from relstats.commands.terminal import note

@@ -238,8 +238,10 @@ def write_shard(path: str | Path, shard: Shard, arrays: Mapping[str, np.ndarray]
             f"{path}: a shard of {shard.family!r} holds {manifest.attrs['variables']}, "
             f"got {sorted(arrays)}. Pass exactly those"
         )
+    stored = {name: group[name] for name in arrays}  # opening an array takes most of the time
     values = {
-        name: np.ascontiguousarray(array, dtype=group[name].dtype) for name, array in arrays.items()
+        name: np.ascontiguousarray(array, dtype=stored[name].dtype)
+        for name, array in arrays.items()
     }
     digest = np.frombuffer(_digest(values), np.uint8)
     there = manifest[(*shard.cell, shard.block)]
@@ -251,13 +253,13 @@ def write_shard(path: str | Path, shard: Shard, arrays: Mapping[str, np.ndarray]
             " force"
         )
     for name, array in values.items():
-        region, shape = _region(group[name], shard)
+        region, shape = _region(stored[name], shard)
         if array.shape != shape:
             raise InvalidData(
                 f"{path}: {name} of {shard} has shape {array.shape}, not {shape}. Pass one shard at"
                 " a time"
             )
-        _write_region(group[name], region, array)
+        _write_region(stored[name], region, array)
     manifest[(*shard.cell, shard.block)] = digest
 
 

@@ -547,9 +547,9 @@ def test_method_population_and_counts_are_said():
 @pytest.mark.parametrize(
     ("confidence", "n_swaps"), [(0.95, 19), (0.95, 99), (0.9, 29), (0.71, 99), (0.99, 250)]
 )
-def test_a_value_above_the_critical_one_is_a_significant_one(level, n_swaps):
+def test_a_value_above_the_critical_one_is_a_significant_one(confidence, n_swaps):
     values = rng().integers(0, 40, (n_swaps + 1, 50)).astype(float)
-    alpha = 1 - Fraction(str(level))
+    alpha = 1 - Fraction(str(confidence))
     critical = _critical(values, alpha)
     for candidate in np.arange(-0.5, 41, 0.5):
         as_large = 1 + (values[1:] >= candidate).sum(axis=0)
