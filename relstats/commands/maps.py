@@ -207,7 +207,9 @@ def measure(
     try:
         _print_regions(result, json)
     finally:  # also where nobody reads on, as in `| head`
-        store.save_result(path, f"regions_{result.attrs['axis']}_{measure}_{ranking}", result)
+        store.save_result(
+            path, f"regions_{result.attrs.get('axis', 'model')}_{measure}_{ranking}", result
+        )
 
 
 def _print_regions(result: Any, json: bool) -> None:
@@ -230,7 +232,9 @@ def _print_regions(result: Any, json: bool) -> None:
         for one in [result.sel(level=v, region=r)]
     ]
     title = f"{result.attrs['measure']} of {result.attrs['ranking']} relevance"
-    print_table(title, (result.attrs["axis"], "region", "mean", interval, "% of pixels"), rows)
+    print_table(
+        title, (result.attrs.get("axis", "model"), "region", "mean", interval, "% of pixels"), rows
+    )
     if "contrast" in result.dims:
         rows = [
             (
@@ -376,7 +380,7 @@ def _print_stability(results: list[Any], json: bool) -> None:
         interval,
         *above,
         "reliability",
-        f"seeds for {first.attrs['reliability_wanted']:g}",
+        f"seeds for {first.attrs['reliability']:g}",
         interval,
         "random",
     )

@@ -108,7 +108,7 @@ def _means_of_many(result: xr.Dataset) -> Figure:
 def _level_row(result: xr.Dataset, region: object, level: object, k: int) -> Row:
     one = result.sel(region=region, level=level)
     low, high = one["level_ci"].values
-    axis = f"network_{result.attrs['axis']}"
+    axis = f"network_{result.attrs.get('axis', 'model')}"
     own = (
         result[axis].values.astype(object) == level
         if axis in result.coords

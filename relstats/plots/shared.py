@@ -174,7 +174,7 @@ def pixels_alt(result: xr.Dataset) -> str:
     told = []
     for k in _chosen(result):
         one = result.isel(image=k)
-        size = one["core_size"].sel(consensus=result.attrs["core_consensus"]).item()
+        size = one["core_size"].sel(consensus=result.attrs["consensus"]).item()
         told.append(
             f"{safe(one['image'].item())} core set {number(100 * size)} % of the pixels, largest z"
             f" {number(one['max_z'].item())},"

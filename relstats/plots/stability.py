@@ -60,7 +60,7 @@ def stability(result: xr.Dataset) -> Figure:
         _seeds(right, result, k)
     right.locator_params(axis="x", integer=True, nbins=6)
     right.set_xlabel("networks in the mean map")
-    right.set_title(f"for reliability {result.attrs['reliability_wanted']:g}")
+    right.set_title(f"for reliability {result.attrs['reliability']:g}")
     right.tick_params(axis="y", labelleft=False)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
@@ -115,5 +115,5 @@ def stability_alt(result: xr.Dataset) -> str:
     return sentence(
         begin,
         told,
-        f"Needed: for a mean map of reliability {result.attrs['reliability_wanted']:g}.",
+        f"Needed: for a mean map of reliability {result.attrs['reliability']:g}.",
     )

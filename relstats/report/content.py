@@ -208,7 +208,8 @@ def title(name: str, result: xr.Dataset) -> str:
         "stability": f"Agreement across seeds ({measure})",
         "shared": f"Shared pixels, top {_percent(attrs)}{_across(result)}",
         "regions": (
-            f"Relevance of regions over {attrs.get('axis')} ({measure}, {attrs.get('ranking')})"
+            f"Relevance of regions over {attrs.get('axis', 'model')}"
+            f" ({measure}, {attrs.get('ranking')})"
         ),
         "strategies": f"Clusters of maps over {attrs.get('axis')}",
         "differences": f"Where maps differ over {attrs.get('axis')}",

@@ -49,7 +49,7 @@ def _compare(result: xr.Dataset, name: str) -> Iterator[Sentence]:
 
 
 def _shared(result: xr.Dataset, name: str) -> list[Sentence]:
-    core = result.attrs["core_consensus"]
+    core = result.attrs["consensus"]
     return sentences(result.sel(consensus=[core]), name)
 
 

@@ -5,10 +5,10 @@ Labels in, labels out. Scores come from `scores`, every number from `inference`.
 
 from __future__ import annotations
 
-import json
+import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,18 +16,20 @@ import xarray as xr
 from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, UsageError
+from relstats.stats.described import Degrees, Nan, described
 from relstats.stats.inference import contrasts, jackknife, nodes, swaps
 from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.sources import scores as score_source
-from relstats.stats.sources.scores import Scores, Tally
+from relstats.stats.sources.scores import Measure, Score, Scores, Tally
 from relstats.study import shards
-from relstats.study.provenance import provenance
+from relstats.study.top_pixels import Ranking
 
 REFERENCE = (
     "networks x images jackknife as in Gallas 2006 (doi:10.1016/j.acra.2005.12.011), degrees of"
     " freedom after Satterthwaite 1946 (doi:10.2307/3002019)"
 )
 CEILING, ABOVE_FLOOR = 0.98, 0.02
+Normalise = Literal["auto", "none", "target", "chance"]
 _FIELDS = (
     "estimate",
     "statistic",
@@ -42,22 +44,23 @@ _FIELDS = (
 )
 
 
+@described
 def compare(
     study: xr.DataTree | xr.Dataset,
     *,
     axis: str,
-    measure: str = "transfer",
-    score: str = "correct",
+    measure: Measure = "transfer",
+    score: Score = "correct",
     fraction: float | list[float] | None = None,
     within: Sequence[str] | None = None,
     pool: Sequence[str] = (),
-    ranking: str = "positive",
-    normalise: str = "auto",
+    ranking: Ranking = "positive",
+    normalise: Normalise = "auto",
     margin: float | None = None,
-    df: str = "satterthwaite",
+    df: Degrees = "satterthwaite",
     confidence: float = 0.95,
     n_swaps: int = 9999,
-    nan: str = "raise",
+    nan: Nan = "raise",
     rng: np.random.Generator,
 ) -> xr.Dataset:
     """Test whether relevance maps generalize over the levels of an axis, and which direction is
@@ -150,7 +153,6 @@ def compare(
     >>> bool(result["p_value"].sel(effect="source_effect").item() < 0.05)
     True
     """
-    _check_options(normalise, df, confidence, n_swaps)
     _check_scale(measure, score, normalise)
     source = partial(
         score_source.from_study,
@@ -170,7 +172,7 @@ def compare(
     )
     scores = source()
     plan = planned(scores.networks)
-    normalise, notes = _scale(normalise, plan, scores)
+    scale, notes = _scale(normalise, plan, scores)
     moments, tally = _moments(scores, plan)
     dead = score_source.dead_networks(scores, tally)
     if dead:
@@ -187,8 +189,8 @@ def compare(
         _analyse, plan=plan, scores=scores, margin=margin, df=df, confidence=confidence
     )
     control = None if scores.controls is None else _control_means(scores, moments.count)
-    if normalise != "none":
-        moments, control = _normalised(scores, plan, moments, normalise, control), None
+    if scale != "none":
+        moments, control = _normalised(scores, plan, moments, scale, control), None
     result = analyse(moments, floor=_mean_floor(control))
     problems = [] if control is None else _control_problems(scores.networks, control)
     if control is not None:
@@ -204,18 +206,29 @@ def compare(
     )
     if len(plan.levels) > 2:
         result = result.merge(_omnibus(moments, plan, scores, n_swaps, rng))
-    parameters = {
-        "axis": axis,
-        "measure": measure,
-        "score": score,
-        "normalise": normalise,
-        "confidence": confidence,
-        "df": df,
-        "n_swaps": n_swaps,
-        "nan": nan,
-        "margin": margin,
-    }
-    return _described(result, plan, scores, tally, dead, parameters, [*notes, *problems])
+    result = _with_counts(result, plan, scores, tally)
+    flags = _flags(result, measure, score, scale)
+    result["cell_flag"] = (("source_level", "target_level"), flags)
+    what = _what(measure, score, removed=scores.removed)
+    return result.assign_attrs(
+        normalise=scale,
+        within=list(plan.within),
+        pooled=list(plan.pooled),
+        strata=plan.strata,
+        method=_method(plan, tally, what, confidence, df),
+        population=_population(result, tally),
+        min_p=float(np.nanmin(result["min_p_swap"].values)),
+        warnings=[
+            *plan.warnings,
+            *notes,
+            *problems,
+            *score_source.omissions(tally, dead),
+            *_flag_notes(plan, flags),
+            *_floor_notes(result, n_swaps, confidence),
+        ],
+        n_images_omitted=tally.omitted_nan + tally.omitted_degenerate,
+        **{f"transfer_{name}": value for name, value in scores.attrs.items()},
+    )
 
 
 def _planned_without(
@@ -258,23 +271,6 @@ def describe(
         f" {names}{' within ' + ', '.join(plan.within) if plan.within else ''}; blocks of"
         f" {blocks:.0f} MB"
     )
-
-
-def _check_options(normalise: str, df: str, confidence: float, n_swaps: int) -> None:
-    for what, value, known in (
-        ("normalise", normalise, ("auto", "none", "target", "chance")),
-        ("df", df, ("satterthwaite", "pooled")),
-    ):
-        if value not in known:
-            raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
-    if not 0 < confidence < 1:
-        raise UsageError(
-            f"confidence is {confidence}; a confidence level lies between 0 and 1, such as 0.95"
-        )
-    if n_swaps < 1:
-        raise UsageError(
-            f"n_swaps is {n_swaps}; give at least 1, and 1 / (n + 1) is the smallest p it can reach"
-        )
 
 
 def _check_scale(measure: str, score: str, normalise: str) -> None:
@@ -639,69 +635,19 @@ def _networks(moments: jackknife.Moments, plan: Contrasts, scores: Scores) -> xr
     return result.assign_coords(labels)
 
 
-def _described(
-    result: xr.Dataset,
-    plan: Contrasts,
-    scores: Scores,
-    tally: Tally,
-    dead: list[tuple[str, str]],
-    parameters: dict[str, Any],
-    notes: list[str],
-) -> xr.Dataset:
-    """Counts, flags, and in words: what was done, what it generalizes to, what is wrong with it."""
+def _with_counts(result: xr.Dataset, plan: Contrasts, scores: Scores, tally: Tally) -> xr.Dataset:
     counts = [int((groups >= 0).sum()) for groups in plan.groups]
     result = result.assign(n_networks=("contrast", counts), n_images=((), tally.images))
-    if np.isnan(scores.fractions).all():
-        result = result.drop_dims("fraction")
-    flags = _flags(result, parameters)
-    result["cell_flag"] = (("source_level", "target_level"), flags)
-    notes = [*plan.warnings, *notes]
-    notes += score_source.omissions(tally, dead)
-    notes += [
-        f"cell {a} on {b} is at the {flag}: differences there mean little"
-        for (a, b), flag in zip(
-            [(a, b) for a in plan.levels for b in plan.levels], flags.ravel(), strict=True
-        )
-        if flag
-    ]
-    floors = result["min_p_swap"].min("effect").values
-    notes += [
-        f"{name}: with {n} networks and {parameters['n_swaps']} resamples the label swap cannot"
-        f" give p below {floor:.3g}"
-        for name, n, floor in zip(result["contrast"].values, counts, floors, strict=True)
-        if floor > 1 - parameters["confidence"]
-    ]
-    return result.assign_attrs(
-        statistic="compare",
-        **{k: _plain(v) for k, v in parameters.items()},
-        within=list(plan.within),
-        pooled=list(plan.pooled),
-        strata=plan.strata,
-        method=_method(plan, tally, parameters, removed=scores.removed),
-        population=_population(result, tally, parameters),
-        min_p=float(np.nanmin(result["min_p_swap"].values)),
-        warnings=notes,
-        n_images_omitted=tally.omitted_nan + tally.omitted_degenerate,
-        **{f"transfer_{k}": v for k, v in scores.attrs.items()},
-        **provenance(),
-    )
+    return result.drop_dims("fraction") if np.isnan(scores.fractions).all() else result
 
 
-def _plain(value: object) -> str | float | int:
-    return value if isinstance(value, (str, float, int)) else json.dumps(value)
-
-
-def _flags(result: xr.Dataset, parameters: dict[str, Any]) -> np.ndarray:
+def _flags(result: xr.Dataset, measure: str, score: str, normalise: str) -> np.ndarray:
     """Cells at the ceiling, or at the floor of control masks: contrasts of such cells are
     compressed.
     """
     mean = result["cell_mean"].values
     flags = np.full(mean.shape, "", dtype=object)
-    if (
-        parameters["measure"] != "transfer"
-        or parameters["score"] == "margin"
-        or parameters["normalise"] != "none"
-    ):
+    if measure != "transfer" or score == "margin" or normalise != "none":
         return flags
     flags[mean > CEILING] = "ceiling"
     if "floor" in result:
@@ -709,7 +655,28 @@ def _flags(result: xr.Dataset, parameters: dict[str, Any]) -> np.ndarray:
     return flags
 
 
-def _population(result: xr.Dataset, tally: Tally, parameters: dict[str, Any]) -> str:
+def _flag_notes(plan: Contrasts, flags: np.ndarray) -> list[str]:
+    cells = itertools.product(plan.levels, plan.levels)
+    return [
+        f"cell {a} on {b} is at the {flag}: differences there mean little"
+        for (a, b), flag in zip(cells, flags.ravel(), strict=True)
+        if flag
+    ]
+
+
+def _floor_notes(result: xr.Dataset, n_swaps: int, confidence: float) -> list[str]:
+    """Contrasts whose label swap can never be significant."""
+    floors = result["min_p_swap"].min("effect").values
+    contrast, n_networks = result["contrast"].values, result["n_networks"].values
+    return [
+        f"{name}: with {n} networks and {n_swaps} resamples the label swap cannot give p below"
+        f" {floor:.3g}"
+        for name, n, floor in zip(contrast, n_networks, floors, strict=True)
+        if floor > 1 - confidence
+    ]
+
+
+def _population(result: xr.Dataset, tally: Tally) -> str:
     kinds = sorted({str(kind) for kind in result["random"].values.ravel()} - {"nothing"}) or [
         "nothing"
     ]
@@ -720,11 +687,14 @@ def _population(result: xr.Dataset, tally: Tally, parameters: dict[str, Any]) ->
     )
 
 
-def _method(plan: Contrasts, tally: Tally, parameters: dict[str, Any], *, removed: bool) -> str:
-    what = f"agreement of maps ({parameters['measure']})"
-    if parameters["measure"] == "transfer":
-        how = "loss of score without" if removed else "transfer of"
-        what = f"{how} the most relevant pixels ({parameters['score']})"
+def _what(measure: str, score: str, *, removed: bool) -> str:
+    if measure != "transfer":
+        return f"agreement of maps ({measure})"
+    how = "loss of score without" if removed else "transfer of"
+    return f"{how} the most relevant pixels ({score})"
+
+
+def _method(plan: Contrasts, tally: Tally, what: str, confidence: float, df: str) -> str:
     strata = (
         f", within each level of {' and '.join(plan.within)} and averaged" if plan.within else ""
     )
@@ -738,8 +708,8 @@ def _method(plan: Contrasts, tally: Tally, parameters: dict[str, Any], *, remove
         f"{what.capitalize()} was compared over {plan.axis} ({', '.join(plan.levels)}){strata},"
         f" with {seeds} networks a level and {tally.images} images; self pairs were left out."
         " Contrasts of cell means are means over fractions. Standard errors,"
-        f" {100 * float(parameters['confidence']):g} % intervals and p-values come from a two-way"
-        f" jackknife over networks and images with t and {str(parameters['df']).capitalize()}"
+        f" {100 * confidence:g} % intervals and p-values come from a two-way"
+        f" jackknife over networks and images with t and {df.capitalize()}"
         f" degrees of freedom ({REFERENCE}), Holm-adjusted over contrasts. p_swap permutes the"
         " labels of whole networks: the sharp null that labels are irrelevant on these images."
     )

@@ -18,15 +18,15 @@ import xarray as xr
 from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, UsageError
+from relstats.stats.described import Nan, check_options, described
 from relstats.stats.inference import clusters, contrasts, fields, swaps
 from relstats.stats.inference.contrasts import Contrasts
-from relstats.stats.inference.fields import CORRECTIONS
-from relstats.stats.maps.single import RANKINGS
+from relstats.stats.inference.fields import CORRECTIONS, Correction
 from relstats.stats.sources import mean_maps
 from relstats.stats.sources.mean_maps import MeanMaps
 from relstats.stats.sources.scores import network_table
 from relstats.study import shards
-from relstats.study.provenance import provenance
+from relstats.study.top_pixels import Ranking
 
 _MAPS = ("estimate", "statistic", "standard_error", "df", "p_value", "p_max_t", "p_tfce", "p_bh")
 _CLUSTERS = (
@@ -72,18 +72,19 @@ class _Pair:
         return min(np.unique(2 * self.strata + self.first, return_counts=True)[1]) > 1
 
 
+@described
 def differences(
     study: xr.DataTree | xr.Dataset,
     *,
     axis: str,
-    ranking: str = "signed",
+    ranking: Ranking = "signed",
     within: Sequence[str] | None = None,
     pool: Sequence[str] = (),
-    correction: Sequence[str] = CORRECTIONS,
+    correction: Sequence[Correction] = CORRECTIONS,
     forming_p: float = 0.01,
     confidence: float = 0.95,
     n_swaps: int = 9999,
-    nan: str = "raise",
+    nan: Nan = "raise",
     rng: np.random.Generator,
 ) -> xr.Dataset:
     """Test at which pixels the mean maps of networks differ between the levels of an axis.
@@ -169,7 +170,7 @@ def differences(
     ... )
     (16, 252, 0.0079)
     """
-    _check_options(ranking, correction, forming_p, nan, confidence, n_swaps)
+    _check_options(correction, forming_p)
     dataset = mean_maps.relevance_of(study)
     table = network_table(dataset)
     swap = (correction, confidence, n_swaps, rng)
@@ -201,49 +202,36 @@ def differences(
         level=_text(planned.levels),
         bound=_text(["lower", "upper"]),
     )
-    parameters = {
-        "axis": axis,
-        "ranking": ranking,
-        "correction": list(correction),
-        "forming_p": forming_p,
-        "confidence": confidence,
-        "n_swaps": n_swaps,
-        "nan": nan,
-    }
-    return _described(result, planned, pairs, found, dead, parameters)
+    for name, claim in _CLAIMS.items():
+        result[name].attrs["claim"] = claim
+    for name in ("estimate", "level_mean", "standard_error"):
+        result[name].attrs["unit"] = "multiples of evenly spread relevance"
+    return result.assign_attrs(
+        min_p=min(pair.min_p for pair in pairs),
+        within=list(planned.within),
+        pooled=list(planned.pooled),
+        strata=planned.strata,
+        n_images=found.tally.images,
+        n_images_omitted=found.tally.omitted_nan + found.tally.omitted_degenerate,
+        n_networks_omitted=len(dead),
+        method=_method(planned, pairs, found, ranking, correction, forming_p),
+        population=_population(pairs, found),
+        warnings=[
+            *_family_notes(planned, pairs),
+            *_pair_notes(result, pairs, correction, confidence),
+            *_omissions(found, dead, ranking),
+        ],
+    )
 
 
-def _check_options(
-    ranking: str,
-    correction: Sequence[str],
-    forming_p: float,
-    nan: str,
-    confidence: float,
-    n_swaps: int,
-) -> None:
-    chosen = [("correction", one, CORRECTIONS) for one in correction]
-    for what, value, known in (
-        ("ranking", ranking, RANKINGS),
-        ("nan", nan, ("raise", "omit")),
-        *chosen,
-    ):
-        if value not in known:
-            raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
-    if not chosen or isinstance(correction, str):
+def _check_options(correction: Sequence[str], forming_p: float) -> None:
+    if not len(correction):
         raise UsageError(
             f"correction is {correction!r}: many pixels are tested, so give at least one of"
-            f" {CORRECTIONS}"
+            f" {', '.join(CORRECTIONS)}"
         )
-    for what, share in (("level", confidence), ("forming_p", forming_p)):
-        if not 0 < share < 1:
-            raise UsageError(
-                f"{what} is {share}; it lies between 0 and 1, such as"
-                f" {0.95 if what == 'level' else 0.01}"
-            )
-    if n_swaps < 1:
-        raise UsageError(
-            f"n_swaps is {n_swaps}; give at least 1, and 1 / (n + 1) is the smallest p it can reach"
-        )
+    if not 0 < forming_p < 1:
+        raise UsageError(f"forming_p is {forming_p}; it lies between 0 and 1, such as 0.01")
 
 
 def _plan(
@@ -470,48 +458,16 @@ def _text(values: Sequence[str]) -> np.ndarray:
     return np.array(list(values), dtype=object)
 
 
-def _described(
-    result: xr.Dataset,
-    planned: Contrasts,
-    pairs: list[_Pair],
-    found: MeanMaps,
-    dead: list[tuple[str, str]],
-    parameters: dict[str, Any],
-) -> xr.Dataset:
-    for name, claim in _CLAIMS.items():
-        result[name].attrs["claim"] = claim
-    for name in ("estimate", "level_mean", "standard_error"):
-        result[name].attrs["unit"] = "multiples of evenly spread relevance"
+def _population(pairs: list[_Pair], found: MeanMaps) -> str:
     sizes = sorted({len(pair.members) for pair in pairs})
-    return result.assign_attrs(
-        statistic="differences",
-        **parameters,
-        min_p=min(pair.min_p for pair in pairs),
-        within=list(planned.within),
-        pooled=list(planned.pooled),
-        strata=planned.strata,
-        n_images=found.tally.images,
-        n_images_omitted=found.tally.omitted_nan + found.tally.omitted_degenerate,
-        n_networks_omitted=len(dead),
-        method=_method(planned, pairs, found, parameters),
-        population=(
-            "inference over networks like those measured"
-            f" ({' to '.join(str(n) for n in {sizes[0]: 0, sizes[-1]: 0})} a contrast), on these"
-            f" {found.tally.images} images"
-        ),
-        warnings=_notes(result, planned, pairs, found, dead, parameters),
-        **provenance(),
+    networks = " to ".join(str(n) for n in {sizes[0]: 0, sizes[-1]: 0})
+    return (
+        f"inference over networks like those measured ({networks} a contrast), on these"
+        f" {found.tally.images} images"
     )
 
 
-def _notes(
-    result: xr.Dataset,
-    planned: Contrasts,
-    pairs: list[_Pair],
-    found: MeanMaps,
-    dead: list[tuple[str, str]],
-    parameters: dict[str, Any],
-) -> list[str]:
+def _family_notes(planned: Contrasts, pairs: list[_Pair]) -> list[str]:
     notes = [
         f"networks that differ on {a} are mixed: a difference may be one of {a}"
         for a in planned.pooled
@@ -521,14 +477,19 @@ def _notes(
             f"p-values hold over the pixels of one contrast; there are {len(pairs)}: name one"
             f" before you look, or multiply by {len(pairs)}"
         )
+    return notes
+
+
+def _pair_notes(
+    result: xr.Dataset, pairs: list[_Pair], correction: Sequence[str], confidence: float
+) -> list[str]:
+    notes = []
     for pair, left_out in zip(pairs, result["n_undefined"].values, strict=True):
         sizes = np.unique(2 * pair.strata + pair.first, return_counts=True)[1]
         if not pair.testable:
             notes.append(f"{pair.name}: a level has one network in a stratum, so there is no test")
             continue
-        if set(parameters["correction"]) != {"bh"} and pair.min_p > _alpha(
-            parameters["confidence"]
-        ):
+        if set(correction) != {"bh"} and pair.min_p > _alpha(confidence):
             notes.append(
                 f"{pair.name}: label swaps cannot give p below {pair.min_p:.3g}: only BH can be"
                 " significant"
@@ -543,25 +504,54 @@ def _notes(
                 f"{pair.name}: {int(left_out)} pixel(s) without a test: networks are alike there"
                 " (e.g. all zero)"
             )
+    return notes
+
+
+def _omissions(found: MeanMaps, dead: list[tuple[str, str]], ranking: str) -> list[str]:
     named = ", ".join(" seed ".join(network) for network in dead[:3])
-    ranking, tally = parameters["ranking"], found.tally
     counted = (
         (len(dead), f"network(s) left out: none of their maps has {ranking} relevance ({named})"),
-        (tally.omitted_nan, "image(s) left out for NaN"),
-        (tally.omitted_degenerate, f"image(s) left out: a map has no {ranking} relevance"),
+        (found.tally.omitted_nan, "image(s) left out for NaN"),
+        (found.tally.omitted_degenerate, f"image(s) left out: a map has no {ranking} relevance"),
     )
-    return notes + [f"{count} {what}" for count, what in counted if count]
+    return [f"{count} {what}" for count, what in counted if count]
 
 
 def _method(
-    planned: Contrasts, pairs: list[_Pair], found: MeanMaps, parameters: dict[str, Any]
+    planned: Contrasts,
+    pairs: list[_Pair],
+    found: MeanMaps,
+    ranking: str,
+    correction: Sequence[str],
+    forming_p: float,
 ) -> str:
     strata = (
         f", within each level of {' and '.join(planned.within)} and averaged"
         if planned.within
         else ""
     )
-    how = {
+    text = (
+        f"Maps ({ranking} relevance) were divided by their mean absolute value and"
+        f" averaged over {found.tally.images} images for each network. Networks were compared over"
+        f" {planned.axis} ({', '.join(planned.levels)}){strata}, by Welch t at each pixel; the unit"
+        " is the network."
+    )
+    swapped = [text for name, text in _families(forming_p).items() if name in correction]
+    if swapped:
+        counts = sorted({(len(pair.labels), pair.exact) for pair in pairs})
+        tried = "; ".join(f"{'all' if exact else ''} {n} labelings".strip() for n, exact in counts)
+        text += (
+            f" Family-wise p-values by label swaps of whole networks ({tried}) with"
+            f" {'; '.join(swapped)}."
+        )
+    if "bh" in correction:
+        text += " False discovery rate over pixels by Benjamini & Hochberg (1995)."
+    return text
+
+
+def _families(forming_p: float) -> dict[str, str]:
+    """What label swaps take the largest of, for each correction."""
+    return {
         "max-t": "the maximum of |t| over pixels (Westfall & Young 1993)",
         "tfce": (
             "threshold-free cluster enhancement (Smith & Nichols 2009; E = 0.5, H = 2, exact"
@@ -569,26 +559,9 @@ def _method(
         ),
         "cluster": (
             "the largest cluster mass (Bullmore et al. 1999; clusters formed at p <"
-            f" {parameters['forming_p']:g}, 4 neighbours)"
+            f" {forming_p:g}, 4 neighbours)"
         ),
     }
-    swapped = [text for name, text in how.items() if name in parameters["correction"]]
-    counts = sorted({(len(pair.labels), pair.exact) for pair in pairs})
-    tried = "; ".join(f"{'all' if exact else ''} {n} labelings".strip() for n, exact in counts)
-    text = (
-        f"Maps ({parameters['ranking']} relevance) were divided by their mean absolute value and"
-        f" averaged over {found.tally.images} images for each network. Networks were compared over"
-        f" {planned.axis} ({', '.join(planned.levels)}){strata}, by Welch t at each pixel; the unit"
-        " is the network."
-    )
-    if swapped:
-        text += (
-            f" Family-wise p-values by label swaps of whole networks ({tried}) with"
-            f" {'; '.join(swapped)}."
-        )
-    if "bh" in parameters["correction"]:
-        text += " False discovery rate over pixels by Benjamini & Hochberg (1995)."
-    return text
 
 
 def describe(
@@ -609,7 +582,9 @@ def describe(
 
     A few maps and label swaps are tried for that.
     """
-    _check_options(ranking, correction, forming_p, nan, confidence, n_swaps)
+    options = {"ranking": ranking, "correction": correction, "nan": nan}
+    check_options(differences, **options, confidence=confidence, n_swaps=n_swaps)
+    _check_options(correction, forming_p)
     dataset = mean_maps.relevance_of(study)
     table = network_table(dataset)
     _, pairs = _plan(table, axis, within, pool, correction, confidence, n_swaps, rng)

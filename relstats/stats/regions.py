@@ -14,18 +14,18 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from relstats.errors import ImpossibleAnalysis, UsageError
+from relstats.errors import ImpossibleAnalysis
 from relstats.stats.compare import REFERENCE
+from relstats.stats.described import Degrees, Nan, check_options, described
 from relstats.stats.inference import contrasts, networks, swaps
 from relstats.stats.inference import jackknife as inference
 from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.maps import localisation
-from relstats.stats.maps.single import RANKINGS
 from relstats.stats.sources import region_scores
 from relstats.stats.sources import scores as score_source
 from relstats.stats.sources.scores import Tally
 from relstats.study import shards
-from relstats.study.provenance import provenance
+from relstats.study.top_pixels import Ranking
 
 _FIELDS = (
     "estimate",
@@ -41,18 +41,19 @@ _FIELDS = (
 )
 
 
+@described
 def regions(
     study: xr.DataTree,
     *,
     axis: str | None = None,
-    measure: str = "density",
-    ranking: str = "positive",
+    measure: localisation.Measure = "density",
+    ranking: Ranking = "positive",
     within: Sequence[str] | None = None,
     pool: Sequence[str] = (),
-    df: str = "satterthwaite",
+    df: Degrees = "satterthwaite",
     confidence: float = 0.95,
     n_swaps: int = 9999,
-    nan: str = "raise",
+    nan: Nan = "raise",
     rng: np.random.Generator,
 ) -> xr.Dataset:
     """Which regions carry the relevance, and test whether the levels of an axis differ in that.
@@ -129,7 +130,6 @@ def regions(
     >>> result["level_mean"].sum("region").values
     array([1., 1.])
     """
-    _check_options(measure, ranking, df, nan, confidence, n_swaps)
     source = region_scores.read_source(study, measure, ranking, nan)
     table = score_source.network_table(source.maps)
     if table.empty:
@@ -165,16 +165,24 @@ def regions(
         result = result.isel(region=slice(None, -1))
     if "p_value" in result:
         result["p_adjusted"] = (("contrast", "region"), inference.holm(result["p_value"].values))
-    parameters = {
-        "axis": axis or "model",
-        "measure": measure,
-        "ranking": ranking,
-        "confidence": confidence,
-        "df": df,
-        "n_swaps": n_swaps,
-        "nan": nan,
-    }
-    return _described(result, plan, found, tally, dead, parameters)
+    if plan.contrasts is not None:
+        result = result.assign_attrs(
+            min_p=float(result["min_p_swap"].min()),
+            within=list(plan.contrasts.within),
+            pooled=list(plan.contrasts.pooled),
+            strata=plan.contrasts.strata,
+        )
+    return result.assign_attrs(
+        method=_method(result, plan, tally, _what(measure, ranking), confidence),
+        population=_population(result, plan, tally),
+        warnings=[
+            *_overlap_notes(result, found),
+            *_design_notes(result, plan, confidence),
+            *_omissions(tally, dead, found.n_unmasked, ranking),
+        ],
+        overlapping=found.overlapping,
+        n_images_omitted=found.n_images - tally.images,
+    )
 
 
 def describe(
@@ -187,7 +195,7 @@ def describe(
     pool: Sequence[str],
 ) -> str:
     """What `regions` would do, without doing it."""
-    _check_options(measure, ranking, "pooled", "raise", 0.95, 1)
+    check_options(regions, measure=measure, ranking=ranking)
     source = region_scores.read_source(study, measure, ranking, "raise")
     table = score_source.network_table(source.maps)
     plan = _plan(table, axis, within, pool)
@@ -213,27 +221,6 @@ class _Plan:
     levels: list[str]
     functionals: list[networks.Functional]
     contrasts: Contrasts | None
-
-
-def _check_options(
-    measure: str, ranking: str, df: str, nan: str, confidence: float, n_swaps: int
-) -> None:
-    for what, value, known in (
-        ("measure", measure, localisation.MEASURES),
-        ("ranking", ranking, RANKINGS),
-        ("df", df, ("satterthwaite", "pooled")),
-        ("nan", nan, ("raise", "omit")),
-    ):
-        if value not in known:
-            raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
-    if not 0 < confidence < 1:
-        raise UsageError(
-            f"confidence is {confidence}; a confidence level lies between 0 and 1, such as 0.95"
-        )
-    if n_swaps < 1:
-        raise UsageError(
-            f"n_swaps is {n_swaps}; give at least 1, and 1 / (n + 1) is the smallest p it can reach"
-        )
 
 
 def _plan(
@@ -377,39 +364,6 @@ def _coords(source: region_scores.Source, plan: _Plan, table: pd.DataFrame) -> d
     }
 
 
-def _described(
-    result: xr.Dataset,
-    plan: _Plan,
-    found: region_scores.Found,
-    tally: Tally,
-    dead: list[tuple[str, str]],
-    parameters: dict[str, Any],
-) -> xr.Dataset:
-    notes = [*_overlap_notes(result, found), *_design_notes(result, plan, parameters)]
-    notes += _omissions(tally, dead, found.n_unmasked, parameters["ranking"])
-    min_p = (
-        {}
-        if plan.contrasts is None
-        else {
-            "min_p": float(result["min_p_swap"].min()),
-            "within": list(plan.contrasts.within),
-            "pooled": list(plan.contrasts.pooled),
-            "strata": plan.contrasts.strata,
-        }
-    )
-    return result.assign_attrs(
-        statistic="regions",
-        **parameters,
-        **min_p,
-        method=_method(result, plan, tally, parameters),
-        population=_population(result, plan, tally),
-        warnings=notes,
-        overlapping=found.overlapping,
-        n_images_omitted=found.n_images - tally.images,
-        **provenance(),
-    )
-
-
 def _overlap_notes(result: xr.Dataset, found: region_scores.Found) -> list[str]:
     notes = []
     if found.overlapping:
@@ -426,7 +380,7 @@ def _overlap_notes(result: xr.Dataset, found: region_scores.Found) -> list[str]:
     return notes
 
 
-def _design_notes(result: xr.Dataset, plan: _Plan, parameters: dict[str, Any]) -> list[str]:
+def _design_notes(result: xr.Dataset, plan: _Plan, confidence: float) -> list[str]:
     if plan.contrasts is None:
         return [
             f"{level} has one network only: its interval is over images, for this network"
@@ -453,7 +407,7 @@ def _design_notes(result: xr.Dataset, plan: _Plan, parameters: dict[str, Any]) -
                 f" than {contrasts.MIN_UNBALANCED}: p-values are too small where networks vary"
                 " unequally"
             )
-        if floor > 1 - parameters["confidence"]:
+        if floor > 1 - confidence:
             notes.append(
                 f"{name}: with {int((groups >= 0).sum())} networks the label swap cannot give p"
                 f" below {floor:.3g}"
@@ -492,18 +446,21 @@ def _population(result: xr.Dataset, plan: _Plan, tally: Tally) -> str:
     )
 
 
-def _method(result: xr.Dataset, plan: _Plan, tally: Tally, parameters: dict[str, Any]) -> str:
+def _what(measure: str, ranking: str) -> str:
     what = {
         "density": "share of relevance over share of pixels",
         "mass": "share of relevance",
         "rank": "relevance rank accuracy",
         "pointing": "pointing game",
-    }[parameters["measure"]]
+    }
+    return f"{what[measure]} ({ranking} relevance)"
+
+
+def _method(result: xr.Dataset, plan: _Plan, tally: Tally, what: str, confidence: float) -> str:
     begin = (
-        f"For each network and image, the {what} ({parameters['ranking']} relevance) of"
-        f" {result.sizes['region']} regions was computed"
+        f"For each network and image, the {what} of {result.sizes['region']} regions was computed"
     )
-    percent = f"{100 * parameters['confidence']:g} %"
+    percent = f"{100 * confidence:g} %"
     if plan.contrasts is None:
         return (
             f"{begin} and averaged over networks and {tally.images} images; {percent} intervals:"

@@ -22,15 +22,16 @@ import xarray as xr
 from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
+from relstats.stats.described import Nan, check_options, described
 from relstats.stats.inference import jackknife
 from relstats.stats.maps import consensus as cores
-from relstats.stats.maps.consensus import CONSENSUS
-from relstats.stats.maps.single import RANKINGS, top_count
+from relstats.stats.maps.consensus import CONSENSUS, Consensus
+from relstats.stats.maps.single import top_count
 from relstats.stats.sources import top_pixels
 from relstats.stats.sources.top_pixels import Maps, Survey
 from relstats.study import layout as schema
 from relstats.study import shards
-from relstats.study.provenance import provenance
+from relstats.study.top_pixels import Ranking
 
 REFERENCE = (
     "image-swap permutation with the maximum over pixels (Westfall & Young 1993; exact as a group"
@@ -61,17 +62,18 @@ class _Group:
     conditions: np.ndarray  # of pixels over images, (swap, consensus, condition)
 
 
+@described
 def shared(
     study: xr.DataTree | xr.Dataset,
     *,
     fraction: float = 0.1,
     across: Sequence[str] = (),
-    ranking: str = "positive",
-    consensus: str = "most",
+    ranking: Ranking = "positive",
+    consensus: Consensus = "most",
     baseline: xr.DataTree | xr.Dataset | None = None,
     confidence: float = 0.95,
     n_swaps: int = 999,
-    nan: str = "raise",
+    nan: Nan = "raise",
     rng: np.random.Generator,
 ) -> xr.Dataset:
     """Find the pixels of each image that nearly all networks find relevant, and test whether they
@@ -159,7 +161,7 @@ def shared(
     >>> result["p_value"].values.tolist(), result["core"].sizes["image"]
     ([0.001, 0.001, 0.001], 20)
     """
-    alpha = _check_options(ranking, consensus, nan, confidence, n_swaps)
+    alpha = _alpha(confidence, n_swaps)
     maps = top_pixels.maps_of(top_pixels.relevance_group(study), fraction, ranking, across)
     maps, survey, dead = top_pixels.without_dead(maps, nan)
     kept = np.flatnonzero((survey.state == top_pixels.FINE).all(axis=0))
@@ -177,17 +179,18 @@ def shared(
     if baseline is not None:
         result = _with_baseline(result, maps, kept, top_pixels.relevance_group(baseline))
     result = result.merge(_pixels(maps, kept, expected, result, consensus))
-    parameters = {
-        "fraction": fraction,
-        "across": list(across),
-        "ranking": ranking,
-        "core_consensus": consensus,
-        "confidence": confidence,
-        "n_swaps": n_swaps,
-        "nan": nan,
-        "min_p": smallest,
-    }
-    return _described(result, maps, survey, dead, parameters)
+    return result.assign_attrs(
+        min_p=smallest,
+        method=_method(maps, len(kept), across, n_swaps),
+        warnings=_notes(result, maps, survey, dead),
+        n_networks_omitted=len(dead),
+        n_images_omitted=sum(_omitted(survey)),
+        population=(
+            f"p-values and core sets: these {len(maps.networks)} networks on these {len(kept)}"
+            " images; intervals: these networks on images like these; prevalence: networks like"
+            " these"
+        ),
+    )
 
 
 def describe(
@@ -199,7 +202,7 @@ def describe(
     n_swaps: int,
 ) -> str:
     """What `shared` would do, without doing it."""
-    _check_options(ranking, "most", "raise", 0.95, max(n_swaps, 19))
+    check_options(shared, ranking=ranking)
     maps = top_pixels.maps_of(top_pixels.relevance_group(study), fraction, ranking, across)
     images, swapped = len(maps.labels), min(len(maps.labels), top_pixels.GROUP)
     memory = (shards.BLOCK_VALUES * 4 + len(maps.networks) * swapped * maps.pixels / 8) / 1e6
@@ -210,27 +213,14 @@ def describe(
     )
 
 
-def _check_options(
-    ranking: str, consensus: str, nan: str, confidence: float, n_swaps: int
-) -> Fraction:
+def _alpha(confidence: float, n_swaps: int) -> Fraction:
     """The level of tests, exactly: shares of whole numbers of swaps depend on it."""
-    for what, value, known in (
-        ("ranking", ranking, RANKINGS),
-        ("consensus", consensus, CONSENSUS),
-        ("nan", nan, ("raise", "omit")),
-    ):
-        if value not in known:
-            raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
-    if not 0 < confidence < 1:
-        raise UsageError(
-            f"confidence is {confidence}; a confidence level lies between 0 and 1, such as 0.95"
-        )
     alpha = 1 - Fraction(str(confidence))
-    if n_swaps < 1 or Fraction(1, n_swaps + 1) > alpha:
+    if Fraction(1, n_swaps + 1) > alpha:
         raise UsageError(
-            f"n_swaps is {n_swaps}: {max(n_swaps, 0)} swaps cannot give p below"
-            f" {1 / (max(n_swaps, 0) + 1):.3g}, so nothing could be significant at"
-            f" {float(alpha):g}. Give at least {-(-1 // alpha) - 1}, better 999"
+            f"n_swaps is {n_swaps}: {n_swaps} swaps cannot give p below {1 / (n_swaps + 1):.3g}, so"
+            f" nothing could be significant at {float(alpha):g}. Give at least"
+            f" {-(-1 // alpha) - 1}, better 999"
         )
     return alpha
 
@@ -241,9 +231,7 @@ def _require_enough(maps: Maps, survey: Survey, kept: np.ndarray, across: Sequen
             f"{len(maps.networks)} network(s): a pixel is shared by two or more. Add networks"
         )
     if len(kept) < 2:
-        nans, flat = (
-            (survey.state == value).any(axis=0).sum() for value in (top_pixels.NAN, top_pixels.FLAT)
-        )
+        nans, flat = _omitted(survey)
         raise ImpossibleAnalysis(
             f"{len(kept)} of {len(maps.labels)} image(s) with a map of every network ({nans} with"
             f" NaN, {flat} with a map that is all zero or constant, or has no pixel to rank):"
@@ -578,79 +566,53 @@ def _pixel_block(
     return total.astype(dtype).reshape(shape), core.reshape(shape), beyond.reshape(shape)
 
 
-def _described(
-    result: xr.Dataset, maps: Maps, survey: Survey, dead: pd.DataFrame, parameters: dict[str, Any]
-) -> xr.Dataset:
+def _omitted(survey: Survey) -> tuple[int, int]:
+    """Images with a map that is NaN, and with one that has nothing to rank."""
     nans, flat = (
         int((survey.state == value).any(axis=0).sum())
         for value in (top_pixels.NAN, top_pixels.FLAT)
     )
-    n, images = len(maps.networks), int(result["n_images"])
-    named = ", ".join(
-        f"{model} seed {seed}" for model, seed in dead[["model", "seed"]].to_numpy()[:3]
-    )
-    notes = [
-        text
-        for count, text in (
-            (
-                len(dead),
-                (
-                    f"{len(dead)} network(s) left out: all their maps are zero or constant, or have"
-                    f" no pixel to rank ({named})"
-                ),
-            ),
-            (nans, f"{nans} image(s) left out for NaN"),
-            (
-                flat,
-                f"{flat} image(s) left out: a map is all zero or constant, or has no pixel to rank",
-            ),
-            (
-                survey.short,
-                (
-                    f"{survey.short} map(s) have fewer pixels to rank than the fraction asks for:"
-                    " their masks are smaller"
-                ),
-            ),
-            (
-                maps.sizes.min() < 2 and len(maps.sizes) > 1,
-                "a condition has one network only: what it shares may be that network's own",
-            ),
-            (
-                int(result.get("n_networks_baseline", n)) < n,
-                "the baseline has fewer networks than the study: what it shares is overstated",
-            ),
-        )
-        if count
-    ]
-    return result.assign_attrs(
-        statistic="shared",
-        **parameters,
-        method=_method(maps, images, parameters),
-        warnings=notes,
-        n_networks_omitted=len(dead),
-        n_images_omitted=nans + flat,
-        population=(
-            f"p-values and core sets: these {n} networks on these {images} images; intervals: these"
-            " networks on images like these; prevalence: networks like these"
+    return nans, flat
+
+
+def _notes(result: xr.Dataset, maps: Maps, survey: Survey, dead: pd.DataFrame) -> list[str]:
+    nans, flat = _omitted(survey)
+    first = dead[["model", "seed"]].to_numpy()[:3]
+    named = ", ".join(f"{model} seed {seed}" for model, seed in first)
+    counted = (
+        (
+            len(dead),
+            "network(s) left out: all their maps are zero or constant, or have no pixel to rank"
+            f" ({named})",
         ),
-        **provenance(),
+        (nans, "image(s) left out for NaN"),
+        (flat, "image(s) left out: a map is all zero or constant, or has no pixel to rank"),
+        (
+            survey.short,
+            "map(s) have fewer pixels to rank than the fraction asks for: their masks are smaller",
+        ),
     )
+    notes = [f"{count} {what}" for count, what in counted if count]
+    if maps.sizes.min() < 2 and len(maps.sizes) > 1:
+        notes.append("a condition has one network only: what it shares may be that network's own")
+    n = len(maps.networks)
+    if int(result.get("n_networks_baseline", n)) < n:
+        notes.append("the baseline has fewer networks than the study: what it shares is overstated")
+    return notes
 
 
-def _method(maps: Maps, images: int, parameters: dict[str, Any]) -> str:
-    across = (
-        f" in each condition ({' x '.join(parameters['across'])})" if parameters["across"] else ""
-    )
+def _method(maps: Maps, images: int, across: Sequence[str], n_swaps: int) -> str:
+    where = f" in each condition ({' x '.join(across)})" if across else ""
     groups = (
         f", among groups of at most {top_pixels.GROUP} images" if images > top_pixels.GROUP else ""
     )
     return (
         f"On each of {images} images, the pixels among the top {100 * maps.fraction:g} % of the"
         f" relevance ({maps.ranking}) of {len(maps.networks)} networks were counted; the core set"
-        f" has the pixels of all, of 90 %, or of more than half of the networks{across}. Chance is"
-        f" that of maps that do not depend on the image: {parameters['n_swaps']} times, each"
-        f" network's maps were permuted over images on their own{groups}, which keeps what networks"
-        f" share on every image. {REFERENCE[0].upper()}{REFERENCE[1:]}; maxima over pixels, and"
-        " over pixels and images; Holm over the three sets, Benjamini-Hochberg over images."
-        " Prevalence after Ince et al. 2021."
+        f" has the pixels of all, of 90 %, or of more than half of the networks{where}. Chance is"
+        f" that of maps that do not depend on the image: {n_swaps} times, each network's maps were"
+        f" permuted over images on their own{groups}, which keeps what networks share on every"
+        f" image. {REFERENCE[0].upper()}{REFERENCE[1:]}; maxima over pixels, and over pixels and"
+        " images; Holm over the three sets, Benjamini-Hochberg over images. Prevalence after Ince"
+        " et al. 2021."
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,25 +17,30 @@ import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats.compare import REFERENCE
+from relstats.stats.described import Nan, check_options, described
 from relstats.stats.inference import jackknife
 from relstats.stats.maps import agreement
 from relstats.stats.sources import scores as score_source
 from relstats.stats.sources.scores import Tally
 from relstats.study import layout, shards, store
-from relstats.study.provenance import provenance
 
-MEASURES = ("spearman", "pearson", "cosine")
+Measure = Annotated[
+    Literal["spearman", "pearson", "cosine"],
+    "the reliability of a mean map follows from correlations only. For overlap of masks use"
+    " `relstats compare --measure iou`",
+]
 _BOUNDS = np.array(["lower", "upper"], dtype=object)
 
 
+@described
 def stability(
     study: xr.DataTree | xr.Dataset,
     *,
-    measure: str = "spearman",
+    measure: Measure = "spearman",
     baseline: str | None = None,
     reliability: float = 0.9,
     confidence: float = 0.95,
-    nan: str = "raise",
+    nan: Nan = "raise",
 ) -> xr.Dataset:
     """How far the maps of networks of one model agree, and how many networks a reliable mean map
     takes.
@@ -102,7 +107,8 @@ def stability(
     >>> bool((result["above_swapped"] > 0).all()), result["seeds_needed"].values
     (True, array([7., 7.]))
     """
-    _check_options(measure, reliability, confidence, nan)
+    if not 0 < reliability < 1:
+        raise UsageError(f"reliability is {reliability}; it lies between 0 and 1, such as 0.9")
     maps = _relevance(study)
     table = score_source.network_table(maps)
     if table.empty:
@@ -146,19 +152,17 @@ def stability(
     result = result.merge(_reliabilities(result, table, models, reliability)).merge(
         _networks(moments, table)
     )
-    parameters = {
-        "measure": measure,
-        "baseline": baseline or "none",
-        "reliability_wanted": reliability,
-        "confidence": confidence,
-        "nan": nan,
-    }
-    return _described(result, table, tally, dead, parameters)
+    return result.assign(n_images=((), tally.images)).assign_attrs(
+        method=_method(measure, tally),
+        population=_population(result, table, tally),
+        warnings=[*_notes(result, tally), *score_source.omissions(tally, dead)],
+        n_images_omitted=tally.omitted_nan + tally.omitted_degenerate,
+    )
 
 
 def describe(study: xr.DataTree | xr.Dataset, *, measure: str) -> str:
     """What `stability` would do, without doing it."""
-    _check_options(measure, 0.9, 0.95, "raise")
+    check_options(stability, measure=measure)
     maps = _relevance(study)
     sizes = score_source.network_table(maps)["model"].value_counts().sort_index()
     pairs = int((sizes * (sizes - 1) // 2).sum())
@@ -231,20 +235,6 @@ def seeds_needed(r: np.ndarray, reliability: float) -> np.ndarray:
         np.ceil(exact * (1 - 8 * jackknife.EPS)), 1
     )  # 9.000000000000002 networks are 9
     return np.where(np.isnan(r), np.nan, whole)
-
-
-def _check_options(measure: str, reliability: float, confidence: float, nan: str) -> None:
-    if measure not in MEASURES:
-        raise UsageError(
-            f"measure is {measure!r}; it is one of {', '.join(MEASURES)}: the reliability of a mean"
-            " map follows from correlations only. For overlap of masks use `relstats compare"
-            f" --measure {measure}`"
-        )
-    if nan not in ("raise", "omit"):
-        raise UsageError(f"nan is {nan!r}; it is one of raise, omit")
-    for what, value in (("reliability", reliability), ("level", confidence)):
-        if not 0 < value < 1:
-            raise UsageError(f"{what} is {value}; it lies between 0 and 1, such as 0.9")
 
 
 def _relevance(study: xr.DataTree | xr.Dataset) -> xr.Dataset:
@@ -462,13 +452,7 @@ def _dead(table: pd.DataFrame, tally: Tally, n_images: int) -> list[tuple[str, s
     return [(model, seed) for model, seed in table.loc[dead, ["model", "seed"]].to_numpy()]
 
 
-def _described(
-    result: xr.Dataset,
-    table: pd.DataFrame,
-    tally: Tally,
-    dead: list[tuple[str, str]],
-    parameters: dict[str, Any],
-) -> xr.Dataset:
+def _notes(result: xr.Dataset, tally: Tally) -> list[str]:
     notes = []
     for model, n in zip(result["model"].values, result["n_networks"].values, strict=True):
         if n < 2:
@@ -484,30 +468,26 @@ def _described(
         " mean map"
         for model in low
     ]
-    notes += score_source.omissions(tally, dead)
     if tally.images < 2:
         notes.append(
             "one image: there is no other image to swap maps with, and nothing is known of other"
             " images"
         )
-    measure = parameters["measure"]
-    method = (
+    return notes
+
+
+def _method(measure: str, tally: Tally) -> str:
+    return (
         f"Agreement of relevance maps ({measure}) was averaged over pairs of networks of a model"
         f" and {tally.images} images, self pairs left out; intervals by two-way jackknife,"
         f" {REFERENCE}. Reliability of mean maps: Spearman-Brown. Baseline: agreement of the same"
         " networks' maps of different images, over all pairs of images."
     )
+
+
+def _population(result: xr.Dataset, table: pd.DataFrame, tally: Tally) -> str:
     kinds = sorted({str(kind) for kind in result["random"].values} - {"nothing"}) or ["nothing"]
-    population = (
+    return (
         f"inference over {'; '.join(kinds)} like those measured ({len(table)} networks,"
         f" {tally.images} images)"
-    )
-    return result.assign(n_images=((), tally.images)).assign_attrs(
-        statistic="stability",
-        **parameters,
-        method=method,
-        population=population,
-        warnings=notes,
-        n_images_omitted=tally.omitted_nan + tally.omitted_degenerate,
-        **provenance(),
     )

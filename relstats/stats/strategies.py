@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,17 +17,18 @@ from scipy import sparse
 from scipy.sparse.linalg import eigsh
 
 from relstats.errors import ImpossibleAnalysis, UsageError
+from relstats.stats.described import Nan, described
 from relstats.stats.inference import contrasts, swaps
 from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.sources import scores as score_source
 from relstats.stats.sources.scores import Tally
 from relstats.study import layout, shards, store
-from relstats.study.provenance import provenance
 
 #: Maps are averaged to this height and width before they are compared.
 GRID = 16
 
 
+@described
 def strategies(
     study: xr.DataTree,
     *,
@@ -38,7 +38,7 @@ def strategies(
     within: Sequence[str] | None = None,
     pool: Sequence[str] = (),
     n_swaps: int = 9999,
-    nan: str = "raise",
+    nan: Nan = "raise",
     rng: np.random.Generator,
 ) -> xr.Dataset:
     """Cluster the maps of all networks, and test whether networks of one level have their maps in
@@ -103,13 +103,10 @@ def strategies(
     >>> result["share"].sum("cluster").values
     array([1., 1.])
     """
-    if max_maps < 1 or max_clusters < 2 or n_swaps < 1:
+    if max_maps < 1 or max_clusters < 2:
         raise UsageError(
-            f"max_maps is {max_maps}, max_clusters {max_clusters}, n_swaps {n_swaps}; give"
-            " at least 1, 2 and 1"
+            f"max_maps is {max_maps} and max_clusters {max_clusters}; give at least 1 and 2"
         )
-    if nan not in ("raise", "omit"):
-        raise UsageError(f"nan is {nan!r}; it is one of raise, omit")
     if "relevance" not in study.children:
         raise UsageError(
             "clusters of maps need /relevance; this study has"
@@ -135,15 +132,25 @@ def strategies(
     result = _tables(counts, plan, table, vectors, cluster, maps).assign(
         eigenvalue=("eigen", eigenvalues), p_value=((), p)
     )
-    parameters = {
-        "axis": axis,
-        "max_maps": max_maps,
-        "max_clusters": max_clusters,
-        "n_swaps": n_swaps,
-        "nan": nan,
-    }
+    n_images = maps.sizes["image"]
     n_zero = features.shape[0] * features.shape[1] - len(network)
-    return _described(result, plan, tally, n_zero, maps.sizes["image"], parameters, floor)
+    unsampled = n_images - tally.images - tally.omitted_nan
+    notes = [
+        f"of {n_images} images are not in the sample (max_maps is {max_maps})",
+        "image(s) left out for NaN",
+        "map(s) without relevance are in no cluster",
+    ]
+    left_out = [unsampled, tally.omitted_nan, n_zero - tally.omitted_nan * len(table)]
+    return result.assign(n_images=((), tally.images)).assign_attrs(
+        within=list(plan.within),
+        method=_method(result, tally, axis),
+        min_p=floor,
+        warnings=[
+            *(f"{n} {note}" for n, note in zip(left_out, notes, strict=True) if n),
+            *_untested(result, axis, floor),
+        ],
+        population=f"these {tally.images} images; networks are exchanged between levels",
+    )
 
 
 def coarse(maps: np.ndarray, grid: int = GRID) -> np.ndarray:
@@ -341,56 +348,29 @@ def _tables(
     )
 
 
-def _described(
-    result: xr.Dataset,
-    plan: Contrasts,
-    tally: Tally,
-    n_zero: int,
-    n_images: int,
-    parameters: dict[str, Any],
-    floor: float,
-) -> xr.Dataset:
-    n_clusters, n_networks = int(result["n_clusters"]), result.sizes["network"]
-    sampled = tally.images + tally.omitted_nan
-    counted = (
-        (
-            n_images - sampled,
-            f"of {n_images} images are not in the sample (max_maps is {parameters['max_maps']})",
-        ),
-        (tally.omitted_nan, "image(s) left out for NaN"),
-    )
-    notes = [f"{count} {what}" for count, what in counted if count]
-    without = n_zero - tally.omitted_nan * n_networks
-    notes += [f"{without} map(s) without relevance are in no cluster"] if without else []
-    if n_clusters == 1:
-        notes.append(
+def _untested(result: xr.Dataset, axis: str, floor: float) -> list[str]:
+    """Why there is no test, or none that could be significant."""
+    if int(result["n_clusters"]) == 1:
+        return [
             "the maps are one cluster (the widest eigengap is after the first), so there are no"
             " strategies to compare"
-        )
-    elif np.isnan(floor):
-        notes.append(
-            f"no stratum has two networks of each level of {parameters['axis']}: association cannot"
-            " be tested"
-        )
-    elif floor > 0.05:
-        notes.append(
-            f"with {n_networks} networks the permutation test cannot give p below {floor:.3g}"
-        )
-    method = (
-        f"Maps of {n_networks} networks on {tally.images} images, averaged to {GRID} x {GRID} cells"
-        " at most and scaled to one length, were clustered by spectral relevance analysis"
-        " (Lapuschkin et al. 2019, doi:10.1038/s41467-019-08987-4; neighbours among maps of other"
-        f" images; {n_clusters} cluster(s) by the eigengap). Whether networks of one level of"
-        f" {parameters['axis']} are more alike in their shares of clusters was tested by permuting"
-        " the labels of whole networks."
-    )
-    return result.assign(n_images=((), tally.images)).assign_attrs(
-        statistic="strategies",
-        **parameters,
-        within=list(plan.within),
-        method=method,
-        min_p=floor,
-        warnings=notes,
-        population=f"these {tally.images} images; networks are exchanged between levels",
-        **provenance(),
+        ]
+    if np.isnan(floor):
+        return [
+            f"no stratum has two networks of each level of {axis}: association cannot be tested"
+        ]
+    if floor > 0.05:
+        n_networks = result.sizes["network"]
+        return [f"with {n_networks} networks the permutation test cannot give p below {floor:.3g}"]
+    return []
+
+
+def _method(result: xr.Dataset, tally: Tally, axis: str) -> str:
+    return (
+        f"Maps of {result.sizes['network']} networks on {tally.images} images, averaged to {GRID} x"
+        f" {GRID} cells at most and scaled to one length, were clustered by spectral relevance"
+        " analysis (Lapuschkin et al. 2019, doi:10.1038/s41467-019-08987-4; neighbours among maps"
+        f" of other images; {int(result['n_clusters'])} cluster(s) by the eigengap). Whether"
+        f" networks of one level of {axis} are more alike in their shares of clusters was tested by"
+        " permuting the labels of whole networks."
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -18,17 +18,17 @@ import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats.compare import REFERENCE
+from relstats.stats.described import Nan, described
 from relstats.stats.inference import jackknife as inference
 from relstats.stats.inference import networks
 from relstats.stats.inference.contrasts import require_axes
 from relstats.stats.sources import scores as score_source
-from relstats.stats.sources.scores import SCORES, Tally
+from relstats.stats.sources.scores import Score, Tally
 from relstats.study import layout, shards, store
-from relstats.study.provenance import provenance
 
 QUESTIONS = ("sufficiency", "necessity")
 AGAINST = layout.CHOICES[1:]
-NORMALISE = ("auto", "none", "chance")
+Normalise = Literal["auto", "none", "chance"]
 _N_MASKED = len(layout.OPERATIONS) * len(layout.CHOICES)
 _FIELDS = (
     "estimate",
@@ -61,15 +61,16 @@ class _Source:
     warnings: list[str] = field(default_factory=list)
 
 
+@described
 def sufficiency(
     study: xr.DataTree | xr.Dataset,
     *,
     masks: str | None = None,
-    score: str = "probability",
+    score: Score = "probability",
     axis: str | None = None,
-    normalise: str = "auto",
+    normalise: Normalise = "auto",
     confidence: float = 0.95,
-    nan: str = "raise",
+    nan: Nan = "raise",
 ) -> xr.Dataset:
     """Test whether the pixels that networks share are sufficient and necessary, against other sets
     of the same area.
@@ -134,10 +135,10 @@ def sufficiency(
     >>> scores[:, :, 0, 0] += 0.2
     >>> group = xr.Dataset(
     ...     {
-    ...         "probability": ((*schema.NETWORK, "operation", "choice", "image"), scores),
+    ...         "probability": ((*layout.NETWORK, "operation", "choice", "image"), scores),
     ...         "area": ("image", np.full(30, 0.1)),
     ...         "unmasked_probability": (
-    ...             (*schema.NETWORK, "image"),
+    ...             (*layout.NETWORK, "image"),
     ...             0.5 + 0.4 * rng.random((2, 3, 30)),
     ...         ),
     ...     },
@@ -145,15 +146,19 @@ def sufficiency(
     ...         "model": ["a", "b"],
     ...         "seed": ["0", "1", "2"],
     ...         "image": [f"{k}" for k in range(30)],
-    ...         "operation": list(schema.OPERATIONS),
-    ...         "choice": list(schema.CHOICES),
+    ...         "operation": list(layout.OPERATIONS),
+    ...         "choice": list(layout.CHOICES),
     ...     },
     ... )
     >>> result = sufficiency(group)
     >>> (result["ci"].isel(level=0, bound=0) > 0).sel(against="own").values
     array([ True, False])
     """
-    _check_options(score, normalise, nan, confidence)
+    if normalise == "chance" and score == "margin":
+        raise UsageError(
+            "normalise is 'chance', and a margin at chance is not 1 / number of classes. Use"
+            " --normalise none"
+        )
     source = _source(_group(study, masks, score), score, axis, normalise)
     moments, tally = _moments(source, nan)
     jackknives = [
@@ -165,33 +170,20 @@ def sufficiency(
         .merge(_means(source, jackknives, moments))
         .merge(_coverage(source, tally))
     )
-    parameters = {
-        "score": score,
-        "axis": axis or "none",
-        "normalise": "none" if source.chance is None else "chance",
-        "confidence": confidence,
-        "nan": nan,
-    }
-    return _described(result, source, tally, parameters)
-
-
-def _check_options(score: str, normalise: str, nan: str, confidence: float) -> None:
-    for what, value, known in (
-        ("score", score, SCORES),
-        ("normalise", normalise, NORMALISE),
-        ("nan", nan, ("raise", "omit")),
-    ):
-        if value not in known:
-            raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
-    if not 0 < confidence < 1:
-        raise UsageError(
-            f"confidence is {confidence}; a confidence level lies between 0 and 1, such as 0.95"
-        )
-    if normalise == "chance" and score == "margin":
-        raise UsageError(
-            "normalise is 'chance', and a margin at chance is not 1 / number of classes. Use"
-            " --normalise none"
-        )
+    kinds = " or ".join(sorted(set(map(str, result["random"].values))))
+    about = ("fraction", "ranking", "consensus", "across", "fill", "n_control")
+    return result.assign_attrs(
+        masks=str(source.group.attrs.get("masks", "")),
+        normalise="none" if source.chance is None else "chance",
+        **{name: source.group.attrs[name] for name in about if name in source.group.attrs},
+        method=_method(result, source, axis, confidence),
+        warnings=[*source.warnings, *_omissions(result, tally), *_notes(result, source)],
+        population=(
+            f"intervals and p-values over {kinds} like those measured ({len(source.table)}"
+            f" networks, {tally.images} images), with the sets as found"
+        ),
+        n_images_omitted=tally.omitted_nan + tally.omitted_degenerate,
+    )
 
 
 def _group(study: xr.DataTree | xr.Dataset, masks: str | None, score: str) -> xr.Dataset:
@@ -480,45 +472,23 @@ def _coverage(source: _Source, tally: Tally) -> xr.Dataset:
     )
 
 
-def _described(
-    result: xr.Dataset, source: _Source, tally: Tally, parameters: dict[str, Any]
-) -> xr.Dataset:
-    attrs = source.group.attrs
-    about = {
-        name: attrs[name]
-        for name in ("fraction", "ranking", "consensus", "across", "fill", "n_control")
-        if name in attrs
-    }
+def _omissions(result: xr.Dataset, tally: Tally) -> list[str]:
     counted = (
         (int(result["n_empty"]), "image(s) without any shared pixel left out"),
         (int(result["n_left_out"]), "image(s) left out that the shared sets do not have"),
         (tally.omitted_nan, "image(s) left out for NaN"),
     )
-    notes = [
-        *source.warnings,
-        *(f"{count} {what}" for count, what in counted if count),
-        *_little(result, source),
-    ]
+    return [f"{count} {what}" for count, what in counted if count]
+
+
+def _notes(result: xr.Dataset, source: _Source) -> list[str]:
+    notes = _little(result, source)
     if source.chance is not None:
         notes.append(
             "scores are (score - chance) / (1 - chance), chance being 1 / number of classes of each"
             " network"
         )
-    kinds = " or ".join(sorted(set(map(str, result["random"].values))))
-    return result.assign_attrs(
-        statistic="sufficiency",
-        masks=str(attrs.get("masks", "")),
-        **parameters,
-        **about,
-        method=_method(result, source, parameters),
-        warnings=notes,
-        population=(
-            f"intervals and p-values over {kinds} like those measured ({len(source.table)}"
-            f" networks, {tally.images} images), with the sets as found"
-        ),
-        n_images_omitted=tally.omitted_nan + tally.omitted_degenerate,
-        **provenance(),
-    )
+    return notes
 
 
 def _little(result: xr.Dataset, source: _Source) -> list[str]:
@@ -546,10 +516,10 @@ def _little(result: xr.Dataset, source: _Source) -> list[str]:
     return notes
 
 
-def _method(result: xr.Dataset, source: _Source, parameters: dict[str, Any]) -> str:
+def _method(result: xr.Dataset, source: _Source, axis: str | None, confidence: float) -> str:
     attrs = source.group.attrs
     scale = ", from chance (0) to 1" if source.chance is not None else ""
-    where = f" at each level of {parameters['axis']}" if parameters["axis"] != "none" else ""
+    where = "" if axis is None else f" at each level of {axis}"
     return (
         f"On each of {int(result['n_images'])} images, {len(source.table)} networks were shown only"
         f" the shared set of pixels ({attrs.get('masks', '')}; on average"
@@ -557,8 +527,7 @@ def _method(result: xr.Dataset, source: _Source, parameters: dict[str, Any]) -> 
         f" other pixels filled ({attrs.get('fill', 'see the study')}); and the same with as many of"
         " each network's own most relevant pixels, of the pixels most shared on another image, and"
         f" of random pixels ({attrs.get('n_control', 'several')} draws each). Differences of the"
-        f" {parameters['score']} score{scale} were averaged over seeds, models and images{where};"
-        f" p-values and {100 * parameters['confidence']:g} % intervals: two-way jackknife over"
-        f" networks and images, {REFERENCE}; Holm (1979) over the {result['p_value'].size}"
-        " comparisons."
+        f" {source.score} score{scale} were averaged over seeds, models and images{where};"
+        f" p-values and {100 * confidence:g} % intervals: two-way jackknife over networks and"
+        f" images, {REFERENCE}; Holm (1979) over the {result['p_value'].size} comparisons."
     )

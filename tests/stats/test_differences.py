@@ -387,7 +387,7 @@ def test_identical_networks_have_no_test():
     [
         ({"axis": "pretrian"}, "Did you mean 'pretrain'"),
         ({"ranking": "top"}, "ranking is 'top'"),
-        ({"correction": ["fdr"]}, "correction is 'fdr'"),
+        ({"correction": ["fdr"]}, r"correction is \['fdr'\]; it is a list of max-t"),
         ({"correction": []}, "give at least one"),
         ({"correction": "bh"}, "correction is"),
         ({"forming_p": 1.0}, "forming_p is 1.0"),

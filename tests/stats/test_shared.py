@@ -450,7 +450,7 @@ REFUSED = [
         r"n_swaps is 19: 19 swaps cannot give p below 0.05.* at 0.01. Give at least 99",
         {"n_swaps": 19, "confidence": 0.99},
     ),
-    (UsageError, r"n_swaps is 0: 0 swaps", {"n_swaps": 0}),
+    (UsageError, r"n_swaps is 0; give at least 1", {"n_swaps": 0}),
     (
         UsageError,
         r"no axis 'pretain': models have pretrain. Did you mean 'pretrain'\?",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import partial
+from typing import Literal, get_args
 
 import dask
 import numpy as np
@@ -21,7 +22,8 @@ from relstats.stats.inference.jackknife import EPS
 from relstats.stats.maps.single import compiled
 
 #: Ways to correct for many pixels. All but the last are label swaps.
-CORRECTIONS = ("max-t", "tfce", "cluster", "bh")
+Correction = Literal["max-t", "tfce", "cluster", "bh"]
+CORRECTIONS = get_args(Correction)
 BLOCK = 2**21  # values of a block of (labeling, pixel) in memory at a time
 WIDTH = 2**11  # pixels of it at a time: they stay in the processor's cache
 #: Share of the sum of squares: networks of a level that differ by less than 1 / 30 000 of what

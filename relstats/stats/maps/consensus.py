@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal, get_args
 
 import dask
 import numpy as np
@@ -22,7 +22,8 @@ from threadpoolctl import threadpool_limits
 from relstats.stats.maps import bits
 
 #: In how many networks a shared pixel is, of every condition.
-CONSENSUS = ("all", "most", "majority")
+Consensus = Literal["all", "most", "majority"]
+CONSENSUS = get_args(Consensus)
 #: Added to the spread of a count: half a network to each side, or rarely used pixels would have the
 #: largest z.
 CONTINUITY = 0.25

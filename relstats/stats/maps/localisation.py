@@ -7,13 +7,16 @@ None of the scores depends on the scale of relevance.
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import numpy as np
 
 from relstats.errors import UsageError
 from relstats.stats.inference.jackknife import EPS
 from relstats.stats.maps.single import RANKINGS, as_floating
 
-MEASURES = ("density", "mass", "rank", "pointing")
+Measure = Literal["density", "mass", "rank", "pointing"]
+MEASURES = get_args(Measure)
 
 
 def region_scores(

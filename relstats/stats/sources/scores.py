@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 import pandas as pd
@@ -21,10 +21,12 @@ from relstats.stats.maps import agreement
 from relstats.stats.maps.single import RANKINGS
 from relstats.study import layout, shards, store
 
-MEASURES = ("transfer", "spearman", "pearson", "cosine", "iou", "dice", "capture")
+Measure = Literal["transfer", "spearman", "pearson", "cosine", "iou", "dice", "capture"]
+MEASURES = get_args(Measure)
 SYMMETRIC = ("spearman", "pearson", "cosine", "iou", "dice")
 BY_FRACTION = ("transfer", "iou", "dice", "capture")
-SCORES = ("correct", "probability", "margin")
+Score = Literal["correct", "probability", "margin"]
+SCORES = get_args(Score)
 _RANGES = {"margin": (-np.inf, np.inf)}  # the others are shares: 0 to 1
 Reduced = TypeVar("Reduced")
 
