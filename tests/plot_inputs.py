@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 import relstats
-from relstats.human import points, rdm, rsa
+from relstats.human import rdm, rsa
 from relstats.human.behaviour import behaviour
 from relstats.human.compare_human import compare_human
 from relstats.human.human_maps import human_maps
@@ -57,12 +57,7 @@ def compared(**options):
 
 
 def against_people():
-    rdms = rdm(study())
-    found = rsa(rdms, study(), comparison="corr", n_draws=50, n_permutations=99, rng=rng())
-    people = points(study()["human"].to_dataset()["dissimilarity"])
-    return found.merge(
-        people.rename(points="human_points", stress="human_stress", unknown="human_unknown")
-    )
+    return rsa(study(), comparison="corr", n_draws=50, n_permutations=99, rng=rng())
 
 
 def chosen():
@@ -120,11 +115,6 @@ def masked():
     return sufficiency(group)
 
 
-def dissimilarities():
-    found = rdm(study())
-    return found.merge(points(found["dissimilarity"]))
-
-
 MAKERS = {
     "compare": compared,
     "agreement": lambda: compared(measure="spearman"),
@@ -145,7 +135,7 @@ MAKERS = {
     "human_maps": looked_at,
     "power": lambda: relstats.power_table([3, 5], [50, 100], effect=0.1),
     "rsa": against_people,
-    "rdm": dissimilarities,
+    "rdm": lambda: rdm(study()),
     "compare_human": lambda: compare_human(study(), axis="pretrain", n_draws=50, rng=rng()),
 }
 

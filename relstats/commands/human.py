@@ -136,7 +136,6 @@ def rdm(
       relstats rdm study.zarr --on weighted-images --dissimilarity spearman
     """  # noqa: D301 - the parser knows the character, not its escape
     from relstats.commands import terminal
-    from relstats.human import points
     from relstats.human import rdm as run
     from relstats.study import store
 
@@ -148,11 +147,7 @@ def rdm(
         return terminal.note(_plan(study, options))
     with terminal.progress(f"RDMs on {on}") as advance:
         result = run(study, **options, progress=advance)
-    result = result.merge(points(result["dissimilarity"]))
-    result.attrs |= {
-        "command": " ".join(sys.argv[1:]),
-        "dropped_images": study.attrs.get("dropped_images", []),
-    }
+    result.attrs["command"] = " ".join(sys.argv[1:])
     try:
         _print_rdm(result, json)
     finally:  # also where nobody reads on, as in `| head`
@@ -208,15 +203,8 @@ def _print_rdm(result: Any, json: bool) -> None:
     )
     print_table(title, ("model", "seed", "mean dissimilarity", "SD", "stress of the plane"), rows)
     note(result.attrs["population"])
-    for warning in [*result.attrs["warnings"], *_points_unknown(result)]:
+    for warning in result.attrs["warnings"]:
         note(f"warning: {warning}")
-
-
-def _points_unknown(result: Any) -> list[str]:
-    reasons = sorted(
-        {str(reason) for reason in result["unknown"].values.ravel().tolist() if reason}
-    )
-    return [f"no points on a plane: {reason}" for reason in reasons]
 
 
 def rsa(
@@ -254,7 +242,7 @@ def rsa(
     ] = None,
     ranking: Ranking = "positive",
     layer: Layer = None,
-    correct: Annotated[
+    correction: Annotated[
         str, typer.Option(help="Of p-values: holm, bh or none. Raw ones are kept.")
     ] = "holm",
     confidence: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
@@ -281,53 +269,39 @@ def rsa(
     import numpy as np
 
     from relstats.commands import terminal
-    from relstats.human import controls, points
-    from relstats.human import rdm as make
     from relstats.human import rsa as run
-    from relstats.human.rsa import check_options
+    from relstats.human.rsa import describe
     from relstats.study import store
 
     study, options = (
         store.open_study(path, align=align),
         _rdm_options(on, dissimilarity, ranking, layer, nan),
     )
-    factors = None if random is None else [factor for factor in random if factor != "nothing"]
-    check_options(comparison, factors or (), bool(control), n_draws, n_permutations)
+    compared: dict[str, Any] = {
+        "comparison": comparison,
+        "n_draws": n_draws,
+        "n_permutations": n_permutations,
+    }
     if dry_run:
-        return terminal.note(
-            f"{_plan(study, options)}; compared with people by {comparison}, {n_draws} draws,"
-            f" {n_permutations} permutations"
-        )
-    with terminal.progress(f"RDMs on {on}") as advance:
-        rdms = make(study, **options, progress=advance)
-    with terminal.progress("draws and permutations") as advance:
+        return terminal.note(describe(study, **options, **compared))
+    asked: dict[str, Any] = {
+        "by": by,
+        "random": random or None,
+        "control": control or (),
+        "correction": correction,
+        "align": align,
+        "confidence": confidence,
+    }
+    with terminal.progress("RDMs, draws and permutations") as advance:
         result = run(
-            rdms,
             study,
-            comparison=comparison,
-            by=by,
-            random=factors,
-            control=controls(study, control or ()),
-            align=align,
-            n_draws=n_draws,
-            n_permutations=n_permutations,
-            confidence=confidence,
+            **options,
+            **compared,
+            **asked,
             progress=advance,
             rng=np.random.default_rng(seed),
         )
-    result = _corrected(result, correct)
-    people = points(study["human"].to_dataset()["dissimilarity"]).rename(
-        points="human_points", stress="human_stress", unknown="human_unknown"
-    )
-    result = result.merge(people, compat="no_conflicts")
-    result.attrs |= {
-        **{f"rdm_{k}": v for k, v in options.items() if v is not None},
-        "seed": seed,
-        "control": list(control or ()),
-        "command": " ".join(sys.argv[1:]),
-        "dropped_images": study.attrs.get("dropped_images", []),
-        "warnings": [*rdms.attrs["warnings"], *result.attrs["warnings"]],
-    }
+    result.attrs["command"] = " ".join(sys.argv[1:])
     try:
         _print_rsa(result, json)
     finally:  # also where nobody reads on, as in `| head`
@@ -354,21 +328,6 @@ def _unusual(options: dict[str, Any]) -> list[str]:
     return [
         part for part in (options["layer"], options["ranking"]) if part not in (None, "positive")
     ]
-
-
-def _corrected(result: Any, method: str) -> Any:
-    """All families of tests, each on its own; the best of all models by its own draws."""
-    from relstats.errors import UsageError
-    from relstats.human import correct
-
-    if method not in ("holm", "bh", "none"):
-        raise UsageError(f"--correct {method!r}; it is one of holm, bh, none")
-    for name in ("p_value", "p_mantel", "ceiling_difference_p_value", "difference_p_value"):
-        if name in result and method != "none":
-            result = correct(
-                result, name, "max-t" if name == "p_mantel" and method == "holm" else method
-            )
-    return result
 
 
 def _print_rsa(result: Any, json: bool) -> None:
@@ -409,7 +368,7 @@ def _print_rsa(result: Any, json: bool) -> None:
     )
     n = f"{int(result['n_images'])} images, {int(result['n_participants'])} participants"
     print_table(
-        f"{attrs['comparison']} of RDMs on {attrs['rdm_on']} with people's ({n})", columns, rows
+        f"{attrs['comparison']} of RDMs on {attrs['on']} with people's ({n})", columns, rows
     )
     rows = [(name, *_test(one, "ceiling_difference")) for name, one in each]
     print_table(

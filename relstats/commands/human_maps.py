@@ -42,8 +42,9 @@ def compare_human(
     import numpy as np
 
     from relstats.commands import terminal
-    from relstats.human.compare_human import check_options
     from relstats.human.compare_human import compare_human as run
+    from relstats.human.compare_human import describe
+    from relstats.stats.described import check_options
     from relstats.study import store
 
     if idle:
@@ -52,17 +53,13 @@ def compare_human(
             " it out"
         )
     study = store.open_study(path)
-    options["random"] = options["random"] or FACTORS
-    check_options(
-        *(options[key] for key in ("on", "comparison", "random", "confidence", "n_swaps"))
-    )
+    options |= {"random": options["random"] or FACTORS, "align": align}
+    check_options(run, **options)
     if dry_run:
-        return terminal.note(
-            f"agreement of networks ({options['on']}) with people over {options['axis']},"
-            f" {options['comparison']}"
-        )
-    result = run(study, **options, align=align, rng=np.random.default_rng(seed))
-    result.attrs |= {"seed": seed, "command": " ".join(sys.argv[1:])}
+        shown = {key: options[key] for key in ("axis", "on", "comparison")}
+        return terminal.note(describe(study, **shown))
+    result = run(study, **options, rng=np.random.default_rng(seed))
+    result.attrs["command"] = " ".join(sys.argv[1:])
     try:
         _print_levels(result, json)
     finally:  # also where nobody reads on, as in `| head`
@@ -272,32 +269,29 @@ def compare(
     from relstats.study import store
 
     study = store.open_study(path)
-    result = run(
-        study,
-        axis=axis,
-        measure=measure,
-        fraction=fraction,
-        ranking=ranking,
-        random=random or FACTORS,
-        within=within,
-        pool=pool or (),
-        confidence=confidence,
-        n_splits=n_splits,
-        n_swaps=n_swaps,
-        nan=nan,
-        align=align,
-        rng=np.random.default_rng(seed),
-    )
-    result.attrs |= {"seed": seed, "command": " ".join(sys.argv[1:])}
+    asked: dict[str, Any] = {
+        "axis": axis,
+        "measure": measure,
+        "fraction": fraction,
+        "ranking": ranking,
+        "random": random or FACTORS,
+        "within": within,
+        "pool": pool or (),
+        "confidence": confidence,
+        "n_splits": n_splits,
+        "n_swaps": n_swaps,
+        "nan": nan,
+        "align": align,
+    }
+    result = run(study, **asked, rng=np.random.default_rng(seed))
+    result.attrs["command"] = " ".join(sys.argv[1:])
     try:
         _print_crossed(
             result, json, f"maps of networks and people ({measure})", _ceiling_note(result)
         )
     finally:  # also where nobody reads on, as in `| head`
         share = f"_{100 * fraction:g}" if measure == "overlap" else ""
-        store.save_result(
-            path, f"human_maps_{result.attrs['axis']}_{measure}{share}_{ranking}", result
-        )
+        store.save_result(path, f"human_maps_{axis or 'model'}_{measure}{share}_{ranking}", result)
 
 
 def _ceiling_note(result: Any) -> str:
@@ -337,7 +331,9 @@ def _print_crossed(result: Any, json: bool, title: str, line: str) -> None:
         (v, e, number(mean.item()), _interval(ci), number(p.item()), kinds.item())
         for v, e, mean, ci, p, kinds in cells
     ]
-    print_table(title, (result.attrs["axis"], "effect", "mean", interval, "p", "random"), rows)
+    print_table(
+        title, (result.attrs.get("axis", "model"), "effect", "mean", interval, "p", "random"), rows
+    )
     if "contrast" in result.dims:
         ps = ("p_value", "p_adjusted", "p_swap")
         rows = [
@@ -452,30 +448,27 @@ def measure(
     from relstats.study import store
 
     study = store.open_study(path)
-    result = run(
-        study,
-        of=of,
-        label=label,
-        classes=classes or None,
-        models=models or None,
-        axis=axis,
-        random=random or FACTORS,
-        within=within,
-        pool=pool or (),
-        confidence=confidence,
-        n_swaps=n_swaps,
-        align=align,
-        rng=np.random.default_rng(seed),
-    )
-    result.attrs |= {"seed": seed, "command": " ".join(sys.argv[1:])}
+    asked: dict[str, Any] = {
+        "of": of,
+        "label": label,
+        "classes": classes or None,
+        "models": models or None,
+        "axis": axis,
+        "random": random or FACTORS,
+        "within": within,
+        "pool": pool or (),
+        "confidence": confidence,
+        "n_swaps": n_swaps,
+        "align": align,
+    }
+    result = run(study, **asked, rng=np.random.default_rng(seed))
+    result.attrs["command"] = " ".join(sys.argv[1:])
     try:
         _print_crossed(
             result, json, f"Cohen's kappa of {of}, networks with people", _people_note(result)
         )
     finally:  # also where nobody reads on, as in `| head`
-        store.save_result(
-            path, f"behaviour_{result.attrs['label']}_{result.attrs['axis']}_{of}", result
-        )
+        store.save_result(path, f"behaviour_{result.attrs['label']}_{axis or 'model'}_{of}", result)
 
 
 def _people_note(result: Any) -> str:

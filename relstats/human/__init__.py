@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from relstats.human.compare_human import compare_human
     from relstats.human.controls import controls
+    from relstats.human.corrections import correct
     from relstats.human.points import points
     from relstats.human.rdm import rdm
     from relstats.human.rdms.comparisons import compare_rdms
-    from relstats.human.rsa import correct, rsa
+    from relstats.human.rsa import rsa
     from relstats.inputs.judgments import add_judgments, read_judgments
 
 __all__ = [
@@ -35,7 +36,7 @@ __all__ = [
 _HOMES = {
     "add_judgments": "relstats.inputs.judgments",
     "compare_rdms": "relstats.human.rdms.comparisons",
-    "correct": "relstats.human.rsa",
+    "correct": "relstats.human.corrections",
     "read_judgments": "relstats.inputs.judgments",
 }
 

@@ -8,36 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
-from relstats.errors import ImpossibleAnalysis, UsageError
+from relstats.errors import ImpossibleAnalysis
 from relstats.human import answers, kappa
 from relstats.human.answers import Answers
+from relstats.stats.described import Align, described
 from relstats.stats.inference import jackknife
-from relstats.stats.inference.crossed import FACTORS
+from relstats.stats.inference.crossed import FACTORS, Factor
 from relstats.stats.levels import Cells, Plan, contrast_results, level_results, plan_levels
-from relstats.study.provenance import provenance
-
-OF = ("errors", "choices")
 
 
+@described
 def behaviour(
     study: xr.DataTree,
     *,
-    of: str = "errors",
+    of: Literal["errors", "choices"] = "errors",
     label: str | None = None,
     classes: Sequence[str] | None = None,
     models: Sequence[str] | None = None,
     axis: str | None = None,
-    random: Collection[str] = FACTORS,
+    random: Collection[Factor] = FACTORS,
     within: Sequence[str] | None = None,
     pool: Sequence[str] = (),
     confidence: float = 0.95,
     n_swaps: int = 9999,
-    align: str = "exact",
+    align: Align = "exact",
     rng: np.random.Generator,
 ) -> xr.Dataset:
     """Cohen's kappa of networks with people, among people, and among networks.
@@ -47,26 +46,30 @@ def behaviour(
     study : DataTree
         A study with `/behaviour`, and with `correct` or `prediction` in `/relevance`.
     of : {"errors", "choices"}
-        "errors": of right and wrong answers (error consistency). "choices": of the classes that are
-        named.
+        Errors (right or wrong), or choices (which class). Of errors: error consistency.
     label : str, optional
-        Label of the images that is the right choice. Default: the one of the study file, where all
-        networks share it.
+        Label of the images that is the right choice. Default: the networks', of the study file,
+        where all share it.
     classes : sequence of str, optional
-        Names of the networks' outputs, in their order. Default: those of the study file.
+        Names of the networks' outputs, in order. Default: the study file's.
     models : sequence of str, optional
-        Default: those that were trained for `label`; all, where that is not recorded.
-    axis, within, pool
-        As in `relstats.compare`: every pair of levels is a contrast. Default: means of each model
-        only.
+        Which models. Default: those trained for the label; all, where that is not recorded.
+    axis : str, optional
+        Label of the models whose levels are compared. Default: none, means of each model only.
+        Every pair of its levels is a contrast, "a|b": a less b.
     random : collection of {"images", "participants", "seeds"}
-        What the claim is to hold for beyond what was measured.
+        What to generalize to: what the claim is to hold for beyond what was measured.
+    within : sequence of str, optional
+        Axes to hold fixed. Default: all others. The contrast is taken at each of their levels, and
+        averaged.
+    pool : sequence of str
+        Axes to mix: networks that differ on them are taken together.
     confidence : float
-        Confidence level of the intervals.
+        Confidence level of intervals.
     n_swaps : int
         Label swaps where they cannot be enumerated.
     align : {"exact", "inner"}
-        "inner" keeps the images that both have.
+        Images of networks and people: exact, or inner (those of both; the others are counted).
     rng : numpy.random.Generator
 
     Returns
@@ -123,7 +126,6 @@ def behaviour(
     >>> bool(-1 < behaviour(study, label="sex", axis="pretrain", rng=rng)["estimate"].item() < 1)
     True
     """
-    _check_options(of, random, align, confidence, n_swaps)
     data = answers.answers(study, of, label, classes, models, align)
     all_of = kappa.kappas(data.networks, data.people, len(data.classes))
     matrices = _matrices(all_of, data, of)
@@ -140,32 +142,9 @@ def behaviour(
         .merge(_among(kept, plan, confidence))
         .assign(n_undefined=int(undefined.sum()))
     )
-    parameters = {
-        "axis": axis or "model",
-        "of": of,
-        "label": data.label,
-        "random_factors": sorted(random),
-        "confidence": confidence,
-        "n_swaps": n_swaps,
-        "align": align,
-        "classes": data.classes,
-    }
+    result = result.assign_attrs(label=data.label, classes=data.classes)
+    parameters = {"of": of, "confidence": confidence}
     return _described(result, kept, parameters, [*data.notes, *notes, *plan.notes])
-
-
-def _check_options(
-    of: str, random: Collection[str], align: str, confidence: float, n_swaps: int
-) -> None:
-    for what, value, known in (("of", of, OF), ("align", align, ("exact", "inner"))):
-        if value not in known:
-            raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
-    if isinstance(random, str) or [factor for factor in random if factor not in FACTORS]:
-        raise UsageError(f"random is {random!r}; it is a list of {', '.join(FACTORS)}")
-    if not 0 < confidence < 1 or n_swaps < 1:
-        raise UsageError(
-            f"confidence is {confidence} and n_swaps {n_swaps}: give one between 0 and 1, and at"
-            " least 1"
-        )
 
 
 def _defined(data: Answers, undefined: np.ndarray) -> tuple[Answers, list[str]]:
@@ -323,11 +302,8 @@ def _described(
     )
     floor = {"min_p": float(result["min_p_swap"].min())} if "min_p_swap" in result else {}
     return result.assign_attrs(
-        statistic="behaviour",
-        **parameters,
         **floor,
         method=method,
         warnings=[*notes, *[t for so, t in checks if so]],
         population=f"inference over {' or '.join(kinds)} like those measured ({sizes})",
-        **provenance(),
     )

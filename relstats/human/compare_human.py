@@ -6,46 +6,52 @@ Labels in, labels out. Every number comes from `evaluation`, `networks` and `swa
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
-from relstats.errors import UsageError
 from relstats.human import evaluation
-from relstats.human.evaluation import FACTORS, Evaluations
-from relstats.human.rdm import rdm
-from relstats.human.rdms.comparisons import COMPARISONS
+from relstats.human.evaluation import Evaluations
+from relstats.human.rdm import network_rdms
+from relstats.human.rdms.comparisons import Comparison
 from relstats.human.reading import Data, read
 from relstats.human.rsa import FEW_IMAGES, FEW_SEEDS, REFERENCE
+from relstats.stats.described import Align, Nan, check_options, described
 from relstats.stats.inference import contrasts, networks, swaps
 from relstats.stats.inference.contrasts import Contrasts
-from relstats.stats.inference.crossed import Inference, contrast_rows, level_rows
+from relstats.stats.inference.crossed import (
+    FACTORS,
+    Factor,
+    Inference,
+    contrast_rows,
+    level_rows,
+)
 from relstats.stats.inference.jackknife import holm
 from relstats.stats.levels import require_seeds
-from relstats.study.provenance import provenance
+from relstats.study.top_pixels import Ranking
 
 EFFECT = "human_correspondence"
-ON = ("relevance", "weighted_images", "features")
 _FIELDS = ("estimate", "standard_error", "statistic", "df", "p_value")
 
 
+@described
 def compare_human(
     study: xr.DataTree,
     *,
     axis: str,
-    on: str = "relevance",
+    on: Literal["relevance", "weighted_images", "features"] = "relevance",
     layer: str | None = None,
-    comparison: str = "rho-a",
-    random: Collection[str] = FACTORS,
+    comparison: Comparison = "rho-a",
+    random: Collection[Factor] = FACTORS,
     within: Sequence[str] | None = None,
     pool: Sequence[str] = (),
-    ranking: str = "positive",
+    ranking: Ranking = "positive",
     confidence: float = 0.95,
     n_swaps: int = 9999,
     n_draws: int = 1000,
-    nan: str = "raise",
-    align: str = "exact",
+    nan: Nan = "raise",
+    align: Align = "exact",
     rng: np.random.Generator,
 ) -> xr.Dataset:
     """Test whether the networks of one level of an axis agree better with people's judgments than
@@ -56,28 +62,35 @@ def compare_human(
     study : DataTree
         A study with `/human`, and with what `on` asks for.
     axis : str
-        A label of the models, e.g. "pretrain". Every pair of its levels is a contrast, "a|b": a
-        less b.
+        Label of the models whose levels are compared. Every pair of its levels is a contrast,
+        "a|b": a less b.
     on : {"relevance", "weighted_images", "features"}
-        What makes the RDMs (1 - Pearson) of networks, see `relstats.human.rdm`.
-    layer, ranking, nan
-        As in `relstats.human.rdm`.
-    comparison : str
-        Of RDMs, see `relstats.human.compare_rdms`.
+        What RDMs (1 - Pearson) are made of: maps, images weighted by them, or features. See
+        `relstats.human.rdm`.
+    layer : str, optional
+        Variable of `/features`. Default: the only one.
+    comparison : {"rho-a", "spearman", "tau-a", "corr", "cosine", "corr_cov", ...}
+        How RDMs are compared. See `relstats.human.compare_rdms`.
     random : collection of {"images", "participants", "seeds"}
-        What the claim is to hold for beyond what was measured. Without "seeds" it is one about
-        these networks.
+        What to generalize to: what the claim is to hold for beyond what was measured. Without
+        "seeds" it is one about these networks.
     within : sequence of str, optional
-        Axes at each level of which the contrast is taken, and then averaged. Default: every other
-        axis that varies.
+        Axes to hold fixed. Default: all others. The contrast is taken at each of their levels, and
+        averaged.
     pool : sequence of str
-        Axes to leave out of `within`: networks that differ on them are mixed.
+        Axes to mix: networks that differ on them are taken together.
+    ranking : {"positive", "absolute", "signed"}
+        Of weighted images: weigh by relevance above 0, by its absolute value, or with its sign.
     confidence : float
-        Confidence level of the intervals.
-    n_swaps, n_draws : int
-        Label swaps where they cannot be enumerated; draws of images and participants.
+        Confidence level of intervals.
+    n_swaps : int
+        Label swaps where they cannot be enumerated.
+    n_draws : int
+        Draws of images and participants.
+    nan : {"raise", "omit"}
+        Images with NaN: raise, or omit (counted).
     align : {"exact", "inner"}
-        "inner" keeps the images that both networks and people have, and counts the others.
+        Images of networks and people: exact, or inner (those of both; the others are counted).
     rng : numpy.random.Generator
 
     Returns
@@ -125,8 +138,7 @@ def compare_human(
     >>> bool(0 < result["p_value"].item() < 1)
     True
     """
-    check_options(on, comparison, random, confidence, n_swaps, n_draws)
-    rdms = rdm(study, on=on, layer=layer, ranking=ranking, nan=nan)
+    rdms = network_rdms(study, on=on, layer=layer, ranking=ranking, nan=nan)
     data = read(rdms, study, None, "model", align, comparison)
     plan = contrasts.plan(data.networks, axis, within=within, pool=pool, symmetric=True)
     if "seeds" in random:
@@ -136,45 +148,17 @@ def compare_human(
     )
     result = _contrasts(found, plan, confidence).merge(_levels(found, plan, confidence))
     result = result.merge(_swaps(found, plan, n_swaps, rng)).merge(_context(found, data))
-    parameters = {
-        "axis": axis,
-        "measure": "human",
-        "comparison": comparison,
-        "on": rdms.attrs["on"],
-        "layer": layer or "",
-        "ranking": ranking,
-        "random_factors": sorted(random),
-        "confidence": confidence,
-        "n_swaps": n_swaps,
-        "n_draws": n_draws,
-        "align": align,
-        "nan": nan,
-        "normalise": "none",
-    }
-    return _described(result, found, data, plan, parameters, [*rdms.attrs["warnings"], *data.notes])
+    parameters = {"on": on, "comparison": comparison, "confidence": confidence, "n_draws": n_draws}
+    notes = [*rdms.attrs["warnings"], *data.notes]
+    return _described(result, found, data, plan, parameters, notes)
 
 
-def check_options(
-    on: str,
-    comparison: str,
-    random: Collection[str],
-    confidence: float,
-    n_swaps: int,
-    n_draws: int = 1000,
-) -> None:
-    """Raise what `compare_human` raises before it reads anything."""
-    for what, value, known in (("on", on, ON), ("comparison", comparison, COMPARISONS)):
-        if value not in known:
-            raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
-    if isinstance(random, str) or [factor for factor in random if factor not in FACTORS]:
-        raise UsageError(f"random is {random!r}; it is a list of {', '.join(FACTORS)}")
-    if not 0 < confidence < 1:
-        raise UsageError(
-            f"confidence is {confidence}; a confidence level lies between 0 and 1, such as 0.95"
-        )
-    for name, number, least in (("n_swaps", n_swaps, 1), ("n_draws", n_draws, 2)):
-        if number < least:
-            raise UsageError(f"{name} is {number}; give at least {least}, better 1000")
+def describe(
+    study: xr.DataTree, *, axis: str, on: str = "relevance", comparison: str = "rho-a"
+) -> str:
+    """What `compare_human` would do, without doing it."""
+    check_options(compare_human, on=on, comparison=comparison)
+    return f"agreement of networks ({on}) with people over {axis}, {comparison}"
 
 
 def _contrasts(found: Evaluations, plan: Contrasts, confidence: float) -> xr.Dataset:
@@ -294,8 +278,6 @@ def _described(
         f" networks, {data.n_images} images, {len(data.people)} participants)"
     )
     return result.assign_attrs(
-        statistic="compare_human",
-        **parameters,
         within=list(plan.within),
         pooled=list(plan.pooled),
         strata=plan.strata,
@@ -303,7 +285,6 @@ def _described(
         population=population,
         min_p=float(result["min_p_swap"].min()),
         warnings=[*notes, *_warnings(result, found, data, plan, parameters["confidence"])],
-        **provenance(),
     )
 
 

@@ -8,20 +8,21 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from relstats.errors import InvalidData
-from relstats.human.rdm import rdm
+from relstats.errors import InvalidData, UsageError
+from relstats.human.rdm import network_rdms
 from relstats.inputs.judgments import read_judgments
 from relstats.study import pairs
 
 PIXELS = "images"
 
 
-def controls(study: xr.DataTree, names: Sequence[str]) -> xr.DataArray | None:
+def controls(study: xr.DataTree | None, names: Sequence[str]) -> xr.DataArray | None:
     """Read RDMs that agreement with people is not to come from.
 
     Parameters
     ----------
-    study : DataTree
+    study : DataTree, optional
+        Has the pixels.
     names : sequence of str
         "images": the correlation RDM of their pixels. Else a file of dissimilarities, as
         `relstats.inputs.judgments.read_judgments` reads it: each matrix or column is one RDM.
@@ -49,7 +50,7 @@ def controls(study: xr.DataTree, names: Sequence[str]) -> xr.DataArray | None:
         return None
     arrays = [
         (
-            rdm(study, on="images")["dissimilarity"]
+            _pixels(study)
             if name == PIXELS
             else read_judgments(name, kind="dissimilarity")["dissimilarity"]
         )
@@ -72,3 +73,9 @@ def controls(study: xr.DataTree, names: Sequence[str]) -> xr.DataArray | None:
             " cannot be held constant"
         )
     return xr.DataArray(rows, dims=("control", "pair"), coords=pairs.pair_labels(common))
+
+
+def _pixels(study: xr.DataTree | None) -> xr.DataArray:
+    if not isinstance(study, xr.DataTree):
+        raise UsageError(f"control {PIXELS!r} is made of a study's pixels: pass the study, or RDMs")
+    return network_rdms(study, on="images")["dissimilarity"]

@@ -17,9 +17,7 @@ from relstats.errors import ImpossibleAnalysis
 from relstats.human.rdms import bootstrap, ceiling
 from relstats.human.rdms.bootstrap import ceiling_parts, mean_parts
 from relstats.human.rdms.comparisons import compare_draws, n_images
-from relstats.stats.inference.crossed import Inference, Parts, infer
-
-FACTORS = ("images", "participants", "seeds")
+from relstats.stats.inference.crossed import FACTORS, Inference, Parts, infer
 
 
 @dataclass(frozen=True)

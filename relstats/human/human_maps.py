@@ -16,13 +16,13 @@ import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human import map_agreement as agreement
-from relstats.human.map_agreement import Agreement
-from relstats.stats.inference.crossed import FACTORS
+from relstats.human.map_agreement import Agreement, Measure
+from relstats.stats.described import Align, Nan, described
+from relstats.stats.inference.crossed import FACTORS, Factor
 from relstats.stats.levels import Cells, contrast_results, level_results, plan_levels
-from relstats.stats.maps.single import RANKINGS
 from relstats.stats.sources import scores
 from relstats.study import layout, shards, store
-from relstats.study.provenance import provenance
+from relstats.study.top_pixels import Ranking
 
 REFERENCE = (
     "a three-way analysis of variance over networks, images and people with interactions counted"
@@ -33,55 +33,60 @@ REFERENCE = (
 _BLOCK = 20
 
 
+@described
 def human_maps(
     study: xr.DataTree,
     *,
     axis: str | None = None,
-    measure: str = "spearman",
+    measure: Measure = "spearman",
     fraction: float = 0.1,
-    ranking: str = "positive",
-    random: Collection[str] = FACTORS,
+    ranking: Ranking = "positive",
+    random: Collection[Factor] = FACTORS,
     within: Sequence[str] | None = None,
     pool: Sequence[str] = (),
     confidence: float = 0.95,
     n_splits: int = 20,
     n_swaps: int = 9999,
-    nan: str = "raise",
-    align: str = "exact",
+    nan: Nan = "raise",
+    align: Align = "exact",
     rng: np.random.Generator,
 ) -> xr.Dataset:
-    """Compare networks' maps with people's maps of the same images.
+    """Do networks find relevant what people do, beyond what any image would give, and at which
+    level of an axis more.
 
     Parameters
     ----------
     study : DataTree
         A study with `/relevance` and `/human_maps`.
     axis : str, optional
-        A label of the models; every pair of its levels is a contrast, "a|b": a less b. Default:
-        means of each model only.
+        Label of the models whose levels are compared. Default: none, means of each model only.
+        Every pair of its levels is a contrast, "a|b": a less b.
     measure : {"spearman", "overlap"}
-        Of a network's map and the mean map of people (each divided by its sum): Spearman
-        correlation over pixels, or the share of the top pixels that both have. Ties share ranks,
-        and places on top.
+        Spearman correlation over pixels, or overlap of the top pixels. Of a network's map and the
+        mean map of people, each divided by its sum; overlap is the share of the top pixels that
+        both have. Ties share ranks, and places on top.
     fraction : float
-        Of overlap: share of the pixels that are on top, and what unrelated maps give.
+        Of overlap: share of the pixels on top. It is what unrelated maps give.
     ranking : {"positive", "absolute", "signed"}
         What of relevance counts.
     random : collection of {"images", "participants", "seeds"}
-        What the claim is to hold for beyond what was measured. With one map for all people it is
-        one about these people.
-    within, pool
-        As in `relstats.compare`.
+        What to generalize to: what the claim is to hold for beyond what was measured. With one
+        map for all people it is one about these people.
+    within : sequence of str, optional
+        Axes to hold fixed. Default: all others. The contrast is taken at each of their levels, and
+        averaged.
+    pool : sequence of str
+        Axes to mix: networks that differ on them are taken together.
     confidence : float
-        Confidence level of the intervals.
+        Confidence level of intervals.
     n_splits : int
-        Splits of people into halves; all, where there are no more.
+        Splits of people into halves, for the ceiling; all, where there are no more.
     n_swaps : int
         Label swaps where they cannot be enumerated.
     nan : {"raise", "omit"}
-        "omit" leaves out images on which a network's map is NaN, and counts them.
+        Images with NaN: raise, or omit (counted).
     align : {"exact", "inner"}
-        "inner" keeps the images that both have, and counts the others.
+        Images of networks and people: exact, or inner (those of both; the others are counted).
     rng : numpy.random.Generator
 
     Returns
@@ -135,7 +140,8 @@ def human_maps(
     >>> result["level_mean"].sizes
     Frozen({'level': 2, 'effect': 2})
     """
-    _check_options(measure, fraction, ranking, random, nan, align, confidence, n_splits, n_swaps)
+    if not 0 < fraction < 1:
+        raise UsageError(f"fraction is {fraction}; it lies between 0 and 1")
     data, notes = _kept(_read(study, align, ranking), nan)
     found = agreement.agree(data.pairs, len(data.images), measure, fraction)
     halves = np.array(
@@ -155,46 +161,12 @@ def human_maps(
         result = result.merge(contrast_results(cells, plan, random, confidence, n_swaps, rng))
     result = result.merge(_context(result, found, halves, data, plan.rows, measure))
     parameters = {
-        "axis": axis or "model",
         "measure": measure,
         "fraction": fraction,
         "ranking": ranking,
-        "random_factors": sorted(random),
         "confidence": confidence,
-        "n_splits": n_splits,
-        "n_swaps": n_swaps,
-        "nan": nan,
-        "align": align,
     }
     return _described(result, data, parameters, [*notes, *plan.notes])
-
-
-def _check_options(
-    measure: str,
-    fraction: float,
-    ranking: str,
-    random: Collection[str],
-    nan: str,
-    align: str,
-    confidence: float,
-    n_splits: int,
-    n_swaps: int,
-) -> None:
-    for what, value, known in (
-        ("measure", measure, agreement.MEASURES),
-        ("ranking", ranking, RANKINGS),
-        ("nan", nan, ("raise", "omit")),
-        ("align", align, ("exact", "inner")),
-    ):
-        if value not in known:
-            raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
-    if isinstance(random, str) or [factor for factor in random if factor not in FACTORS]:
-        raise UsageError(f"random is {random!r}; it is a list of {', '.join(FACTORS)}")
-    for what, share in (("fraction", fraction), ("level", confidence)):
-        if not 0 < share < 1:
-            raise UsageError(f"{what} is {share}; it lies between 0 and 1")
-    if min(n_splits, n_swaps) < 1:
-        raise UsageError(f"n_splits is {n_splits} and n_swaps {n_swaps}; give at least 1 of each")
 
 
 @dataclass(frozen=True)
@@ -433,8 +405,6 @@ def _described(
     )
     floor = {"min_p": float(result["min_p_swap"].min())} if "min_p_swap" in result else {}
     return result.assign_attrs(
-        statistic="human_maps",
-        **parameters,
         **floor,
         method=method,
         warnings=[*notes, *[t for so, t in checks if so]],
@@ -442,5 +412,4 @@ def _described(
             f"inference over {' or '.join(kinds)} like those measured ({len(data.cells)} networks,"
             f" {n} images, {people} participants)"
         ),
-        **provenance(),
     )

@@ -13,13 +13,16 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
 from relstats.stats.maps.single import midranks
 from relstats.study.top_pixels import top_count
 
-MEASURES = ("spearman", "overlap")
+#: Of a network's map with people's: correlation over pixels, or the share of top pixels in both.
+Measure = Literal["spearman", "overlap"]
+MEASURES: tuple[Measure, ...] = get_args(Measure)
 
 
 @dataclass(frozen=True)

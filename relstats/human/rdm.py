@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,27 +17,30 @@ import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human.map_agreement import ranked
-from relstats.human.rdms.dissimilarity import DISSIMILARITIES, Dissimilarities, tiled
-from relstats.stats.maps.single import RANKINGS
+from relstats.human.points import points
+from relstats.human.rdms.dissimilarity import Dissimilarity, tiled
+from relstats.stats.described import Nan, check_options, described
 from relstats.stats.sources import scores
 from relstats.study import layout, shards, store
 from relstats.study.pairs import pair_labels
-from relstats.study.provenance import provenance
+from relstats.study.top_pixels import Ranking
 
-SOURCES = ("relevance", "weighted_images", "images", "features")
+#: What the rows of an RDM are.
+On = Literal["relevance", "weighted_images", "images", "features"]
 
 
+@described
 def rdm(
     study: xr.DataTree | xr.Dataset | xr.DataArray,
     *,
-    on: str = "relevance",
-    dissimilarity: str = "correlation",
-    ranking: str = "positive",
+    on: On = "relevance",
+    dissimilarity: Dissimilarity = "correlation",
+    ranking: Ranking = "positive",
     layer: str | None = None,
-    nan: str = "raise",
+    nan: Nan = "raise",
     progress: Callable[[int, int], None] | None = None,
 ) -> xr.Dataset:
-    """Dissimilarity of all pairs of images, for every network.
+    """Dissimilarity of all pairs of images, for every network, and the images as points on a plane.
 
     Parameters
     ----------
@@ -45,19 +48,20 @@ def rdm(
         A study, its `/relevance` group, or any array with dims (image, ...) or (model, seed, image,
         ...) and text ids of images.
     on : {"relevance", "weighted_images", "images", "features"}
-        "relevance": the maps. "weighted_images": the pixels of the images times what of relevance
-        `ranking` names, so what a network weighs of an image. "images": their pixels, one RDM, to
-        be held constant. "features": a variable of `/features`, (model, seed, image, ...). Of an
-        array, what it holds.
+        What RDMs are made of: maps, images weighted by them, pixels, or features. "relevance": the
+        maps. "weighted_images": the pixels of the images times what of relevance `ranking` names,
+        so what a network weighs of an image. "images": their pixels, one RDM, to be held constant.
+        "features": a variable of `/features`, (model, seed, image, ...). Of an array, what it
+        holds.
     dissimilarity : {"correlation", "spearman", "cosine", "euclidean"}
-        1 - Pearson, 1 - Spearman (midranks), 1 - cosine, squared Euclidean distance / number of
-        pixels.
+        Of two images: 1 - Pearson, 1 - Spearman, 1 - cosine, or squared Euclidean distance. Ties
+        share ranks; the distance is over the number of pixels.
     ranking : {"positive", "absolute", "signed"}
         Of weighted images: weigh by relevance above 0, by its absolute value, or with its sign.
     layer : str, optional
-        Which variable of `/features`. Default: the only one.
+        Variable of `/features`. Default: the only one.
     nan : {"raise", "omit"}
-        "omit" leaves out images on which a map is NaN, and counts them.
+        Images with NaN: raise, or omit (counted).
     progress : callable, optional
         Called with the number of networks done, and of all.
 
@@ -66,7 +70,8 @@ def rdm(
     xarray.Dataset
         `dissimilarity` (model, seed, pair), or (pair,) where there are no networks, float64, with
         coordinates `image_i`, `image_j` on `pair` and the axes of models; `available` (model,
-        seed). 0 to 2; "euclidean" in squared units.
+        seed). 0 to 2; "euclidean" in squared units. `points` ([model,] image, dimension), `stress`
+        and `unknown` are those of `relstats.human.points`.
 
         Networks without any relevance are left out (not available); then images on which any other
         network's map is constant (all zero for "cosine") are left out for all, so that networks can
@@ -96,30 +101,35 @@ def rdm(
     >>> dict(rdm(study)["dissimilarity"].sizes)
     {'model': 2, 'seed': 2, 'pair': 15}
     """
-    _check_options(on, dissimilarity, ranking, nan)
-    source = _source(study, on, layer, ranking)
-    found = []
-    for k in range(len(source.networks)):
-        found.append(tiled(partial(source.read, k), len(source.images), source.tile, dissimilarity))
-        if progress:
-            progress(k + 1, len(source.networks))
-    what = str(study.name or "features") if isinstance(study, xr.DataArray) else on
-    return _described(
-        found, source, {"on": what, "dissimilarity": dissimilarity, "ranking": ranking, "nan": nan}
+    result = network_rdms(
+        study,
+        on=on,
+        dissimilarity=dissimilarity,
+        ranking=ranking,
+        layer=layer,
+        nan=nan,
+        progress=progress,
+    )
+    plane = points(result["dissimilarity"])
+    reasons = sorted({str(reason) for reason in plane["unknown"].values.ravel().tolist()} - {""})
+    notes = [f"no points on a plane: {reason}" for reason in reasons]
+    return result.merge(plane).assign_attrs(
+        population="these networks and these images",
+        warnings=[*result.attrs["warnings"], *notes],
     )
 
 
 def describe(
     study: xr.DataTree,
     *,
-    on: str,
-    dissimilarity: str,
-    ranking: str = "positive",
+    on: On,
+    dissimilarity: Dissimilarity,
+    ranking: Ranking = "positive",
     layer: str | None = None,
-    nan: str = "raise",
+    nan: Nan = "raise",
 ) -> str:
     """What `rdm` would do, without doing it."""
-    _check_options(on, dissimilarity, ranking, nan)
+    check_options(rdm, on=on, dissimilarity=dissimilarity, ranking=ranking, nan=nan)
     source = _source(study, on, layer, ranking)
     n, networks = len(source.images), len(source.networks)
     size = source.read(0, slice(0, 1)).shape[1]
@@ -131,15 +141,47 @@ def describe(
     )
 
 
-def _check_options(on: str, dissimilarity: str, ranking: str, nan: str) -> None:
-    for what, value, known in (
-        ("on", on, SOURCES),
-        ("dissimilarity", dissimilarity, DISSIMILARITIES),
-        ("ranking", ranking, RANKINGS),
-        ("nan", nan, ("raise", "omit")),
-    ):
-        if value not in known:
-            raise UsageError(f"{what} is {value!r}; it is one of {', '.join(known)}")
+def network_rdms(
+    study: xr.DataTree | xr.Dataset | xr.DataArray,
+    *,
+    on: str = "relevance",
+    dissimilarity: str = "correlation",
+    ranking: str = "positive",
+    layer: str | None = None,
+    nan: str = "raise",
+    progress: Callable[[int, int], None] | None = None,
+) -> xr.Dataset:
+    """RDMs as `rdm` makes them, without points on a plane; what went into them as attributes."""
+    source = _source(study, on, layer, ranking)
+    found = []
+    for k in range(len(source.networks)):
+        read = partial(source.read, k)
+        found.append(tiled(read, len(source.images), source.tile, dissimilarity))
+        if progress:
+            progress(k + 1, len(source.networks))
+    missing = np.array([each.missing for each in found])
+    degenerate = np.array([each.degenerate for each in found])
+    _refuse_nan(missing, source, nan)
+    dead, keep = _usable(missing, degenerate)
+    first, second = np.triu_indices(len(keep), 1)
+    rdms = np.array([each.rdm for each in found])[:, keep[first] & keep[second]]
+    images = np.array(source.images, object)
+    result = _labelled(rdms, dead, source, images[keep].tolist())
+    counts = _counts(missing, dead, keep)
+    what = str(study.name or "features") if isinstance(study, xr.DataArray) else on
+    made = {"on": what, "dissimilarity": dissimilarity, "ranking": ranking, "nan": nan}
+    method = (
+        f"Representational dissimilarity matrices ({dissimilarity}) were computed on {what} of"
+        f" {counts['n_networks']} networks over {counts['n_images']} images."
+    )
+    return result.assign_attrs(
+        **made,
+        **({} if layer is None else {"layer": layer}),
+        **counts,
+        omitted_images=images[~keep].tolist(),
+        method=method,
+        warnings=_left_out(counts),
+    )
 
 
 @dataclass(frozen=True)
@@ -290,62 +332,46 @@ def _weighted(maps: _Source, relevance: xr.DataArray, images: xr.Dataset, rankin
     return _Source(maps.networks, maps.images, read, max(1, maps.tile // pixels.sizes["channel"]))
 
 
-def _described(
-    found: list[Dissimilarities], source: _Source, parameters: dict[str, Any]
-) -> xr.Dataset:
-    missing, degenerate = (
-        np.array([getattr(d, what) for d in found]) for what in ("missing", "degenerate")
-    )
-    if missing.any() and parameters["nan"] == "raise":
+def _refuse_nan(missing: np.ndarray, source: _Source, nan: str) -> None:
+    if missing.any() and nan == "raise":
         cells = [f"{_name(source, k)}image {source.images[i]!r}" for k, i in np.argwhere(missing)]
         raise InvalidData(
             f"NaN in {len(cells)} cell(s) (e.g. {'; '.join(cells[:3])}). Mend them, or leave these"
             " images out on purpose with --nan omit"
         )
-    dead = (missing | degenerate).all(axis=1)
-    keep = ~(missing | degenerate)[~dead].any(axis=0)
+
+
+def _usable(missing: np.ndarray, degenerate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which networks have nothing to compare, and which images the others all have."""
+    without = missing | degenerate
+    dead = without.all(axis=1)
+    keep = ~without[~dead].any(axis=0)
     if dead.all() or keep.sum() < 3:
         raise ImpossibleAnalysis(
             f"{keep.sum()} image(s) are left on which every network has a map that varies"
             f" ({dead.sum()} network(s) have none at all): RDMs need 3"
         )
-    first, second = np.triu_indices(len(keep), 1)
-    rdms = np.array([d.rdm for d in found])[:, keep[first] & keep[second]]
-    result = _labelled(
-        rdms, dead, source, [label for label, kept in zip(source.images, keep, strict=True) if kept]
-    )
-    counts: dict[str, Any] = {
+    return dead, keep
+
+
+def _counts(missing: np.ndarray, dead: np.ndarray, keep: np.ndarray) -> dict[str, int]:
+    with_nan = missing[~dead].any(axis=0)
+    return {
         "n_images": int(keep.sum()),
-        "n_images_omitted_nan": int(missing[~dead].any(axis=0).sum()),
-        "n_images_omitted_degenerate": int((~keep & ~missing[~dead].any(axis=0)).sum()),
-        "omitted_images": [
-            label for label, kept in zip(source.images, keep, strict=True) if not kept
-        ],
+        "n_images_omitted_nan": int(with_nan.sum()),
+        "n_images_omitted_degenerate": int((~keep & ~with_nan).sum()),
         "n_networks": int((~dead).sum()),
         "n_networks_omitted": int(dead.sum()),
     }
-    notes = [
-        f"{counts[f'n_{what}']} {text}"
-        for what, text in (
-            ("networks_omitted", "network(s) left out: no map of theirs varies"),
-            ("images_omitted_nan", "image(s) left out for NaN"),
-            ("images_omitted_degenerate", "image(s) left out: a map is constant or all zero"),
-        )
-        if counts[f"n_{what}"]
-    ]
-    method = (
-        f"Representational dissimilarity matrices ({parameters['dissimilarity']}) were computed on"
-        f" {parameters['on']} of {counts['n_networks']} networks over {counts['n_images']} images."
-    )
-    return result.assign_attrs(
-        statistic="rdm",
-        **parameters,
-        **counts,
-        method=method,
-        warnings=notes,
-        population="these networks and these images",
-        **provenance(),
-    )
+
+
+def _left_out(counts: dict[str, int]) -> list[str]:
+    texts = {
+        "n_networks_omitted": "network(s) left out: no map of theirs varies",
+        "n_images_omitted_nan": "image(s) left out for NaN",
+        "n_images_omitted_degenerate": "image(s) left out: a map is constant or all zero",
+    }
+    return [f"{counts[name]} {text}" for name, text in texts.items() if counts[name]]
 
 
 def _name(source: _Source, k: int) -> str:

@@ -190,7 +190,8 @@ def _networks(source: xr.Dataset | xr.DataArray) -> tuple[pd.DataFrame, Rdms]:
     return table, Rdms(np.array([read.values[m, s] for m, s in cells]), read.images)
 
 
-def _people(source: xr.DataTree | xr.Dataset | xr.DataArray) -> tuple[list[str], Rdms]:
+def judgments(source: xr.DataTree | xr.Dataset | xr.DataArray) -> xr.DataArray:
+    """People's dissimilarities, of a study, its `/human`, or as they are."""
     if isinstance(source, xr.DataTree):
         if "human" not in source.children:
             raise UsageError(
@@ -198,7 +199,11 @@ def _people(source: xr.DataTree | xr.Dataset | xr.DataArray) -> tuple[list[str],
                 " judgments first (relstats judgments add)"
             )
         source = source["human"].to_dataset()
-    array = _array(source, "human_rdms")
+    return _array(source, "human_rdms")
+
+
+def _people(source: xr.DataTree | xr.Dataset | xr.DataArray) -> tuple[list[str], Rdms]:
+    array = judgments(source)
     if set(array.dims) != {"participant", "pair"} or "participant" not in array.coords:
         raise InvalidData(
             f"human_rdms has dims {array.dims} (or no ids of participants): give (participant,"

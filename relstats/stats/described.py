@@ -42,7 +42,8 @@ def described[**P](statistic: Callable[P, xr.Dataset]) -> Callable[P, xr.Dataset
     ----------
     statistic : callable
         From a study (or its groups), keyword options and perhaps `rng` to a result. Attributes that
-        it sets win. What `check_options` checks it need not.
+        it sets win; those that it sets to None are left out. What `check_options` checks it need
+        not.
 
     Returns
     -------
@@ -85,7 +86,10 @@ def described[**P](statistic: Callable[P, xr.Dataset]) -> Callable[P, xr.Dataset
             **_dropped_images(call.arguments),
             **provenance(),
         }
-        return result.assign_attrs({**attrs, **result.attrs})
+        attrs |= result.attrs
+        result = result.copy(deep=False)
+        result.attrs = {name: value for name, value in attrs.items() if value is not None}
+        return result
 
     return checked
 

@@ -168,7 +168,7 @@ def test_what_is_random_is_said(study):
         "participants",
         "--by",
         "pretrain",
-        "--correct",
+        "--correction",
         "none",
     )
     assert code == 0, err
@@ -272,7 +272,7 @@ def test_dry_runs_say_what_and_write_nothing(study):
         (("rdm", "--on", "features"), 2, "no /features"),
         (("rsa", "--comparison", "kendall"), 2, "comparison is 'kendall'"),
         (("rsa", "--by", "age"), 2, "by is 'age'"),
-        (("rsa", "--correct", "sidak"), 2, "--correct 'sidak'"),
+        (("rsa", "--correction", "sidak"), 2, "correction is 'sidak'"),
         (("rsa", "--confidence", 2), 2, "confidence is 2"),
     ],
 )

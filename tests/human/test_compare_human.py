@@ -242,7 +242,7 @@ def test_command(tmp_path, monkeypatch, capsys):
     assert printed["coords"]["effect"]["data"] == ["human_correspondence"]
     saved = store.open_study(path)["results/compare_pretrain_human_features"].to_dataset()
     assert saved["estimate"].item() == printed["variables"]["estimate"]["data"][0][0]
-    assert saved.attrs["random_factors"] == ["images", "participants"]
+    assert saved.attrs["random"] == ["images", "participants"]
     assert run(monkeypatch, *options) == 0
     out = capsys.readouterr()
     assert "imagenet|vggface2  human_correspondence" in out.out

@@ -7,8 +7,9 @@ import pytest
 import xarray as xr
 from scipy import stats
 
+import relstats
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.human import compare_rdms, correct, evaluation, rsa
+from relstats.human import compare_rdms, correct, evaluation, rdm, rsa
 from relstats.human.rdms.ceiling import noise_ceiling
 from relstats.study.pairs import pair_labels, read_pairs
 
@@ -432,3 +433,58 @@ def test_the_ceiling_is_as_uncertain_as_its_participants(models, people):
     interaction = (both.var(ddof=1) - drawn.var(ddof=1) - images.var(ddof=1)) * 5 / 4 * 12 / 11
     expected = max(sum(gap.variances.values()) - interaction, *gap.variances.values())
     assert gap.standard_error**2 == pytest.approx(expected, rel=1e-9)
+
+
+def a_study(people):
+    study = relstats.simulate(
+        models="2x1", seeds=2, images=12, size=8, rng=np.random.default_rng(3)
+    )
+    names = dict(zip(IMAGES, study["relevance"]["image"].values, strict=True))
+    ends = {end: ("pair", [names[x] for x in people[end].values]) for end in ("image_i", "image_j")}
+    return study.assign(human=xr.DataTree(human(people.assign_coords(ends))))
+
+
+def test_a_study_is_its_rdms_and_its_people(people):
+    study = a_study(people)
+    result = rsa(
+        study,
+        dissimilarity="cosine",
+        comparison="corr",
+        n_draws=50,
+        n_permutations=49,
+        rng=np.random.default_rng(0),
+    )
+    expected = quick(rdm(study, dissimilarity="cosine"), study, n_draws=50)
+    xr.testing.assert_identical(result.drop_attrs(), expected.drop_attrs())
+    assert (result.attrs["on"], result.attrs["dissimilarity"]) == ("relevance", "cosine")
+    assert (result.attrs["statistic"], result.attrs["seed"]) == ("rsa", 0)
+    xr.testing.assert_equal(
+        result["human_points"], relstats.human.points(study["human"]["dissimilarity"])["points"]
+    )
+    assert expected.attrs["dissimilarity"] == "cosine"
+
+
+def test_of_rdms_nothing_is_said_that_is_not_known(models, people):
+    found = quick(models, people)
+    assert not {"on", "dissimilarity", "ranking", "nan"} & set(found.attrs)
+    with pytest.raises(UsageError, match="second argument"):
+        quick(models, None)
+    with pytest.raises(UsageError, match="made of a study's pixels"):
+        quick(models, people, comparison="spearman", control=["images"])
+
+
+def test_random_nothing_is_no_factor(models, people):
+    found = quick(models, people, random=["nothing"])
+    assert found.attrs["random"] == []
+    assert found["estimate"].identical(quick(models, people, random=[])["estimate"])
+
+
+def test_families_are_corrected_each_on_its_own(models, people):
+    holm, bh, raw = (quick(models, people, correction=how) for how in ("holm", "bh", "none"))
+    for family in ("p_value", "difference_p_value", "ceiling_difference_p_value"):
+        for result, how in ((holm, "holm"), (bh, "bh")):
+            expected = correct(raw, family, how)[f"{family}_adjusted"]
+            assert result[f"{family}_adjusted"].identical(expected)
+    assert (holm["p_mantel_adjusted"] == raw["p_mantel_max"]).all()
+    assert bh["p_mantel_adjusted"].attrs["correction"] == "bh"
+    assert not [name for name in raw.data_vars if str(name).endswith("_adjusted")]

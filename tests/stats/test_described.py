@@ -137,3 +137,12 @@ def test_a_result_saved_from_python_says_how_it_was_made(study, tmp_path):
     assert attrs["seed"] == 2**100
     assert attrs["dropped_images"] == ["img_3"]
     assert attrs["relstats_version"] == relstats.__version__
+
+
+def test_what_a_statistic_sets_to_none_is_no_attribute():
+    @described
+    def mine(study: xr.Dataset, *, layer: str = "last") -> xr.Dataset:
+        return study.assign_attrs(layer=None, n_images=3)
+
+    assert "layer" not in mine(xr.Dataset()).attrs
+    assert mine(xr.Dataset()).attrs["n_images"] == 3

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -19,16 +20,11 @@ from relstats.human.rdms import batched
 from relstats.human.rdms.ranks import dense_codes, weighted_midranks, weighted_tau_a
 from relstats.human.rdms.whitening import without_images
 
-COMPARISONS = (
-    "rho-a",
-    "spearman",
-    "tau-a",
-    "corr",
-    "cosine",
-    "corr_cov",
-    "cosine_cov",
-    "unbiased_cka",
-)
+#: How two RDMs are compared.
+Comparison = Literal[
+    "rho-a", "spearman", "tau-a", "corr", "cosine", "corr_cov", "cosine_cov", "unbiased_cka"
+]
+COMPARISONS: tuple[Comparison, ...] = get_args(Comparison)
 RANKED = ("rho-a", "spearman", "tau-a")
 #: Of these, no partial comparison exists: they are no cosines.
 WITHOUT_PARTIAL = ("rho-a", "tau-a")

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
 from relstats.errors import InvalidData, UsageError
 from relstats.stats.maps.single import midranks
 
-DISSIMILARITIES = ("correlation", "spearman", "cosine", "euclidean")
+#: How two images are compared.
+Dissimilarity = Literal["correlation", "spearman", "cosine", "euclidean"]
+DISSIMILARITIES: tuple[Dissimilarity, ...] = get_args(Dissimilarity)
 #: Pixels worked on at a time, in float64.
 _PIXELS = 1024
 

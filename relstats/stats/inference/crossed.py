@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import stats
@@ -12,7 +13,9 @@ from scipy import stats
 from relstats.errors import UsageError
 from relstats.stats.inference.contrasts import Contrasts
 
-FACTORS = ("images", "participants", "seeds")
+#: What a claim can hold for beyond what was measured.
+Factor = Literal["images", "participants", "seeds"]
+FACTORS: tuple[Factor, ...] = ("images", "participants", "seeds")
 #: Agreement lies between -1 and 1: what varies by less is one number, and rounding.
 _ROUNDING = 1e-12
 
