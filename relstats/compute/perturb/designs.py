@@ -4,8 +4,6 @@ which parts it is done.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ import xarray as xr
 
 from relstats.compute import models
 from relstats.compute.perturb import fills
+from relstats.compute.stream import writer
 from relstats.compute.study_file.study import Model, Study, TransferSettings
 from relstats.errors import InvalidData, UsageError
 from relstats.study import layout, shards
@@ -300,19 +299,17 @@ def plan_text(design: Design, maps: xr.Dataset, device: str) -> str:
     """
     how = design.settings
     shares = ", ".join(f"{f:g}" for f in how.fractions)
-    return (
+    return writer.plan(
         f"relstats transfer, {how.operation} {shares} by {how.ranking} relevance, fill {how.fill},"
-        f" control {how.control} x {how.n_control}, batch {design.study.batch} on {device},"
-        f" settings {digest(design, maps, device)}"
+        f" control {how.control} x {how.n_control}, batch {design.study.batch} on {device}",
+        deciding(design, maps, device),
     )
 
 
-def digest(design: Design, maps: xr.Dataset, device: str, *more: object) -> str:
-    """A hash of all that decides the scores: images, networks, maps, settings, device, and what
-    else is given.
-    """
+def deciding(design: Design, maps: xr.Dataset, device: str) -> list[object]:
+    """All that decides scores: images, networks, maps, settings and device, as plain values."""
     study, how = design.study, design.settings
-    about = [
+    return [
         asdict(how),
         study.batch,
         study.dtype,
@@ -327,9 +324,6 @@ def digest(design: Design, maps: xr.Dataset, device: str, *more: object) -> str:
         design.left_out,
         {name: coord.values.tolist() for name, coord in maps.coords.items()},
     ]
-    return hashlib.sha256(
-        json.dumps([*about, *more], sort_keys=True, default=str).encode()
-    ).hexdigest()[:16]
 
 
 def _network(model: Model) -> dict[str, object]:
@@ -350,24 +344,22 @@ def _hash(path: Path) -> str:
     return models.checkpoint_sha256(path) if path.is_file() else str(path)
 
 
-def parts(design: Design) -> list[list[Part]]:
-    """All work, as units of a worker: the parts of one block's controls, or a part of one or more
-    sources.
+def parts(design: Design) -> list[Part]:
+    """All work, target by target: for each block of images the parts of its controls, then those of
+    its sources.
 
     Sources are taken together where the images are few, so that batches are full.
     """
     first, shares = design.images(0), len(design.settings.fractions)
     together = -(-_BATCHES_A_PART * design.study.batch // (first.stop * shares))
-    units = []
+    found = []
     for target in range(len(design.targets)):
         for block in design.blocks:
             draws = _groups(range(design.settings.n_control), together)
-            units.append([Part(target, block, draws=some) for some in draws])
-            units += [
-                [Part(target, block, sources=some)]
-                for some in _groups(range(len(design.sources)), together)
-            ]
-    return units
+            found += [Part(target, block, draws=some) for some in draws]
+            sources = _groups(range(len(design.sources)), together)
+            found += [Part(target, block, sources=some) for some in sources]
+    return found
 
 
 def _groups(positions: range, size: int) -> Iterator[tuple[int, ...]]:

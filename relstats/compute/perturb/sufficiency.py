@@ -4,8 +4,7 @@ into `/sufficiency`.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -19,43 +18,38 @@ from torch import Tensor
 from relstats.compute import models
 from relstats.compute.lrp.precision import exact_float32
 from relstats.compute.perturb import designs, fills, pictures, scoring, sets, transfer, viewing
-from relstats.compute.perturb.designs import Design
+from relstats.compute.perturb.designs import Design, Target
 from relstats.compute.perturb.pictures import Pixels
 from relstats.compute.perturb.sets import Shared
 from relstats.compute.perturb.viewing import Pictures, Score
-from relstats.compute.stream import running
-from relstats.compute.stream.groups import device_name
+from relstats.compute.stream import running, writer
+from relstats.compute.stream.writer import Group, Progress, Say
 from relstats.compute.study_file.study import Study
 from relstats.errors import InvalidData
-from relstats.study import layout, shards, store
+from relstats.study import layout
 from relstats.study.provenance import provenance
+from relstats.study.shards import Shard
 
 STREAMED = {"sufficiency": [v.name for v in layout.variables("sufficiency", "sufficiency")]}
 
 
 @dataclass(frozen=True)
 class _Run:
-    """What all parts of one run share: a part is a target and a block of images."""
+    """What all shards of one run share."""
 
     design: Design
     shared: Shared
-    out: Path
     device: torch.device
-    score: Score | None
-    progress: transfer.Progress | None
-    say: transfer.Say
 
     def images(self, block: int) -> np.ndarray:
         """Positions of the images of a block that have a shared set."""
         where = self.design.images(block)
         return where.start + np.flatnonzero(self.shared.area[where])
 
-    def shard(self, unit: tuple[int, int]) -> shards.Shard:
-        """Where the scores of a part go."""
-        target = self.design.targets[unit[0]]
-        return shards.Shard(
-            "sufficiency", self.shared.cells[target.model.name, target.seed], unit[1]
-        )
+    def target(self, shard: Shard) -> Target:
+        """The network that is shown the sets of a shard."""
+        cells = {self.shared.cells[t.model.name, t.seed]: t for t in self.design.targets}
+        return cells[shard.cell[0], shard.cell[1]]
 
     @property
     def n_sets(self) -> int:
@@ -71,8 +65,8 @@ def score_sets(
     worker: tuple[int, int] = (0, 1),
     force: bool = False,
     score: Score | None = None,
-    progress: transfer.Progress | None = None,
-    say: transfer.Say = lambda message: None,
+    progress: Progress | None = None,
+    say: Say = lambda message: None,
 ) -> None:
     """Score each network with only the shared set of each image kept, and with it removed, and
     write it to `/sufficiency`.
@@ -120,17 +114,29 @@ def score_sets(
         whole, shared = _design(study, maps, out, name)
         for message in _left_out(study, whole, shared):
             say(message)
-        pixels = pictures.decoder(whole)
-        colour = _begin(whole, shared, out, maps, device, pixels, force)
-        run = _Run(whole, shared, out, device, score, progress, say)
-        todo = set(shards.unfinished(out, "sufficiency"))
-        units = running.share(
-            list(itertools.product(range(len(whole.targets)), whole.blocks)), worker
+        pixels, on = pictures.decoder(whole), running.device_name(device)
+        group = Group(
+            out,
+            "sufficiency",
+            STREAMED,
+            _plan(whole, shared, maps, on),
+            len(whole.ids),
+            study.batch,
+            worker,
+            progress,
+            say,
         )
-        left = [unit for unit in units if run.shard(unit) in todo]
-        running.write_behind(out, _finished(run, left, colour, pixels))
-        if not shards.unfinished(out, "sufficiency"):
-            shards.sweep(out)
+        writer.require_same_plan(group, force)
+        root = {"name": study.name, **provenance()}
+        begun = writer.begin(group, root, partial(_labels, whole, shared, maps, pixels, on))
+        colour, run = tuple(begun["fill_colour"]), _Run(whole, shared, device)
+        writer.write_shards(
+            group,
+            lambda shard: viewing.viewer(whole, run.target(shard), device, score, pixels(0)),
+            partial(_scored, run, group, colour),
+            _reader(run, pixels, colour),
+            size=lambda shard: 2 * run.n_sets * len(run.images(shard.block)),
+        )
 
 
 def describe(study: Study, out: str | Path, name: str) -> str:
@@ -152,16 +158,7 @@ def rehearse(study: Study, out: str | Path, name: str) -> str:
     Nothing is written.
     """
     whole, shared = _design(study, transfer.maps_of(Path(out), None), Path(out), name)
-    device, masked = (
-        models.pick_device(study.device),
-        4 * len(shared.donors()) * (1 + whole.settings.n_control),
-    )
-    with models.modules_of(study.path.parent), exact_float32(), torch.inference_mode():
-        seconds = masked * viewing.seconds_a_picture(whole, device)
-    return (
-        f"about {seconds:.0f} s in all, by one worker on {device_name(device)}; making masks and"
-        " fills not counted"
-    )
+    return viewing.rehearse(whole, 4 * len(shared.donors()) * (1 + whole.settings.n_control))
 
 
 def _design(study: Study, maps: xr.Dataset, out: Path, name: str) -> tuple[Design, Shared]:
@@ -201,33 +198,28 @@ def _left_out(study: Study, whole: Design, shared: Shared) -> list[str]:
     ]
 
 
-def _begin(
-    whole: Design,
-    shared: Shared,
-    out: Path,
-    maps: xr.Dataset,
-    device: torch.device,
-    pixels: Pixels,
-    force: bool,
-) -> tuple[float, ...]:
-    """Create the group, or find it; returns the colour of the fill."""
-    how, name = whole.settings, device_name(device)
+def _plan(whole: Design, shared: Shared, maps: xr.Dataset, device: str) -> str:
+    how = whole.settings
     scored = [(target.model.name, target.seed) for target in whole.targets]
-    digest = designs.digest(whole, maps, name, shared.digest, shared.about, scored)
-    plan = (
+    return writer.plan(
         f"relstats transfer --masks {shared.name}, fill {how.fill}, controls x {how.n_control},"
-        f" batch {whole.study.batch} on {name}, settings {digest}"
+        f" batch {whole.study.batch} on {device}",
+        [*designs.deciding(whole, maps, device), shared.digest, shared.about, scored],
     )
-    there = running.resumed(out, "sufficiency", STREAMED, plan, force)
-    colour = there["fill_colour"] if there else pictures.fill_colour(whole, pixels)
-    store.begin_study(out, {"name": whole.study.name, **provenance()})
-    dataset = _labels(whole, shared, maps).assign_attrs(_attributes(whole, shared, colour, name))
-    store.add_group(out, "sufficiency", dataset, STREAMED, plan)
-    return tuple(colour)
 
 
-def _labels(whole: Design, shared: Shared, maps: xr.Dataset) -> xr.Dataset:
-    """The group without its scores.
+def _labels(
+    whole: Design, shared: Shared, maps: xr.Dataset, pixels: Pixels, device: str
+) -> writer.Labels:
+    """The group without its scores; the colour of the fill is found once, and kept with them."""
+    colour = pictures.fill_colour(whole, pixels)
+    return _networks(whole, shared, maps).assign_attrs(
+        _attributes(whole, shared, colour, device)
+    ), {}
+
+
+def _networks(whole: Design, shared: Shared, maps: xr.Dataset) -> xr.Dataset:
+    """Which networks and images have scores, and their labels.
 
     Its networks are placed as those of the maps, so that both have one grid in a study.
     """
@@ -283,61 +275,42 @@ def _attributes(
 
 def _reader(
     run: _Run, pixels: Pixels, colour: Sequence[float]
-) -> Callable[[tuple[int, int]], tuple[Tensor | None, Pictures]]:
-    """A function from a part to its sets and pictures, which a thread calls ahead of time."""
+) -> Callable[[Shard], tuple[Tensor | None, Pictures]]:
+    """A function from a shard to its sets and pictures, which a thread calls ahead of time."""
     filled = pictures.reader(run.design, pixels, colour)
 
     @lru_cache(1)
     def common(block: int) -> Tensor:
         return sets.common_sets(run.shared, run.design, run.images(block), run.device)
 
-    def read(unit: tuple[int, int]) -> tuple[Tensor | None, Pictures]:
-        target, images = run.design.targets[unit[0]], run.images(unit[1])
+    def read(shard: Shard) -> tuple[Tensor | None, Pictures]:
+        target, images = run.target(shard), run.images(shard.block)
         if not len(images):
-            return None, filled(unit[1])
+            return None, filled(shard.block)
         network = (target.model.name, target.seed)
         own = sets.own_sets(run.shared, run.design, network, images, run.device)
-        same = common(unit[1])
-        return torch.cat([same[:1], own[None], same[1:]]), filled(unit[1])
+        same = common(shard.block)
+        return torch.cat([same[:1], own[None], same[1:]]), filled(shard.block)
 
     return read
 
 
-def _finished(
-    run: _Run, units: Sequence[tuple[int, int]], colour: Sequence[float], pixels: Pixels
-) -> Iterator[tuple[shards.Shard, dict[str, np.ndarray]]]:
-    """Score block by block, target by target, each of which is on the device only meanwhile."""
-    total, done = sum(2 * run.n_sets * len(run.images(block)) for _, block in units), 0
-    ahead = running.read_ahead(units, _reader(run, pixels, colour))
-    for k, items in itertools.groupby(ahead, key=lambda item: item[0][0]):
-        viewer = viewing.viewer(run.design, run.design.targets[k], run.device, run.score, pixels(0))
-        batch = run.design.study.batch
-        for unit, (chosen, shown) in items:
-            arrays, batch = _scored(run, viewer, unit, chosen, shown, colour, batch)
-            yield run.shard(unit), arrays
-            done += 2 * run.n_sets * len(run.images(unit[1]))
-            if run.progress:
-                run.progress(done, total)
-        del viewer
-
-
 def _scored(
     run: _Run,
-    viewer: viewing.Viewer,
-    unit: tuple[int, int],
-    chosen: Tensor | None,
-    shown: Pictures,
+    group: Group,
     colour: Sequence[float],
-    batch: int,
-) -> tuple[dict[str, np.ndarray], int]:
-    block, full = run.design.images(unit[1]), run.design.study.batch
-    truth, where = viewer.truth[block], run.images(unit[1]) - block.start
-    told = str(viewer), f"{viewer}, images {block.start} to {block.stop - 1}"
-    task = partial(viewing.of_pictures, viewer, shown[0], truth)
-    unmasked, batch = running.in_memory(run.out, "sufficiency", told, task, batch, full, run.say)
+    viewer: viewing.Viewer,
+    shard: Shard,
+    shown: tuple[Tensor | None, Pictures],
+    fit: writer.Fit,
+) -> writer.Arrays:
+    """What one shard holds: scores of whole images, and of those with a shared set."""
+    chosen, filled = shown
+    block, network, span = group.images(shard), str(viewer), group.span(shard)
+    truth, where = viewer.truth[block], run.images(shard.block) - block.start
+    unmasked = fit(partial(viewing.of_pictures, viewer, filled[0], truth), network, span)
     values = np.empty((len(scoring.SCORES), len(layout.OPERATIONS), len(layout.CHOICES), 0))
     if chosen is not None:
-        task = partial(viewing.of_sets, viewer, chosen, where, shown, truth, colour)
-        found, batch = running.in_memory(run.out, "sufficiency", told, task, batch, full, run.say)
-        values = sets.averaged(found, run.design.settings.n_control)
-    return sets.stored(values, unmasked, where, scoring.SCORES), batch
+        task = partial(viewing.of_sets, viewer, chosen, where, filled, truth, colour)
+        values = sets.averaged(fit(task, network, span), run.design.settings.n_control)
+    return sets.stored(values, unmasked, where, scoring.SCORES)

@@ -4,9 +4,7 @@ one or many workers.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,28 +18,13 @@ from relstats.compute.perturb import designs, pictures, viewing
 from relstats.compute.perturb.designs import Design, Part
 from relstats.compute.perturb.pictures import Pixels
 from relstats.compute.perturb.scoring import stored
-from relstats.compute.perturb.viewing import Pictures, Score
-from relstats.compute.stream import running
-from relstats.compute.stream.groups import device_name
+from relstats.compute.perturb.viewing import Pictures, Score, Viewer
+from relstats.compute.stream import running, writer
+from relstats.compute.stream.writer import Group, Progress, Say
 from relstats.compute.study_file.study import Study
 from relstats.errors import UsageError
 from relstats.study import shards, store
 from relstats.study.provenance import provenance
-
-Say = Callable[[str], None]
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What all parts of one run share."""
-
-    design: Design
-    out: Path
-    device: torch.device
-    score: Score | None
-    progress: Progress | None
-    say: Say
 
 
 def transfer(
@@ -112,20 +95,31 @@ def transfer(
         whole = designs.design(study, found)
         for name in whole.left_out:
             say(f"warning: {name} is left out: all its maps are zero")
-        pixels = pictures.decoder(whole)
-        colour = _begin(whole, out, found, device, pixels, force)
-        units = running.share(designs.parts(whole), worker)
-        todo = {shard for family in designs.STREAMED for shard in shards.unfinished(out, family)}
-        left = [
-            unit
-            for unit in units
-            if todo.intersection(s for part in unit for s in whole.shards(part))
-        ]
-        run = _Run(whole, out, device, score, progress, say)
-        finished = _finished(run, left, colour, pixels)
-        running.write_behind(out, (item for item in finished if item[0] in todo))
-        if not any(shards.unfinished(out, family) for family in designs.STREAMED):
-            shards.sweep(out)
+        pixels, on = pictures.decoder(whole), running.device_name(device)
+        group = Group(
+            out,
+            "transfer",
+            designs.STREAMED,
+            designs.plan_text(whole, found, on),
+            len(whole.ids),
+            study.batch,
+            worker,
+            progress,
+            say,
+        )
+        writer.require_same_plan(group, force)
+        root = {"name": study.name, **provenance()}
+        begun = writer.begin(group, root, partial(_labels, whole, pixels, on))
+        colour = tuple(begun["fill_colour"])
+        writer.write(
+            group,
+            _pieces(whole),
+            lambda part: viewing.viewer(
+                whole, whole.targets[part.target], device, score, pixels(0)
+            ),
+            partial(_scored, whole, colour),
+            _reader(whole, pixels, colour),
+        )
 
 
 def describe(study: Study, out: str | Path, maps: xr.Dataset | None = None) -> str:
@@ -147,21 +141,9 @@ def rehearse(study: Study, out: str | Path, maps: xr.Dataset | None = None) -> s
 
     Nothing is written.
     """
-    whole, device = (
-        designs.design(study, maps_of(Path(out), maps)),
-        models.pick_device(study.device),
-    )
-    masked = (
-        len(whole.ids)
-        * len(whole.settings.fractions)
-        * (len(whole.sources) + whole.settings.n_control)
-    )
-    with models.modules_of(study.path.parent), exact_float32(), torch.inference_mode():
-        seconds = masked * viewing.seconds_a_picture(whole, device)
-    return (
-        f"about {seconds:.0f} s in all, by one worker on {device_name(device)}; making masks and"
-        " fills not counted"
-    )
+    whole = designs.design(study, maps_of(Path(out), maps))
+    shown = len(whole.sources) + whole.settings.n_control
+    return viewing.rehearse(whole, len(whole.ids) * len(whole.settings.fractions) * shown)
 
 
 def maps_of(out: Path, maps: xr.Dataset | None) -> xr.Dataset:
@@ -177,18 +159,17 @@ def maps_of(out: Path, maps: xr.Dataset | None) -> xr.Dataset:
     return study["relevance"].to_dataset()
 
 
-def _begin(
-    whole: Design, out: Path, maps: xr.Dataset, device: torch.device, pixels: Pixels, force: bool
-) -> tuple[float, ...]:
-    """Create the group, or find it; returns the colour of the fill."""
-    name = device_name(device)
-    plan = designs.plan_text(whole, maps, name)
-    there = running.resumed(out, "transfer", designs.STREAMED, plan, force)
-    colour = there["fill_colour"] if there else pictures.fill_colour(whole, pixels)
-    store.begin_study(out, {"name": whole.study.name, **provenance()})
-    dataset = whole.labels.assign_attrs(designs.attributes(whole, colour, name))
-    store.add_group(out, "transfer", dataset, designs.STREAMED, plan)
-    return tuple(colour)
+def _labels(whole: Design, pixels: Pixels, device: str) -> writer.Labels:
+    """The group without its scores; the colour of the fill is found once, and kept with them."""
+    colour = pictures.fill_colour(whole, pixels)
+    return whole.labels.assign_attrs(designs.attributes(whole, colour, device)), {}
+
+
+def _pieces(whole: Design) -> list[writer.Piece[Part]]:
+    return [
+        writer.Piece(part, tuple(whole.shards(part)), part.target, whole.evaluations(part))
+        for part in designs.parts(whole)
+    ]
 
 
 def _reader(
@@ -199,36 +180,31 @@ def _reader(
     return lambda part: (designs.read_maps(whole, part), filled(part.block))
 
 
-def _finished(
-    run: _Run, units: Sequence[Sequence[Part]], colour: Sequence[float], pixels: Pixels
-) -> Iterator[tuple[shards.Shard, dict[str, np.ndarray]]]:
-    """Score part by part, target by target, each of which is on the device only meanwhile.
+def _scored(
+    whole: Design,
+    colour: Sequence[float],
+    viewer: Viewer,
+    parts: Iterable[tuple[Part, tuple[np.ndarray, Pictures]]],
+    fit: writer.Fit,
+) -> Iterator[tuple[shards.Shard, writer.Arrays]]:
+    """Score the parts of one target.
 
     Yields complete shards.
     """
-    whole, parts = run.design, [part for unit in units for part in unit]
-    total, done = sum(map(whole.evaluations, parts)), 0
-    ahead = running.read_ahead(parts, _reader(whole, pixels, colour))
-    for k, items in itertools.groupby(ahead, key=lambda item: item[0].target):
-        viewer = viewing.viewer(whole, whole.targets[k], run.device, run.score, pixels(0))
-        batch, drawn = whole.study.batch, []
-        for part, (maps, shown) in items:
-            task = partial(viewing.of_masked, viewer, whole, part, maps, shown, colour)
-            values, batch = _in_memory(run, viewer, part, task, batch)
-            done += whole.evaluations(part)
-            if run.progress:
-                run.progress(done, total)
-            if part.sources:
-                yield from zip(whole.shards(part), map(stored, values), strict=True)
-                continue
-            drawn += list(values)
-            if len(drawn) == whole.settings.n_control:
-                truth = viewer.truth[whole.images(part.block)]
-                task = partial(viewing.of_pictures, viewer, shown[0], truth)
-                unmasked, batch = _in_memory(run, viewer, part, task, batch)
-                yield whole.shards(part)[0], _controls(np.array(drawn), unmasked)
-                drawn = []
-        del viewer
+    drawn: list[np.ndarray] = []
+    for part, (maps, shown) in parts:
+        task = partial(viewing.of_masked, viewer, whole, part, maps, shown, colour)
+        values = fit(task, str(viewer), str(part))
+        if part.sources:
+            yield from zip(whole.shards(part), map(stored, values), strict=True)
+            continue
+        drawn += list(values)
+        if len(drawn) == whole.settings.n_control:
+            truth = viewer.truth[whole.images(part.block)]
+            task = partial(viewing.of_pictures, viewer, shown[0], truth)
+            unmasked = fit(task, str(viewer), str(part))
+            yield whole.shards(part)[0], _controls(np.array(drawn), unmasked)
+            drawn = []
 
 
 def _controls(drawn: np.ndarray, unmasked: np.ndarray) -> dict[str, np.ndarray]:
@@ -243,12 +219,3 @@ def _controls(drawn: np.ndarray, unmasked: np.ndarray) -> dict[str, np.ndarray]:
     return {f"unmasked_{name}": v for name, v in stored(unmasked).items()} | {
         f"random_{n}": v for n, v in random.items()
     }
-
-
-def _in_memory(
-    run: _Run, viewer: viewing.Viewer, part: Part, task: Callable[[int], np.ndarray], batch: int
-) -> tuple[np.ndarray, int]:
-    told = str(viewer), f"{viewer}, {part}"
-    return running.in_memory(
-        run.out, "transfer", told, task, batch, run.design.study.batch, run.say
-    )

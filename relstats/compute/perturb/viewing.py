@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,10 +12,12 @@ from torch import Tensor
 
 from relstats.compute import images, models
 from relstats.compute.lrp import faithful
+from relstats.compute.lrp.precision import exact_float32
 from relstats.compute.perturb import fills
 from relstats.compute.perturb.designs import Design, Part, Target
 from relstats.compute.perturb.scoring import scored
 from relstats.compute.perturb.top_pixels import places, top_count
+from relstats.compute.stream import running
 from relstats.compute.study_file.study import true_classes
 from relstats.errors import ImpossibleAnalysis, InvalidData
 
@@ -193,17 +195,23 @@ def of_pictures(viewer: Viewer, pixels: np.ndarray, truth: Tensor, batch: int) -
     return _finite(found, viewer, "images")
 
 
-def seconds_a_picture(design: Design, device: torch.device) -> float:
-    """Time that all targets together need for one picture, from a batch shown to one network of
-    each model.
+def rehearse(design: Design, n_pictures: int) -> str:
+    """Show one network of each model a batch, and say how long as many pictures take for all
+    targets.
     """
+    device = models.pick_device(design.study.device)
+    with models.modules_of(design.study.path.parent), exact_float32(), torch.inference_mode():
+        total = n_pictures * _seconds_a_picture(design, device)
+    return f"{running.time_in_all(total, device)}; making masks and fills not counted"
+
+
+def _seconds_a_picture(design: Design, device: torch.device) -> float:
+    """Time that all targets together need for one picture."""
     seconds, pixels = 0.0, images.load_images(design.study.images, design.ids[: design.study.batch])
     for target in {target.model.name: target for target in reversed(design.targets)}.values():
         shown = viewer(design, target, device, None, pixels)
-        for _ in range(2):  # the first also warms up
-            start = time.perf_counter()
-            of_pictures(shown, pixels, shown.truth[: len(pixels)], design.study.batch)
-            took = time.perf_counter() - start
+        truth = shown.truth[: len(pixels)]
+        took = running.seconds(partial(of_pictures, shown, pixels, truth, design.study.batch))
         seconds += sum(other.model is target.model for other in design.targets) * took / len(pixels)
     return seconds
 

@@ -4,9 +4,7 @@ many workers.
 
 from __future__ import annotations
 
-import itertools
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,13 +13,13 @@ import numpy as np
 import torch
 
 from relstats.compute import images, models
-from relstats.compute.stream import batches, flags, groups, running
+from relstats.compute.stream import batches, flags, groups, running, writer
+from relstats.compute.stream.writer import Group, Progress, Say
 from relstats.compute.study_file.study import Study
 from relstats.errors import UsageError
 from relstats.study import layout, shards, store
 
 Pixels = Callable[[slice], np.ndarray]
-Say = Callable[[str], None]
 
 #: Bytes of decoded images that are kept; what is beyond is decoded again for each network.
 _KEPT_BYTES = 4 * 2**30
@@ -33,7 +31,7 @@ def export(
     *,
     worker: tuple[int, int] = (0, 1),
     force: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     say: Say = lambda message: None,
 ) -> None:
     """Compute the relevance of every network and image and write it to `/relevance`, a shard at a
@@ -81,14 +79,25 @@ def export(
         groups.require_same(out, found)
     with models.modules_of(study.path.parent), running.disk_full_told(out):
         pixels = decoder(study)
-        _begin(study, out, found, device, pixels, force)
-        expected = running.share(shards.expected(out, "relevance"), worker)
-        todo = set(shards.unfinished(out, "relevance"))
-        left = [shard for shard in expected if shard in todo]
-        running.write_behind(out, _computed(study, out, device, left, pixels, progress, say))
-        if not shards.unfinished(out, "relevance"):
-            shards.sweep(out)
-    for message in flags.flags(out, sorted({shard.cell for shard in expected})):
+        group = Group(
+            out,
+            "relevance",
+            groups.STREAMED,
+            groups.plan_text(found),
+            len(study.images.table),
+            _batch(study),
+            worker,
+            progress,
+            say,
+        )
+        _begin(study, group, found, device, pixels, force)
+        share = writer.write_shards(
+            group,
+            lambda shard: _network(study, device, shard, pixels(group.images(shard))),
+            partial(_explained, study, group),
+            lambda shard: pixels(group.images(shard)),
+        )
+    for message in flags.flags(out, sorted({shard.cell for shard in share})):
         say(message)
 
 
@@ -119,10 +128,8 @@ def rehearse(study: Study) -> Iterator[str]:
     with models.modules_of(study.path.parent):
         for model in study.models:
             network = batches.network(study, model, next(iter(model.checkpoints)), device, pixels)
-            batches.explain(study, network, pixels, rows)  # the first one also warms up
-            start = time.perf_counter()
-            batches.explain(study, network, pixels, rows)
-            rate = len(rows) / (time.perf_counter() - start)
+            explain = partial(batches.explain, study, network, pixels, rows)
+            rate = len(rows) / running.seconds(explain)
             maps = len(study.images.table) * len(model.checkpoints)
             total += maps / rate
             why = f" ({network.plan.why})" if network.plan.why else ""
@@ -130,20 +137,20 @@ def rehearse(study: Study) -> Iterator[str]:
                 f"{model.name}: engine {network.plan.engine}{why}, {rate:.3g} maps/s, {maps} maps,"
                 f" about {maps / rate:.0f} s"
             )
-            del network
-    yield f"about {total:.0f} s in all, by one worker on {groups.device_name(device)}"
+            del network, explain
+    yield running.time_in_all(total, device)
 
 
 def _begin(
     study: Study,
-    out: Path,
-    found: dict[str, Any],
+    group: Group,
+    found: Mapping[str, Any],
     device: torch.device,
     pixels: Pixels,
     force: bool,
 ) -> None:
     """Create what is not there yet. Everything is checked before a study is created or replaced."""
-    is_new = force or not (out / "relevance").exists()
+    is_new = force or not writer.is_begun(group.out, group.name)
     plans = {}
     for model in study.models if is_new else ():
         network = batches.network(
@@ -154,12 +161,12 @@ def _begin(
     whole = slice(0, len(study.images.table))
     labels = groups.images_group(study, pixels(whole) if is_new and study.images.pixels else None)
     relevance = groups.relevance_group(study, found, plans)
-    plan = groups.plan_text(found)
-    store.begin_study(out, groups.root_attrs(study, found), force=force)
-    groups.require_same(out, found)  # another worker may have begun another study meanwhile
-    store.add_group(out, "images", labels, {}, plan)
+    root = groups.root_attrs(study, found)
+    store.begin_study(group.out, root, force=force)
+    groups.require_same(group.out, found)  # another worker may have begun another study meanwhile
+    store.add_group(group.out, "images", labels, {}, group.plan)
     y, x = study.images.size
-    store.add_group(out, "relevance", relevance, groups.STREAMED, plan, y=y, x=x)
+    writer.begin(group, root, lambda: (relevance, {"y": y, "x": x}))
 
 
 def decoder(study: Study) -> Pixels:
@@ -179,62 +186,26 @@ def decoder(study: Study) -> Pixels:
     return pixels
 
 
-def _computed(
+def _network(
+    study: Study, device: torch.device, shard: shards.Shard, pixels: np.ndarray
+) -> batches.Network:
+    model, seed = study.models[shard.cell[0]], study.seeds[shard.cell[1]]
+    return batches.network(study, model, seed, device, pixels)
+
+
+def _explained(
     study: Study,
-    out: Path,
-    device: torch.device,
-    todo: Sequence[shards.Shard],
-    pixels: Pixels,
-    progress: Callable[[int, int], None] | None,
-    say: Say,
-) -> Iterator[tuple[shards.Shard, dict[str, np.ndarray]]]:
-    """Explain shard by shard, network by network."""
-    rows, done = study.images.table, 0
-    total = sum(len(rows[shard.images]) for shard in todo)
-    for cell, of_network in itertools.groupby(todo, key=lambda shard: shard.cell):
-        for shard, arrays in _of_network(study, out, device, cell, list(of_network), pixels, say):
-            yield shard, arrays
-            done += len(rows[shard.images])
-            if progress:
-                progress(done, total)
+    group: Group,
+    network: batches.Network,
+    shard: shards.Shard,
+    pixels: np.ndarray,
+    fit: writer.Fit,
+) -> writer.Arrays:
+    """What one shard holds: the maps of its images, and what they explain."""
+    rows = study.images.table[group.images(shard)]
 
+    def explain(part: slice) -> writer.Arrays:
+        return batches.explain(study, network, pixels[part], rows[part])
 
-def _of_network(
-    study: Study,
-    out: Path,
-    device: torch.device,
-    cell: tuple[int, ...],
-    todo: Sequence[shards.Shard],
-    pixels: Pixels,
-    say: Say,
-) -> Iterator[tuple[shards.Shard, dict[str, np.ndarray]]]:
-    """The shards of one network, which is on the device only while they are computed."""
-    model, seed = study.models[cell[0]], study.seeds[cell[1]]
-    network = batches.network(study, model, seed, device, pixels(todo[0].images))
-    rows, batch = study.images.table, _batch(study)
-    for shard in todo:
-        where = slice(shard.images.start, min(shard.images.stop, len(rows)))
-        block = pixels(where)
-
-        def explain(
-            part: slice, start: int = where.start, block: np.ndarray = block
-        ) -> dict[str, np.ndarray]:
-            return batches.explain(
-                study, network, block[part.start - start : part.stop - start], rows[part]
-            )
-
-        def halved(smaller: int) -> None:
-            say(
-                f"out of memory: {model.name}, seed {seed} goes on in batches of {smaller};"
-                " recorded in batch_reduced of /relevance"
-            )
-
-        arrays, batch = batches.in_memory(partial(batches.in_turn, explain, where), batch, halved)
-        if batch < _batch(study):
-            running.record_batch(
-                out,
-                "relevance",
-                f"{model.name}, seed {seed}, images {where.start} to {where.stop - 1}",
-                batch,
-            )
-        yield shard, arrays
+    name = f"{network.model.name}, seed {network.seed}"
+    return writer.in_batches(group, shard, explain, name, fit)

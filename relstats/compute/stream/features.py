@@ -5,13 +5,12 @@ one or many workers.
 from __future__ import annotations
 
 import difflib
-import hashlib
-import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,11 +19,16 @@ from torch import Tensor, nn
 
 from relstats.compute import images, models
 from relstats.compute.lrp.precision import exact_float32
-from relstats.compute.stream import batches, groups, running
-from relstats.compute.stream.export import Pixels, decoder
+from relstats.compute.stream import groups, running, writer
+from relstats.compute.stream.export import decoder
+from relstats.compute.stream.writer import Group
 from relstats.compute.study_file.study import FeatureSettings, Model, Study
 from relstats.errors import InvalidData, UsageError
-from relstats.study import layout, shards, store
+from relstats.study import layout
+from relstats.study.shards import Shard
+
+#: From pixels, uint8 (image, y, x, channel), to features (image, feature) by layer.
+Run = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
 def export_features(
@@ -47,8 +51,7 @@ def export_features(
     worker : tuple of int
         (k, n): of n workers this is number k, counted from 0.
     progress : callable, optional
-        Called with the number of images (for each network) that are done and to be done in this
-        run.
+        Called with the number of shards that are done and to be done in this run.
     say : callable, optional
         Called with each message: a batch that was halved.
 
@@ -66,26 +69,29 @@ def export_features(
     device = models.pick_device(study.device)
     with models.modules_of(study.path.parent), running.disk_full_told(out):
         pixels = decoder(study)
-        _begin(study, how, out, device, pixels)
-        expected = running.share(shards.expected(out, "features"), worker)
-        left = set(shards.unfinished(out, "features"))
-        todo, done = [shard for shard in expected if shard in left], 0
-        sizes = _sizes_there(out)
-        for cell, of_network in itertools.groupby(todo, key=lambda shard: shard.cell):
-            model = study.models[cell[0]]
-            module = models.build(model, study.seeds[cell[1]], device, getattr(torch, study.dtype))
-            run = partial(_run, study, how, model, module, device)
-            for shard in of_network:
-                shards.write_shard(
-                    out,
-                    shard,
-                    _padded(how, model, shard, _all_of(run, study, shard, pixels, say), *sizes),
-                )
-                done += 1
-                if progress:
-                    progress(done, len(todo))
-        if not shards.unfinished(out, "features"):
-            shards.sweep(out)
+        settings = groups.settings(study, device)
+        group = Group(
+            out,
+            "features",
+            {"features": how.layers},
+            _plan(study, how, settings),
+            len(study.images.table),
+            min(study.batch, layout.FAMILIES["features"].images_per_shard),
+            worker,
+            progress,
+            say,
+        )
+        sample = partial(pixels, slice(0, 1))
+        writer.begin(
+            group, groups.root_attrs(study, settings), partial(_labels, study, how, device, sample)
+        )
+        writer.write_shards(
+            group,
+            partial(_network, study, how, device),
+            partial(_of_shard, group, *_sizes_there(out)),
+            lambda shard: pixels(group.images(shard)),
+            size=lambda shard: 1,
+        )
 
 
 def describe(study: Study) -> str:
@@ -97,38 +103,26 @@ def describe(study: Study) -> str:
 _POOLED = {"mean": "mean over pixels", "none": "all values"}
 
 
-def _begin(
-    study: Study, how: FeatureSettings, out: Path, device: torch.device, pixels: Pixels
-) -> None:
-    """Create the group, with sizes found on one image.
-
-    Where it is there with the same settings, nothing is tried.
-    """
-    settings = groups.settings(study, device)
+def _plan(study: Study, how: FeatureSettings, settings: Mapping[str, Any]) -> str:
+    """The layers in a line; how maps are made is no setting of features."""
     chosen = {
         "layers": how.layers,
         "pool": how.pool,
         "modules": {m.name: dict(m.layers) for m in study.models},
-        **{
-            key: settings[key]
-            for key in ("images", "models", "batch", "dtype", "device", "versions")
-        },
     }
-    digest = hashlib.sha256(json.dumps(chosen, sort_keys=True, default=str).encode()).hexdigest()[
-        :16
-    ]
-    plan = f"relstats compute, features of {', '.join(how.layers)}, settings {digest}"
-    store.begin_study(out, groups.root_attrs(study, settings))
-    if (out / "features").exists():
-        store.add_group(out, "features", xr.Dataset(), {}, plan)
-        return
-    sizes = {
-        model.name: _try(study, how, model, device, pixels(slice(0, 1))) for model in study.models
-    }
+    shared = ("images", "models", "batch", "dtype", "device", "versions")
+    about = f"relstats compute, features of {', '.join(how.layers)}"
+    return writer.plan(about, chosen | {key: settings[key] for key in shared})
+
+
+def _labels(
+    study: Study, how: FeatureSettings, device: torch.device, sample: Callable[[], np.ndarray]
+) -> writer.Labels:
+    """The group without its features, and how many there are, found on one image."""
+    pixels = sample()
+    sizes = {model.name: _try(study, how, model, device, pixels) for model in study.models}
     largest = {f"{name}_feature": max(size[name] for size in sizes.values()) for name in how.layers}
-    store.add_group(
-        out, "features", _group(study, how, sizes), {"features": how.layers}, plan, **largest
-    )
+    return _group(study, how, sizes), largest
 
 
 def _group(
@@ -198,45 +192,47 @@ def _run(
     return activations(module, model, how, inputs)
 
 
-def _all_of(
-    run: Callable[[np.ndarray], dict[str, np.ndarray]],
-    study: Study,
-    shard: shards.Shard,
-    pixels: Pixels,
-    say: Callable[[str], None],
-) -> dict[str, np.ndarray]:
-    """The activations of a shard's images, in fixed batches that fit into memory."""
-    where = slice(shard.images.start, min(shard.images.stop, len(study.images.table)))
-    block, batch = pixels(where), min(study.batch, layout.FAMILIES["features"].images_per_shard)
-    in_turn = partial(batches.in_turn, lambda part: run(block[part]), slice(0, len(block)))
-    name = study.models[shard.cell[0]].name
-    found, _ = batches.in_memory(
-        in_turn,
-        batch,
-        lambda smaller: say(f"out of memory: features of {name} go on in batches of {smaller}"),
+def _network(
+    study: Study, how: FeatureSettings, device: torch.device, shard: Shard
+) -> tuple[Model, str, Run]:
+    """A network, and what gives its features of some images."""
+    model, seed = study.models[shard.cell[0]], study.seeds[shard.cell[1]]
+    module = models.build(model, seed, device, getattr(torch, study.dtype))
+    return model, seed, partial(_run, study, how, model, module, device)
+
+
+def _of_shard(
+    group: Group,
+    counts: np.ndarray,
+    room: Mapping[str, int],
+    network: tuple[Model, str, Run],
+    shard: Shard,
+    pixels: np.ndarray,
+    fit: writer.Fit,
+) -> writer.Arrays:
+    """What one shard holds: the activations of its images, NaN where another model has more."""
+    model, seed, run = network
+    values = writer.in_batches(
+        group, shard, lambda part: run(pixels[part]), f"{model.name}, seed {seed}", fit
     )
-    return found
+    return _padded(model, values, counts[shard.cell[0]], room)
 
 
 def _padded(
-    how: FeatureSettings,
     model: Model,
-    shard: shards.Shard,
-    found: Mapping[str, np.ndarray],
+    values: Mapping[str, np.ndarray],
     counts: np.ndarray,
     room: Mapping[str, int],
-) -> dict[str, np.ndarray]:
-    """NaN where another model has more features."""
-    for k, name in enumerate(how.layers):
-        if found[name].shape[1] != counts[shard.cell[0], k]:
+) -> writer.Arrays:
+    for count, name in zip(counts, room, strict=True):
+        if values[name].shape[1] != count:
             raise InvalidData(
-                f"layer {name!r} of model {model.name!r} has {found[name].shape[1]} features in one"
-                f" network and {counts[shard.cell[0], k]} in another: they cannot be compared. Mend"
-                " the factory"
+                f"layer {name!r} of model {model.name!r} has {values[name].shape[1]} features in"
+                f" one network and {count} in another: they cannot be compared. Mend the factory"
             )
     return {
-        name: np.pad(values, ((0, 0), (0, room[name] - values.shape[1])), constant_values=np.nan)
-        for name, values in found.items()
+        name: np.pad(array, ((0, 0), (0, room[name] - array.shape[1])), constant_values=np.nan)
+        for name, array in values.items()
     }
 
 

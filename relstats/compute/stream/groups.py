@@ -4,7 +4,6 @@ share.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -19,6 +18,7 @@ import zarr
 from relstats.compute import images, models
 from relstats.compute.lrp import reference
 from relstats.compute.lrp.attribute import Plan
+from relstats.compute.stream import running, writer
 from relstats.compute.study_file.study import Study
 from relstats.errors import InvalidData, UsageError
 from relstats.study import layout, store
@@ -65,32 +65,21 @@ def settings(study: Study, device: torch.device) -> dict[str, Any]:
     }
     grid = {"size": study.images.size, "resize": study.images.resize, "pixels": study.images.pixels}
     found = {
-        "images": {**grid, "files": _digest([table.index.tolist(), table.to_dict("list")])},
+        "images": {**grid, "files": writer.digest([table.index.tolist(), table.to_dict("list")])},
         "models": about,
         "relevance": asdict(study.relevance),
         "batch": study.batch,
         "dtype": study.dtype,
-        "device": device_name(device),
+        "device": running.device_name(device),
         "versions": {"torch": torch.__version__, "zennit": reference.version()},
     }
     plain: dict[str, Any] = json.loads(json.dumps(found, default=str))
     return plain
 
 
-def device_name(device: torch.device) -> str:
-    """What computes, as it is recorded.
-
-    Examples
-    --------
-    >>> device_name(torch.device("cpu"))
-    'cpu'
-    """
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
 def plan_text(found: Mapping[str, Any]) -> str:
     """The settings in a line, for the manifest."""
-    return f"relstats compute, {found['relevance']['composite']}, settings {_digest(found)[:16]}"
+    return writer.plan(f"relstats compute, {found['relevance']['composite']}", found)
 
 
 def require_same(out: Path, found: Mapping[str, Any]) -> None:
@@ -265,7 +254,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
             else {f"{prefix}{key}": value}
         )
     return flat
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

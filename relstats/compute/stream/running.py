@@ -1,26 +1,21 @@
-"""What the writers of a study share: work split among workers, what is read ahead, one writer at a
-time, a full disk.
+"""What the writer of a study stands on: work split among workers, what is read ahead, one writer at
+a time, a full disk, and how long a run takes.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import zarr
+import torch
 
-from relstats.compute.stream import batches
-from relstats.errors import UsageError
 from relstats.study import shards
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -73,72 +68,6 @@ def write_behind(out: Path, finished: Iterable[tuple[shards.Shard, dict[str, np.
             writing.result()
 
 
-def record_batch(out: Path, group: str, which: str, batch: int) -> None:
-    """Note a smaller batch in the attributes of a group, before what it gave is written: it moves
-    last digits.
-    """
-    with alone(out / group):
-        attrs = zarr.open_group(str(out), mode="r+", use_consolidated=False)[group].attrs
-        noted = {**json.loads(str(attrs.get("batch_reduced", "{}"))), which: batch}
-        attrs["batch_reduced"] = json.dumps(noted, sort_keys=True)
-
-
-def in_memory[Found](
-    out: Path,
-    group: str,
-    told: tuple[str, str],
-    task: Callable[[int], Found],
-    batch: int,
-    full: int,
-    say: Callable[[str], None],
-) -> tuple[Found, int]:
-    """`batches.in_memory`, which says who goes on in smaller batches and records for what.
-
-    `told` is both.
-    """
-    who, what = told
-    values, fitted = batches.in_memory(
-        task,
-        batch,
-        lambda n: say(
-            f"out of memory: {who} goes on in batches of {n}; recorded in batch_reduced of /{group}"
-        ),
-    )
-    if fitted < full:
-        record_batch(out, group, what, fitted)
-    return values, fitted
-
-
-def resumed(
-    out: Path, group: str, families: Iterable[str], plan: str, force: bool
-) -> Mapping[str, Any]:
-    """The attributes of the group that this run goes on with; none where it is to be made.
-
-    Raises
-    ------
-    UsageError
-        It is there with another plan, and not to be replaced.
-    """
-    if not (out / group / "zarr.json").exists():
-        return {}
-    there = dict(zarr.open_group(str(out), mode="r", use_consolidated=False)[group].attrs)
-    if there.get("relstats_plan") == plan:
-        return there
-    if not force:
-        raise UsageError(
-            f"/{group} of {out} was made with other settings ({there.get('relstats_plan')}; now"
-            f" {plan}). Choose another study, or replace /{group} with --force"
-        )
-    # the manifests first: scores without one are never taken for complete ones of another plan
-    with tempfile.TemporaryDirectory(
-        prefix=f".{out.name[:100]}.relstats-", dir=out.parent
-    ) as scratch:
-        for name in (*(f"manifest/{family}" for family in families), group):
-            with suppress(FileNotFoundError):
-                shutil.move(out / name, Path(scratch) / name.replace("/", "-"))
-    return {}
-
-
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """While other workers of this machine wait.
@@ -168,3 +97,33 @@ def disk_full_told(out: Path) -> Iterator[None]:
             raise
         why = f"{error.strerror}. What is written is kept: make space, and the same command resumes"
         raise OSError(error.errno, why, str(out)) from error
+
+
+def seconds(task: Callable[[], object]) -> float:
+    """Time that a task takes, once it has run before."""
+    task()  # warms up: kernels are chosen, memory is taken
+    start = time.perf_counter()
+    task()
+    return time.perf_counter() - start
+
+
+def time_in_all(total: float, device: torch.device) -> str:
+    """How long a run would take, in seconds, as a rehearsal says it.
+
+    Examples
+    --------
+    >>> time_in_all(12.3, torch.device("cpu"))
+    'about 12 s in all, by one worker on cpu'
+    """
+    return f"about {total:.0f} s in all, by one worker on {device_name(device)}"
+
+
+def device_name(device: torch.device) -> str:
+    """What computes, as it is recorded.
+
+    Examples
+    --------
+    >>> device_name(torch.device("cpu"))
+    'cpu'
+    """
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -524,10 +524,10 @@ def test_batches_are_of_one_composition_and_of_nearly_one_size():
 
 def test_batches_are_filled_across_sources_and_draws_where_images_are_few(study, out):
     whole = designs.design(replace(study, batch=100), relevance_of(out))
-    units = designs.parts(whole)
-    assert {part.sources for unit in units for part in unit if part.sources} == {(0, 1, 2)}
-    assert {part.draws for unit in units for part in unit if part.draws} == {(0, 1, 2, 3, 4)}
-    written = [shard for unit in units for part in unit for shard in whole.shards(part)]
+    parts = designs.parts(whole)
+    assert {part.sources for part in parts if part.sources} == {(0, 1, 2)}
+    assert {part.draws for part in parts if part.draws} == {(0, 1, 2, 3, 4)}
+    written = [shard for part in parts for shard in whole.shards(part)]
     assert len(written) == len(set(written)) == 12
 
 

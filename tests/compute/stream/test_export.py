@@ -27,7 +27,7 @@ from safetensors.torch import save_file
 import relstats
 from relstats.compute import images, models
 from relstats.compute.lrp.attribute import plan, relevance
-from relstats.compute.stream import batches, export, flags, groups, running
+from relstats.compute.stream import batches, export, flags, groups, running, writer
 from relstats.compute.study_file.study import read_study, true_classes
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.study import shards, store
@@ -348,16 +348,16 @@ def test_records_of_several_workers_are_all_kept(small_study, tmp_path):
     exported(small_study, tmp_path / "s.zarr")
     context = get_context("forkserver")
     context.set_forkserver_preload(["relstats.compute.stream.export"])
-    writers = [
+    workers = [
         context.Process(
-            target=running.record_batch, args=(tmp_path / "s.zarr", "relevance", f"network {k}", k)
+            target=writer.record_batch, args=(tmp_path / "s.zarr", "relevance", f"network {k}", k)
         )
         for k in range(4)
     ]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(60)
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
     reduced = json.loads(
         relstats.open_study(tmp_path / "s.zarr")["relevance"].attrs["batch_reduced"]
     )
