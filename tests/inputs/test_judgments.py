@@ -556,7 +556,7 @@ def test_swapped_labels_change_the_answer(study, tmp_path):
     for path in rows:
         human = add_judgments(study, path, kind="dissimilarity", force=True)
         options = {"random": ["participants"], "n_permutations": 9, "rng": np.random.default_rng(1)}
-        found.append(relstats.rsa(models, human, measure="corr", **options)["estimate"].values)
+        found.append(relstats.rsa(models, human, comparison="corr", **options)["estimate"].values)
     assert (np.abs(found[0] - found[1]) > 0.01).all()
 
 
