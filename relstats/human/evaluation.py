@@ -16,7 +16,8 @@ import numpy as np
 from relstats.errors import ImpossibleAnalysis
 from relstats.human.rdms import bootstrap, ceiling
 from relstats.human.rdms.bootstrap import ceiling_parts, mean_parts
-from relstats.human.rdms.comparisons import compare_draws, n_images
+from relstats.human.rdms.comparisons import compare_draws
+from relstats.human.rdms.vectors import n_images
 from relstats.stats.inference.crossed import FACTORS, Inference, Parts, infer
 
 

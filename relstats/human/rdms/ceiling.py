@@ -14,16 +14,13 @@ import numpy as np
 
 from relstats.human.rdms.comparisons import (
     RANKED,
-    Graph,
-    as_rdms,
-    by_pairs,
     compare_draws,
     compare_prepared,
     compare_rows,
-    n_images,
     prepared,
     weigh,
 )
+from relstats.human.rdms.vectors import Graph, as_rdms, by_pairs, n_images
 
 #: With fewer, the pool of all others is one person.
 MIN_PARTICIPANTS = 3

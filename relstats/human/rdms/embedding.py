@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relstats.errors import InvalidData, UsageError
-from relstats.human.rdms.comparisons import as_rdms, n_images
+from relstats.human.rdms.vectors import as_rdms, n_images
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relstats.human.rdms.comparisons import Graph, compare_draws, n_images, prepared, weigh
+from relstats.human.rdms.comparisons import compare_draws, prepared, weigh
+from relstats.human.rdms.vectors import Graph, n_images
 
 
 @dataclass(frozen=True)

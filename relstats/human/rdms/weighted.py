@@ -14,7 +14,8 @@ import numpy as np
 from scipy import optimize
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.human.rdms.comparisons import compare_rdms, n_images
+from relstats.human.rdms.comparisons import compare_rdms
+from relstats.human.rdms.vectors import n_images
 
 COMPARISONS = ("corr", "spearman", "rho-a")
 MIN_IMAGES = 4

@@ -11,13 +11,8 @@ from scipy import stats
 
 from relstats.errors import InvalidData, UsageError
 from relstats.human.rdms import batched
-from relstats.human.rdms.comparisons import (
-    COMPARISONS,
-    compare_draws,
-    compare_rdms,
-    compare_rows,
-    n_images,
-)
+from relstats.human.rdms.comparisons import COMPARISONS, compare_draws, compare_rdms, compare_rows
+from relstats.human.rdms.vectors import n_images
 
 N = 8
 PAIRS = N * (N - 1) // 2
