@@ -19,8 +19,8 @@ from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human.kappa import MISSING
 from relstats.inputs.csv_tables import read_table
 from relstats.inputs.human_maps import common_images
-from relstats.stats.sources import scores
 from relstats.study import layout, shards, store
+from relstats.study.maps import image_labels, network_table
 
 
 def add_choices(
@@ -167,11 +167,11 @@ def answers(
         raise InvalidData("; ".join(str(problem) for problem in problems))
     settings = _settings(study)
     label, notes = _label(label, settings)
-    table, more = _models(scores.network_table(maps), settings, label, models)
+    table, more = _models(network_table(maps), settings, label, models)
     names = _classes(classes, settings, table)
     images = _common(
-        scores.image_labels(maps),
-        scores.image_labels(people),
+        image_labels(maps),
+        image_labels(people),
         align,
         int(people.attrs.get("n_images_without_choices", 0)),
     )

@@ -20,8 +20,16 @@ from relstats.human.map_agreement import Agreement, Measure
 from relstats.stats.described import Align, Nan, described
 from relstats.stats.inference.crossed import FACTORS, Factor
 from relstats.stats.levels import Cells, contrast_results, level_results, plan_levels
-from relstats.stats.sources import scores
-from relstats.study import layout, shards, store
+from relstats.study import layout, shards
+from relstats.study.maps import (
+    Block,
+    Maps,
+    image_labels,
+    name_cells,
+    read_maps,
+    refuse_nan,
+    study_group,
+)
 from relstats.study.top_pixels import Ranking
 
 REFERENCE = (
@@ -142,7 +150,7 @@ def human_maps(
     """
     if not 0 < fraction < 1:
         raise UsageError(f"fraction is {fraction}; it lies between 0 and 1")
-    data, notes = _kept(_read(study, align, ranking), nan)
+    data, notes = _kept(_read(study, align, ranking, nan))
     found = agreement.agree(data.pairs, len(data.images), measure, fraction)
     halves = np.array(
         [
@@ -173,103 +181,77 @@ def human_maps(
 class _Data:
     """Both sides on the same images.
 
-    `relevance` (model, seed, image, y, x), `human` (participant, image, y, x): lazy.
+    `human` (participant, image, y, x): lazy.
     """
 
-    relevance: xr.DataArray
+    maps: Maps
     human: xr.DataArray
-    networks: pd.DataFrame
-    cells: list[tuple[int, ...]]
     ranking: str
 
     @property
-    def images(self) -> list[str]:
-        return [str(label) for label in self.relevance["image"].values]
+    def networks(self) -> pd.DataFrame:
+        return self.maps.networks
 
-    def blocks(self) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-        """Positions of images, maps of networks (network, image, y, x) and of people (participant,
-        image, y, x).
-        """
+    @property
+    def images(self) -> list[str]:
+        return self.maps.images
+
+    def blocks(self) -> Iterator[tuple[Block, np.ndarray]]:
+        """Maps of networks, and of people (participant, image, pixel)."""
+        people = [(p,) for p in range(self.human.sizes["participant"])]
         for start in range(0, len(self.images), _BLOCK):
-            where = slice(start, start + _BLOCK)
-            people = [(p,) for p in range(self.human.sizes["participant"])]
-            yield (
-                where,
-                shards.read_block(self.relevance, self.cells, where),
-                shards.read_block(self.human, people, where),
-            )
+            where = slice(start, min(start + _BLOCK, len(self.images)))
+            seen = shards.read_block(self.human, people, where)
+            yield self.maps.block(where), seen.reshape(*seen.shape[:2], -1)
 
     def blocks_of_one(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Ranked maps of networks and maps of people of each image, as vectors of pixels."""
-        for _, networks, people in self.blocks():
-            for i in range(networks.shape[1]):
-                yield (
-                    agreement.ranked(networks[:, i].reshape(len(networks), -1), self.ranking),
-                    people[:, i].reshape(len(people), -1),
-                )
+        for block, people in self.blocks():
+            for i in range(people.shape[1]):
+                yield agreement.ranked(block.pixels[:, i], self.ranking), people[:, i]
 
     def pairs(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for networks, people in self.blocks_of_one():
             yield networks, agreement.mean_maps(people)
 
 
-def _read(study: xr.DataTree, align: str, ranking: str) -> _Data:
-    for group in ("relevance", "human_maps"):
-        if group not in study.children:
-            raise UsageError(
-                f"this study has no /{group}; it has {', '.join(study.children) or 'nothing'}. Add"
-                " people's maps with relstats humanmaps add"
-            )
-        store.require_complete(study, group)
-    maps, human = study["relevance"].to_dataset(), study["human_maps"].to_dataset()
-    _require_valid(human)
-    labels = [scores.image_labels(dataset) for dataset in (maps, human)]
+def _read(study: xr.DataTree, align: str, ranking: str, nan: str) -> _Data:
+    need = "comparing with people's maps needs"
+    advice = "Add people's maps with relstats humanmaps add"
+    maps = read_maps(study, need, nan=nan)
+    human = study_group(study, "human_maps", need, advice=advice)
+    labels = image_labels(human)
     without = (
         int(human.attrs.get("n_images_without_maps", 0)) > 0
     )  # left out on purpose, when they were added
-    problems = layout.disagreement(set(labels[0]), set(labels[1]), "/relevance", "/human_maps")
-    if problems and align == "exact" and not (without and set(labels[1]) < set(labels[0])):
+    problems = layout.disagreement(set(maps.images), set(labels), "/relevance", "/human_maps")
+    if problems and align == "exact" and not (without and set(labels) < set(maps.images)):
         raise InvalidData(f"{problems[0]} (--align inner)")
-    sizes = [(dataset.sizes["y"], dataset.sizes["x"]) for dataset in (maps, human)]
-    if sizes[0] != sizes[1]:
+    size = human.sizes["y"], human.sizes["x"]
+    if maps.shape != size:
         raise InvalidData(
-            f"maps of networks are {sizes[0]} and maps of people {sizes[1]} (y, x): which pixels"
+            f"maps of networks are {maps.shape} and maps of people {size} (y, x): which pixels"
             " correspond is not known. Add people's maps again, with --resize"
         )
-    common = sorted(set(labels[0]) & set(labels[1]))
-    chosen = [
-        dataset.isel(image=[known.index(image) for image in common])
-        for dataset, known in zip((maps, human), labels, strict=True)
+    common = sorted(set(maps.images) & set(labels))
+    places = [
+        np.array([known.index(image) for image in common], int) for known in (maps.images, labels)
     ]
-    table = scores.network_table(maps)
-    people = chosen[1]["map"].transpose("participant", "image", "y", "x")
-    return _Data(
-        chosen[0]["relevance"].transpose(*layout.NETWORK, "image", "y", "x"),
-        people,
-        table.drop(columns="cell"),
-        list(table["cell"]),
-        ranking,
-    )
+    people = human["map"].transpose("participant", "image", "y", "x").isel(image=places[1])
+    return _Data(maps.select(images=places[0]), people, ranking)
 
 
-def _require_valid(human: xr.Dataset) -> None:
-    problems = layout.check_group(human, "human_maps")
-    if problems:
-        raise InvalidData("; ".join(str(problem) for problem in problems))
-
-
-def _kept(data: _Data, nan: str) -> tuple[_Data, list[str]]:
+def _kept(data: _Data) -> tuple[_Data, list[str]]:
     """Without networks and images that say nothing, and what they were."""
     n, people = len(data.images), data.human.sizes["participant"]
-    constant, missing = np.zeros((len(data.cells), n), bool), np.zeros((len(data.cells), n), bool)
+    constant, missing = (np.zeros((len(data.networks), n), bool) for _ in range(2))
     enough, silent = np.zeros(n, bool), 0
-    table = data.networks
-    for where, networks, maps in data.blocks():
-        flat, missing[:, where] = scores.checked_maps(networks, table, data.images[where])
-        for k, i in enumerate(range(where.start, min(where.stop, n))):
-            own = agreement.ranked(flat[:, k], data.ranking)
+    for block, maps in data.blocks():
+        missing[:, block.images] = block.missing
+        for k, i in enumerate(range(block.images.start, block.images.stop)):
+            own = agreement.ranked(block.pixels[:, k], data.ranking)
             constant[:, i] = own.max(axis=1) == own.min(axis=1)
-            seen = maps[:, k].reshape(people, -1)
+            seen = maps[:, k]
             _require_finite(seen, data, i)
             said = agreement.informative(seen)
             silent += int((~said & ~np.isnan(seen).any(axis=1)).sum())
@@ -277,12 +259,8 @@ def _kept(data: _Data, nan: str) -> tuple[_Data, list[str]]:
             enough[i] = agreement.informative(
                 agreement.mean_maps(seen)[: 1 + people * (people > 1)]
             ).all()
-    if missing.any() and nan == "raise":
-        cells = scores.name_cells(missing, table, data.images)
-        raise InvalidData(
-            f"NaN in {len(cells)} cell(s) (e.g. {'; '.join(cells[:3])}). Mend them, or leave these"
-            " images out with --nan omit"
-        )
+    if data.maps.nan == "raise":
+        refuse_nan(name_cells(missing, data.networks, data.images), "/relevance/relevance")
     alive = ~(constant | missing).all(axis=1)
     keep = ~(constant | missing)[alive].any(axis=0) & enough
     if not alive.any() or keep.sum() < 1:
@@ -306,10 +284,8 @@ def _kept(data: _Data, nan: str) -> tuple[_Data, list[str]]:
     chosen = np.flatnonzero(keep)
     left = replace(
         data,
-        relevance=data.relevance.isel(image=chosen),
+        maps=data.maps.select(alive, chosen),
         human=data.human.isel(image=chosen),
-        networks=table[alive].reset_index(drop=True),
-        cells=[c for c, is_alive in zip(data.cells, alive, strict=True) if is_alive],
     )
     return left, [f"{count} {text}" for count, text in counts if count]
 
@@ -336,7 +312,7 @@ def _context(
 ) -> xr.Dataset:
     half = float(np.nanmean(halves)) if np.isfinite(halves).any() else np.nan
     over = np.array(
-        [row.sum(axis=0) if len(row) else np.full(len(data.cells), np.nan) for row in rows]
+        [row.sum(axis=0) if len(row) else np.full(len(data.networks), np.nan) for row in rows]
     )
     labels = {
         f"network_{c}": ("network", data.networks[c].to_numpy(dtype=object)) for c in data.networks
@@ -399,9 +375,9 @@ def _described(
     method = (
         f"For each network and image, {parameters['ranking']} relevance was compared with the mean"
         f" map of people (each divided by its sum) by {held}; and with their maps of all other"
-        f" images, whose mean was taken off (image swap). {len(data.cells)} networks, {n} images,"
-        f" {people} participants. {100 * parameters['confidence']:g} % intervals and p-values:"
-        f" {REFERENCE}."
+        f" images, whose mean was taken off (image swap). {len(data.networks)} networks, {n}"
+        f" images, {people} participants. {100 * parameters['confidence']:g} % intervals and"
+        f" p-values: {REFERENCE}."
     )
     floor = {"min_p": float(result["min_p_swap"].min())} if "min_p_swap" in result else {}
     return result.assign_attrs(
@@ -409,7 +385,7 @@ def _described(
         method=method,
         warnings=[*notes, *[t for so, t in checks if so]],
         population=(
-            f"inference over {' or '.join(kinds)} like those measured ({len(data.cells)} networks,"
-            f" {n} images, {people} participants)"
+            f"inference over {' or '.join(kinds)} like those measured ({len(data.networks)}"
+            f" networks, {n} images, {people} participants)"
         ),
     )

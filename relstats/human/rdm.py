@@ -20,8 +20,8 @@ from relstats.human.map_agreement import ranked
 from relstats.human.points import points
 from relstats.human.rdms.dissimilarity import Dissimilarity, tiled
 from relstats.stats.described import Nan, check_options, described
-from relstats.stats.sources import scores
 from relstats.study import layout, shards, store
+from relstats.study.maps import Maps, image_labels, name_cells, network_table, read_maps, refuse_nan
 from relstats.study.pairs import pair_labels
 from relstats.study.top_pixels import Ranking
 
@@ -161,7 +161,8 @@ def network_rdms(
             progress(k + 1, len(source.networks))
     missing = np.array([each.missing for each in found])
     degenerate = np.array([each.degenerate for each in found])
-    _refuse_nan(missing, source, nan)
+    if nan == "raise":
+        refuse_nan(name_cells(missing, source.networks, source.images), str(on))
     dead, keep = _usable(missing, degenerate)
     first, second = np.triu_indices(len(keep), 1)
     rdms = np.array([each.rdm for each in found])[:, keep[first] & keep[second]]
@@ -223,24 +224,14 @@ def _source(
     if on == "images":
         dataset = _group(study, "images")
         return _of_array(_pixels(dataset), dataset)
-    dataset = _group(study, "relevance")
-    if "relevance" not in dataset:
-        raise UsageError(
-            f"RDMs on {on!r} need relevance maps; this dataset has"
-            f" {', '.join(map(str, dataset.data_vars))}"
-        )
-    maps = _of_array(dataset["relevance"], dataset)
+    maps = read_maps(study, f"RDMs on {on!r} need")
     return (
-        maps
-        if on == "relevance"
-        else _weighted(maps, dataset["relevance"], _group(study, "images"), ranking)
+        _of_maps(maps) if on == "relevance" else _weighted(maps, _group(study, "images"), ranking)
     )
 
 
 def _group(study: xr.DataTree | xr.Dataset, group: str) -> xr.Dataset:
     if isinstance(study, xr.Dataset):
-        if group == "relevance":
-            return study
         raise UsageError(f"this needs /{group}: pass the whole study")
     if group not in study.children:
         raise UsageError(
@@ -256,11 +247,25 @@ def _pixels(dataset: xr.Dataset) -> xr.DataArray:
     return dataset["pixels"]
 
 
+def _of_maps(maps: Maps) -> _Source:
+    def read(network: int, block: slice) -> np.ndarray:
+        values = shards.read_block(maps.array, [maps.cells[network]], block)
+        return values.reshape(-1, maps.n_pixels)
+
+    return _Source(maps.networks, maps.images, read, _tile(maps.array, maps.n_pixels))
+
+
+def _tile(array: xr.DataArray, size: int) -> int:
+    """How many images to read at once: all, where they are in memory."""
+    in_memory = isinstance(array.variable._data, np.ndarray)
+    return array.sizes["image"] if in_memory else max(1, shards.BLOCK_VALUES // max(1, size))
+
+
 def _of_array(array: xr.DataArray, dataset: xr.Dataset) -> _Source:
     """Networks and images of an array with dims ([model, [seed,]] image, ...)."""
     if "image" not in array.dims or "image" not in array.coords:
         raise InvalidData(f"{array.name} has dims {array.dims}: RDMs need a dim 'image' with ids")
-    images = scores.image_labels(dataset)
+    images = image_labels(dataset)
     if len(set(images)) < len(images) or not all(
         isinstance(label, str) for label in array["image"].values.tolist()
     ):
@@ -273,12 +278,10 @@ def _of_array(array: xr.DataArray, dataset: xr.Dataset) -> _Source:
     cells: list[tuple[int, ...]] = [()]
     if dims:
         full = dataset if "seed" in dims else dataset.expand_dims(seed=["0"])
-        networks = scores.network_table(full)
+        networks = network_table(full)
         cells = [cell[: len(dims)] for cell in networks.pop("cell")]
     array = array.transpose(*dims, "image", ...)
     size = int(np.prod(array.shape[len(dims) + 1 :]))
-    in_memory = isinstance(array.variable._data, np.ndarray)
-    tile = len(images) if in_memory else max(1, shards.BLOCK_VALUES // max(1, size))
 
     def read(network: int, block: slice) -> np.ndarray:
         values = (
@@ -288,7 +291,7 @@ def _of_array(array: xr.DataArray, dataset: xr.Dataset) -> _Source:
         )
         return np.asarray(values).reshape(-1, size)
 
-    return _Source(networks, images, read, tile)
+    return _Source(networks, images, read, _tile(array, size))
 
 
 def _without_padding(features: _Source, dataset: xr.Dataset, layer: str) -> _Source:
@@ -306,39 +309,31 @@ def _without_padding(features: _Source, dataset: xr.Dataset, layer: str) -> _Sou
     )
 
 
-def _weighted(maps: _Source, relevance: xr.DataArray, images: xr.Dataset, ranking: str) -> _Source:
+def _weighted(maps: Maps, images: xr.Dataset, ranking: str) -> _Source:
     """The images times relevance, matched by label."""
     pixels = _pixels(images)
-    labels = scores.image_labels(images)
+    labels = image_labels(images)
     problems = layout.disagreement(set(maps.images), set(labels), "/relevance", "/images")
-    sizes = [(a.sizes["y"], a.sizes["x"]) for a in (relevance, pixels)]
-    if problems or sizes[0] != sizes[1]:
+    size = pixels.sizes["y"], pixels.sizes["x"]
+    if problems or maps.shape != size:
         raise InvalidData(
             "images cannot be weighed:"
-            f" {problems[0] if problems else f'maps are {sizes[0]}, pixels {sizes[1]} (y, x)'}"
+            f" {problems[0] if problems else f'maps are {maps.shape}, pixels {size} (y, x)'}"
         )
     place = {label: k for k, label in enumerate(labels)}
     pixels = pixels.transpose("image", "y", "x", "channel")
+    relevance = _of_maps(maps)
 
     def read(network: int, block: slice) -> np.ndarray:
         chosen = pixels.isel(image=[place[label] for label in maps.images[block]]).values.astype(
             np.float32
         )
-        weights = ranked(maps.read(network, block), ranking)
+        weights = ranked(relevance.read(network, block), ranking)
         return (chosen.reshape(*weights.shape, -1) * weights[..., np.newaxis]).reshape(
             len(weights), -1
         )
 
-    return _Source(maps.networks, maps.images, read, max(1, maps.tile // pixels.sizes["channel"]))
-
-
-def _refuse_nan(missing: np.ndarray, source: _Source, nan: str) -> None:
-    if missing.any() and nan == "raise":
-        cells = [f"{_name(source, k)}image {source.images[i]!r}" for k, i in np.argwhere(missing)]
-        raise InvalidData(
-            f"NaN in {len(cells)} cell(s) (e.g. {'; '.join(cells[:3])}). Mend them, or leave these"
-            " images out on purpose with --nan omit"
-        )
+    return replace(relevance, read=read, tile=max(1, relevance.tile // pixels.sizes["channel"]))
 
 
 def _usable(missing: np.ndarray, degenerate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -372,11 +367,6 @@ def _left_out(counts: dict[str, int]) -> list[str]:
         "n_images_omitted_degenerate": "image(s) left out: a map is constant or all zero",
     }
     return [f"{counts[name]} {text}" for name, text in texts.items() if counts[name]]
-
-
-def _name(source: _Source, k: int) -> str:
-    row = source.networks.iloc[k]
-    return f"{row['model']} seed {row['seed']}, " if "model" in row else ""
 
 
 def _labelled(rdms: np.ndarray, dead: np.ndarray, source: _Source, images: list[str]) -> xr.Dataset:

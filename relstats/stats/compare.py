@@ -20,8 +20,9 @@ from relstats.stats.described import Degrees, Nan, described
 from relstats.stats.inference import contrasts, jackknife, nodes, swaps
 from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.sources import scores as score_source
-from relstats.stats.sources.scores import Measure, Score, Scores, Tally
+from relstats.stats.sources.scores import Measure, Score, Scores
 from relstats.study import shards
+from relstats.study.maps import Tally, omissions
 from relstats.study.top_pixels import Ranking
 
 REFERENCE = (
@@ -174,7 +175,7 @@ def compare(
     plan = planned(scores.networks)
     scale, notes = _scale(normalise, plan, scores)
     moments, tally = _moments(scores, plan)
-    dead = score_source.dead_networks(scores, tally)
+    dead = scores.dead(tally)
     if dead:
         scores = source(without=dead)
         plan = _planned_without(dead, planned, scores, tally)
@@ -222,7 +223,7 @@ def compare(
             *plan.warnings,
             *notes,
             *problems,
-            *score_source.omissions(tally, dead),
+            *omissions(tally, dead),
             *_flag_notes(plan, flags),
             *_floor_notes(result, n_swaps, confidence),
         ],
@@ -244,9 +245,7 @@ def _planned_without(
     try:
         return planned(scores.networks)
     except ImpossibleAnalysis as error:
-        raise ImpossibleAnalysis(
-            f"{score_source.omissions(tally, dead)[0]}; without them, {error}"
-        ) from error
+        raise ImpossibleAnalysis(f"{omissions(tally, dead)[0]}; without them, {error}") from error
 
 
 def describe(

@@ -24,8 +24,8 @@ from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.inference.fields import CORRECTIONS, Correction
 from relstats.stats.sources import mean_maps
 from relstats.stats.sources.mean_maps import MeanMaps
-from relstats.stats.sources.scores import network_table
 from relstats.study import shards
+from relstats.study.maps import BLOCKS_AT_ONCE, Maps, read_maps
 from relstats.study.top_pixels import Ranking
 
 _MAPS = ("estimate", "statistic", "standard_error", "df", "p_value", "p_max_t", "p_tfce", "p_bh")
@@ -171,28 +171,26 @@ def differences(
     (16, 252, 0.0079)
     """
     _check_options(correction, forming_p)
-    dataset = mean_maps.relevance_of(study)
-    table = network_table(dataset)
+    maps = read_maps(study, "maps of differences need", nan=nan)
     swap = (correction, confidence, n_swaps, rng)
-    planned, pairs = _plan(table, axis, within, pool, *swap)
-    found = mean_maps.mean_maps(dataset, table, ranking, nan)
+    planned, pairs = _plan(maps.networks, axis, within, pool, *swap)
+    found = mean_maps.mean_maps(maps, ranking)
     dead = found.dead
     if dead:
-        alive = [key not in dead for key in zip(table["model"], table["seed"], strict=True)]
-        table = table[alive].reset_index(drop=True)
-        if table.empty:
+        maps = maps.without(dead)
+        if maps.networks.empty:
             raise ImpossibleAnalysis(
                 f"no network has {ranking} relevance on any image. Nothing can be compared"
             )
-        planned, pairs = _plan(table, axis, within, pool, *swap)
-        found = mean_maps.mean_maps(dataset, table, ranking, nan)
+        planned, pairs = _plan(maps.networks, axis, within, pool, *swap)
+        found = mean_maps.mean_maps(maps, ranking)
     if not found.tally.images:
         raise ImpossibleAnalysis(
             f"no image has a map of every network ({found.tally.omitted_nan} left out for NaN,"
             f" {found.tally.omitted_degenerate} for maps without {ranking} relevance). Nothing can"
             " be compared"
         )
-    shape = dataset.sizes["y"], dataset.sizes["x"]
+    shape = maps.shape
     each = [_compared(found.maps, pair, shape, correction, forming_p, confidence) for pair in pairs]
     most = max(one.sizes["cluster"] for one in each)
     each = [one.pad(cluster=(0, most - one.sizes["cluster"])) for one in each]
@@ -247,9 +245,7 @@ def _plan(
     """The contrasts and their labelings, or a refusal: none of them could be tested, or none be
     significant.
     """
-    planned = contrasts.plan(
-        table.drop(columns="cell"), axis, within=within, pool=pool, symmetric=True
-    )
+    planned = contrasts.plan(table, axis, within=within, pool=pool, symmetric=True)
     pairs = []
     for levels, groups in zip(planned.pairs, planned.groups, strict=True):
         members = np.flatnonzero(groups >= 0)
@@ -585,43 +581,40 @@ def describe(
     options = {"ranking": ranking, "correction": correction, "nan": nan}
     check_options(differences, **options, confidence=confidence, n_swaps=n_swaps)
     _check_options(correction, forming_p)
-    dataset = mean_maps.relevance_of(study)
-    table = network_table(dataset)
-    _, pairs = _plan(table, axis, within, pool, correction, confidence, n_swaps, rng)
-    y, x, images = dataset.sizes["y"], dataset.sizes["x"], dataset.sizes["image"]
-    seconds = _rehearsed(dataset, table, ranking, pairs, correction)
-    block = max(shards.BLOCK_VALUES, len(table) * y * x) * 4
-    memory = 2 * block + len(table) * y * x * 8 * (mean_maps.GROUP + 6) + fields.BLOCK * 24
+    maps = read_maps(study, "maps of differences need", nan="omit")
+    _, pairs = _plan(maps.networks, axis, within, pool, correction, confidence, n_swaps, rng)
+    (y, x), n, images = maps.shape, len(maps.networks), len(maps.images)
+    seconds = _rehearsed(maps, ranking, pairs, correction)
+    block = max(shards.BLOCK_VALUES, n * y * x) * 4
+    memory = 2 * block + n * y * x * 8 * (BLOCKS_AT_ONCE + 6) + fields.BLOCK * 24
     said = ", ".join(
         f"{pair.name} (smallest p {pair.min_p:.3g}, {len(pair.labels)} labelings)" for pair in pairs
     )
     return (
-        f"maps of {len(table)} networks on {images} images ({len(table) * images} maps of {y} x"
+        f"maps of {n} networks on {images} images ({n * images} maps of {y} x"
         f" {x}); {said}; about {memory / 1e9:.1f} GB of memory and {max(1, round(seconds))} s"
     )
 
 
-def _rehearsed(
-    dataset: xr.Dataset,
-    table: pd.DataFrame,
-    ranking: str,
-    pairs: list[_Pair],
-    correction: Sequence[str],
-) -> float:
+def _rehearsed(maps: Maps, ranking: str, pairs: list[_Pair], correction: Sequence[str]) -> float:
     """Seconds that all will take, from a few images and label swaps, what is done once left out."""
 
     def read(images: int) -> MeanMaps:
-        return mean_maps.mean_maps(dataset.isel(image=slice(0, images)), table, ranking, "omit")
+        return mean_maps.mean_maps(maps.select(images=slice(0, images)), ranking)
 
-    few = min(5, dataset.sizes["image"])
-    maps = np.nan_to_num(read(few).maps)  # files opened
-    seconds = _seconds_each(read, 1, few) * dataset.sizes["image"]
-    shape = dataset.sizes["y"], dataset.sizes["x"]
+    few = min(5, len(maps.images))
+    mean = np.nan_to_num(read(few).maps)  # files opened
+    seconds = _seconds_each(read, 1, few) * len(maps.images)
     for pair in pairs if set(correction) != {"bh"} else []:
 
         def swap(labelings: int, pair: _Pair = pair) -> np.ndarray:
             return fields.swap_maxima(
-                maps[pair.members], pair.labels[:labelings], pair.strata, shape, 3.0, correction
+                mean[pair.members],
+                pair.labels[:labelings],
+                pair.strata,
+                maps.shape,
+                3.0,
+                correction,
             )
 
         swap(1)  # compiled

@@ -7,7 +7,7 @@ Labels in, labels out. Scores of single maps come from `localisation`, every num
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,8 @@ from relstats.stats.inference import jackknife as inference
 from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.maps import localisation
 from relstats.stats.sources import region_scores
-from relstats.stats.sources import scores as score_source
-from relstats.stats.sources.scores import Tally
 from relstats.study import shards
+from relstats.study.maps import Tally
 from relstats.study.top_pixels import Ranking
 
 _FIELDS = (
@@ -131,25 +130,21 @@ def regions(
     array([1., 1.])
     """
     source = region_scores.read_source(study, measure, ranking, nan)
-    table = score_source.network_table(source.maps)
-    if table.empty:
+    if source.maps.networks.empty:
         raise ImpossibleAnalysis(
             "there is no network, so there is nothing to compare. Add networks to the study"
         )
-    found, tally = region_scores.region_moments(
-        source, table, (plan := _plan(table, axis, within, pool)).functionals
-    )
-    dead = region_scores.dead_networks(table, tally, source)
+    plan = _plan(source.maps.networks, axis, within, pool)
+    found, tally = region_scores.region_moments(source, plan.functionals)
+    dead = source.maps.dead(tally)
     if dead:
-        alive = [key not in dead for key in zip(table["model"], table["seed"], strict=True)]
-        table = table[alive].reset_index(drop=True)
-        if table.empty:
+        source = replace(source, maps=source.maps.without(dead))
+        if source.maps.networks.empty:
             raise ImpossibleAnalysis(
                 f"no network has {ranking} relevance on any image. Nothing can be compared"
             )
-        found, tally = region_scores.region_moments(
-            source, table, (plan := _plan(table, axis, within, pool)).functionals
-        )
+        plan = _plan(source.maps.networks, axis, within, pool)
+        found, tally = region_scores.region_moments(source, plan.functionals)
     if not any(moments is not None for moments in found.moments):
         raise ImpossibleAnalysis(
             f"no image has a score for every network ({tally.omitted_nan} left out for NaN,"
@@ -160,7 +155,7 @@ def regions(
     if plan.contrasts is not None:
         result = result.merge(_contrasts(found, plan, plan.contrasts, df, confidence))
         result = result.merge(_swaps(found, plan.contrasts, n_swaps, rng))
-    result = result.assign_coords(_coords(source, plan, table))
+    result = result.assign_coords(_coords(source, plan, source.maps.networks))
     if not found.area[-1]:
         result = result.isel(region=slice(None, -1))
     if "p_value" in result:
@@ -197,7 +192,7 @@ def describe(
     """What `regions` would do, without doing it."""
     check_options(regions, measure=measure, ranking=ranking)
     source = region_scores.read_source(study, measure, ranking, "raise")
-    table = score_source.network_table(source.maps)
+    table = source.maps.networks
     plan = _plan(table, axis, within, pool)
     pairs = [] if plan.contrasts is None else ["|".join(pair) for pair in plan.contrasts.pairs]
     what = f"contrasts {', '.join(pairs)}" if pairs else f"means of {', '.join(plan.levels)}"
@@ -208,7 +203,7 @@ def describe(
     )
     return (
         f"{measure} of {ranking} relevance of {len(table)} networks in {len(source.names)} regions"
-        f" of {source.maps.sizes['image']} images,"
+        f" of {len(source.maps.images)} images,"
         f" {what}{strata};"
         f" blocks of {shards.BLOCK_VALUES * 4 / 1e6:.0f} MB"
     )
@@ -237,7 +232,7 @@ def _plan(
             ],
             None,
         )
-    planned = contrasts.plan(table.drop(columns="cell"), axis, within=within, pool=pool)
+    planned = contrasts.plan(table, axis, within=within, pool=pool)
     used = (planned.groups >= 0).any(axis=0)
     cell = np.where(used, planned.stratum * len(planned.levels) + planned.level, -1)
     kinds = np.unique(cell[used])
@@ -351,9 +346,7 @@ def _swaps(
 
 def _coords(source: region_scores.Source, plan: _Plan, table: pd.DataFrame) -> dict[str, Any]:
     pairs = [] if plan.contrasts is None else ["|".join(pair) for pair in plan.contrasts.pairs]
-    labels = {
-        f"network_{c}": ("network", table[c].to_numpy(dtype=object)) for c in table if c != "cell"
-    }
+    labels = {f"network_{c}": ("network", table[c].to_numpy(dtype=object)) for c in table}
     contrast = {"contrast": np.array(pairs, dtype=object)} if pairs else {}
     return {
         "region": np.array(source.names, dtype=object),

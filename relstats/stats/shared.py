@@ -28,9 +28,10 @@ from relstats.stats.maps import consensus as cores
 from relstats.stats.maps.consensus import CONSENSUS, Consensus
 from relstats.stats.maps.single import top_count
 from relstats.stats.sources import top_pixels
-from relstats.stats.sources.top_pixels import Maps, Survey
+from relstats.stats.sources.top_pixels import RankedMaps, Survey
 from relstats.study import layout as schema
 from relstats.study import shards
+from relstats.study.maps import Block
 from relstats.study.top_pixels import Ranking
 
 REFERENCE = (
@@ -162,8 +163,8 @@ def shared(
     ([0.001, 0.001, 0.001], 20)
     """
     alpha = _alpha(confidence, n_swaps)
-    maps = top_pixels.maps_of(top_pixels.relevance_group(study), fraction, ranking, across)
-    maps, survey, dead = top_pixels.without_dead(maps, nan)
+    maps = top_pixels.ranked_maps(study, fraction, ranking, across, nan)
+    maps, survey, dead = top_pixels.without_dead(maps)
     kept = np.flatnonzero((survey.state == top_pixels.FINE).all(axis=0))
     _require_enough(maps, survey, kept, across)
     smallest = _smallest_p(maps, kept, n_swaps, alpha)
@@ -177,7 +178,7 @@ def shared(
     if across:
         result = result.merge(_by_condition(maps, found))
     if baseline is not None:
-        result = _with_baseline(result, maps, kept, top_pixels.relevance_group(baseline))
+        result = _with_baseline(result, maps, kept, baseline)
     result = result.merge(_pixels(maps, kept, expected, result, consensus))
     return result.assign_attrs(
         min_p=smallest,
@@ -203,9 +204,9 @@ def describe(
 ) -> str:
     """What `shared` would do, without doing it."""
     check_options(shared, ranking=ranking)
-    maps = top_pixels.maps_of(top_pixels.relevance_group(study), fraction, ranking, across)
-    images, swapped = len(maps.labels), min(len(maps.labels), top_pixels.GROUP)
-    memory = (shards.BLOCK_VALUES * 4 + len(maps.networks) * swapped * maps.pixels / 8) / 1e6
+    maps = top_pixels.ranked_maps(study, fraction, ranking, across)
+    images, swapped = len(maps.images), min(len(maps.images), top_pixels.GROUP)
+    memory = (shards.BLOCK_VALUES * 4 + len(maps.networks) * swapped * maps.n_pixels / 8) / 1e6
     return (
         f"top {100 * fraction:g} % of {len(maps.networks)} networks' maps ({ranking}) on {images}"
         f" images, shared in {len(maps.sizes)} condition(s); {n_swaps} swaps among {swapped}"
@@ -225,7 +226,9 @@ def _alpha(confidence: float, n_swaps: int) -> Fraction:
     return alpha
 
 
-def _require_enough(maps: Maps, survey: Survey, kept: np.ndarray, across: Sequence[str]) -> None:
+def _require_enough(
+    maps: RankedMaps, survey: Survey, kept: np.ndarray, across: Sequence[str]
+) -> None:
     if len(maps.networks) < 2:
         raise ImpossibleAnalysis(
             f"{len(maps.networks)} network(s): a pixel is shared by two or more. Add networks"
@@ -233,7 +236,7 @@ def _require_enough(maps: Maps, survey: Survey, kept: np.ndarray, across: Sequen
     if len(kept) < 2:
         nans, flat = _omitted(survey)
         raise ImpossibleAnalysis(
-            f"{len(kept)} of {len(maps.labels)} image(s) with a map of every network ({nans} with"
+            f"{len(kept)} of {len(maps.images)} image(s) with a map of every network ({nans} with"
             f" NaN, {flat} with a map that is all zero or constant, or has no pixel to rank):"
             " chance is known from other images. Add images, or rank by another --ranking"
         )
@@ -244,7 +247,7 @@ def _require_enough(maps: Maps, survey: Survey, kept: np.ndarray, across: Sequen
         )
 
 
-def _smallest_p(maps: Maps, kept: np.ndarray, n_swaps: int, alpha: Fraction) -> float:
+def _smallest_p(maps: RankedMaps, kept: np.ndarray, n_swaps: int, alpha: Fraction) -> float:
     """Of one image: as many tuples of images as there are, or swaps.
 
     Of one network: as many orders of the images.
@@ -261,7 +264,7 @@ def _smallest_p(maps: Maps, kept: np.ndarray, n_swaps: int, alpha: Fraction) -> 
 
 
 def _swapped(
-    maps: Maps,
+    maps: RankedMaps,
     kept: np.ndarray,
     expected: cores.Layout,
     n_swaps: int,
@@ -277,7 +280,7 @@ def _swapped(
 
 
 def _group(
-    maps: Maps,
+    maps: RankedMaps,
     positions: np.ndarray,
     expected: cores.Layout,
     n_swaps: int,
@@ -287,7 +290,7 @@ def _group(
     masks, _, _ = top_pixels.read(maps, positions)
     donors = cores.swaps(n_swaps, len(masks), len(positions), rng)
     largest, pixels = cores.swap_statistics(masks, donors, maps.sizes, expected)
-    agreement = cores.agreement_with_others(masks, maps.sizes, maps.pixels)
+    agreement = cores.agreement_with_others(masks, maps.sizes, maps.n_pixels)
     both, either = cores.leave_one_out(masks, maps.sizes, range(len(positions)))
     kept = np.divide(both, either, out=np.full(both.shape, np.nan), where=either > 0)
     return _Group(
@@ -351,16 +354,19 @@ def _merge(a: _Group, b: _Group) -> _Group:
     return _Group(**joined, most_z=np.maximum(a.most_z, b.most_z), most=np.maximum(a.most, b.most))
 
 
-def _by_consensus(maps: Maps, found: _Group, confidence: float) -> xr.Dataset:
-    size = found.pixels / maps.pixels
+def _by_consensus(maps: RankedMaps, found: _Group, confidence: float) -> xr.Dataset:
+    size = found.pixels / maps.n_pixels
     n, mean = len(size), size.mean(axis=0)
     half = stats.t.ppf((1 + confidence) / 2, n - 1) * size.std(axis=0, ddof=1) / np.sqrt(n)
     wanted, rate = (
         cores.needed(maps.sizes),
-        np.array(top_count(maps.fraction, maps.pixels) / maps.pixels),
+        np.array(top_count(maps.fraction, maps.n_pixels) / maps.n_pixels),
     )
     expected = np.stack(
-        [cores.share_by_chance(wanted, maps.sizes, rate), found.swapped.mean(axis=0) / maps.pixels],
+        [
+            cores.share_by_chance(wanted, maps.sizes, rate),
+            found.swapped.mean(axis=0) / maps.n_pixels,
+        ],
         axis=1,
     )
     p = _share_as_large(found.total)
@@ -391,7 +397,7 @@ def _text(words: Sequence[str]) -> np.ndarray:
     return np.array(words, dtype=object)
 
 
-def _by_image(maps: Maps, found: _Group, kept: np.ndarray, alpha: Fraction) -> xr.Dataset:
+def _by_image(maps: RankedMaps, found: _Group, kept: np.ndarray, alpha: Fraction) -> xr.Dataset:
     back = np.argsort(found.positions)  # the order of the study
     family_z = _family_p(found.most_z, found.largest)
     family = np.stack(
@@ -406,8 +412,8 @@ def _by_image(maps: Maps, found: _Group, kept: np.ndarray, alpha: Fraction) -> x
         "critical_z": found.critical,
     }
     of_core = {
-        "core_size": found.pixels / maps.pixels,
-        "core_size_swapped": found.swapped / maps.pixels,
+        "core_size": found.pixels / maps.n_pixels,
+        "core_size_swapped": found.swapped / maps.n_pixels,
         "p_core": found.p_pixels,
         "p_core_family": family,
         "p_core_bh": stats.false_discovery_control(found.p_pixels, axis=0),
@@ -418,7 +424,7 @@ def _by_image(maps: Maps, found: _Group, kept: np.ndarray, alpha: Fraction) -> x
         "n_images_beyond_family": ((), int((family_z <= float(alpha)).sum())),
     }
     values |= {name: (("consensus", "image"), v[back].T) for name, v in of_core.items()}
-    return xr.Dataset(values, coords={"image": _text([maps.labels[k] for k in kept])})
+    return xr.Dataset(values, coords={"image": _text([maps.images[k] for k in kept])})
 
 
 def _family_p(most: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -428,7 +434,7 @@ def _family_p(most: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return (most.size - np.searchsorted(np.sort(most), seen)) / most.size
 
 
-def _by_network(maps: Maps, found: _Group, alpha: Fraction, confidence: float) -> xr.Dataset:
+def _by_network(maps: RankedMaps, found: _Group, alpha: Fraction, confidence: float) -> xr.Dataset:
     n, p = len(found.positions), _share_as_large(found.agreement)
     sharing = int((p <= float(alpha)).sum())
     prevalence, lower = cores.prevalence(sharing, len(p), float(alpha), confidence)
@@ -453,7 +459,7 @@ def _by_network(maps: Maps, found: _Group, alpha: Fraction, confidence: float) -
     )
 
 
-def _by_condition(maps: Maps, found: _Group) -> xr.Dataset:
+def _by_condition(maps: RankedMaps, found: _Group) -> xr.Dataset:
     p = _share_as_large(found.conditions)
     return xr.Dataset(
         {
@@ -464,29 +470,27 @@ def _by_condition(maps: Maps, found: _Group) -> xr.Dataset:
 
 
 def _with_baseline(
-    result: xr.Dataset, maps: Maps, kept: np.ndarray, dataset: xr.Dataset
+    result: xr.Dataset, maps: RankedMaps, kept: np.ndarray, baseline: xr.DataTree | xr.Dataset
 ) -> xr.Dataset:
     """Expected size if each network drew its pixels at the rate at which networks of the baseline
     have them, image by image.
     """
-    other = top_pixels.maps_of(dataset, maps.fraction, maps.ranking, ())
-    problems = schema.disagreement(set(maps.labels), set(other.labels), "the study", "the baseline")
+    other = top_pixels.ranked_maps(baseline, maps.fraction, maps.ranking, ())
+    problems = schema.disagreement(set(maps.images), set(other.images), "the study", "the baseline")
     if problems:
         raise InvalidData(str(problems[0]))
-    if other.array.shape[-2:] != maps.array.shape[-2:]:
+    if other.shape != maps.shape:
         raise InvalidData(
-            f"maps of the baseline have {other.array.shape[-2:]} pixels (y, x), those of the study"
-            f" {maps.array.shape[-2:]}: a pixel of one is no pixel of the other. Compute both at"
+            f"maps of the baseline have {other.shape} pixels (y, x), those of the study"
+            f" {maps.shape}: a pixel of one is no pixel of the other. Compute both at"
             " one size"
         )
-    position = {label: k for k, label in enumerate(other.labels)}
-    order = [position[maps.labels[k]] for k in kept]
+    position = {label: k for k, label in enumerate(other.images)}
+    order = [position[maps.images[k]] for k in kept]
     rates = np.arange(len(other.cells) + 1) / len(other.cells)
     table = cores.share_by_chance(cores.needed(maps.sizes), maps.sizes, rates)
     task = functools.partial(_baseline_block, maps.fraction, maps.ranking, table)
-    size = np.concatenate(
-        shards.over_images(other.array.isel(image=order), other.cells, task), axis=1
-    )
+    size = np.concatenate(other.select(images=np.array(order)).stream(task), axis=1)
     known = ~np.isnan(size).any(axis=0)
     mean = size[:, known].mean(axis=1) if known.any() else np.full(len(size), np.nan)
     expected = np.column_stack([result["expected"].values, mean])
@@ -499,11 +503,9 @@ def _with_baseline(
     ).assign_coords(null=_text((*result["null"].values, "baseline")))
 
 
-def _baseline_block(
-    fraction: float, ranking: str, table: np.ndarray, block: np.ndarray, images: slice
-) -> np.ndarray:
-    words, state, _ = top_pixels.mask_block(fraction, ranking, block, images)
-    pixels = block.shape[-2] * block.shape[-1]
+def _baseline_block(fraction: float, ranking: str, table: np.ndarray, block: Block) -> np.ndarray:
+    words, state, _ = top_pixels.mask_block(fraction, ranking, block)
+    pixels = block.pixels.shape[-1]
     count = cores.counts(words, np.array([len(words)]), pixels)[0]
     frequency = np.stack([np.bincount(each, minlength=table.shape[1]) for each in count], axis=1)
     size = table @ frequency / pixels
@@ -512,12 +514,12 @@ def _baseline_block(
 
 
 def _pixels(
-    maps: Maps, kept: np.ndarray, expected: cores.Layout, result: xr.Dataset, consensus: str
+    maps: RankedMaps, kept: np.ndarray, expected: cores.Layout, result: xr.Dataset, consensus: str
 ) -> xr.Dataset:
     """The maps of the result, lazily: a block of images is read when it is asked for."""
-    shape = maps.array.shape[-2:]
+    shape = maps.shape
     wanted = cores.needed(maps.sizes)[CONSENSUS.index(consensus)]
-    step = max(1, shards.BLOCK_VALUES // (len(maps.cells) * maps.pixels))
+    step = maps.images_per_block
     parts: list[list[Any]] = [[], [], []]
     dtypes = (np.uint8 if len(maps.cells) < 2**8 else np.uint16, bool, bool)
     for start in range(0, len(kept), step):
@@ -550,7 +552,7 @@ def _pixels(
 
 
 def _pixel_block(
-    maps: Maps,
+    maps: RankedMaps,
     expected: cores.Layout,
     wanted: np.ndarray,
     positions: np.ndarray,
@@ -558,11 +560,11 @@ def _pixel_block(
     dtype: type,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     masks, _, _ = top_pixels.read(maps, positions)
-    count = cores.counts(masks, maps.sizes, maps.pixels)
+    count = cores.counts(masks, maps.sizes, maps.n_pixels)
     core = (count >= wanted[:, np.newaxis, np.newaxis]).all(axis=0)
     total = count.sum(axis=0)
     beyond = (total - expected.mean) / expected.spread > critical[:, np.newaxis]
-    shape = (len(positions), *maps.array.shape[-2:])
+    shape = (len(positions), *maps.shape)
     return total.astype(dtype).reshape(shape), core.reshape(shape), beyond.reshape(shape)
 
 
@@ -575,7 +577,7 @@ def _omitted(survey: Survey) -> tuple[int, int]:
     return nans, flat
 
 
-def _notes(result: xr.Dataset, maps: Maps, survey: Survey, dead: pd.DataFrame) -> list[str]:
+def _notes(result: xr.Dataset, maps: RankedMaps, survey: Survey, dead: pd.DataFrame) -> list[str]:
     nans, flat = _omitted(survey)
     first = dead[["model", "seed"]].to_numpy()[:3]
     named = ", ".join(f"{model} seed {seed}" for model, seed in first)
@@ -601,7 +603,7 @@ def _notes(result: xr.Dataset, maps: Maps, survey: Survey, dead: pd.DataFrame) -
     return notes
 
 
-def _method(maps: Maps, images: int, across: Sequence[str], n_swaps: int) -> str:
+def _method(maps: RankedMaps, images: int, across: Sequence[str], n_swaps: int) -> str:
     where = f" in each condition ({' x '.join(across)})" if across else ""
     groups = (
         f", among groups of at most {top_pixels.GROUP} images" if images > top_pixels.GROUP else ""

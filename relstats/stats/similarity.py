@@ -15,6 +15,7 @@ from relstats.errors import ImpossibleAnalysis
 from relstats.stats.described import Nan, described
 from relstats.stats.sources import scores as score_source
 from relstats.stats.sources.scores import Scores
+from relstats.study.maps import omissions
 from relstats.study.top_pixels import Ranking
 
 Measure = Literal["spearman", "pearson", "cosine", "iou", "dice", "capture"]
@@ -87,7 +88,7 @@ def similarity(
     )
     scores = source()
     blocks, tally = scores.reduce(_sums)
-    dead = score_source.dead_networks(scores, tally)
+    dead = scores.dead(tally)
     if dead:
         scores = source(without=dead)
         blocks, tally = scores.reduce(_sums) if len(scores.networks) > 1 else ([], tally)
@@ -109,7 +110,7 @@ def similarity(
         n_networks_omitted=len(dead),
         n_images_omitted_nan=tally.omitted_nan,
         n_images_omitted_degenerate=tally.omitted_degenerate,
-        warnings=score_source.omissions(tally, dead),
+        warnings=omissions(tally, dead),
     )
 
 

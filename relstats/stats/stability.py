@@ -15,14 +15,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
+from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.stats.compare import REFERENCE
 from relstats.stats.described import Nan, check_options, described
 from relstats.stats.inference import jackknife
 from relstats.stats.maps import agreement
-from relstats.stats.sources import scores as score_source
-from relstats.stats.sources.scores import Tally
-from relstats.study import layout, shards, store
+from relstats.study import shards
+from relstats.study.maps import Block, Tally, omissions, read_maps
 
 Measure = Annotated[
     Literal["spearman", "pearson", "cosine"],
@@ -109,25 +108,23 @@ def stability(
     """
     if not 0 < reliability < 1:
         raise UsageError(f"reliability is {reliability}; it lies between 0 and 1, such as 0.9")
-    maps = _relevance(study)
-    table = score_source.network_table(maps)
-    if table.empty:
+    maps = read_maps(study, "stability needs", nan=nan)
+    if maps.networks.empty:
         raise ImpossibleAnalysis(
             "there is no network, so there is nothing to compare. Add networks to the study"
         )
-    models = sorted(table["model"].unique())
+    models = sorted(maps.networks["model"].unique())
     if baseline is not None and baseline not in models:
         raise UsageError(
             f"--baseline {baseline!r} is no model of this study; it has {', '.join(models)}"
         )
-    first, tally = _pass(maps, table, partial(_sums, measure), nan)
-    dead = _dead(table, tally, maps.sizes["image"])
+    sums = partial(_of_usable, partial(_sums, measure))
+    first, tally = maps.blocks(sums)
+    dead = maps.dead(tally)
     if dead:
-        alive = [key not in dead for key in zip(table["model"], table["seed"], strict=True)]
-        table = table[alive].reset_index(drop=True)
-        first, tally = (
-            ([], tally) if table.empty else _pass(maps, table, partial(_sums, measure), nan)
-        )
+        maps = maps.alive(tally)
+        first, tally = maps.blocks(sums) if maps.cells else ([], tally)
+    table = maps.networks
     if not first:
         raise ImpossibleAnalysis(
             f"no image has a map of every network to compare ({tally.omitted_nan} left out for NaN,"
@@ -141,12 +138,10 @@ def stability(
         )
     total = np.sum([block[0] for block in first], axis=0)
     swapped = swapped_agreement(total, np.sum([block[1] for block in first], axis=0), tally.images)
-    both, tally = _pass(
-        maps,
-        table,
-        partial(_both_moments, measure, list(operators.values()), total, swapped, tally.images),
-        nan,
+    both_moments = partial(
+        _both_moments, measure, list(operators.values()), total, swapped, tally.images
     )
+    both, tally = maps.blocks(partial(_of_usable, both_moments))
     moments, above = (jackknife.merge_moments([block[k] for block in both]) for k in (0, 1))
     result = _results(operators, models, moments, above, swapped, confidence)
     result = result.merge(_reliabilities(result, table, models, reliability)).merge(
@@ -155,7 +150,7 @@ def stability(
     return result.assign(n_images=((), tally.images)).assign_attrs(
         method=_method(measure, tally),
         population=_population(result, table, tally),
-        warnings=[*_notes(result, tally), *score_source.omissions(tally, dead)],
+        warnings=[*_notes(result, tally), *omissions(tally, dead)],
         n_images_omitted=tally.omitted_nan + tally.omitted_degenerate,
     )
 
@@ -163,11 +158,11 @@ def stability(
 def describe(study: xr.DataTree | xr.Dataset, *, measure: str) -> str:
     """What `stability` would do, without doing it."""
     check_options(stability, measure=measure)
-    maps = _relevance(study)
-    sizes = score_source.network_table(maps)["model"].value_counts().sort_index()
+    maps = read_maps(study, "stability needs")
+    sizes = maps.networks["model"].value_counts().sort_index()
     pairs = int((sizes * (sizes - 1) // 2).sum())
     return (
-        f"{measure} of {sizes.sum()} networks' maps on {maps.sizes['image']} images, {pairs} pairs"
+        f"{measure} of {sizes.sum()} networks' maps on {len(maps.images)} images, {pairs} pairs"
         f" within {len(sizes)} models ({', '.join(f'{model}: {n}' for model, n in sizes.items())}),"
         f" read twice; blocks of {shards.BLOCK_VALUES * 4 / 1e6:.0f} MB"
     )
@@ -237,49 +232,13 @@ def seeds_needed(r: np.ndarray, reliability: float) -> np.ndarray:
     return np.where(np.isnan(r), np.nan, whole)
 
 
-def _relevance(study: xr.DataTree | xr.Dataset) -> xr.Dataset:
-    if isinstance(study, xr.DataTree):
-        if "relevance" not in study.children:
-            raise UsageError(
-                "stability needs /relevance; this study has"
-                f" {', '.join(study.children) or 'nothing'}"
-            )
-        store.require_complete(study, "relevance")
-        study = study["relevance"].to_dataset()
-    problems = layout.check_group(study, "relevance")
-    if problems:
-        raise InvalidData("; ".join(str(problem) for problem in problems))
-    return study
-
-
-def _pass(
-    maps: xr.Dataset, table: pd.DataFrame, function: Any, nan: str
-) -> tuple[list[Any], Tally]:
-    """A function of the unit vectors of each image, over all blocks of images."""
-    array = maps["relevance"].transpose(*layout.NETWORK, "image", "y", "x")
-    one = partial(_block, function, table, score_source.image_labels(maps))
-    return score_source.gather(
-        shards.over_images(array, list(table["cell"]), one), nan, "/relevance/relevance"
-    )
-
-
-def _block(
-    function: Any, table: pd.DataFrame, labels: list[str], block: np.ndarray, images: slice
-) -> tuple[Any, Tally]:
-    maps, missing = score_source.checked_maps(block, table, labels[images])
-    present = np.flatnonzero(~missing.any(axis=0))
-    usable = np.array(
-        [i for i in present if (maps[:, i].min(axis=-1) < maps[:, i].max(axis=-1)).all()], int
-    )
-    zero = (~maps[:, present].any(axis=-1)).sum(axis=1)
-    tally = Tally(
-        len(usable),
-        maps.shape[1] - len(present),
-        len(present) - len(usable),
-        zero,
-        score_source.name_cells(missing, table, labels[images]),
-    )
-    return (function(maps[:, usable]) if len(usable) else None), tally
+def _of_usable(function: Any, block: Block) -> tuple[Any, Tally]:
+    """A function of the images of a block on which every network's map varies."""
+    maps, usable = block.pixels, block.present
+    for i in np.flatnonzero(usable):
+        usable[i] = (maps[:, i].min(axis=-1) < maps[:, i].max(axis=-1)).all()
+    tally = block.tally(usable, block.empty())
+    return (function(maps[:, usable]) if usable.any() else None), tally
 
 
 def _sums(measure: str, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -440,16 +399,8 @@ def _networks(moments: jackknife.Moments, table: pd.DataFrame) -> xr.Dataset:
     some = same.any(axis=1)
     means = np.full(len(model), np.nan)
     means[some] = [np.mean(moments.matrix[m, same[m], -1]) for m in np.flatnonzero(some)]
-    labels = {
-        f"network_{c}": ("network", table[c].to_numpy(dtype=object)) for c in table if c != "cell"
-    }
+    labels = {f"network_{c}": ("network", table[c].to_numpy(dtype=object)) for c in table}
     return xr.Dataset({"network_agreement": ("network", means)}, labels)
-
-
-def _dead(table: pd.DataFrame, tally: Tally, n_images: int) -> list[tuple[str, str]]:
-    """(model, seed) of networks whose maps are all zero, on every image that has no NaN."""
-    dead = (tally.zero_maps == n_images - tally.omitted_nan) & (n_images > tally.omitted_nan)
-    return [(model, seed) for model, seed in table.loc[dead, ["model", "seed"]].to_numpy()]
 
 
 def _notes(result: xr.Dataset, tally: Tally) -> list[str]:

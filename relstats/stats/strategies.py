@@ -8,7 +8,6 @@ labels out; below the wrapper plain arrays.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -20,9 +19,7 @@ from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.stats.described import Nan, described
 from relstats.stats.inference import contrasts, swaps
 from relstats.stats.inference.contrasts import Contrasts
-from relstats.stats.sources import scores as score_source
-from relstats.stats.sources.scores import Tally
-from relstats.study import layout, shards, store
+from relstats.study.maps import Block, Tally, read_maps
 
 #: Maps are averaged to this height and width before they are compared.
 GRID = 16
@@ -107,17 +104,12 @@ def strategies(
         raise UsageError(
             f"max_maps is {max_maps} and max_clusters {max_clusters}; give at least 1 and 2"
         )
-    if "relevance" not in study.children:
-        raise UsageError(
-            "clusters of maps need /relevance; this study has"
-            f" {', '.join(study.children) or 'nothing'}"
-        )
-    store.require_complete(study, "relevance")
-    maps = study["relevance"].to_dataset()
-    table = score_source.network_table(maps)
-    plan = contrasts.plan(table.drop(columns="cell"), axis, within=within, pool=pool)
-    images = _sample(maps.sizes["image"], max(1, max_maps // len(table)), rng)
-    features, tally = _features(maps.isel(image=images), table, nan)
+    maps = read_maps(study, "clusters of maps need", nan=nan)
+    table = maps.networks
+    plan = contrasts.plan(table, axis, within=within, pool=pool)
+    images = _sample(len(maps.images), max(1, max_maps // len(table)), rng)
+    blocks, tally = maps.select(images=images).blocks(_coarse_maps)
+    features = np.concatenate(blocks, axis=1)
     network, image = np.nonzero(~np.isnan(features).any(axis=-1))
     if len(network) <= max_clusters + 1:
         raise ImpossibleAnalysis(
@@ -129,10 +121,10 @@ def strategies(
     counts = np.zeros((len(table), cluster.max() + 1), int)
     np.add.at(counts, (network, cluster), 1)
     p, floor = _association(counts, plan, n_swaps, rng)
-    result = _tables(counts, plan, table, vectors, cluster, maps).assign(
+    result = _tables(counts, plan, table, vectors, cluster, maps.shape).assign(
         eigenvalue=("eigen", eigenvalues), p_value=((), p)
     )
-    n_images = maps.sizes["image"]
+    n_images = len(maps.images)
     n_zero = features.shape[0] * features.shape[1] - len(network)
     unsampled = n_images - tally.images - tally.omitted_nan
     notes = [
@@ -268,25 +260,11 @@ def _sample(n_images: int, most: int, rng: np.random.Generator) -> np.ndarray:
     )
 
 
-def _features(maps: xr.Dataset, table: pd.DataFrame, nan: str) -> tuple[np.ndarray, Tally]:
-    """Coarse maps (network, image, cell)."""
-    array = maps["relevance"].transpose(*layout.NETWORK, "image", "y", "x")
-    one = partial(_block, table, score_source.image_labels(maps))
-    blocks, tally = score_source.gather(
-        shards.over_images(array, list(table["cell"]), one), nan, "/relevance/relevance"
-    )
-    return np.concatenate(blocks, axis=1), tally
-
-
-def _block(
-    table: pd.DataFrame, labels: list[str], block: np.ndarray, images: slice
-) -> tuple[np.ndarray, Tally]:
-    flat, missing = score_source.checked_maps(block, table, labels[images])
-    present = ~missing.any(axis=0)
-    found = coarse(np.where(present[:, np.newaxis, np.newaxis], block, 0.0))
-    zero = (~flat[:, present].any(axis=-1)).sum(axis=1)
-    cells = score_source.name_cells(missing, table, labels[images])
-    return found, Tally(int(present.sum()), int((~present).sum()), 0, zero, cells)
+def _coarse_maps(block: Block) -> tuple[np.ndarray, Tally]:
+    """Coarse maps (network, image, cell); NaN on images where a map is missing."""
+    present = block.present
+    features = coarse(np.where(present[:, np.newaxis, np.newaxis], block.maps, 0.0))
+    return features, block.tally(present, block.empty())
 
 
 def _association(
@@ -316,7 +294,7 @@ def _tables(
     table: pd.DataFrame,
     vectors: np.ndarray,
     cluster: np.ndarray,
-    maps: xr.Dataset,
+    shape: tuple[int, int],
 ) -> xr.Dataset:
     total = counts.sum(axis=1, keepdims=True)
     share = np.where(total > 0, counts / np.maximum(total, 1), np.nan)
@@ -328,10 +306,8 @@ def _tables(
         n_members > 0, members @ np.nan_to_num(share) / np.maximum(n_members, 1), np.nan
     )
     typical = np.stack([vectors[cluster == c].mean(axis=0) for c in range(counts.shape[1])])
-    size = tuple(min(GRID, maps.sizes[d]) for d in ("y", "x"))
-    labels = {
-        f"network_{c}": ("network", table[c].to_numpy(dtype=object)) for c in table if c != "cell"
-    }
+    size = tuple(min(GRID, n) for n in shape)
+    labels = {f"network_{c}": ("network", table[c].to_numpy(dtype=object)) for c in table}
     return xr.Dataset(
         {
             "share": (("level", "cluster"), mean),

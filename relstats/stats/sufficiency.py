@@ -22,9 +22,9 @@ from relstats.stats.described import Nan, described
 from relstats.stats.inference import jackknife as inference
 from relstats.stats.inference import networks
 from relstats.stats.inference.contrasts import require_axes
-from relstats.stats.sources import scores as score_source
-from relstats.stats.sources.scores import Score, Tally
+from relstats.stats.sources.scores import Score
 from relstats.study import layout, shards, store
+from relstats.study.maps import Tally, gather, image_labels, name_cells, network_table
 
 QUESTIONS = ("sufficiency", "necessity")
 AGAINST = layout.CHOICES[1:]
@@ -224,7 +224,7 @@ def _group(study: xr.DataTree | xr.Dataset, masks: str | None, score: str) -> xr
 
 
 def _source(group: xr.Dataset, score: str, axis: str | None, normalise: str) -> _Source:
-    table = score_source.network_table(group)
+    table = network_table(group)
     if table.empty:
         raise ImpossibleAnalysis(
             "no network is scored, so there is nothing to compare. Score networks first"
@@ -250,9 +250,7 @@ def _source(group: xr.Dataset, score: str, axis: str | None, normalise: str) -> 
         for m in range(len(models))
         if ((code == m) & (f.groups >= 0)).sum() == 1
     ]
-    return _Source(
-        group, table, levels, functionals, chance, score, score_source.image_labels(group), notes
-    )
+    return _Source(group, table, levels, functionals, chance, score, image_labels(group), notes)
 
 
 def _chance(
@@ -299,7 +297,7 @@ def _moments(source: _Source, nan: str) -> tuple[inference.Moments, Tally]:
     whole = source.group[f"unmasked_{source.score}"].transpose(*layout.NETWORK, "image")
     cells = list(source.table["cell"])
     blocks = shards.over_images(array, cells, partial(_block, source, whole, cells))
-    found, tally = score_source.gather(blocks, nan, f"/sufficiency/{source.score}")
+    found, tally = gather(blocks, nan, f"/sufficiency/{source.score}")
     if not found:
         raise ImpossibleAnalysis(
             f"no image has a shared set and a score of every network ({tally.omitted_degenerate}"
@@ -329,7 +327,7 @@ def _block(
         int(missing.any(axis=0).sum()),
         int((~has_set).sum()),
         np.zeros(len(cells), int),
-        score_source.name_cells(missing, source.table, source.labels[images]),
+        name_cells(missing, source.table, source.labels[images]),
     )
     if source.chance is not None:
         chance = source.chance[:, np.newaxis, np.newaxis]
@@ -343,7 +341,7 @@ def _require_range(scores: np.ndarray, source: _Source, images: slice) -> None:
     low, high = (-np.inf, np.inf) if source.score == "margin" else (0, 1)
     wrong = np.isinf(scores) | (scores < low) | (scores > high)
     if wrong.any():
-        where = score_source.name_cells(wrong.any(axis=1), source.table, source.labels[images])
+        where = name_cells(wrong.any(axis=1), source.table, source.labels[images])
         raise InvalidData(
             f"/sufficiency/{source.score}: {len(where)} cell(s) of this block hold"
             f" {scores[wrong][0]:g} or the like (e.g. {'; '.join(where[:3])}). Scores are finite,"

@@ -606,7 +606,7 @@ def test_bad_options(options, message):
 def test_bad_groups():
     study = planted((1.0, 0.3), n=5)
     human, maps = study["human_maps"].to_dataset(), study["relevance"].to_dataset()
-    with pytest.raises(UsageError, match="no /human_maps"):
+    with pytest.raises(UsageError, match=r"needs /human_maps; this study has .*humanmaps add"):
         compared(study.drop_nodes("human_maps"))
     with pytest.raises(
         InvalidData, match=r"maps of networks are \(10, 10\) and maps of people \(9, 10\)"

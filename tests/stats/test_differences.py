@@ -20,6 +20,7 @@ from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats import differences
 from relstats.stats.inference import clusters, fields
 from relstats.stats.sources import mean_maps
+from relstats.study import maps as study_maps
 from relstats.study import shards, store
 
 SIZE = (6, 7)
@@ -294,7 +295,7 @@ def test_blocks_of_images_change_nothing(monkeypatch):
     maps = two(4, n_images=9)
     expected = analyse(maps)
     monkeypatch.setattr(shards, "BLOCK_VALUES", 8 * 42 * 2)
-    monkeypatch.setattr(mean_maps, "GROUP", 2)
+    monkeypatch.setattr(study_maps, "BLOCKS_AT_ONCE", 2)
     with dask.config.set(scheduler="threads", num_workers=3):
         found = analyse(maps)
     np.testing.assert_allclose(found["estimate"], expected["estimate"], rtol=1e-12, atol=1e-14)

@@ -395,9 +395,11 @@ def test_wrong_options(options, error, message):
 
 
 def test_studies_that_cannot_be_analysed():
-    with pytest.raises(UsageError, match=r"no /regions.*relstats regions add"):
+    with pytest.raises(
+        UsageError, match=r"needs /regions; this study has relevance\. Add masks: relstats"
+    ):
         analyse(relstats.study(relevance=make_maps()))
-    with pytest.raises(UsageError, match="no /relevance"):
+    with pytest.raises(UsageError, match="needs /relevance; this study has regions"):
         analyse(xr.DataTree.from_dict({"regions": make_masks()}))
     with pytest.raises(InvalidData, match=r"6 x 6 pixels and the maps 6 x 7"):
         analyse(make_study(masks=make_masks().isel(x=slice(6))))

@@ -9,16 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import pandas as pd
-import xarray as xr
 
-from relstats.errors import InvalidData, UsageError
 from relstats.stats.maps.single import normalise
-from relstats.stats.sources import scores
-from relstats.stats.sources.scores import Tally
-from relstats.study import layout, shards, store
-
-GROUP = 8  # blocks of images whose sums are in memory at once
+from relstats.study.maps import Block, Maps, Tally
 
 
 @dataclass(frozen=True)
@@ -31,30 +24,6 @@ class MeanMaps:
     maps: np.ndarray
     tally: Tally
     dead: list[tuple[str, str]]
-
-
-def relevance_of(study: xr.DataTree | xr.Dataset) -> xr.Dataset:
-    """The `/relevance` group, checked.
-
-    Raises
-    ------
-    UsageError
-        The study has none.
-    InvalidData
-        It is incomplete or breaks the layout.
-    """
-    if isinstance(study, xr.DataTree):
-        if "relevance" not in study.children:
-            raise UsageError(
-                "maps of differences need /relevance; this study has"
-                f" {', '.join(study.children) or 'nothing'}. Add the maps"
-            )
-        store.require_complete(study, "relevance")
-        study = study["relevance"].to_dataset()
-    problems = layout.check_group(study, "relevance")
-    if problems:
-        raise InvalidData("; ".join(str(problem) for problem in problems))
-    return study
 
 
 def density(maps: np.ndarray, ranking: str) -> np.ndarray:
@@ -88,61 +57,32 @@ def density(maps: np.ndarray, ranking: str) -> np.ndarray:
     return normalise(counted, "l1") * maps.shape[-1]
 
 
-def mean_maps(dataset: xr.Dataset, table: pd.DataFrame, ranking: str, nan: str) -> MeanMaps:
+def mean_maps(maps: Maps, ranking: str) -> MeanMaps:
     """Mean of each network's maps over the images on which every network has one.
 
     Parameters
     ----------
-    dataset : Dataset
-        A `/relevance` group.
-    table : DataFrame
-        The networks: labels, and their positions in `cell`.
+    maps : Maps
     ranking : str
         As for `density`.
-    nan : {"raise", "omit"}
-        "omit" leaves out images on which a map is NaN.
 
     Raises
     ------
     InvalidData
         Maps are damaged, infinite or, unless omitted, NaN.
     """
-    array = dataset["relevance"].transpose(*layout.NETWORK, "image", "y", "x")
-    labels, cells = scores.image_labels(dataset), list(table["cell"])
-    step = GROUP * max(1, shards.BLOCK_VALUES // (len(cells) * array.sizes["y"] * array.sizes["x"]))
-    total, tallies = np.zeros((len(cells), array.sizes["y"] * array.sizes["x"])), []
-    for start in range(0, len(labels), step):
-        part = slice(start, start + step)
-        task = partial(_block_sum, table, ranking, labels[part])
-        for found, tally in shards.over_images(array.isel(image=part), cells, task):
-            total += found
-            tallies.append((None, tally))
-    tally = scores.gather(tallies, nan, "/relevance/relevance")[1]
-    with_maps = len(labels) - tally.omitted_nan
-    dead = (tally.zero_maps == with_maps) & (with_maps > 0)
-    named = [(model, seed) for model, seed in table.loc[dead, ["model", "seed"]].to_numpy()]
-    return MeanMaps(
-        total / tally.images if tally.images else np.full_like(total, np.nan), tally, named
-    )
+    total, tally = maps.total(partial(_block_sum, ranking))
+    mean = total / tally.images if tally.images else np.full_like(total, np.nan)
+    return MeanMaps(mean, tally, maps.dead(tally))
 
 
-def _block_sum(
-    table: pd.DataFrame, ranking: str, labels: list[str], block: np.ndarray, images: slice
-) -> tuple[np.ndarray, Tally]:
-    maps, missing = scores.checked_maps(block, table, labels[images])
-    total, empty = np.zeros((len(maps), maps.shape[-1])), np.zeros(missing.shape, bool)
-    nan = missing.any(axis=0)
-    for image in np.flatnonzero(~nan):
-        one = density(maps[:, image], ranking)
-        empty[:, image] = np.isnan(one[:, 0])
-        if not empty[:, image].any():
-            total += one
-    lacking = empty.any(axis=0)
-    kept = int((~nan & ~lacking).sum())
-    return total, Tally(
-        kept,
-        int(nan.sum()),
-        int(lacking.sum()),
-        empty.sum(axis=1),
-        scores.name_cells(missing, table, labels[images]),
-    )
+def _block_sum(ranking: str, block: Block) -> tuple[np.ndarray, Tally]:
+    maps, used = block.pixels, block.present
+    total, empty = np.zeros((len(maps), maps.shape[-1])), np.zeros(block.missing.shape, bool)
+    for image in np.flatnonzero(used):
+        densities = density(maps[:, image], ranking)
+        empty[:, image] = np.isnan(densities[:, 0])
+        used[image] = not empty[:, image].any()
+        if used[image]:
+            total += densities
+    return total, block.tally(used, empty)

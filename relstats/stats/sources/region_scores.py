@@ -8,28 +8,25 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
-from relstats.errors import InvalidData, UsageError
+from relstats.errors import InvalidData
 from relstats.stats.inference import jackknife, networks
 from relstats.stats.maps import localisation
-from relstats.stats.sources import scores as score_source
-from relstats.stats.sources.scores import Tally
-from relstats.study import layout, shards, store
+from relstats.study import layout
 from relstats.study.layout import REST
+from relstats.study.maps import Block, Maps, Tally, read_maps, study_group
 
 
 @dataclass(frozen=True)
 class Source:
     """Maps and masks of a study, and how they are scored."""
 
-    maps: xr.Dataset
+    maps: Maps
     masks: xr.DataArray
     places: np.ndarray | None
     measure: str
     ranking: str
-    nan: str
 
     @property
     def names(self) -> list[str]:
@@ -61,51 +58,39 @@ def read_source(study: xr.DataTree, measure: str, ranking: str, nan: str) -> Sou
     InvalidData
         They are incomplete, break the layout or do not fit together.
     """
-    for group, what, do in (
-        ("relevance", "relevance", "add maps"),
-        ("regions", "mask", "add masks: relstats regions add STUDY landmarks.csv"),
-    ):
-        if group not in study.children or what not in study[group].data_vars:
-            raise UsageError(
-                f"this study has no /{group}, which regions need; it has"
-                f" {', '.join(study.children)}: {do}"
-            )
-    store.require_complete(study, "relevance")
-    maps, masks = study["relevance"].to_dataset(), study["regions"].to_dataset()
-    problems = layout.check_group(maps, "relevance") + layout.check_group(masks, "regions")
-    if problems:
-        raise InvalidData("; ".join(str(problem) for problem in problems))
-    mask = masks["mask"]
-    for dim in ("y", "x"):
-        if mask.sizes[dim] != maps.sizes[dim]:
-            raise InvalidData(
-                f"/regions/mask has {mask.sizes['y']} x {mask.sizes['x']} pixels and the maps"
-                f" {maps.sizes['y']} x {maps.sizes['x']}: masks are never resized. Make them at the"
-                " maps' size"
-            )
+    need, advice = (
+        "relevance in regions needs",
+        "Add masks: relstats regions add STUDY landmarks.csv",
+    )
+    maps = read_maps(study, need, nan=nan)
+    mask = study_group(study, "regions", need, advice=advice)["mask"]
+    size = mask.sizes["y"], mask.sizes["x"]
+    if size != maps.shape:
+        raise InvalidData(
+            f"/regions/mask has {size[0]} x {size[1]} pixels and the maps {maps.shape[0]} x"
+            f" {maps.shape[1]}: masks are never resized. Make them at the maps' size"
+        )
     if REST in mask["region"].values:
         raise InvalidData(
             f"a region is called {REST!r}, which is the name of what is in no region. Rename it, or"
             " leave it out"
         )
-    return Source(maps, mask, _places(maps, mask), measure, ranking, nan)
+    return Source(maps, mask, _places(maps, mask), measure, ranking)
 
 
-def _places(maps: xr.Dataset, mask: xr.DataArray) -> np.ndarray | None:
+def _places(maps: Maps, mask: xr.DataArray) -> np.ndarray | None:
     """Where the masks of each image of the maps are; None for one template."""
     if "image" not in mask.dims:
         return None
-    has, want = [str(v) for v in mask["image"].values], score_source.image_labels(maps)
-    problems = layout.disagreement(set(has), set(want), "/regions", "/relevance")
+    has = [str(v) for v in mask["image"].values]
+    problems = layout.disagreement(set(has), set(maps.images), "/regions", "/relevance")
     if problems:
         raise InvalidData(str(problems[0]))
     place = {label: k for k, label in enumerate(has)}
-    return np.array([place[label] for label in want])
+    return np.array([place[label] for label in maps.images])
 
 
-def region_moments(
-    source: Source, table: pd.DataFrame, functionals: list[networks.Functional]
-) -> tuple[Found, Tally]:
+def region_moments(source: Source, functionals: list[networks.Functional]) -> tuple[Found, Tally]:
     """Moments of the functionals over all images, for each region on the images on which it has a
     pixel.
 
@@ -115,22 +100,15 @@ def region_moments(
     Parameters
     ----------
     source : Source
-    table : DataFrame
-        The networks: labels, and their positions in `cell`.
     functionals : list of Functional
-        Of these networks.
+        Of its networks.
 
     Raises
     ------
     InvalidData
         Maps are damaged, infinite or, unless omitted, NaN; masks are damaged.
     """
-    array = source.maps["relevance"].transpose(*layout.NETWORK, "image", "y", "x")
-    labels = score_source.image_labels(source.maps)
-    one = partial(_block, source, table, labels, functionals)
-    blocks, tally = score_source.gather(
-        shards.over_images(array, list(table["cell"]), one), source.nan, "/relevance/relevance"
-    )
+    blocks, tally = source.maps.blocks(partial(_block, source, functionals))
     by_region = (
         [m for m in each if m is not None]
         for each in zip(*(block.moments for block in blocks), strict=True)
@@ -138,7 +116,7 @@ def region_moments(
     merged = [jackknife.merge_moments(some) if some else None for some in by_region]
     area = np.sum([block.area for block in blocks], axis=0)
     empty = np.sum([block.n_empty for block in blocks], axis=0)
-    n, unmasked = len(labels), sum(block.n_unmasked for block in blocks)
+    n, unmasked = len(source.maps.images), sum(block.n_unmasked for block in blocks)
     return (
         Found(merged, area, empty, n, unmasked, max(block.overlapping for block in blocks)),
         tally,
@@ -146,34 +124,23 @@ def region_moments(
 
 
 def _block(
-    source: Source,
-    table: pd.DataFrame,
-    labels: list[str],
-    functionals: list[networks.Functional],
-    block: np.ndarray,
-    images: slice,
+    source: Source, functionals: list[networks.Functional], block: Block
 ) -> tuple[Found, Tally]:
-    maps, missing = score_source.checked_maps(block, table, labels[images])
-    masks, most = _masks(source, images)
+    maps, present = block.pixels, block.present
+    masks, most = _masks(source, block.images)
     scores = localisation.region_scores(maps, masks, source.measure, source.ranking)
     empty = np.broadcast_to(~masks.any(axis=-1), (len(masks), maps.shape[1]))
     masked = ~empty[:-1].all(axis=0)
     lacking = (np.isnan(scores) & ~empty).any(axis=(0, 1))
-    nan = missing.any(axis=0)
     moments = [
         _kept_moments(scores[:, r], masked & ~lacking & ~empty[r], functionals)
         for r in range(len(masks))
     ]
-    zero = np.isnan(localisation.relevance_weights(maps[:, ~nan], source.ranking)[..., 0]).sum(
-        axis=1
+    without_relevance = np.zeros(block.missing.shape, bool)
+    without_relevance[:, present] = np.isnan(
+        localisation.relevance_weights(maps[:, present], source.ranking)[..., 0]
     )
-    tally = Tally(
-        int((masked & ~lacking).sum()),
-        int(nan.sum()),
-        int((masked & lacking & ~nan).sum()),
-        zero,
-        score_source.name_cells(missing, table, labels[images]),
-    )
+    tally = block.tally(masked & ~lacking, without_relevance, masked & lacking & present)
     area = (masks.mean(axis=-1) * masked).sum(axis=1)
     return (
         Found(moments, area, (empty & masked).sum(axis=1), len(masked), int((~masked).sum()), most),
@@ -213,10 +180,3 @@ def _masks(source: Source, images: slice) -> tuple[np.ndarray, float]:
     return np.concatenate([flat, several[np.newaxis] == 0]), float(
         (several > 1).mean(axis=-1).max()
     )
-
-
-def dead_networks(table: pd.DataFrame, tally: Tally, source: Source) -> list[tuple[str, str]]:
-    """(model, seed) of networks without relevance on any image that has no NaN."""
-    with_maps = source.maps.sizes["image"] - tally.omitted_nan
-    dead = (tally.zero_maps == with_maps) & (with_maps > 0)
-    return [(model, seed) for model, seed in table.loc[dead, ["model", "seed"]].to_numpy()]

@@ -19,7 +19,19 @@ import xarray as xr
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats.maps import agreement
 from relstats.stats.maps.single import RANKINGS
-from relstats.study import layout, shards, store
+from relstats.study import layout, shards
+from relstats.study.maps import (
+    Block,
+    Maps,
+    Tally,
+    dead_networks,
+    gather,
+    image_labels,
+    name_cells,
+    network_table,
+    read_maps,
+    study_group,
+)
 
 Measure = Literal["transfer", "spearman", "pearson", "cosine", "iou", "dice", "capture"]
 MEASURES = get_args(Measure)
@@ -29,20 +41,6 @@ Score = Literal["correct", "probability", "margin"]
 SCORES = get_args(Score)
 _RANGES = {"margin": (-np.inf, np.inf)}  # the others are shares: 0 to 1
 Reduced = TypeVar("Reduced")
-
-
-@dataclass(frozen=True)
-class Tally:
-    """What was left out of a block of images, and why.
-
-    `zero_maps` counts all-zero maps of each network, without NaN images.
-    """
-
-    images: int
-    omitted_nan: int
-    omitted_degenerate: int
-    zero_maps: np.ndarray
-    nan_cells: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +78,10 @@ class Scores:
     def removed(self) -> bool:
         """Whether the top pixels were removed, and scores are losses."""
         return self.attrs.get("operation") == "remove"
+
+    def dead(self, tally: Tally) -> list[tuple[str, str]]:
+        """(model, seed) of networks whose maps are all zero, on every image that has no NaN."""
+        return dead_networks(self.networks, tally, self.n_images)
 
 
 def from_study(
@@ -133,50 +135,14 @@ def from_study(
             " counts in the mean"
         )
     group = "transfer" if measure == "transfer" else "relevance"
-    if isinstance(study, xr.DataTree):
-        if group not in study.children:
-            has = ", ".join(study.children) or "nothing"
-            raise UsageError(
-                f"measure {measure!r} needs /{group}; this study has {has}. Use --measure "
-                f"{'spearman' if group == 'transfer' else 'transfer'} or add /{group}"
-            )
-        store.require_complete(study, group)
-        study = study[group].to_dataset()
-    if group == "transfer":
-        return _from_transfer(study, score, fraction, nan)
-    return _from_maps(study, measure, fraction, ranking, nan, without)
-
-
-def dead_networks(scores: Scores, tally: Tally) -> list[tuple[str, str]]:
-    """(model, seed) of networks whose maps are all zero, on every image that has no NaN."""
-    with_maps = scores.n_images - tally.omitted_nan
-    dead = (tally.zero_maps == with_maps) & (with_maps > 0)
-    return [
-        (model, seed) for model, seed in scores.networks.loc[dead, ["model", "seed"]].to_numpy()
-    ]
-
-
-def omissions(tally: Tally, dead: list[tuple[str, str]]) -> list[str]:
-    """What was left out, in words."""
-    named = ", ".join(" seed ".join(network) for network in dead[:3])
-    counted = (
-        (len(dead), f"network(s) left out: all their maps are zero ({named})"),
-        (tally.omitted_nan, "image(s) left out for NaN"),
-        (
-            tally.omitted_degenerate,
-            "image(s) left out: a map is all zero or constant, or has no pixel to rank",
-        ),
-    )
-    return [f"{count} {what}" for count, what in counted if count]
-
-
-def _require_valid(dataset: xr.Dataset, group: str) -> None:
-    """A group that is given by itself came through no door: two networks of one name would be mixed
-    up.
-    """
-    problems = layout.check_group(dataset, group)
-    if problems:
-        raise InvalidData("; ".join(str(problem) for problem in problems))
+    need = f"measure {measure!r} needs"
+    other = "spearman" if group == "transfer" else "transfer"
+    advice = f"Use --measure {other} or add /{group}"
+    if group == "relevance":
+        maps = read_maps(study, need, nan=nan, advice=advice)
+        return _from_maps(maps.without(without), measure, fraction, ranking)
+    dataset = study_group(study, group, need, advice=advice)
+    return _from_transfer(dataset, score, fraction, nan)
 
 
 def _from_transfer(
@@ -185,7 +151,6 @@ def _from_transfer(
     if score not in dataset:
         has = ", ".join(s for s in SCORES if s in dataset)
         raise UsageError(f"score {score!r} was not measured; this study has {has}. Use --score")
-    _require_valid(dataset, "transfer")
     dataset = _select_fractions(dataset, fraction)
     sources, cells, table = _square(dataset)
     array = dataset[score].transpose(*layout.SOURCE, *layout.TARGET, "fraction", "image")
@@ -361,39 +326,9 @@ def _square(
     return cells[0], cells[1], source
 
 
-def network_table(dataset: xr.Dataset, prefix: str = "") -> pd.DataFrame:
-    """Labels and positions of the networks, sorted by label: results must not depend on the order
-    in a study.
-    """
-    dims = tuple(f"{prefix}{d}" for d in layout.NETWORK)
-    cells = shards.networks(dataset, dims)
-    columns = {
-        "model": [str(dataset[dims[0]].values[m]) for m, _ in cells],
-        "seed": [str(dataset[dims[1]].values[s]) for _, s in cells],
-    }
-    axes = {
-        a: [levels[m] for m, _ in cells]
-        for a, levels in layout.axes(dataset, prefix).items()
-        if a != "n_classes"
-    }
-    table = pd.DataFrame({**columns, **axes, "cell": cells}, dtype=object)
-    return table.sort_values(["model", "seed"], ignore_index=True)
-
-
 def _from_maps(
-    dataset: xr.Dataset,
-    measure: str,
-    fraction: float | list[float] | None,
-    ranking: str,
-    nan: str,
-    without: Collection[tuple[str, str]],
+    maps: Maps, measure: str, fraction: float | list[float] | None, ranking: str
 ) -> Scores:
-    if "relevance" not in dataset:
-        raise UsageError(
-            f"measure {measure!r} needs relevance maps; this dataset has"
-            f" {', '.join(map(str, dataset.data_vars))}"
-        )
-    _require_valid(dataset, "relevance")
     fractions = np.atleast_1d(np.asarray((0.05, 0.1, 0.2) if fraction is None else fraction, float))
     if not ((fractions > 0) & (fractions <= 1)).all():
         raise UsageError(
@@ -401,22 +336,13 @@ def _from_maps(
         )
     if measure not in BY_FRACTION:
         fractions = np.array([np.nan])
-    table = network_table(dataset)
-    left_out = [key in without for key in zip(table["model"], table["seed"], strict=True)]
-    table = table[~np.array(left_out)].reset_index(drop=True)
-    cells = list(table.pop("cell"))
-    labels = image_labels(dataset)
-    array = dataset["relevance"].transpose(*layout.NETWORK, "image", "y", "x")
 
     def reduce(
         function: Callable[[np.ndarray, np.ndarray], Reduced],
     ) -> tuple[list[Reduced], Tally]:
-        score = partial(
-            _agreement_block, function, measure, tuple(fractions), ranking, table, labels
-        )
-        return gather(shards.over_images(array, cells, score), nan, "/relevance/relevance")
+        return maps.blocks(partial(_agreement_block, function, measure, tuple(fractions), ranking))
 
-    return Scores(table, fractions, dataset.sizes["image"], reduce, attrs={"ranking": ranking})
+    return Scores(maps.networks, fractions, len(maps.images), reduce, attrs={"ranking": ranking})
 
 
 def _agreement_block[Reduced](
@@ -424,81 +350,17 @@ def _agreement_block[Reduced](
     measure: str,
     fractions: tuple[float, ...],
     ranking: str,
-    table: pd.DataFrame,
-    labels: list[str],
-    block: np.ndarray,
-    images: slice,
+    block: Block,
 ) -> tuple[Reduced | None, Tally]:
-    maps, missing = checked_maps(block, table, labels[images])
-    present = ~missing.any(axis=0)
-    scores = np.full((len(maps), len(maps), len(fractions), maps.shape[1]), np.nan)
+    present, n = block.present, len(block.maps)
+    scores = np.full((n, n, len(fractions), len(present)), np.nan)
     if present.any():
         scores[..., present] = agreement.agreement(
-            maps[:, present], measure, fractions=fractions, ranking=ranking
+            block.pixels[:, present], measure, fractions=fractions, ranking=ranking
         )
     keep = _complete(scores)
-    zero_maps = (~maps[:, present].any(axis=-1)).sum(axis=1)
-    tally = Tally(
-        int(keep.sum()),
-        int((~present).sum()),
-        int((present & ~keep).sum()),
-        zero_maps,
-        name_cells(missing, table, labels[images]),
-    )
-    return _apply(function, scores, keep, images), tally
-
-
-def checked_maps(
-    block: np.ndarray, table: pd.DataFrame, images: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Maps of a block as vectors of pixels, and which of them hold NaN.
-
-    Parameters
-    ----------
-    block : ndarray, (network, image, y, x)
-    table : DataFrame
-        One row a network, for messages.
-    images : sequence of str
-        Labels of the images of this block.
-
-    Returns
-    -------
-    maps : ndarray, (network, image, pixel)
-    missing : ndarray of bool, (network, image)
-
-    Raises
-    ------
-    InvalidData
-        A map is infinite.
-    """
-    maps = block.reshape(*block.shape[:2], -1)
-    with np.errstate(invalid="ignore"):  # of inf - inf, which is told below
-        total = maps.sum(axis=-1, dtype=float)
-    if np.isinf(
-        maps, where=~np.isfinite(total)[..., np.newaxis], out=np.zeros(maps.shape, bool)
-    ).any():
-        where = name_cells(np.isinf(maps).any(axis=-1), table, images)
-        raise InvalidData(
-            f"/relevance/relevance is infinite in {', '.join(where[:3])}: a mean over it means"
-            " nothing (float16 overflows at 65504). Compute it in float32"
-        )
-    return maps, np.isnan(total)
-
-
-def image_labels(dataset: xr.Dataset) -> list[str]:
-    """Ids of the images of a group, in its order."""
-    return [str(label) for label in dataset["image"].values]
-
-
-def name_cells(where: np.ndarray, table: pd.DataFrame, images: Sequence[str]) -> tuple[str, ...]:
-    """The cells (network, image) or (source, target, image) that are True, in words."""
-    names = [
-        f"{model} seed {seed}" for model, seed in zip(table["model"], table["seed"], strict=True)
-    ]
-    return tuple(
-        f"{' on '.join(names[k] for k in index[:-1])}, image {images[index[-1]]!r}"
-        for index in np.argwhere(where)
-    )
+    tally = block.tally(keep, block.empty())
+    return _apply(function, scores, keep, block.images), tally
 
 
 def _complete(scores: np.ndarray) -> np.ndarray:
@@ -513,26 +375,3 @@ def _apply[Reduced](
     images: slice,
 ) -> Reduced | None:
     return function(scores[..., keep], np.flatnonzero(keep) + images.start) if keep.any() else None
-
-
-def gather[Reduced](
-    results: list[tuple[Reduced | None, Tally]], nan: str, where: str
-) -> tuple[list[Reduced], Tally]:
-    """Results of all blocks that have one, and the total of what was left out.
-
-    NaN is refused unless it may be omitted.
-    """
-    tallies = [tally for _, tally in results]
-    cells = [cell for tally in tallies for cell in tally.nan_cells]
-    if cells and nan == "raise":
-        raise InvalidData(
-            f"{where}: NaN in {len(cells)} cell(s) (e.g. {'; '.join(cells[:3])}). Mend them, or"
-            " leave these images out on purpose with --nan omit"
-        )
-    total = Tally(
-        sum(tally.images for tally in tallies),
-        sum(tally.omitted_nan for tally in tallies),
-        sum(tally.omitted_degenerate for tally in tallies),
-        np.sum([tally.zero_maps for tally in tallies], axis=0),
-    )
-    return [value for value, _ in results if value is not None], total
