@@ -37,6 +37,7 @@ def plot(
     """  # noqa: D301 - the parser knows the character, not its escape
     from relstats import plots
     from relstats.commands.terminal import note
+    from relstats.results.old_words import require_new_words
     from relstats.study import store
 
     write = {
@@ -55,11 +56,12 @@ def plot(
         raise UsageError(f"no result {result!r} in {path}; it has {', '.join(known)}")
     images = study["images"].to_dataset() if "images" in study.children else None
     plots.require_matplotlib()
-    found = (
-        plots.study_figures(study)
-        if result == "data"
-        else plots.figures(study[f"results/{result}"].to_dataset(), images)
-    )
+    if result == "data":
+        found = plots.study_figures(study)
+    else:
+        stored = study[f"results/{result}"].to_dataset()
+        require_new_words(stored, result, path)
+        found = plots.figures(stored, images)
     if not found:
         return note(f"there are no figures of {result}")
     files = [Path(out) / f"{result}_{drawing.name}.{format}" for drawing in found]

@@ -2,34 +2,19 @@
 
 Nothing is computed here.
 
-`figures` lists all that a result supports, `study_figures` those of the data themselves. A drawing
-is a name (fit for a file), an alternative text that holds the numbers, and a function that draws
-it.
+`figures` lists all that a result supports, by the function that the catalogue names,
+`study_figures` those of the data themselves. A drawing is a name (fit for a file), an alternative
+text that holds the numbers, and a function that draws it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import xarray as xr
 
-from relstats.plots import (
-    compare,
-    correspondence,
-    design,
-    differences,
-    human,
-    maps,
-    networks,
-    quality,
-    rdms,
-    regions,
-    shared,
-    stability,
-    sufficiency,
-)
+from relstats.plots import maps, quality, rdms
 from relstats.plots.canvas import require_matplotlib, to_pdf, to_png, to_svg
 from relstats.plots.drawing import Drawing
+from relstats.results.catalogue import analysis_of, load
 
 __all__ = [
     "Drawing",
@@ -41,22 +26,8 @@ __all__ = [
     "to_svg",
 ]
 
-_BY_STATISTIC: dict[str, Callable[[xr.Dataset, xr.Dataset | None], list[Drawing]]] = {
-    "compare": compare.figures,
-    "compare_human": human.level_figures,
-    "behaviour": correspondence.figures,
-    "human_maps": correspondence.figures,
-    "differences": differences.figures,
-    "power": design.figures,
-    "rdm": rdms.figures,
-    "regions": regions.figures,
-    "rsa": human.figures,
-    "shared": shared.figures,
-    "similarity": networks.similarity_figures,
-    "stability": stability.figures,
-    "sufficiency": sufficiency.figures,
-    "strategies": networks.strategy_figures,
-}
+#: Of what is no analysis of a study, and not in the catalogue.
+_OTHERS = {"power": "relstats.plots.design:figures"}
 
 
 def figures(result: xr.Dataset, images: xr.Dataset | None = None) -> list[Drawing]:
@@ -84,8 +55,12 @@ def figures(result: xr.Dataset, images: xr.Dataset | None = None) -> list[Drawin
     >>> [(name, alt[:16]) for name, alt, draw in figures(table)]
     [('power', 'Power to find an')]
     """
-    known = _BY_STATISTIC.get(str(result.attrs.get("statistic", "")))
-    return [] if known is None else known(result, images)
+    analysis = analysis_of(result.attrs)
+    name = analysis.figures if analysis else _OTHERS.get(str(result.attrs.get("statistic", "")))
+    if not name:
+        return []
+    drawings: list[Drawing] = load(name)(result, images)
+    return drawings
 
 
 def study_figures(study: xr.DataTree) -> list[Drawing]:

@@ -16,8 +16,9 @@ from relstats.report import figures, matrices, methods, pictures, questions
 from relstats.report.facts import Facts, Quality, facts, quality, results
 from relstats.report.methods import Source
 from relstats.results import tables
+from relstats.results.catalogue import analysis_of
 from relstats.results.text import result_dict, safe
-from relstats.results.wording import across
+from relstats.results.wording import fields
 
 #: Of the result told first, the figure that follows the verdict.
 _KEY = ("networks_1", "effects")
@@ -90,7 +91,7 @@ def gather(
     found = facts(study, file)
     shown = pictures.choose(found, images, n_images)
     data = quality(study, found)
-    known = results(study)
+    known, old = results(study, file)
     ordered = {name: known[name] for family in questions.families(known) for name in family}
     pixels = study["images"].to_dataset() if "images" in study.children else None
     drawn = figures.draw(ordered, pixels, advance) if pictured else {}
@@ -105,7 +106,8 @@ def gather(
         for name, result in ordered.items()
     ]
     texts = methods.methods(found, study, ordered)
-    warned = [(section.name, text) for section in sections for text in section.warnings]
+    warned = [(name, f"left out: {text}") for name, text in old.items()]
+    warned += [(section.name, text) for section in sections for text in section.warnings]
     return Content(
         facts=found,
         quality=data,
@@ -163,13 +165,20 @@ def _section(
         figures=drawn,
         matrices=matrices.matrices(result, name, found.networks),
         parameters=methods.parameters(result),
-        warnings=[safe(text) for text in result.attrs.get("warnings", [])],
+        warnings=_warnings(name, result),
         left_out=tables.left_out(result),
         numbers={part: dict(sorted(values.items())) for part, values in result_dict(small).items()},
         population=safe(result.attrs.get("population", "")),
         min_p=_smallest(result),
         variant=variant,
     )
+
+
+def _warnings(name: str, result: xr.Dataset) -> list[str]:
+    """What the analysis says of itself, and what could not be told of it."""
+    untold = questions.untold(result, name)
+    own = [safe(text) for text in result.attrs.get("warnings", [])]
+    return [*own, untold] if untold else own
 
 
 def _smallest(result: xr.Dataset) -> str:
@@ -198,61 +207,10 @@ def title(name: str, result: xr.Dataset) -> str:
     ... )
     'Agreement across seeds (spearman)'
     """
-    attrs = {key: safe(value) for key, value in result.attrs.items()}
-    kind, measure = attrs.get("statistic", ""), attrs.get("measure", "")
-    known = {
-        "compare": (
-            f"{'Transfer' if measure == 'transfer' else 'Agreement of maps'} over"
-            f" {attrs.get('axis')} ({_how(attrs)})"
-        ),
-        "stability": f"Agreement across seeds ({measure})",
-        "shared": f"Shared pixels, top {_percent(attrs)}{_across(result)}",
-        "regions": (
-            f"Relevance of regions over {attrs.get('axis', 'model')}"
-            f" ({measure}, {attrs.get('ranking')})"
-        ),
-        "strategies": f"Clusters of maps over {attrs.get('axis')}",
-        "differences": f"Where maps differ over {attrs.get('axis')}",
-        "sufficiency": (
-            f"Shared pixels, top {_percent(attrs)}{_across(result)}: enough, and needed?"
-            f" ({attrs.get('score')}, {_at(attrs)})"
-        ),
-        "human_maps": f"Agreement with people's maps ({measure}, {_at(attrs)})",
-        "behaviour": f"Agreement with people's {attrs.get('of', 'answers')} (kappa, {_at(attrs)})",
-        "similarity": f"Similarity of all networks' maps ({measure})",
-        "compare_human": (
-            f"Agreement with people over {attrs.get('axis')} ({attrs.get('comparison')})"
-        ),
-        "rsa": f"Networks and people: representational similarity ({attrs.get('comparison')})",
-        "rdm": f"Dissimilarity of images ({attrs.get('dissimilarity')})",
-    }
-    return known.get(kind, safe(name).replace("_", " ").capitalize())
-
-
-def _at(attrs: dict[Any, str]) -> str:
-    axis = attrs.get("axis", "none")
-    return "all networks" if axis == "none" else f"each level of {axis}"
-
-
-def _percent(attrs: dict[Any, str]) -> str:
-    try:
-        return f"{100 * float(attrs['fraction']):g} %"
-    except (KeyError, ValueError):
-        return "share not recorded"
-
-
-def _how(attrs: dict[Any, str]) -> str:
-    if attrs.get("measure") != "transfer":
-        return attrs.get("measure", "")
-    scale = {"target": ", on each target's scale", "chance": ", chance taken out"}.get(
-        attrs.get("normalise", ""), ""
-    )
-    return f"{attrs.get('score')}{scale}"
-
-
-def _across(result: xr.Dataset) -> str:
-    axes = [safe(axis) for axis in across(result.attrs)]
-    return f" in every level of {' and '.join(axes)}" if axes else ""
+    analysis = analysis_of(result.attrs)
+    if analysis is None:
+        return safe(name).replace("_", " ").capitalize()
+    return analysis.title.format_map(fields(result))
 
 
 def _checkpoints(study: xr.DataTree, found: Facts) -> list[tuple[str, str]]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
+from relstats.errors import InvalidData
+from relstats.results.old_words import require_new_words
 from relstats.results.tables import MOST_VALUES
 from relstats.study import layout, shards, store
 
@@ -113,20 +115,42 @@ def network_list(study: xr.DataTree) -> list[Network]:
     ]
 
 
-def results(study: xr.DataTree) -> dict[str, xr.Dataset]:
-    """The results of a study by name, in one order whatever the file system.
+def results(study: xr.DataTree, file: str) -> tuple[dict[str, xr.Dataset], dict[str, str]]:
+    """The results of a study by name, in one order whatever the file system; and of those that are
+    left out, because their words are those of an old version, what is said of them.
 
     Variables in order of their names.
+
+    Parameters
+    ----------
+    study : DataTree
+        From `relstats.open_study`.
+    file : str
+        Name of the store, as commands name it.
     """
     if "results" not in study.children:
-        return {}
+        return {}, {}
     found = {str(name): node.to_dataset() for name, node in study["results"].children.items()}
-    ordered = {name: found[name][sorted(map(str, found[name].data_vars))] for name in sorted(found)}
+    old = {name: text for name in sorted(found) if (text := _old_words(found[name], name, file))}
+    ordered = {
+        name: found[name][sorted(map(str, found[name].data_vars))]
+        for name in sorted(found)
+        if name not in old
+    }
     for result in ordered.values():  # read once, though many parts of a report ask for them
         for variable in result.variables.values():
             if variable.size <= MOST_VALUES:
                 variable.load()
-    return ordered
+    return ordered, old
+
+
+def _old_words(result: xr.Dataset, name: str, file: str) -> str:
+    """What is said of a result whose words have changed; empty of others."""
+    try:
+        require_new_words(result, name, file)
+    except InvalidData as error:
+        return str(error)
+    return ""
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,9 @@ class Setting:
         As those of `Analysis`.
     measures : tuple of str
         A result whose attribute `measure` is one of these fills the gap. Empty: any result.
+    variants : tuple of str
+        Parameters of which other values ask the same question again: of results that differ in
+        these, the report tells one, and of the others a line each.
     """
 
     options: Mapping[str, str] = field(default_factory=dict)
@@ -52,6 +55,7 @@ class Setting:
     gap: str = ""
     supply: str = ""
     measures: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,8 @@ class Analysis:
         An analysis whose result it needs.
     seeds : bool
         It compares networks of one model, and needs a model with two.
+    about : str
+        Filled as `title`: what its numbers are. Told above its sentences.
     lead : str
         "module:function" as `sentences`: what is told first. Default: all sentences.
     examples : tuple of str
@@ -118,6 +124,7 @@ class Analysis:
     settings: tuple[Setting, ...] = ()
     needs: str = ""
     seeds: bool = False
+    about: str = ""
     lead: str = ""
     examples: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
@@ -143,8 +150,8 @@ ANALYSES: tuple[Analysis, ...] = (
         statistic="compare",
         run="relstats.stats.compare:compare",
         figures="relstats.plots.compare:figures",
-        sentences="relstats.results.sentences:compare",
-        lead="relstats.results.leads:compare",
+        sentences="relstats.results.sentences.networks:compare",
+        lead="relstats.results.sentences.leads:compare",
         question="generalization",
         title="{quantity} over {axis} ({how})",
         reads=(),
@@ -163,9 +170,11 @@ ANALYSES: tuple[Analysis, ...] = (
                 gap="Transfer over {axis} was not compared.",
                 supply=_TRANSFER,
                 measures=("transfer",),
+                variants=("score", "normalise"),
             ),
         ),
         per_axis=True,
+        about="{measured}.",
         named=("axis", "measure", "score", "normalise", "ranking", "fraction"),
         columns=(*_TESTED, "cell_mean"),
         examples=(
@@ -177,7 +186,7 @@ ANALYSES: tuple[Analysis, ...] = (
         statistic="similarity",
         run="relstats.stats.similarity:similarity",
         figures="relstats.plots.networks:similarity_figures",
-        sentences="relstats.results.sentences:similarity",
+        sentences="relstats.results.sentences.networks:similarity",
         question="generalization",
         title="Similarity of all networks' maps ({measure})",
         reads=("relevance",),
@@ -191,7 +200,7 @@ ANALYSES: tuple[Analysis, ...] = (
         statistic="stability",
         run="relstats.stats.stability:stability",
         figures="relstats.plots.stability:figures",
-        sentences="relstats.results.sentences:stability",
+        sentences="relstats.results.sentences.networks:stability",
         question="stability",
         title="Agreement across seeds ({measure})",
         reads=("relevance",),
@@ -223,7 +232,7 @@ ANALYSES: tuple[Analysis, ...] = (
         statistic="strategies",
         run="relstats.stats.strategies:strategies",
         figures="relstats.plots.networks:strategy_figures",
-        sentences="relstats.results.sentences:strategies",
+        sentences="relstats.results.sentences.networks:strategies",
         question="stability",
         title="Clusters of maps over {axis}",
         reads=("relevance",),
@@ -238,8 +247,8 @@ ANALYSES: tuple[Analysis, ...] = (
         statistic="shared",
         run="relstats.stats.shared:shared",
         figures="relstats.plots.shared:figures",
-        sentences="relstats.results.sentences:shared",
-        lead="relstats.results.leads:shared",
+        sentences="relstats.results.sentences.pixels:shared",
+        lead="relstats.results.sentences.leads:shared",
         question="shared",
         title="Shared pixels, top {percent}{across}",
         reads=("relevance",),
@@ -271,8 +280,8 @@ ANALYSES: tuple[Analysis, ...] = (
         statistic="sufficiency",
         run="relstats.stats.sufficiency:sufficiency",
         figures="relstats.plots.sufficiency:figures",
-        sentences="relstats.results.sentences:sufficiency",
-        lead="relstats.results.leads:sufficiency",
+        sentences="relstats.results.sentences.pixels:sufficiency",
+        lead="relstats.results.sentences.leads:sufficiency",
         question="shared",
         title="Shared pixels, top {percent}{across}: enough, and needed? ({score}, {at})",
         reads=("sufficiency",),
@@ -302,10 +311,10 @@ ANALYSES: tuple[Analysis, ...] = (
         statistic="regions",
         run="relstats.stats.regions:regions",
         figures="relstats.plots.regions:figures",
-        sentences="relstats.results.sentences:regions",
-        lead="relstats.results.leads:regions",
+        sentences="relstats.results.sentences.pixels:regions",
+        lead="relstats.results.sentences.leads:regions",
         question="regions",
-        title="Relevance of regions over {axis} ({measure}, {ranking})",
+        title="Relevance of regions{over} ({measure}, {ranking})",
         reads=("relevance", "regions"),
         gap="Relevance of regions was not measured over {axis}.",
         supply="relstats add regions {study} landmarks.csv",
@@ -321,7 +330,7 @@ ANALYSES: tuple[Analysis, ...] = (
         statistic="differences",
         run="relstats.stats.differences:differences",
         figures="relstats.plots.differences:figures",
-        sentences="relstats.results.sentences:differences",
+        sentences="relstats.results.sentences.pixels:differences",
         question="regions",
         title="Where maps differ over {axis}",
         reads=("relevance",),
@@ -350,24 +359,10 @@ ANALYSES: tuple[Analysis, ...] = (
         ),
     ),
     Analysis(
-        statistic="rdm",
-        run="relstats.human.rdm:rdm",
-        figures="relstats.plots.rdms:figures",
-        sentences="relstats.results.sentences:rdm",
-        question="humans",
-        title="Dissimilarity of images ({dissimilarity})",
-        reads=("relevance",),
-        gap="How alike images are to the networks was not measured.",
-        supply=_COMPUTE,
-        named=("on", "layer", "ranking", "dissimilarity"),
-        columns=("stress",),
-        examples=("rdm study.zarr", "rdm study.zarr --on weighted_images --dissimilarity spearman"),
-    ),
-    Analysis(
         statistic="rsa",
         run="relstats.human.rsa:rsa",
         figures="relstats.plots.human:figures",
-        sentences="relstats.results.sentences:rsa",
+        sentences="relstats.results.sentences.people:rsa",
         question="humans",
         title="Networks and people: representational similarity ({comparison})",
         reads=("relevance", "human"),
@@ -405,7 +400,7 @@ ANALYSES: tuple[Analysis, ...] = (
         statistic="compare_human",
         run="relstats.human.compare_human:compare_human",
         figures="relstats.plots.human:level_figures",
-        sentences="relstats.results.sentences:compare_human",
+        sentences="relstats.results.sentences.people:compare_human",
         question="humans",
         title="Agreement with people over {axis} ({comparison})",
         reads=("relevance", "human"),
@@ -423,7 +418,7 @@ ANALYSES: tuple[Analysis, ...] = (
         statistic="human_maps",
         run="relstats.human.human_maps:human_maps",
         figures="relstats.plots.correspondence:figures",
-        sentences="relstats.results.sentences:people",
+        sentences="relstats.results.sentences.people:people",
         question="humans",
         title="Agreement with people's maps ({measure}, {at})",
         reads=("relevance", "human_maps"),
@@ -449,7 +444,7 @@ ANALYSES: tuple[Analysis, ...] = (
         statistic="behaviour",
         run="relstats.human.behaviour:behaviour",
         figures="relstats.plots.correspondence:figures",
-        sentences="relstats.results.sentences:people",
+        sentences="relstats.results.sentences.people:people",
         question="humans",
         title="Agreement with people's {of} (kappa, {at})",
         reads=("relevance", "behaviour"),
@@ -472,6 +467,20 @@ ANALYSES: tuple[Analysis, ...] = (
             "behaviour study.zarr --of choices --label identity --json",
         ),
     ),
+    Analysis(
+        statistic="rdm",
+        run="relstats.human.rdm:rdm",
+        figures="relstats.plots.rdms:figures",
+        sentences="relstats.results.sentences.people:rdm",
+        question="humans",
+        title="Dissimilarity of images ({dissimilarity})",
+        reads=("relevance",),
+        gap="How alike images are to the networks was not measured.",
+        supply=_COMPUTE,
+        named=("on", "layer", "ranking", "dissimilarity"),
+        columns=("stress",),
+        examples=("rdm study.zarr", "rdm study.zarr --on weighted_images --dissimilarity spearman"),
+    ),
 )
 
 BY_STATISTIC = {analysis.statistic: analysis for analysis in ANALYSES}
@@ -487,6 +496,21 @@ def analysis_of(attrs: Mapping[Any, Any]) -> Analysis | None:
     ('regions', None)
     """
     return BY_STATISTIC.get(str(attrs.get("statistic", "")))
+
+
+def setting_of(attrs: Mapping[Any, Any]) -> Setting | None:
+    """The setting whose gap a result fills; None for one of no analysis in the list.
+
+    Examples
+    --------
+    >>> setting_of({"statistic": "compare", "measure": "transfer"}).variants
+    ('score', 'normalise')
+    """
+    analysis = analysis_of(attrs)
+    for setting in analysis.planned if analysis else ():
+        if not setting.measures or attrs.get("measure") in setting.measures:
+            return setting
+    return None
 
 
 def load(name: str) -> Any:

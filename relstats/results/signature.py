@@ -58,6 +58,11 @@ class Signature:
         """The default of each parameter that has one."""
         return {p.name: p.default for p in self.parameters if p.default is not REQUIRED}
 
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Parameters that must be given."""
+        return tuple(p.name for p in self.parameters if p.default is REQUIRED)
+
 
 class _Required:
     def __repr__(self) -> str:

@@ -35,7 +35,7 @@ def interval(one: xr.Dataset, ci: str = "ci", scale: float = 1.0, unit: str = ""
 
     Examples
     --------
-    >>> interval(xr.Dataset({"ci": ("bound", [-0.3, -0.1])}, attrs={"level": 0.95}), scale=-1)
+    >>> interval(xr.Dataset({"ci": ("bound", [-0.3, -0.1])}, attrs={"confidence": 0.95}), scale=-1)
     '95 % interval 0.100 to 0.300'
     """
     if ci not in one:
@@ -158,3 +158,72 @@ def levels(contrast: object) -> tuple[str, str]:
 def capital(text: str) -> str:
     """Text with a large first letter."""
     return text[:1].upper() + text[1:]
+
+
+def measured(attrs: Mapping[Any, Any]) -> str:
+    """What a comparison compares, in words.
+
+    Examples
+    --------
+    >>> measured({"measure": "spearman"})
+    'agreement of maps (spearman)'
+    """
+    if attrs.get("measure") != "transfer":
+        return f"agreement of maps ({safe(attrs.get('measure', 'of a kind not recorded'))})"
+    removed = attrs.get("transfer_operation") == "remove"
+    whole = "a fall to chance" if removed else "whole images"
+    scale = {
+        "target": f"; 0 is what control masks give, 1 {whole}",
+        "chance": "; chance taken out",
+    }.get(str(attrs.get("normalise")), "")
+    score = safe(attrs.get("score", "score not recorded"))
+    words = {"probability": "probability of the true class", "correct": "share right"}
+    return (
+        f"{'loss of score without' if removed else 'the score on'} the relevant pixels"
+        f" ({words.get(score, score)}{scale})"
+    )
+
+
+class Fields(dict[str, str]):
+    """What a title may name; of an attribute that a result lacks, that it is not recorded."""
+
+    def __missing__(self, key: str) -> str:
+        return f"{key} not recorded"
+
+
+def fields(result: xr.Dataset) -> Fields:
+    """Parts of titles: the attributes of a result, and what is made of them.
+
+    `quantity` (transfer or agreement) and `how`, `measured` (both, at length), `percent`, `across`,
+    `over` (the axis, or nothing) and `at` (the levels, or all networks).
+
+    Examples
+    --------
+    >>> result = xr.Dataset(attrs={"measure": "spearman", "axis": "task", "fraction": 0.1})
+    >>> "{quantity}{over} ({how}), {percent}, {at}".format_map(fields(result))
+    'Agreement of maps over task (spearman), 10 %, each level of task'
+    """
+    attrs = Fields({str(key): safe(value) for key, value in result.attrs.items()})
+    is_transfer = attrs["measure"] == "transfer"
+    axis = "" if attrs.get("axis", "none") == "none" else attrs["axis"]
+    axes = " and ".join(safe(name) for name in across(result.attrs))
+    attrs["quantity"] = "Transfer" if is_transfer else "Agreement of maps"
+    attrs["how"] = _score(attrs) if is_transfer else attrs["measure"]
+    attrs["measured"] = capital(measured(result.attrs))
+    attrs["percent"] = _percent(attrs.get("fraction", ""))
+    attrs["across"] = f" in every level of {axes}" if axes else ""
+    attrs["over"] = f" over {axis}" if axis else ""
+    attrs["at"] = f"each level of {axis}" if axis else "all networks"
+    return attrs
+
+
+def _score(attrs: Fields) -> str:
+    scale = {"target": ", on each target's scale", "chance": ", chance taken out"}
+    return f"{attrs['score']}{scale.get(attrs['normalise'], '')}"
+
+
+def _percent(fraction: str) -> str:
+    try:
+        return f"{100 * float(fraction):g} %"
+    except ValueError:
+        return "share not recorded"

@@ -222,12 +222,12 @@ def test_other_scores_of_one_question_are_told_beside_the_first(page, results):
 
 
 def test_what_was_not_run_is_named_with_a_command_that_exists(page):
-    commands = re.findall(r"relstats (\w+)(?: (add))? study\.zarr", page.text)
-    assert {name for name, _ in commands} >= {"compare", "judgments"}
-    for name, more in set(commands):
-        assert run(name, *([more] if more else []), "--help")[0] == 0
+    commands = re.findall(r"relstats ((?:add )?[\w-]+) study\.zarr", page.text)
+    assert {"compare", "similarity", "add judgments"} <= set(commands)
+    for command in set(commands):
+        assert run(*command.split(), "--help")[0] == 0
     assert "Transfer over task was not compared." in page.text
-    assert "The study holds no human judgments" in page.text
+    assert "The study has no /human. Maps were not compared with people's judgments" in page.text
 
 
 def test_every_figure_has_a_text_and_its_numbers(page, results):
@@ -561,9 +561,9 @@ class TestStudiesThatSupportLittle:
 
     def test_no_transfer_and_no_people(self, tmp_path):
         text = self.page(labelled(tmp_path / "s.zarr", ["a", "b", "c", "d"]))
-        assert "Transfer was not measured" in text
+        assert "The study has no /transfer. Transfer over pretrain was not compared." in text
         assert "relstats transfer STUDY.toml s.zarr" in text
-        assert "The study holds no human judgments" in text
+        assert "The study has no /human. Maps were not compared with people's judgments." in text
 
     def test_maps_that_are_all_zero(self, tmp_path):
         text = self.page(labelled(tmp_path / "s.zarr", ["a", "b"], maps=np.zeros((2, 2, 2, 6, 6))))
@@ -604,7 +604,7 @@ class TestStudiesThatSupportLittle:
         store.save_study(relstats.study(transfer=group, name="scores"), tmp_path / "s.zarr")
         analyse(tmp_path / "s.zarr")
         text = self.page(tmp_path / "s.zarr")
-        assert "The study has no maps (/relevance)" in text
+        assert "The study has no /relevance. Shared pixels were not looked for." in text
         assert "There are no maps in this study, so none are shown." in text
 
     def test_no_results(self, tmp_path):
@@ -634,8 +634,32 @@ class TestStudiesThatSupportLittle:
             path, "compare_old", xr.Dataset({"gap": ((), 0.5)}, attrs={"statistic": "compare"})
         )
         text = self.page(path)
-        assert "Compare_old holds no estimate that a sentence could tell" in text
+        untold = "/results/compare_old could not be told: it has no 'effect'."
+        assert text.count(untold) == 3  # in the verdict, its section and the warnings
         assert "Could not be drawn: this result has no 'cell_mean'" in text
+
+    def test_a_result_is_filed_by_its_statistic_and_not_by_its_name(self, tmp_path):
+        path = labelled(tmp_path / "s.zarr", ["a", "b"], results=False)
+        study = store.open_study(path)
+        result = relstats.shared(study, n_swaps=19, rng=np.random.default_rng(1))
+        store.save_result(path, "shared_by_humans", result)
+        whole = json.loads(render(store.open_study(path), "s.zarr", format="json"))
+        answered = {q["question"]: [a["result"] for a in q["answers"]] for q in whole["verdict"]}
+        assert answered["Which pixels matter to nearly all networks?"] == ["shared_by_humans"]
+        assert answered["Do maps match what people say, look at or do?"] == []
+
+    def test_results_under_old_words_are_left_out_and_said(self, tmp_path):
+        path = labelled(tmp_path / "s.zarr", ["a", "b"], results=False)
+        old = xr.Dataset({"p_max_t": ((), 0.5)}, attrs={"statistic": "map", "axis": "pretrain"})
+        store.save_result(path, "map_pretrain", old)
+        text = self.page(path)
+        assert (
+            "left out: /results/map_pretrain is of relstats 0.1.0: the statistic 'map' is now"
+            " 'differences'. Make it again: relstats differences s.zarr --axis pretrain" in text
+        )
+        code, _, err = run("plot", path, "map_pretrain")
+        assert code == 3
+        assert "the statistic 'map' is now 'differences'" in err
 
 
 def test_report_computes_nothing_again(study, text, monkeypatch, tmp_path):

@@ -18,8 +18,9 @@ from plot_inputs import result
 
 from relstats.report import questions
 from relstats.report.facts import Facts, Network, Quality
-from relstats.results import leads, sentences
+from relstats.results import sentences
 from relstats.results.text import number
+from relstats.results.wording import measured
 from relstats.study.pairs import pair_labels
 
 EFFECTS = ("asymmetry", "source_effect", "target_effect", "specificity", "own_level_difference")
@@ -127,7 +128,7 @@ def test_a_loss_is_called_a_loss():
     result.attrs["transfer_operation"] = "remove"
     assert "the loss is 0.100 lower" in told(result)[0]
     assert "Networks of a lose 0.100 more" in told(result)[3]
-    assert sentences.quantity(result).startswith("loss of score without the relevant pixels")
+    assert measured(result.attrs).startswith("loss of score without the relevant pixels")
 
 
 def people(seed=1):
@@ -303,7 +304,7 @@ def sufficient():
 
 
 def test_comparisons_of_shared_pixels_are_told_together():
-    kept, removed = leads.leads(sufficient(), "sufficiency")
+    kept, removed = sentences.leads(sufficient(), "sufficiency")
     assert (
         kept.text
         == "The shared pixels alone give all more than the shared pixels of another image (0.300,"
@@ -320,7 +321,7 @@ def test_comparisons_of_shared_pixels_are_told_together():
 
 def test_regions_are_told_in_one_sentence():
     found = result("regions")
-    lead, *_ = leads.leads(found, "regions")
+    lead, *_ = sentences.leads(found, "regions")
     one = found.isel(contrast=0)
     for region in one["region"].values:
         assert (

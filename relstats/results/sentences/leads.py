@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import xarray as xr
 
-from relstats.results.sentences import AGAINST, Sentence, comparison, sentences
+from relstats.results.sentences import pixels
+from relstats.results.sentences.networks import comparison
+from relstats.results.sentences.parts import Sentence
+from relstats.results.sentences.pixels import AGAINST
 from relstats.results.text import number, safe
 from relstats.results.wording import capital, decided, holds, level, levels, p_text
 
@@ -17,43 +20,20 @@ _MOST_LISTED = 8
 _MORE, _LESS, _OPEN, _UNKNOWN = range(4)
 
 
-def leads(result: xr.Dataset, name: str) -> list[Sentence]:
-    """What is told first of a result: its main contrasts, those of one kind in one sentence.
-
-    Which they are depends on the statistic and not on what was found: the gap and the asymmetry of
-    a comparison, the core set of shared pixels, all regions of a contrast together, all comparisons
-    of shared pixels together; of others all sentences.
-
-    Parameters
-    ----------
-    result : xarray.Dataset
-        Of any statistic.
-    name : str
-        Of the result in the study.
-    """
-    writer = _LEADS.get(str(result.attrs.get("statistic", "")))
-    try:
-        found = list(writer(result, name)) if writer else []
-    except (
-        KeyError,
-        ValueError,
-        IndexError,
-        TypeError,
-    ):  # of another version of relstats, or another tool's
-        found = []
-    return found or sentences(result, name)
-
-
-def _compare(result: xr.Dataset, name: str) -> Iterator[Sentence]:
+def compare(result: xr.Dataset, name: str) -> Iterator[Sentence]:
+    """The gap between levels and the asymmetry, of each contrast."""
     return comparison(result, ("specificity", "asymmetry"))
 
 
-def _shared(result: xr.Dataset, name: str) -> list[Sentence]:
-    core = result.attrs["consensus"]
-    return sentences(result.sel(consensus=[core]), name)
+def shared(result: xr.Dataset, name: str) -> Iterator[Sentence]:
+    """The core set of shared pixels."""
+    return pixels.shared(result.sel(consensus=[result.attrs["consensus"]]), name)
 
 
-def _regions(result: xr.Dataset, name: str) -> Iterator[Sentence]:
+def regions(result: xr.Dataset, name: str) -> Iterator[Sentence]:
+    """All regions of a contrast together."""
+    if "contrast" not in result.dims:
+        return
     measure = safe(result.attrs["measure"])
     what = (
         f"{capital(measure)} of"
@@ -74,7 +54,8 @@ def _regions(result: xr.Dataset, name: str) -> Iterator[Sentence]:
         yield _together(f"{what} ", cells, starts)
 
 
-def _sufficiency(result: xr.Dataset, name: str) -> Iterator[Sentence]:
+def sufficiency(result: xr.Dataset, name: str) -> Iterator[Sentence]:
+    """All sets that shared pixels are compared with, together."""
     for group, question in itertools.product(result["level"].values, result["question"].values):
         one = result.sel(level=group, question=question)
         cells = [
@@ -139,11 +120,3 @@ def _bracket(one: xr.Dataset) -> str:
 
 def _listed(labels: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(labels[:-1]), labels[-1])))
-
-
-_LEADS: dict[str, Callable[[xr.Dataset, str], Iterator[Sentence] | list[Sentence]]] = {
-    "compare": _compare,
-    "shared": _shared,
-    "regions": _regions,
-    "sufficiency": _sufficiency,
-}
