@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 import relstats
 from relstats import cli
+from relstats.results.catalogue import ANALYSES, QUESTIONS, Analysis
+from relstats.results.signature import signature
 from relstats.study import layout
 
 HERE = Path(__file__).parent
@@ -60,6 +62,26 @@ def _helps(command: object, path: list[str]) -> list[str]:
     ]
 
 
+def analyses() -> str:
+    """The analyses of each question: what they do, their command, their data."""
+    entries = {
+        text: [_analysis(analysis) for analysis in ANALYSES if analysis.question == key]
+        for key, text in QUESTIONS.items()
+    }
+    return "\n".join(f"## {text}\n\n{''.join(told)}" for text, told in entries.items() if told)
+
+
+def _analysis(analysis: Analysis) -> str:
+    gaps = [setting.gap.replace("{axis}", "an axis") for setting in analysis.planned]
+    groups = {group: None for setting in analysis.planned for group in setting.reads}
+    reads = ", ".join(f"`/{group}`" for group in groups)
+    examples = "\n".join(f"relstats {line}" for line in analysis.examples)
+    return (
+        f"### {analysis.command}\n\n{signature(analysis.run).summary}\n\n"
+        f"```sh\n{examples}\n```\n\nReads {reads}. Without it: {' '.join(gaps)}\n\n"
+    )
+
+
 def variables() -> str:
     """The table of groups and variables."""
     rows = [["group", "variable", "dims", "type", "what it is"], ["---"] * 5]
@@ -85,6 +107,6 @@ def setup(app: object) -> None:
         text = table.read_text(encoding="utf-8")
         title = "" if text.startswith("#") else f"# {table.stem.replace('_', ' ').capitalize()}\n\n"
         (MADE / "results" / table.name).write_text(title + text, encoding="utf-8")
-    for made in (functions, commands, variables):
+    for made in (functions, commands, variables, analyses):
         (MADE / f"{made.__name__}.txt").write_text(made(), encoding="utf-8")
     app.connect("source-read", _link_to_copies)  # type: ignore[attr-defined]

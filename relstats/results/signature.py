@@ -193,6 +193,8 @@ def _value(module: str, node: ast.expr) -> Any:
     """The value of a default: a literal, or a name that stands for one."""
     if isinstance(node, ast.Name) and (named := _assigned(module, node.id)):
         return _value(*named)
+    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("get_args"):
+        return _kind(module, node.args[0])[2]  # all values that a parameter may have
     return ast.literal_eval(node)
 
 
