@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from relstats.results.text import number, safe
 
@@ -110,3 +111,8 @@ def quantity(attrs: Mapping[Any, Any]) -> str:
     if attrs.get("normalise") == "target":
         return f"{what} (0: control masks, 1: {'fall to chance' if lost else 'whole images'})"
     return f"{what} (0: chance)" if attrs.get("normalise") == "chance" else what
+
+
+def texts(labels: xr.DataArray) -> list[str]:
+    """Labels as text."""
+    return [str(v) for v in labels.values]

@@ -55,72 +55,49 @@ def matrices(result: xr.Dataset, name: str, networks: tuple[Network, ...]) -> li
     """
     if "cell_mean" not in result:
         return []
+    found = [_of_levels(result, name, networks)]
+    if "pair_mean" in result and "network_model" in result.coords:
+        found.append(_of_networks(result, name, networks))
+    return found
+
+
+def _of_levels(result: xr.Dataset, name: str, networks: tuple[Network, ...]) -> Matrix:
     levels = [str(v) for v in result["source_level"].values]
     axis = str(result.attrs.get("axis"))
-    first = [
-        next((k for k, n in enumerate(networks) if n.axes.get(axis) == level), -1)
-        for level in levels
-    ]
-    # two networks of one level, where it has them, or a cell on the diagonal would show one map
-    # twice
-    second = [
-        next(
-            (k for k, n in enumerate(networks) if n.axes.get(axis) == level and k != first[i]),
-            first[i],
-        )
-        for i, level in enumerate(levels)
-    ]
-    means, intervals = (
-        result["cell_mean"].values,
-        result["cell_ci"].values if "cell_ci" in result else None,
-    )
-    more = [
-        [
-            ("" if intervals is None else f"[{', '.join(number(b) for b in intervals[i, j])}]")
-            for j in range(len(levels))
-        ]
-        for i in range(len(levels))
-    ]
-    flags = result["cell_flag"].values if "cell_flag" in result else np.full(means.shape, "")
-    more = [
-        [" ".join(filter(None, (more[i][j], safe(flags[i, j])))) for j in range(len(levels))]
-        for i in range(len(levels))
-    ]
-    found = [
-        _matrix(
-            name,
-            f"levels of {safe(axis)}",
-            [safe(v) for v in levels],
-            means,
-            first,
-            second,
-            more,
-            False,
-        )
-    ]
-    if "pair_mean" in result and "network_model" in result.coords:
-        pairs = list(
-            zip(
-                result["network_model"].values.tolist(),
-                result["network_seed"].values.tolist(),
-                strict=True,
-            )
-        )
-        place = {(n.model, n.seed): k for k, n in enumerate(networks)}
-        where = [place.get(pair, -1) for pair in pairs]
-        found.append(
-            _matrix(
-                name,
-                "single networks",
-                [safe(f"{m}, seed {s}") for m, s in pairs],
-                result["pair_mean"].values,
-                where,
-                where,
-                None,
-                True,
-            )
-        )
-    return found
+    first, second = [], []
+    for level in levels:
+        members = [k for k, n in enumerate(networks) if n.axes.get(axis) == level] or [-1]
+        first.append(members[0])
+        # two networks of one level, where it has them, or a cell on the diagonal would show one
+        # map twice
+        second.append(members[1] if len(members) > 1 else members[0])
+    labels = [safe(v) for v in levels]
+    means = result["cell_mean"].values
+    title = f"levels of {safe(axis)}"
+    return _matrix(name, title, labels, means, first, second, _notes(result), False)
+
+
+def _notes(result: xr.Dataset) -> list[list[str]]:
+    """The interval and the flag of each cell."""
+    flags = result["cell_flag"].values if "cell_flag" in result else None
+    n = result.sizes["source_level"]
+    notes: list[list[list[str]]] = [[[] for _ in range(n)] for _ in range(n)]
+    for i, j in np.ndindex(n, n):
+        if "cell_ci" in result:
+            notes[i][j].append(f"[{', '.join(number(b) for b in result['cell_ci'].values[i, j])}]")
+        if flags is not None and flags[i, j]:
+            notes[i][j].append(safe(flags[i, j]))
+    return [[" ".join(parts) for parts in row] for row in notes]
+
+
+def _of_networks(result: xr.Dataset, name: str, networks: tuple[Network, ...]) -> Matrix:
+    models, seeds = (result[f"network_{dim}"].values.tolist() for dim in ("model", "seed"))
+    pairs = list(zip(models, seeds, strict=True))
+    place = {(n.model, n.seed): k for k, n in enumerate(networks)}
+    where = [place.get(pair, -1) for pair in pairs]
+    labels = [safe(f"{model}, seed {seed}") for model, seed in pairs]
+    values = result["pair_mean"].values
+    return _matrix(name, "single networks", labels, values, where, where, None, True)
 
 
 def _matrix(

@@ -10,6 +10,7 @@ from relstats.plots import (
     canvas,
     compare,
     correspondence,
+    fractions,
     human,
     maps,
     parts,
@@ -96,7 +97,7 @@ def test_directions_are_both_cells_and_their_difference() -> None:
 
 def test_curves_are_cells_at_each_fraction_between_their_controls() -> None:
     found = compared()
-    panels = compare.curves(found).axes
+    panels = fractions.curves(found).axes
     for axes, source in zip(panels, found["source_level"].values, strict=True):
         lines = {line.get_label(): line.get_ydata() for line in axes.get_lines()}
         for target in found["target_level"].values:

@@ -1,5 +1,5 @@
-"""The catalogue keeps what it says: each entry has a statistic, sentences, figures, a title, docs, a
-benchmark and a step of `relstats run`.
+"""The catalogue keeps what it says: each entry has a statistic, sentences, figures, a title, docs
+and a benchmark.
 """
 
 import inspect
