@@ -25,7 +25,12 @@ def main() -> None:
             [sys.executable, __file__, str(path)], check=True, capture_output=True, text=True
         )
         images, n_results = json.loads(made.stdout)
-        kinds = (("html", []), ("md", []), ("json", []), ("html", ["--images", *images[:24]]))
+        kinds = (
+            ("html", []),
+            ("md", []),
+            ("json", []),
+            ("html", ["--images", ",".join(images[:24])]),
+        )
         rows = [measured(path, Path(folder), *kind) for kind in kinds]
     print(
         f"# `relstats report`\n\n{NETWORKS} networks (2 x 2 models of 3 seeds), {IMAGES} images of"

@@ -43,11 +43,10 @@ def demo(
 
     _trained(folder, networks, pictures, seed)
     file, study = str(folder / "faces.toml"), str(folder / "faces.zarr")
-    parts = [option for name in _regions() for option in ("--names", name)]
     commands = [
         ["compute", file, study],
-        ["regions", "add", study, str(folder / "parts"), *parts],
-        ["judgments", "add", study, str(folder / "judgments.csv"), "--kind", "dissimilarity"],
+        ["add", "regions", study, str(folder / "parts"), "--names", ",".join(_regions())],
+        ["add", "judgments", study, str(folder / "judgments.csv"), "--kind", "dissimilarity"],
         ["transfer", file, study],
         ["compare", study, "--axis", "pretrain", "--score", "probability", "--normalise", "chance"],
         ["run", file, study],

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from relstats.commands.options import Pool, Within, several
+
 Study = Annotated[
     str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)
 ]
@@ -23,13 +25,11 @@ def differences(
     ranking: Annotated[
         str, typer.Option(help="What counts as relevance: signed, positive or absolute.")
     ] = "signed",
-    within: Annotated[
-        list[str] | None, typer.Option(help="Axes to hold fixed. [default: all others]")
-    ] = None,
-    pool: Annotated[list[str] | None, typer.Option(help="Axes to mix.")] = None,
+    within: Within = None,
+    pool: Pool = None,
     correction: Annotated[
         list[str] | None,
-        typer.Option(help="Over pixels: max-t, tfce, cluster or bh. [default: all four]"),
+        several(help="Over pixels: max-t, tfce, cluster or bh. [default: all four]"),
     ] = None,
     forming_p: Annotated[float, typer.Option(help="p below which pixels form clusters.")] = 0.01,
     confidence: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,

@@ -1,4 +1,4 @@
-"""Commands about people: their judgments, RDMs of networks, and how well the two agree."""
+"""Commands about people: RDMs of networks, and how well they agree with people's judgments."""
 
 from __future__ import annotations
 
@@ -7,108 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-Study = Annotated[
-    str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)
-]
+from relstats.commands.options import Align, Confidence, DryRun, Json, Nan, Seed, Study, several
+
 On = Annotated[str, typer.Option(help="relevance, weighted-images, images or features.")]
 Ranking = Annotated[
     str, typer.Option(help="Of weighted images: positive, absolute or signed relevance.")
 ]
 Layer = Annotated[str | None, typer.Option(help="Variable of /features. [default: the only one]")]
-Nan = Annotated[str, typer.Option(help="Images with NaN: raise, or omit (counted).")]
-Seed = Annotated[int, typer.Option(help="Seed of the random numbers; it is recorded.", min=0)]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")]
-
-judgments = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="""Judgments of people on the images of a study.
-
-\b
-Examples:
-  relstats judgments add study.zarr ratings.csv --kind similarity
-  relstats judgments add study.zarr arrangements.json""",
-)
-
-
-@judgments.callback()
-def _group() -> None:
-    pass
-
-
-@judgments.command()
-def add(
-    path: Study,
-    source: Annotated[
-        str,
-        typer.Argument(
-            help=".csv, .npz, .json, a Zarr store, or a folder of .csv or .json.", metavar="FILE"
-        ),
-    ],
-    kind: Annotated[
-        str | None,
-        typer.Option(
-            help="What a large number means: similarity or dissimilarity.", show_default=False
-        ),
-    ] = None,
-    format: Annotated[
-        str | None,
-        typer.Option(
-            help="ratings, pairs, matrix, triplets or arrangement. [default: as the file shows]"
-        ),
-    ] = None,
-    task: Annotated[
-        str | None, typer.Option(help="Name of the arrangement task, in files with several.")
-    ] = None,
-    align: Annotated[str, typer.Option(help="Images: exact, or inner (recorded).")] = "exact",
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace judgments that are there.")
-    ] = False,
-    json: Json = False,
-    dry_run: DryRun = False,
-) -> None:
-    """Add judgments to a study, matched by the ids of the images.
-
-    \b
-    Examples:
-      relstats judgments add study.zarr ratings.csv --kind similarity
-      relstats judgments add study.zarr matrices.npz --kind dissimilarity --align inner
-    """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats.commands.terminal import note, print_json, print_table
-    from relstats.inputs.judgments import add_judgments
-
-    found = add_judgments(
-        path, source, kind=kind, format=format, task=task, align=align, force=force, dry_run=dry_run
-    )
-    counts = found["dissimilarity"].notnull().sum("pair").values
-    facts = {
-        **found.attrs,
-        "n_participants": int((counts > 0).sum()),
-        "n_images": _n_images(found),
-        "n_pairs": found.sizes["pair"],
-        "n_judged": {
-            str(p): int(n) for p, n in zip(found["participant"].values, counts, strict=True)
-        },
-    }
-    if json:
-        print_json(facts)
-    else:
-        judged = f"{counts.min()} to {counts.max()} of {facts['n_pairs']}"
-        rows = [
-            ("format", facts["format"] + (" (as the file shows)" if format is None else "")),
-            ("kind", facts["kind"]),
-            ("participants", facts["n_participants"]),
-            ("images", facts["n_images"]),
-            ("pairs of each participant", judged),
-        ]
-        print_table("judgments that would be added" if dry_run else "judgments", ("", ""), rows)
-    for warning in found.attrs["warnings"]:
-        note(f"warning: {warning}")
-
-
-def _n_images(found: Any) -> int:
-    return len({*found["image_i"].values.tolist(), *found["image_j"].values.tolist()})
 
 
 def rdm(
@@ -120,9 +25,7 @@ def rdm(
     ranking: Ranking = "positive",
     layer: Layer = None,
     nan: Nan = "raise",
-    align: Annotated[
-        str, typer.Option(help="Images of the groups: exact, or inner (recorded).")
-    ] = "exact",
+    align: Align = "exact",
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -227,7 +130,7 @@ def rsa(
     ] = "model",
     random: Annotated[
         list[str] | None,
-        typer.Option(
+        several(
             help=(
                 "What the claim is to hold for: images, participants, seeds, or nothing. [default:"
                 " all that can be]"
@@ -236,22 +139,18 @@ def rsa(
     ] = None,
     control: Annotated[
         list[str] | None,
-        typer.Option(
-            help="RDMs held constant: images (their pixels), or files of dissimilarities."
-        ),
+        several(help="RDMs held constant: images (their pixels), or files of dissimilarities."),
     ] = None,
     ranking: Ranking = "positive",
     layer: Layer = None,
     correction: Annotated[
         str, typer.Option(help="Of p-values: holm, bh or none. Raw ones are kept.")
     ] = "holm",
-    confidence: Annotated[float, typer.Option(help="Confidence level.")] = 0.95,
+    confidence: Confidence = 0.95,
     n_draws: Annotated[int, typer.Option(help="Draws of images and participants.")] = 1000,
     n_permutations: Annotated[int, typer.Option(help="Permutations of image labels.")] = 9999,
     nan: Nan = "raise",
-    align: Annotated[
-        str, typer.Option(help="Images of networks and people: exact, or inner (recorded).")
-    ] = "exact",
+    align: Align = "exact",
     seed: Seed = 0,
     json: Json = False,
     dry_run: DryRun = False,
@@ -259,12 +158,12 @@ def rsa(
     """How well RDMs of networks agree with people's judgments, and which model's better, with the
     noise ceiling.
 
-    The result is printed and saved in the study. Judgments: relstats judgments add.
+    The result is printed and saved in the study. Judgments: relstats add judgments.
 
     \b
     Examples:
       relstats rsa study.zarr
-      relstats rsa study.zarr --on features --random images participants seeds --json
+      relstats rsa study.zarr --on features --random images,participants,seeds --json
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 

@@ -7,38 +7,61 @@ from typing import Annotated, Any
 
 import typer
 
-from relstats.commands.maps import MeasureUnlessNamed
-from relstats.errors import UsageError
+from relstats.commands.options import (
+    Align,
+    Axis,
+    Confidence,
+    DryRun,
+    Json,
+    Nan,
+    Pool,
+    Random,
+    RequiredAxis,
+    Seed,
+    Study,
+    Swaps,
+    Within,
+    several,
+)
 
 FACTORS = ("images", "participants", "seeds")
-Study = Annotated[
-    str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)
-]
-Axis = Annotated[str | None, typer.Option(help="Label of the models whose levels are compared.")]
-Random = Annotated[
-    list[str] | None,
-    typer.Option(help="What to generalize to. [default: images participants seeds]"),
-]
-Within = Annotated[list[str] | None, typer.Option(help="Axes to hold fixed. [default: all others]")]
-Pool = Annotated[list[str] | None, typer.Option(help="Axes to mix.")]
-Level = Annotated[float, typer.Option(help="Confidence level.")]
-Seed = Annotated[int, typer.Option(help="Seed of the random numbers; it is recorded.", min=0)]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")]
 
 
 def compare_human(
-    path: str,
-    align: str,
-    seed: int,
-    json: bool,
-    dry_run: bool,
-    idle: list[str],
-    options: dict[str, Any],
+    path: Study,
+    axis: RequiredAxis,
+    on: Annotated[
+        str, typer.Option(help="RDMs of relevance, weighted_images or features.")
+    ] = "relevance",
+    layer: Annotated[
+        str | None, typer.Option(help="Of features: which. [default: the only one]")
+    ] = None,
+    comparison: Annotated[
+        str, typer.Option(help="Of RDMs: rho-a, spearman, tau-a, corr, cosine, ...")
+    ] = "rho-a",
+    ranking: Annotated[
+        str, typer.Option(help="Of weighted images: positive, absolute or signed relevance.")
+    ] = "positive",
+    random: Random = None,
+    within: Within = None,
+    pool: Pool = None,
+    confidence: Confidence = 0.95,
+    n_swaps: Swaps = 9999,
+    nan: Nan = "raise",
+    align: Align = "exact",
+    seed: Seed = 0,
+    json: Json = False,
+    dry_run: DryRun = False,
 ) -> None:
-    """`relstats compare --measure human`.
+    """Test whether the networks of one level of an axis agree more with people's judgments than
+    those of another.
 
-    `idle` are options that were given and mean nothing here.
-    """
+    The result is printed and saved in the study. Judgments: relstats add judgments.
+
+    \b
+    Example:
+      relstats compare-human study.zarr --axis pretrain --random images,participants
+    """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
     from relstats.commands import terminal
@@ -47,17 +70,24 @@ def compare_human(
     from relstats.stats.described import check_options
     from relstats.study import store
 
-    if idle:
-        raise UsageError(
-            f"--measure human compares RDMs with judgments, and has no {', '.join(idle)}. Leave"
-            " it out"
-        )
     study = store.open_study(path)
-    options |= {"random": options["random"] or FACTORS, "align": align}
+    options: dict[str, Any] = {
+        "axis": axis,
+        "within": within,
+        "pool": pool or (),
+        "ranking": ranking,
+        "confidence": confidence,
+        "n_swaps": n_swaps,
+        "nan": nan,
+        "on": on,
+        "layer": layer,
+        "comparison": comparison,
+        "random": random or FACTORS,
+        "align": align,
+    }
     check_options(run, **options)
     if dry_run:
-        shown = {key: options[key] for key in ("axis", "on", "comparison")}
-        return terminal.note(describe(study, **shown))
+        return terminal.note(describe(study, axis=axis, on=on, comparison=comparison))
     result = run(study, **options, rng=np.random.default_rng(seed))
     result.attrs["command"] = " ".join(sys.argv[1:])
     try:
@@ -139,98 +169,7 @@ def _interval(bounds: Any) -> str:
     return f"[{number(bounds.values[0])}, {number(bounds.values[1])}]"
 
 
-humanmaps = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="""People's own maps: what they looked at, marked or needed to see, and whether networks
-find the same relevant.
-
-\b
-Examples:
-  relstats humanmaps add study.zarr fixations.csv --bandwidth 25
-  relstats humanmaps compare study.zarr --axis pretrain""",
-)
-
-
-@humanmaps.command()
-def add(
-    path: Study,
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="maps.npz, maps.zarr, a folder of .png or .npy, or fixations.csv.", metavar="FILE"
-        ),
-    ],
-    bandwidth: Annotated[
-        float | None,
-        typer.Option(help="Of fixations: standard deviation of the Gaussian, in pixels."),
-    ] = None,
-    fixation_size: Annotated[
-        str | None,
-        typer.Option(
-            help=(
-                "Size of the images that were looked at: 600, or 600x800 (height x width)."
-                " [default: the maps']"
-            )
-        ),
-    ] = None,
-    resize: Annotated[
-        bool,
-        typer.Option(
-            "--resize", help="Bring maps of another size to that of the study's, by area."
-        ),
-    ] = False,
-    align: Annotated[str, typer.Option(help="Images: exact, or inner (counted).")] = "exact",
-    force: Annotated[bool, typer.Option("--force", help="Replace maps that are there.")] = False,
-    json: Json = False,
-) -> None:
-    """Add people's maps to a study.
-
-    \b
-    Examples:
-      relstats humanmaps add study.zarr fixations.csv --bandwidth 25 --fixation-size 600x800
-      relstats humanmaps add study.zarr bubbles/ --resize
-    """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats.commands.terminal import note, print_json, print_table
-    from relstats.inputs.human_maps import add_human_maps
-    from relstats.results.text import result_dict
-
-    found = add_human_maps(
-        path,
-        source,
-        bandwidth=bandwidth,
-        fixation_size=_size(fixation_size),
-        resize=resize,
-        align=align,
-        force=force,
-    )
-    if json:
-        return print_json(result_dict(found))
-    n = int(found["n_images"])
-    rows = [
-        (p, int(k), n - int(k))
-        for p, k in zip(found["participant"].values, found["n_maps"].values, strict=True)
-    ]
-    print_table(f"maps of people, of {n} image(s)", ("participant", "maps", "none"), rows)
-    for what in ("n_images_dropped", "n_images_without_maps", "n_fixations_outside"):
-        if found.attrs.get(what):
-            note(f"warning: {found.attrs[what]} {what.removeprefix('n_').replace('_', ' ')}")
-
-
-def _size(text: str | None) -> tuple[int, int] | None:
-    """Height and width from `600` or `600x800`."""
-    if text is None:
-        return None
-    parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.strip().isdecimal() and int(part) for part in parts):
-        raise UsageError(
-            f"--fixation-size {text!r} is no size in pixels: give 600, or height x width as 600x800"
-        )
-    return int(parts[0]), int(parts[-1])
-
-
-@humanmaps.command()
-def compare(
+def human_maps(
     path: Study,
     axis: Axis = None,
     measure: Annotated[
@@ -243,25 +182,25 @@ def compare(
     random: Random = None,
     within: Within = None,
     pool: Pool = None,
-    confidence: Level = 0.95,
+    confidence: Confidence = 0.95,
     n_splits: Annotated[
         int, typer.Option(help="Splits of people into halves, for the ceiling.")
     ] = 20,
-    n_swaps: Annotated[
-        int, typer.Option(help="Label swaps where they cannot be enumerated.")
-    ] = 9999,
-    nan: Annotated[str, typer.Option(help="Images with NaN: raise, or omit (counted).")] = "raise",
-    align: Annotated[str, typer.Option(help="Images: exact, or inner (counted).")] = "exact",
+    n_swaps: Swaps = 9999,
+    nan: Nan = "raise",
+    align: Align = "exact",
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
     """Do networks find relevant what people do, beyond what any image would give, and at which
     level of an axis more.
 
+    People's own maps are what they looked at, marked or needed to see: relstats add human-maps.
+
     \b
     Examples:
-      relstats humanmaps compare study.zarr --axis pretrain
-      relstats humanmaps compare study.zarr --measure overlap --fraction 0.1 --json
+      relstats human-maps study.zarr --axis pretrain
+      relstats human-maps study.zarr --measure overlap --fraction 0.1 --json
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 
@@ -355,59 +294,7 @@ def _print_crossed(result: Any, json: bool, title: str, line: str) -> None:
     _print_notes(result)
 
 
-behaviour = typer.Typer(
-    cls=MeasureUnlessNamed,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="""Do networks err on the images on which people err: Cohen's kappa of errors, or of
-choices.
-
-\b
-Examples:
-  relstats behaviour add study.zarr choices.csv
-  relstats behaviour study.zarr --label gender --axis pretrain""",
-)
-
-
-@behaviour.command("add")
-def add_choices(
-    path: Study,
-    source: Annotated[
-        str, typer.Argument(help="Table: participant, image, choice.", metavar="FILE.csv")
-    ],
-    align: Annotated[str, typer.Option(help="Images: exact, or inner (counted).")] = "exact",
-    force: Annotated[bool, typer.Option("--force", help="Replace choices that are there.")] = False,
-    json: Json = False,
-) -> None:
-    """Add people's choices to a study.
-
-    \b
-    Example:
-      relstats behaviour add study.zarr choices.csv
-    """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats.commands.terminal import note, print_json, print_table
-    from relstats.human.answers import add_choices as run
-    from relstats.results.text import result_dict
-
-    found = run(path, source, align=align, force=force)
-    if json:
-        return print_json(result_dict(found))
-    rows = [
-        (p, int(n))
-        for p, n in zip(found["participant"].values, found["n_choices"].values, strict=True)
-    ]
-    print_table(
-        f"choices of {int(found['n_classes'])} class(es) for {int(found['n_images'])} image(s)",
-        ("participant", "choices"),
-        rows,
-    )
-    for what in ("n_images_dropped", "n_images_without_choices"):
-        if found.attrs.get(what):
-            note(f"warning: {found.attrs[what]} {what.removeprefix('n_').replace('_', ' ')}")
-
-
-@behaviour.command()
-def measure(
+def behaviour(
     path: Study,
     of: Annotated[
         str, typer.Option(help="errors (right or wrong), or choices (which class).")
@@ -418,29 +305,30 @@ def measure(
     ] = None,
     classes: Annotated[
         list[str] | None,
-        typer.Option(help="Names of the networks' outputs, in order. [default: the study file's]"),
+        several(help="Names of the networks' outputs, in order. [default: the study file's]"),
     ] = None,
     models: Annotated[
-        list[str] | None, typer.Option(help="Which models. [default: those trained for the label]")
+        list[str] | None, several(help="Which models. [default: those trained for the label]")
     ] = None,
     axis: Axis = None,
     random: Random = None,
     within: Within = None,
     pool: Pool = None,
-    confidence: Level = 0.95,
-    n_swaps: Annotated[
-        int, typer.Option(help="Label swaps where they cannot be enumerated.")
-    ] = 9999,
-    align: Annotated[str, typer.Option(help="Images: exact, or inner (counted).")] = "exact",
+    confidence: Confidence = 0.95,
+    n_swaps: Swaps = 9999,
+    align: Align = "exact",
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Cohen's kappa of networks with people, among people and among networks.
+    """Do networks err on the images on which people err: Cohen's kappa of errors, or of choices, of
+    networks with people, among people and among networks.
+
+    People's choices: relstats add choices.
 
     \b
     Examples:
       relstats behaviour study.zarr --label gender --axis pretrain
-      relstats behaviour study.zarr --of choices --classes f m --label gender --json
+      relstats behaviour study.zarr --of choices --classes f,m --label gender --json
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 

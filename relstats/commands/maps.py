@@ -8,151 +8,27 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
-from relstats.errors import UsageError
-
-Study = Annotated[
-    str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)
-]
-Axis = Annotated[str | None, typer.Option(help="Label of the models whose levels are compared.")]
-Measure = Annotated[str, typer.Option(help="density (1 = chance), mass, rank or pointing.")]
-Ranking = Annotated[
-    str, typer.Option(help="What counts as relevance: positive, absolute or signed.")
-]
-Within = Annotated[list[str] | None, typer.Option(help="Axes to hold fixed. [default: all others]")]
-Pool = Annotated[list[str] | None, typer.Option(help="Axes to mix.")]
-Degrees = Annotated[str, typer.Option("--df", help="satterthwaite or pooled.")]
-Level = Annotated[float, typer.Option(help="Confidence level.")]
-Resamples = Annotated[int, typer.Option(help="Label swaps where they cannot be enumerated.")]
-Nan = Annotated[str, typer.Option(help="Images with NaN: raise, or omit (counted).")]
-Seed = Annotated[int, typer.Option(help="Seed of the random numbers; it is recorded.", min=0)]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")]
-
-
-class MeasureUnlessNamed(TyperGroup):
-    """`regions STUDY` is `regions measure STUDY`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put in the name that was left out."""
-        if args and args[0] not in self.commands and args[0] != "--help":
-            args = ["measure", *args]
-        return super().parse_args(ctx, args)
-
-
-regions = typer.Typer(
-    cls=MeasureUnlessNamed,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="""Which regions carry the relevance, and do the levels of an axis differ in that.
-
-\b
-Examples:
-  relstats regions add study.zarr landmarks.csv --landmark-size 160
-  relstats regions study.zarr --axis pretrain""",
+from relstats.commands.options import (
+    Axis,
+    Confidence,
+    Degrees,
+    DryRun,
+    Json,
+    Nan,
+    Pool,
+    Ranking,
+    Seed,
+    Study,
+    Swaps,
+    Within,
+    several,
 )
 
-
-@regions.command()
-def add(
-    path: Study,
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="landmarks.csv, masks.npz, labels.png or .npy, or a folder of ID.png.",
-            metavar="FILE",
-        ),
-    ],
-    landmark_size: Annotated[
-        str | None,
-        typer.Option(
-            help=(
-                "Size of the images on which landmarks were found: 160, or 120x160 (height x"
-                " width)."
-            )
-        ),
-    ] = None,
-    dilation: Annotated[
-        float, typer.Option(help="Of landmarks' hulls, in inter-ocular distances.")
-    ] = 0.1,
-    overlap: Annotated[
-        str, typer.Option(help="Pixels in several parts: to the nearest, or keep in all.")
-    ] = "nearest",
-    names: Annotated[
-        list[str] | None, typer.Option(help="Regions of the labels 1, 2, ... of label images.")
-    ] = None,
-    image_column: Annotated[
-        str, typer.Option(help="Column of the landmarks that names the image.")
-    ] = "image",
-    match: Annotated[
-        str, typer.Option(help="Label of the images that these names equal, such as path.")
-    ] = "image",
-    align: Annotated[str, typer.Option(help="Images: exact, or inner (counted).")] = "exact",
-    force: Annotated[bool, typer.Option("--force", help="Replace regions that are there.")] = False,
-    json: Json = False,
-) -> None:
-    """Add masks of regions to a study.
-
-    \b
-    Examples:
-      relstats regions add study.zarr landmarks.csv --landmark-size 160
-      relstats regions add study.zarr labels.png --names eyes nose mouth
-    """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats.commands.terminal import note, print_json, print_table
-    from relstats.inputs.regions import add_regions
-    from relstats.results.text import number, result_dict
-
-    found = add_regions(
-        path,
-        source,
-        landmark_size=_size(landmark_size),
-        dilation=dilation,
-        overlap=overlap,
-        names=names or (),
-        image_column=image_column,
-        match=match,
-        align=align,
-        force=force,
-    )
-    if json:
-        return print_json(result_dict(found))
-    rows = [
-        (r, number(100 * float(found["area"].sel(region=r))), int(found["n_empty"].sel(region=r)))
-        for r in found["region"].values
-    ]
-    print_table(
-        f"regions of {int(found['n_images'])} image(s)", ("region", "% of pixels", "empty on"), rows
-    )
-    note(
-        f"overlap: {100 * float(found['overlapping']):.2g} % of an image's pixels at most are in"
-        " several regions"
-    )
-    if found.attrs.get("landmark_size_stated") == "False":
-        note(
-            "warning: landmarks are taken to be in pixels of the maps"
-            f" ({found.attrs['landmark_size']}); if they were found on images of another size, give"
-            " it: --landmark-size, with --force"
-        )
-    for what in ("n_images_dropped", "n_images_without_masks"):
-        if found.attrs.get(what):
-            note(f"warning: {found.attrs[what]} {what.removeprefix('n_').replace('_', ' ')}")
+Measure = Annotated[str, typer.Option(help="density (1 = chance), mass, rank or pointing.")]
 
 
-def _size(text: str | None) -> tuple[int, int] | None:
-    """Height and width from `160` or `120x160`."""
-    if text is None:
-        return None
-    parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.strip().isdecimal() and int(part) for part in parts):
-        raise UsageError(
-            f"--landmark-size {text!r} is no size in pixels: give 160, or height x width as 120x160"
-        )
-    return int(parts[0]), int(parts[-1])
-
-
-@regions.command()
-def measure(
+def regions(
     path: Study,
     axis: Axis = None,
     measure: Measure = "density",
@@ -160,15 +36,17 @@ def measure(
     within: Within = None,
     pool: Pool = None,
     df: Degrees = "satterthwaite",
-    confidence: Level = 0.95,
-    n_swaps: Resamples = 9999,
+    confidence: Confidence = 0.95,
+    n_swaps: Swaps = 9999,
     nan: Nan = "raise",
     seed: Seed = 0,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Relevance of each region, and its difference between the levels of an axis (without --axis:
-    of each model).
+    """Which regions carry the relevance, and do the levels of an axis differ in that (without
+    --axis: that of each model).
+
+    Masks of regions: relstats add regions.
 
     \b
     Examples:
@@ -285,8 +163,8 @@ def stability(
             metavar="AXIS", help="Also cluster all maps, and compare the clusters over this axis."
         ),
     ] = None,
-    pool: Annotated[list[str] | None, typer.Option(help="Axes to mix in --strategies.")] = None,
-    confidence: Level = 0.95,
+    pool: Annotated[list[str] | None, several(help="Axes to mix in --strategies.")] = None,
+    confidence: Confidence = 0.95,
     n_swaps: Annotated[int, typer.Option(help="Label permutations of --strategies.")] = 9999,
     nan: Nan = "raise",
     seed: Seed = 0,

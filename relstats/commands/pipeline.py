@@ -190,7 +190,7 @@ def _maps(facts: Facts) -> Iterator[Step]:
 
 
 def _regions(facts: Facts) -> Iterator[Step]:
-    why = "it needs masks of regions, /regions. Add them with relstats regions add, then run again"
+    why = "it needs masks of regions, /regions. Add them with relstats add regions, then run again"
     axes: list[tuple[str, ...]] = [("--axis", axis) for axis in facts.axes]
     for options in axes or [()]:
         yield _needing(
@@ -200,14 +200,14 @@ def _regions(facts: Facts) -> Iterator[Step]:
 
 def _people(facts: Facts) -> Iterator[Step]:
     why = (
-        "it needs people's judgments, /human. Add them with relstats judgments add, then run again"
+        "it needs people's judgments, /human. Add them with relstats add judgments, then run again"
     )
     yield _needing(facts, "human", ("rsa", _STUDY), ("relevance", "human"), why)
     for axis in facts.axes:
         yield _needing(
             facts,
             "human",
-            ("compare", _STUDY, "--axis", axis, "--measure", "human"),
+            ("compare-human", _STUDY, "--axis", axis),
             ("relevance", "human"),
             why,
         )

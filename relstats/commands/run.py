@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from relstats.commands.options import several
 from relstats.errors import ImpossibleAnalysis, UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ STEPS = (
     "differences",
     "regions",
     "rsa",
+    "compare-human",
     "report",
 )
 
@@ -61,7 +63,7 @@ def run(
         Path, typer.Argument(help="The study to write.", metavar="OUT.zarr", show_default=False)
     ],
     steps: Annotated[
-        list[str] | None, typer.Option(help=f"Only these: {', '.join(STEPS)}. [default: all]")
+        list[str] | None, several(help=f"Only these: {', '.join(STEPS)}. [default: all]")
     ] = None,
     report: Annotated[
         Path | None,
@@ -82,7 +84,7 @@ def run(
     Examples:
       relstats run faces.toml faces.zarr
       relstats run faces.toml faces.zarr --dry-run
-      relstats run faces.toml faces.zarr --steps compare report
+      relstats run faces.toml faces.zarr --steps compare,report
     """  # noqa: D301 - the parser knows the character, not its escape
     from relstats.commands import pipeline
     from relstats.commands.terminal import note, print_table

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from relstats.commands.options import several
+
 Study = Annotated[
     str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)
 ]
@@ -18,7 +20,7 @@ def shared(
         float, typer.Option(help="Share of the pixels of a map that count as relevant.")
     ] = 0.1,
     across: Annotated[
-        list[str] | None, typer.Option(help="Axes: shared in every combination of levels.")
+        list[str] | None, several(help="Axes: shared in every combination of levels.")
     ] = None,
     ranking: Annotated[
         str, typer.Option(help="Of pixels: positive, absolute or signed.")
@@ -61,7 +63,7 @@ def shared(
     \b
     Examples:
       relstats shared study.zarr --fraction 0.1
-      relstats shared study.zarr --across pretrain task --export masks
+      relstats shared study.zarr --across pretrain,task --export masks
     """  # noqa: D301 - the parser knows the character, not its escape
     import numpy as np
 

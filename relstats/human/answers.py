@@ -158,7 +158,7 @@ def answers(
         if group not in study.children:
             raise UsageError(
                 f"this study has no /{group}; it has {', '.join(study.children) or 'nothing'}. Add"
-                " people's choices with relstats behaviour add"
+                " people's choices with relstats add choices"
             )
         store.require_complete(study, group)
     maps, people = study["relevance"].to_dataset(), study["behaviour"].to_dataset()

@@ -217,7 +217,7 @@ class _Data:
 
 def _read(study: xr.DataTree, align: str, ranking: str, nan: str) -> _Data:
     need = "comparing with people's maps needs"
-    advice = "Add people's maps with relstats humanmaps add"
+    advice = "Add people's maps with relstats add human-maps"
     maps = read_maps(study, need, nan=nan)
     human = study_group(study, "human_maps", need, advice=advice)
     labels = image_labels(human)

@@ -196,7 +196,7 @@ def judgments(source: xr.DataTree | xr.Dataset | xr.DataArray) -> xr.DataArray:
         if "human" not in source.children:
             raise UsageError(
                 f"this study has no /human (it has {', '.join(source.children) or 'nothing'}): add"
-                " judgments first (relstats judgments add)"
+                " judgments first (relstats add judgments)"
             )
         source = source["human"].to_dataset()
     return _array(source, "human_rdms")

@@ -5,9 +5,8 @@ methods and provenance.
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import xarray as xr
@@ -67,7 +66,7 @@ def report(
 
     Examples
     --------
-    >>> import numpy as np, relstats
+    >>> import tempfile, numpy as np, relstats
     >>> folder = tempfile.mkdtemp()
     >>> _ = relstats.simulate(
     ...     f"{folder}/s.zarr",
@@ -110,12 +109,18 @@ def render(
     """
     if format not in FORMATS:
         raise UsageError(f"format is {format!r}; it is one of {', '.join(FORMATS)}")
-    from relstats.report import content, markdown, page
+    from relstats.report import content
 
     found = content.gather(
         study, file, images=images, n_images=n_images, pictured=format == "html", advance=progress
     )
-    return {"html": page.html, "md": markdown.markdown, "json": markdown.json_text}[format](found)
+    if format == "html":
+        from relstats.report import page
+
+        return page.html(found)
+    from relstats.report import markdown
+
+    return markdown.markdown(found) if format == "md" else markdown.json_text(found)
 
 
 def _require_room(target: Path, force: bool) -> None:
@@ -130,19 +135,11 @@ def _require_room(target: Path, force: bool) -> None:
 
 
 def _write(target: Path, text: str) -> None:
-    """Whole or not at all."""
-    handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)
+    """Whole or not at all; made as any file is, with the rights that the process's umask leaves."""
+    scratch = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+        with scratch.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, target)
+        os.replace(scratch, target)
     finally:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        scratch.unlink(missing_ok=True)

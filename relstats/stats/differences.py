@@ -262,7 +262,7 @@ def _plan(
             )
         )
     if not any(pair.testable for pair in pairs):
-        strata = " ".join(planned.within)
+        strata = ",".join(planned.within)
         mixed = f", or mix strata with --pool {strata}" if strata else ""
         raise ImpossibleAnalysis(
             f"each contrast over {axis!r} has a level of one network in a stratum, so nothing is"
@@ -281,7 +281,7 @@ def _require_reachable(pairs: list[_Pair], confidence: float) -> None:
     do = (
         "add seeds or strata (4 networks a level, or 3 in each of two strata, suffice)"
         if best.exact
-        else "give more --n-resamples"
+        else "give more --n-swaps"
     )
     raise ImpossibleAnalysis(
         f"{best.name}: {sizes[0]} against {sizes[1]} networks have {len(best.labels)} label swaps,"

@@ -219,5 +219,5 @@ def require_seeds(plan: Contrasts) -> None:
             raise ImpossibleAnalysis(
                 f"{'|'.join(pair)}: {name!r} has one network{' in a stratum' * bool(plan.within)},"
                 f" so what is closer to people may be this network, not {name!r}. Train it from"
-                " more seeds, or claim less: these networks, with --random images participants"
+                " more seeds, or claim less: these networks, with --random images,participants"
             )

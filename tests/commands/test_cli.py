@@ -17,10 +17,13 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 from command_line import run
 
 import relstats
 from relstats import cli
+from relstats.commands import compare as compare_command
+from relstats.commands import old_names, options
 from relstats.errors import InvalidData
 from relstats.study import store
 
@@ -209,36 +212,23 @@ def test_json_has_null_for_nan(tmp_path):
 
 
 def test_options_take_several_values(study):
-    assert cli._spread(["power", "--networks", "3", "5", "--images=9", "--json"]) == [
+    code, out, _ = run(
         "power",
         "--networks",
-        "3",
+        "3,5",
         "--networks",
-        "5",
-        "--images=9",
-        "--json",
-    ]
-    assert cli._spread(["compare", "--within", "task", "s.zarr"]) == [
-        "compare",
-        "--within",
-        "task",
-        "s.zarr",
-    ]
-    assert cli._spread(["simulate", "o.zarr", "--images", "3", "4"]) == [
-        "simulate",
-        "o.zarr",
+        10,
         "--images",
-        "3",
-        "4",
-    ]
-    code, out, _ = run(
-        "power", "--networks", 3, 5, 10, "--images", 100, 1000, "--effect", 0.05, "--json"
+        "100,1000",
+        "--effect",
+        0.05,
+        "--json",
     )
     table = json.loads(out)
     assert code == 0
     assert table["coords"]["networks"]["data"] == [3, 5, 10]
     assert np.shape(table["variables"]["power"]["data"]) == (3, 2)
-    code, out, err = run("compare", study, "--axis", "pretrain", "--fraction", 0.1, 0.2, "--json")
+    code, out, err = run("compare", study, "--axis", "pretrain", "--fraction", "0.1,0.2", "--json")
     assert json.loads(out)["coords"]["fraction"]["data"] == [0.1, 0.2], err
 
 
@@ -277,7 +267,7 @@ def test_power_from_a_pilot(study):
         (("compare", "{study}", "--axis", "pretrain", "--n-swaps", "0"), 2, "n_swaps is 0"),
         (("compare", "{study}"), 2, "--axis"),
         (("simulate", "o.zarr", "--models", "two"), 2, "models is 'two'"),
-        (("simulate", "o.zarr", "--seeds", "2", "3", "4"), 2, "numbers of seeds"),
+        (("simulate", "o.zarr", "--seeds", "2,3,4"), 2, "numbers of seeds"),
         (("simulate", "file.txt/o.zarr"), 2, "file.txt"),
         (("simulate", "folder", "--force"), 2, "is not a study"),
         (("power", "--networks", "1", "--images", "10"), 2, "1 networks"),
@@ -424,17 +414,124 @@ def test_examples_of_the_help_can_be_copied(command):
     assert lines[start + 1].startswith(f"    relstats {command} ")
 
 
-def test_several_values_then_a_path_completed_by_the_shell():
-    assert cli._spread(["compare", "--fraction", "0.1", "0.2", "a.zarr/"]) == (
-        ["compare", "--fraction", "0.1", "--fraction", "0.2", "a.zarr/"]
-    )
+@pytest.mark.parametrize("name", ["faces", "faces.zarr/"])
+def test_an_option_of_several_values_leaves_the_study_alone(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("simulate", name, "--models", "2x2", *SMALL[2:])[0] == 0
+    options = ("--axis", "pretrain", "--measure", "cosine", "--within", "task")
+    code, out, err = run("compare", *options, name)
+    assert code == 0, err
+    assert "imagenet|vggface2" in out
+
+
+def test_values_with_commas_are_quoted(study):
+    assert options.split('"a, b",c, "d ""e"" f"') == ["a, b", "c", 'd "e" f']
+    code, _, err = run("compare", study, "--axis", "pretrain", "--within", '"a,b"')
+    assert code == 2
+    assert "--within 'a,b': models have no such label" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--networks", "3,five"), "'five' is not a whole number, as in 3,5,10"),
+        (("--networks", "3,"), "there is an empty value in '3,'"),
+        (("--networks", ""), "there is an empty value in ''"),
+        (("--networks", "3", "5"), "comma-separated: --networks A,B"),
+    ],
+)
+def test_values_that_are_none_are_told(arguments, message):
+    code, out, err = run("power", *arguments, "--images", "10")
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("judgments add s.zarr r.csv", "relstats add judgments STUDY FILE"),
+        ("judgments --help", "relstats add judgments STUDY FILE"),
+        ("regions add s.zarr m.npz", "relstats add regions STUDY FILE"),
+        ("regions measure s.zarr", "relstats regions STUDY"),
+        ("humanmaps add s.zarr m.npz", "relstats add human-maps STUDY FILE"),
+        ("humanmaps compare s.zarr", "relstats human-maps STUDY"),
+        ("behaviour add s.zarr c.csv", "relstats add choices STUDY FILE"),
+        ("behaviour measure s.zarr", "relstats behaviour STUDY"),
+        ("virelay export s.zarr o.h5", "relstats virelay STUDY OUT.h5"),
+        ("virelay import a:0=g.h5 s.zarr", "relstats add virelay STUDY MODEL:SEED=FILE.h5"),
+        ("map s.zarr --axis task", "relstats differences STUDY --axis AXIS"),
+        ("compare s.zarr --measure human --axis task", "relstats compare-human STUDY --axis AXIS"),
+        ("compare s.zarr --axis task --measure=human", "relstats compare-human STUDY --axis AXIS"),
+        ("compare s.zarr --axis task --level 0.9", "--confidence"),
+        ("compare s.zarr --axis task --n-resamples=9", "--n-swaps"),
+        ("rsa s.zarr --n-resamples 9", "--n-draws"),
+        ("compare-human s.zarr --axis task --agreement rho-a", "--comparison"),
+        ("compare s.zarr --axis task --agreement rho-a", "relstats compare-human --comparison"),
+    ],
+)
+def test_an_old_name_is_refused_with_the_new_one(old, new):
+    code, out, err = run(*old.split())
+    assert (code, out) == (2, "")
+    assert err.startswith("relstats: 'relstats ")
+    assert err.endswith(f"' is now {new}\n")
+
+
+def test_new_names_are_names_of_commands():
+    commands = typer.main.get_command(cli.app).commands
+    for new in (*old_names.COMMANDS.values(), *old_names.VALUES.values()):
+        words = new.split()
+        assert words[1] in commands, new
+        if words[1] == "add":
+            assert words[2] in commands["add"].commands, new
+
+
+def _options(command):
+    return [o for parameter in command.params for o in parameter.opts if o.startswith("--")]
+
+
+def test_old_names_are_no_options_of_today():
+    commands = typer.main.get_command(cli.app).commands
+    for old, new in old_names.OPTIONS.items():
+        name, _, option = old.rpartition(" ")
+        if name:
+            assert (option in _options(commands[name])) <= (new not in _options(commands[name]))
+        else:
+            assert not any(option in _options(command) for command in commands.values())
+
+
+HEAVY = ("torch", "zennit", "matplotlib", "torchvision")
+
+
+def test_text_needs_neither_torch_nor_matplotlib(study, tmp_path):
+    commands = [
+        ["plot", "--help"],
+        ["plot", str(study)],
+        ["inspect", str(study)],
+        ["report", str(study), "-o", f"{tmp_path}/r.md"],
+        ["report", str(study), "-o", f"{tmp_path}/r.json"],
+        ["compare", str(study), "--axis", "pretrain", "--measure", "cosine"],
+    ]
+    check = f"""
+import contextlib, sys
+from relstats import cli
+for command in {commands!r}:
+    sys.argv = ["relstats", *command]
+    with contextlib.suppress(SystemExit):
+        cli.main()
+    print("heavy:", command, [m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("heavy:")]
+    assert lines == [f"heavy: {command} []" for command in commands]
+    assert (tmp_path / "r.md").exists()
+    assert (tmp_path / "r.json").exists()
 
 
 def test_a_result_is_kept_where_nobody_reads_it(study):
     with (
-        mock.patch("relstats.cli._print_comparison", side_effect=BrokenPipeError),
+        mock.patch("relstats.commands.compare._print_comparison", side_effect=BrokenPipeError),
         mock.patch("relstats.study.store.save_result") as save,
         contextlib.suppress(SystemExit, BrokenPipeError),
     ):
-        cli.compare(str(study), axis="pretrain", measure="iou")
+        compare_command.compare(str(study), axis="pretrain", measure="iou")
     assert save.call_args.args[1] == "compare_pretrain_iou"

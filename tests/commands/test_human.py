@@ -1,4 +1,4 @@
-"""`relstats judgments`, `rdm` and `rsa` as a new user meets them."""
+"""`relstats add judgments`, `rdm` and `rsa` as a new user meets them."""
 
 import json
 
@@ -24,7 +24,7 @@ def study(tmp_path_factory):
     tree["images"] = xr.DataTree(images)
     relstats.save_study(tree, path, force=True)
     ratings(path, folder / "ratings.csv")
-    assert run("judgments", "add", path, folder / "ratings.csv", "--kind", "similarity")[0] == 0
+    assert run("add", "judgments", path, folder / "ratings.csv", "--kind", "similarity")[0] == 0
     return path
 
 
@@ -44,7 +44,7 @@ def test_judgments_are_added_once_and_told(study, tmp_path):
     path = tmp_path / "r.csv"
     ratings(study, path)
     code, out, err = run(
-        "judgments", "add", study, path, "--kind", "similarity", "--json", "--dry-run"
+        "add", "judgments", study, path, "--kind", "similarity", "--json", "--dry-run"
     )
     facts = json.loads(out)
     assert (
@@ -63,7 +63,7 @@ def test_judgments_are_added_once_and_told(study, tmp_path):
     assert facts["n_judged"] == {f"00{s}": 66 for s in range(4)}
     path.write_text(path.read_text().replace("rating", "similarity"))
     code, out, err = run(
-        "judgments", "add", study, path, "--kind", "dissimilarity", "--force", "--dry-run"
+        "add", "judgments", study, path, "--kind", "dissimilarity", "--force", "--dry-run"
     )
     assert code == 0
     assert "ratings (as the file shows)" in out
@@ -72,14 +72,14 @@ def test_judgments_are_added_once_and_told(study, tmp_path):
         "warning: implausible: the column is called 'similarity', and read as dissimilarity" in err
     )
     assert relstats.open_study(study)["human"].attrs["kind"] == "similarity"
-    code, out, err = run("judgments", "add", study, path)
+    code, out, err = run("add", "judgments", study, path)
     assert (code, out) == (2, "")
     assert "--kind similarity or --kind dissimilarity" in err
     assert (
-        run("judgments", "add", study, path, "--kind", "similarity", "--format", "matrix")[0] == 3
+        run("add", "judgments", study, path, "--kind", "similarity", "--format", "matrix")[0] == 3
     )
-    for command in ((), ("add",)):
-        assert run("judgments", *command, "--help")[0] == 0
+    for command in ((), ("judgments",)):
+        assert run("add", *command, "--help")[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -164,8 +164,7 @@ def test_what_is_random_is_said(study):
         study,
         *QUICK,
         "--random",
-        "images",
-        "participants",
+        "images,participants",
         "--by",
         "pretrain",
         "--correction",
@@ -193,7 +192,7 @@ def test_random_seeds_of_one_network_are_refused(study, tmp_path):
     )
     relstats.save_study(one, tmp_path / "one.zarr")
     code, out, err = run(
-        "rsa", tmp_path / "one.zarr", *QUICK, "--random", "images", "participants", "seeds"
+        "rsa", tmp_path / "one.zarr", *QUICK, "--random", "images,participants,seeds"
     )
     assert (code, out) == (4, "")
     assert "Say 'these networks'" in err
@@ -214,7 +213,7 @@ def test_pixels_and_files_are_held_constant(study, tmp_path):
     path = tmp_path / "luminance.csv"
     path.write_text("\n".join(["image_i,image_j,luminance", *lines]))
     code, out, err = run(
-        "rsa", study, *QUICK, "--comparison", "spearman", "--control", "images", path
+        "rsa", study, *QUICK, "--comparison", "spearman", "--control", f"images,{path}"
     )
     assert code == 0, err
     saved = relstats.open_study(study)["results/rsa_relevance_spearman_partial"].to_dataset()
@@ -288,7 +287,7 @@ def test_a_study_without_judgments_says_how_to_add_them(tmp_path):
     )
     code, out, err = run("rsa", tmp_path / "s.zarr")
     assert (code, out) == (2, "")
-    assert "relstats judgments add" in err
+    assert "relstats add judgments" in err
 
 
 def test_images_whose_map_is_empty_are_left_out_of_both_sides(study, tmp_path):

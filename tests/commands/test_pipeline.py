@@ -42,9 +42,9 @@ def test_a_full_study_supports_everything_over_each_axis() -> None:
         for step in (
             f"compare --axis {axis} --measure spearman",
             f"compare --axis {axis} --score probability",
-            f"map --axis {axis}",
+            f"differences --axis {axis}",
             f"regions --axis {axis}",
-            f"compare --axis {axis} --measure human",
+            f"compare-human --axis {axis}",
         ):
             assert step in possible(whole)
     assert {"shared", "sufficiency", "stability", "rsa"} <= set(possible(whole))
@@ -73,8 +73,8 @@ def test_an_axis_without_two_levels_is_not_compared() -> None:
             "human",
             {
                 "rsa",
-                "compare --axis pretrain --measure human",
-                "compare --axis task --measure human",
+                "compare-human --axis pretrain",
+                "compare-human --axis task",
             },
         ),
     ],

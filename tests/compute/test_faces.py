@@ -53,8 +53,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "shared",
             "faces.zarr",
             "--across",
-            "pretrain",
-            "task",
+            "pretrain,task",
             "--fraction",
             "0.4",
             "--n-swaps",
@@ -62,7 +61,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ],
         ["transfer", "faces.toml", "faces.zarr", "--masks", "shared_pretrain_task"],
         ["sufficiency", "faces.zarr"],
-        ["regions", "add", "faces.zarr", str(landmarks(out)), "--landmark-size", "160"],
+        ["add", "regions", "faces.zarr", str(landmarks(out)), "--landmark-size", "160"],
         ["regions", "faces.zarr", "--axis", "pretrain"],
     ):
         subprocess.run([sys.executable, "-m", "relstats.cli", *command], cwd=out, check=True)

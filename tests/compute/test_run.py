@@ -46,7 +46,7 @@ def outcomes(stderr: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def finished(make_study, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     file = make_study(tmp_path_factory.mktemp("finished"), images=9)
-    return file, run(file, "--steps", *NO_REPORT)[1]
+    return file, run(file, "--steps", ",".join(NO_REPORT))[1]
 
 
 @pytest.fixture
@@ -71,9 +71,9 @@ def test_every_possible_analysis_is_done_and_every_other_is_listed(
     assert found["compute"] == found["transfer"] == found["shared"] == found["stability"] == "done"
     assert found["compare --axis task --measure spearman"] == found["sufficiency"] == "done"
     assert found["regions --axis task"] == found["rsa"] == "not possible"
-    assert "Add them with relstats judgments add" in finished[1]
+    assert "Add them with relstats add judgments" in finished[1]
     assert (
-        found["map --axis task"] == "not possible"
+        found["differences --axis task"] == "not possible"
     )  # the command itself says so: identity has one network
     assert "a level of one network" in finished[1]
     results = relstats.open_study(finished[0].parent / "out.zarr")["results"].children
@@ -88,7 +88,7 @@ def test_every_possible_analysis_is_done_and_every_other_is_listed(
 
 def test_a_second_run_does_nothing(study: Path) -> None:
     before = created(study)
-    _, err = run(study, "--steps", *NO_REPORT)
+    _, err = run(study, "--steps", ",".join(NO_REPORT))
     assert set(outcomes(err).values()) == {"up to date", "not possible"}
     assert created(study) == before
 
@@ -98,7 +98,7 @@ def test_what_was_made_by_hand_with_other_settings_stays_and_is_said(study: Path
     sets = zarr.open_group(str(out))["sufficiency"]
     sets.attrs.update({"relstats_plan": "by hand"})
     del sets.attrs["run_inputs"]
-    _, err = run(study, "--steps", "sufficiency", "stability")
+    _, err = run(study, "--steps", "sufficiency,stability")
     found = outcomes(err)
     assert found["transfer --masks shared"] == "not possible"
     assert "was made with other settings (by hand; now" in err
@@ -109,14 +109,14 @@ def test_dry_run_writes_nothing(study: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.zarr"
     before = created(study)
     del zarr.open_group(str(out))["results/shared"]
-    _, err = run(study, "--dry-run", "--steps", *NO_REPORT)
+    _, err = run(study, "--dry-run", "--steps", ",".join(NO_REPORT))
     found = outcomes(err)
     assert found["shared"] == "to do"
     assert found["compute"] == found["sufficiency"] == "up to date"
     before.pop("shared")
     assert created(study) == before
     shutil.rmtree(out)
-    assert set(outcomes(run(study, "--dry-run", "--steps", *NO_REPORT)[1]).values()) == {
+    assert set(outcomes(run(study, "--dry-run", "--steps", ",".join(NO_REPORT))[1]).values()) == {
         "to do",
         "not possible",
     }
@@ -135,7 +135,7 @@ def test_only_what_is_missing_is_done_and_interrupted_maps_are_resumed(
         digests[0, 0]
     )  # as if the last shard had not been written when the power went
     assert shards.unfinished(out, "relevance")
-    _, err = run(study, "--steps", *NO_REPORT)
+    _, err = run(study, "--steps", ",".join(NO_REPORT))
     found = outcomes(err)
     assert found["stability"] == "done"
     assert found["shared"] == found["compare --axis task --measure spearman"] == "up to date"
@@ -162,15 +162,15 @@ def test_judgments_that_come_later_are_analysed_later(study: Path, tmp_path: Pat
         sys.executable,
         "-m",
         "relstats.cli",
-        "judgments",
         "add",
+        "judgments",
         "out.zarr",
         "judgments.csv",
         "--kind",
         "dissimilarity",
     ]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    found = outcomes(run(study, "--steps", "rsa", "shared")[1])
+    found = outcomes(run(study, "--steps", "rsa,shared")[1])
     assert found == {"rsa": "done", "shared": "up to date"}
 
 

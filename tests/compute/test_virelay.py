@@ -159,7 +159,7 @@ def run(*arguments, capsys):
     from relstats import cli
 
     with (
-        mock.patch.object(sys, "argv", ["relstats", "virelay", *map(str, arguments)]),
+        mock.patch.object(sys, "argv", ["relstats", *map(str, arguments)]),
         pytest.raises(SystemExit) as exit_,
     ):
         cli.main()
@@ -171,32 +171,51 @@ def test_the_commands(small_study, tmp_path, capsys):
     export.export(read_study(small_study), tmp_path / "s.zarr")
     for seed in "01":
         out = tmp_path / f"g{seed}.h5"
-        assert run(
-            "export", tmp_path / "s.zarr", "--model", "gender", "--seed", seed, out, capsys=capsys
-        ) == (
-            0,
-            f"{out}\n",
-            "",
-        )
+        network = ("--model", "gender", "--seed", seed)
+        written = run("virelay", tmp_path / "s.zarr", out, *network, capsys=capsys)
+        assert written == (0, f"{out}\n", "")
     files = [f"gender:{seed}={tmp_path}/g{seed}.h5" for seed in "01"]
-    code, printed, noted = run("import", *files, tmp_path / "i.zarr", capsys=capsys)
+    code, printed, noted = run("add", "virelay", tmp_path / "i.zarr", *files, capsys=capsys)
     assert (code, printed) == (0, f"{tmp_path}/i.zarr\n")
     assert (
         noted == "note: images are called by their index (0, 1, ...): give --images for their ids\n"
     )
     (tmp_path / "ids.txt").write_text("".join(f"{k:03d}\n" for k in range(12)))
-    assert (
-        run("import", *files, tmp_path / "n.zarr", "--images", tmp_path / "ids.txt", capsys=capsys)[
-            2
-        ]
-        == ""
-    )
+    named = ("--images", tmp_path / "ids.txt")
+    assert run("add", "virelay", tmp_path / "n.zarr", *files, *named, capsys=capsys)[2] == ""
     before, after = (
         relstats.open_study(tmp_path / n)["relevance"]["relevance"].sel(model="gender")
         for n in ("s.zarr", "n.zarr")
     )
     np.testing.assert_array_equal(after.sel(image=before["image"].values), before)
-    code, _, noted = run("import", tmp_path / "g0.h5", tmp_path / "x.zarr", capsys=capsys)
+    code, _, noted = run("add", "virelay", tmp_path / "x.zarr", tmp_path / "g0.h5", capsys=capsys)
     assert code == 2
     assert "does not say whose maps it holds: give MODEL:SEED=FILE.h5" in noted
-    assert run("import", files[0], files[0], tmp_path / "x.zarr", capsys=capsys)[0] == 2
+    twice = run("add", "virelay", tmp_path / "x.zarr", files[0], files[0], capsys=capsys)
+    assert twice[0] == 2
+    assert "is given twice" in twice[2]
+    assert not (tmp_path / "x.zarr").exists()
+
+
+def test_maps_are_added_to_a_study_that_has_none(tmp_path, capsys):
+    study = relstats.simulate(models="2x1", seeds=2, images=4, size=8, rng=np.random.default_rng(1))
+    transfer = study["transfer"].to_dataset().load()
+    relstats.save_study(xr.DataTree.from_dict({"/transfer": transfer}), tmp_path / "s.zarr")
+    files = []
+    for model in study["relevance"]["model"].values:
+        for seed in study["relevance"]["seed"].values:
+            maps = study["relevance/relevance"].sel(model=model, seed=seed).values
+            with h5py.File(tmp_path / f"{model}{seed}.h5", "w") as file:
+                file["attribution"], file["index"] = maps[:, None], np.arange(len(maps))
+            files.append(f"{model}:{seed}={tmp_path}/{model}{seed}.h5")
+    images = study["relevance"]["image"].values
+    (tmp_path / "ids.txt").write_text("".join(f"{image}\n" for image in images))
+    command = ("add", "virelay", tmp_path / "s.zarr", *files)
+    code, _, noted = run(*command, "--images", tmp_path / "ids.txt", capsys=capsys)
+    assert code == 0, noted
+    whole = relstats.open_study(tmp_path / "s.zarr")
+    np.testing.assert_array_equal(whole["transfer/correct"], transfer["correct"])
+    np.testing.assert_allclose(
+        whole["relevance/relevance"], study["relevance/relevance"], rtol=1e-6
+    )
+    assert run(*command, capsys=capsys)[0] == 2  # other ids: what is there stays

@@ -24,12 +24,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(min(2, threads))
     train.write_demo(out, sizes=SMALL, seed=1)
     torch.set_num_threads(threads)
-    names = [option for region in faces.REGIONS for option in ("--names", region)]
-    steps = ["regions", "rsa"]
     for command in (
         ["compute", "faces.toml", "faces.zarr"],
-        ["regions", "add", "faces.zarr", "parts", *names],
-        ["judgments", "add", "faces.zarr", "judgments.csv", "--kind", "dissimilarity"],
+        ["add", "regions", "faces.zarr", "parts", "--names", ",".join(faces.REGIONS)],
+        ["add", "judgments", "faces.zarr", "judgments.csv", "--kind", "dissimilarity"],
         ["transfer", "faces.toml", "faces.zarr"],
         [
             "compare",
@@ -41,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "--normalise",
             "chance",
         ],
-        ["run", "faces.toml", "faces.zarr", "--steps", *steps],
+        ["run", "faces.toml", "faces.zarr", "--steps", "regions,rsa"],
     ):
         subprocess.run(
             [sys.executable, "-m", "relstats.cli", *command],

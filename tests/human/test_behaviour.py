@@ -313,7 +313,7 @@ def test_commands_and_text_as_it_stands(tmp_path, monkeypatch, capsys):
     table = study["behaviour/choice"].to_dataframe()["choice"].reset_index()
     table.loc[0, "choice"] = ""
     table.to_csv(tmp_path / "c.csv", index=False)
-    assert run(monkeypatch, "behaviour", "add", path, tmp_path / "c.csv") == 0
+    assert run(monkeypatch, "add", "choices", path, tmp_path / "c.csv") == 0
     assert "000          29" in capsys.readouterr().out
     stored = store.open_study(path)["behaviour"].to_dataset()
     assert stored["participant"].values[0] == "000"
@@ -334,9 +334,7 @@ def test_commands_and_text_as_it_stands(tmp_path, monkeypatch, capsys):
             "--of",
             "choices",
             "--classes",
-            "f",
-            "m",
-            "NA",
+            "f,m,NA",
         )
         == 0
     )
@@ -344,14 +342,14 @@ def test_commands_and_text_as_it_stands(tmp_path, monkeypatch, capsys):
     assert "Cohen's kappa of choices" in shown.out
     assert "kappa among people" in shown.err
     pd.concat([table, table[:1]]).to_csv(tmp_path / "c.csv", index=False)
-    assert run(monkeypatch, "behaviour", "add", path, tmp_path / "c.csv", "--force") == 3
+    assert run(monkeypatch, "add", "choices", path, tmp_path / "c.csv", "--force") == 3
     assert "chose for already" in capsys.readouterr().err
     table.assign(image=table["image"].astype(int).astype(str)).to_csv(
         tmp_path / "c.csv", index=False
     )
-    assert run(monkeypatch, "behaviour", "add", path, tmp_path / "c.csv", "--force") == 3
+    assert run(monkeypatch, "add", "choices", path, tmp_path / "c.csv", "--force") == 3
     assert "'007' is not '7'" in capsys.readouterr().err
-    assert run(monkeypatch, "behaviour", "add", path, tmp_path / "none.csv") == 2
+    assert run(monkeypatch, "add", "choices", path, tmp_path / "none.csv") == 2
 
 
 def test_right_answers_by_name_are_those_that_are_recorded():

@@ -236,8 +236,8 @@ def run(monkeypatch, *arguments):
 def test_command(tmp_path, monkeypatch, capsys):
     path = tmp_path / "s.zarr"
     relstats.save_study(a_study(TWO), path)
-    options = ("compare", path, "--axis", "pretrain", "--measure", "human", "--on", "features")
-    assert run(monkeypatch, *options, "--random", "images", "participants", "--json") == 0
+    options = ("compare-human", path, "--axis", "pretrain", "--on", "features")
+    assert run(monkeypatch, *options, "--random", "images,participants", "--json") == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["coords"]["effect"]["data"] == ["human_correspondence"]
     saved = store.open_study(path)["results/compare_pretrain_human_features"].to_dataset()
@@ -249,8 +249,9 @@ def test_command(tmp_path, monkeypatch, capsys):
     assert "noise ceiling [" in out.out
     assert "inference over images, participants, seeds" in out.err
     assert run(monkeypatch, *options, "--score", "margin", "--df", "pooled") == 2
-    assert "has no --score, --df" in capsys.readouterr().err
+    assert "--score" in capsys.readouterr().err
     assert run(monkeypatch, "compare", path, "--axis", "pretrain", "--on", "features") == 2
+    assert "is now relstats compare-human --on" in capsys.readouterr().err
     assert run(monkeypatch, *options, "--dry-run") == 0
     assert "over pretrain" in capsys.readouterr().err
     assert run(monkeypatch, *options, "--dry-run", "--comparison", "kendall") == 2

@@ -606,7 +606,7 @@ def test_bad_options(options, message):
 def test_bad_groups():
     study = planted((1.0, 0.3), n=5)
     human, maps = study["human_maps"].to_dataset(), study["relevance"].to_dataset()
-    with pytest.raises(UsageError, match=r"needs /human_maps; this study has .*humanmaps add"):
+    with pytest.raises(UsageError, match=r"needs /human_maps; this study has .*add human-maps"):
         compared(study.drop_nodes("human_maps"))
     with pytest.raises(
         InvalidData, match=r"maps of networks are \(10, 10\) and maps of people \(9, 10\)"
@@ -647,13 +647,13 @@ def test_commands(tmp_path, path, monkeypatch, capsys):
         for _ in range(3)
     ]
     source = write(tmp_path, "\n".join(rows))
-    assert run(monkeypatch, "humanmaps", "add", path, source) == 2
+    assert run(monkeypatch, "add", "human-maps", path, source) == 2
     assert "--bandwidth" in capsys.readouterr().err
     assert (
         run(
             monkeypatch,
-            "humanmaps",
             "add",
+            "human-maps",
             path,
             source,
             "--bandwidth",
@@ -667,8 +667,8 @@ def test_commands(tmp_path, path, monkeypatch, capsys):
     assert (
         run(
             monkeypatch,
-            "humanmaps",
             "add",
+            "human-maps",
             path,
             source,
             "--bandwidth",
@@ -682,14 +682,12 @@ def test_commands(tmp_path, path, monkeypatch, capsys):
     assert (
         run(
             monkeypatch,
-            "humanmaps",
-            "compare",
+            "human-maps",
             path,
             "--axis",
             "pretrain",
             "--random",
-            "images",
-            "seeds",
+            "images,seeds",
             "--json",
         )
         == 0
@@ -698,7 +696,7 @@ def test_commands(tmp_path, path, monkeypatch, capsys):
     assert printed["coords"]["effect"]["data"] == ["agreement", "above_swapped"]
     saved = store.open_study(path)["results/human_maps_pretrain_spearman_positive"].to_dataset()
     np.testing.assert_allclose(saved["estimate"], printed["variables"]["estimate"]["data"])
-    assert run(monkeypatch, "humanmaps", "compare", path) == 0
+    assert run(monkeypatch, "human-maps", path) == 0
     shown = capsys.readouterr()
     assert "above_swapped" in shown.out
     assert "people among themselves" in shown.err

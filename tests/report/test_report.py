@@ -18,6 +18,7 @@ import subprocess
 import sys
 import zlib
 from importlib.util import find_spec
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -502,10 +503,17 @@ class TestCommand:
         assert run("report", study, "-o", out, "--force")[0] == 0
         assert json.loads(out.read_text())["study"]
 
+    def test_rights_are_those_of_any_file_and_the_umask_stays(self, study, tmp_path):
+        with mock.patch("os.umask", side_effect=AssertionError("other threads would see it")):
+            assert run("report", study, "-o", tmp_path / "r.json")[0] == 0
+        (tmp_path / "any").touch()
+        assert (tmp_path / "r.json").stat().st_mode == (tmp_path / "any").stat().st_mode
+        assert {p.name for p in tmp_path.iterdir()} == {"any", "r.json"}
+
     def test_chosen_images_are_the_ones_shown(self, study, tmp_path):
         ids = store.open_study(study)["relevance"]["image"].values.tolist()
         out = tmp_path / "r.html"
-        assert run("report", study, "-o", out, "--images", ids[5], ids[2])[0] == 0
+        assert run("report", study, "-o", out, "--images", f"{ids[5]},{ids[2]}")[0] == 0
         assert re.findall(r'<option value="\d+">(.*?)</option>', out.read_text()) == [
             ids[5],
             ids[2],

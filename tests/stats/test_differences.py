@@ -201,7 +201,7 @@ def test_pool_mixes_strata_and_says_so():
 
 
 def test_too_few_swaps():
-    with pytest.raises(ImpossibleAnalysis, match=r"smallest p is 0\.1: .*more --n-resamples"):
+    with pytest.raises(ImpossibleAnalysis, match=r"smallest p is 0\.1: .*more --n-swaps"):
         analyse(make_maps((10, 10), models=TWO, n_images=2), n_swaps=9)
 
 
@@ -461,7 +461,7 @@ def test_one_network_a_level_is_told_what_can_be_done(tmp_path):
 
 def test_command_json_is_one_object_without_maps(path):
     code, out, _ = run(
-        "differences", path, "--axis", "pretrain", "--correction", "max-t", "bh", "--json"
+        "differences", path, "--axis", "pretrain", "--correction", "max-t,bh", "--json"
     )
     value = json.loads(out)
     assert code == 0

@@ -249,7 +249,7 @@ def test_shares_of_a_partition_add_up_to_one_and_overlap_is_said():
 
 def test_an_image_without_masks_is_in_no_mean_not_even_in_that_of_the_rest():
     masks, maps = make_masks(), make_maps()
-    masks["mask"].loc[{"image": ["im3", "im5"]}] = False  # as after `regions add --align inner`
+    masks["mask"].loc[{"image": ["im3", "im5"]}] = False  # as after `add regions --align inner`
     maps["relevance"].loc[{"image": ["im5", "im6"], "model": "i-g", "seed": "0"}] = 0
     result = analyse(make_study(maps, masks))
     kept = [k for k in range(9) if k not in (3, 5)]
@@ -487,8 +487,8 @@ def stored(tmp_path_factory):
 def test_the_commands_add_and_measure(stored):
     code, out, err = run("regions", stored / "s.zarr", "--axis", "pretrain")
     assert (code, out) == (2, "")
-    assert "relstats regions add" in err
-    code, out, err = run("regions", "add", stored / "s.zarr", stored / "masks.npz")
+    assert "relstats add regions" in err
+    code, out, err = run("add", "regions", stored / "s.zarr", stored / "masks.npz")
     assert code == 0, err
     assert out.startswith("regions of 9 image(s)")
     assert "overlap" in err
@@ -525,25 +525,23 @@ def test_the_commands_add_and_measure(stored):
 @pytest.mark.parametrize("size", ["0x", "a", "1x2x3", "-5"])
 def test_sizes_that_are_none(stored, size):
     code, _, err = run(
-        "regions", "add", stored / "s.zarr", stored / "masks.npz", f"--landmark-size={size}"
+        "add", "regions", stored / "s.zarr", stored / "masks.npz", f"--landmark-size={size}"
     )
     assert code == 2
     assert "is no size in pixels" in err
 
 
-@pytest.mark.parametrize(
-    "command", [("regions",), ("regions", "add"), ("regions", "measure"), ("stability",)]
-)
+@pytest.mark.parametrize("command", [("regions",), ("add",), ("add", "regions"), ("stability",)])
 def test_help_shows_examples(command):
     code, out, err = run(*command, "--help")
     assert (code, err) == (0, "")
     assert "Example" in out
-    assert f"relstats {' '.join(command[:1])}" in out
+    assert f"relstats {' '.join(command)}" in out
 
 
 def test_damaged_masks_are_named(stored, tmp_path):
     path = shutil.copytree(stored / "s.zarr", tmp_path / "s.zarr")
-    run("regions", "add", path, stored / "masks.npz")
+    run("add", "regions", path, stored / "masks.npz")
     for chunk in (path / "regions" / "mask" / "c").rglob("*"):
         if chunk.is_file():
             chunk.unlink()

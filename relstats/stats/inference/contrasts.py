@@ -130,7 +130,7 @@ def plan(
         raise ImpossibleAnalysis(
             f"axis {axis!r} is confounded with {', '.join(map(repr, chosen))}: at no level of it"
             f" are there two levels of {axis!r}, so their effects cannot be told apart. Mix them on"
-            f" purpose with --pool {' '.join(chosen)}"
+            f" purpose with --pool {','.join(chosen)}"
         )
     _require_distinct_names(pairs)
     effects = SYMMETRIC_EFFECTS if symmetric else jackknife.EFFECTS

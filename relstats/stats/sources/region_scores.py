@@ -60,7 +60,7 @@ def read_source(study: xr.DataTree, measure: str, ranking: str, nan: str) -> Sou
     """
     need, advice = (
         "relevance in regions needs",
-        "Add masks: relstats regions add STUDY landmarks.csv",
+        "Add masks: relstats add regions STUDY landmarks.csv",
     )
     maps = read_maps(study, need, nan=nan)
     mask = study_group(study, "regions", need, advice=advice)["mask"]
