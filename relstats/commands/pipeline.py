@@ -1,8 +1,5 @@
-"""Which analyses a study supports, in which order, and why the others cannot be done.
-
-And what is up to date.
-
-Nothing is computed here: a step is a command line of relstats.
+"""Which analyses a study supports, in which order, and why the others cannot be done; and what is
+up to date. Nothing is computed here.
 """
 
 from __future__ import annotations
@@ -10,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import xarray as xr
@@ -18,12 +15,15 @@ import zarr
 
 from relstats import __version__
 from relstats.errors import UsageError
+from relstats.results.catalogue import ANALYSES, Analysis, Setting
+from relstats.results.signature import REQUIRED, signature
 from relstats.study import layout, shards
 
 #: Attribute of a result: a digest of all that it was made from, by `relstats run`.
 STAMP = "run_inputs"
-_STUDY, _FILE = "STUDY", "FILE"
-_NO_SCORES = "it needs masked images' scores, /transfer. Add [transfer] to the study file"
+#: Groups that only the study file can bring.
+_OF_FILE = ("transfer", "sufficiency")
+_IN_FILE = "Add [transfer] to the study file, then run again"
 
 
 @dataclass(frozen=True)
@@ -52,39 +52,42 @@ class Facts:
 
 @dataclass(frozen=True)
 class Step:
-    """One command.
+    """One command of a run.
 
     Attributes
     ----------
-    arguments : tuple of str
-        Of the command line, its command first; "STUDY" and "FILE" stand for the study and its file.
+    command : str
+        What is done, as it is typed.
+    options : mapping of str to str
+        Parameters that differ from their defaults.
     reads : tuple of str
         Groups that the outcome depends on.
     why_not : str
         Why it cannot be done; empty where it can.
-    result : str
+    needs : str
         A result that it needs, made by an earlier step.
     writes : str
-        The group that it writes, where that is no result.
+        The group that it writes, where that is no result; `--steps` takes this name.
+    analysis : Analysis, optional
+        Of the catalogue; None where networks are run.
     """
 
-    arguments: tuple[str, ...]
+    command: str
+    options: Mapping[str, str] = field(default_factory=dict)
     reads: tuple[str, ...] = ()
     why_not: str = ""
-    result: str = ""
+    needs: str = ""
     writes: str = ""
+    analysis: Analysis | None = None
 
     @property
-    def command(self) -> str:
-        """Name of the step, which `--steps` takes."""
-        return self.writes or self.arguments[0]
-
-    def on(self, study: str, file: str) -> list[str]:
-        """Arguments with the study and its file in their places."""
-        return [{_STUDY: study, _FILE: file}.get(argument, argument) for argument in self.arguments]
+    def name(self) -> str:
+        """What `--steps` takes."""
+        return self.writes or self.command
 
     def __str__(self) -> str:
-        return " ".join(argument for argument in self.arguments if argument not in (_STUDY, _FILE))
+        typed = (f"--{key.replace('_', '-')} {value}" for key, value in self.options.items())
+        return " ".join((self.command, *typed))
 
 
 def facts_of_study(study: xr.DataTree, *, more: Iterable[str] = ()) -> Facts:
@@ -119,7 +122,7 @@ def computing(facts: Facts) -> tuple[Step, ...]:
     ['', 'the study file has no [transfer] table']
     """
     why = "" if "transfer" in facts.groups else "the study file has no [transfer] table"
-    return Step(("compute",)), Step(("transfer",), why_not=why)
+    return Step("compute"), Step("transfer", why_not=why)
 
 
 def is_complete(path: Path, command: str) -> bool:
@@ -132,117 +135,91 @@ def is_complete(path: Path, command: str) -> bool:
 
 
 def plan(facts: Facts) -> tuple[Step, ...]:
-    """The steps from relevance to the report, also those that cannot be done, which say why.
+    """The steps from relevance to the report, in the order of the catalogue; those that cannot be
+    done say why.
 
     Examples
     --------
     >>> facts = Facts({"pretrain": ("imagenet", "vggface2")}, (1, 1), frozenset({"relevance"}))
-    >>> for step in plan(facts)[:3]:
+    >>> for step in plan(facts)[:2]:
     ...     print(step, "-", step.why_not or "can be done")
     compare --axis pretrain --measure spearman - can be done
-    compare --axis pretrain --score probability - it needs masked images' scores, /transfer. Add
-    [transfer] to the study file
-    shared - can be done
+    compare --axis pretrain --score probability - it needs /transfer. Add [transfer] to the study
+    file, then run again
     """
-    return tuple((*_comparisons(facts), *_maps(facts), *_regions(facts), *_people(facts)))
+    return tuple(step for analysis in ANALYSES for step in _steps(analysis, facts))
 
 
-def _comparisons(facts: Facts) -> Iterator[Step]:
-    if not facts.axes:
-        yield Step(
-            ("compare", _STUDY),
-            why_not=(
-                "it compares levels of an axis, and no axis of these models has two. Give the"
-                " models of the study file axes that differ"
-            ),
+def _steps(analysis: Analysis, facts: Facts) -> Iterator[Step]:
+    """All steps of an analysis: its settings at each axis."""
+    if analysis.needs:
+        yield _scored_sets(analysis, facts)
+    if analysis.per_axis and not facts.axes and _needs_axis(analysis):
+        why = (
+            "it compares levels of an axis, and no axis of these models has two. Give the models of"
+            " the study file axes that differ"
         )
-    for axis in facts.axes:
-        on_axis = "compare", _STUDY, "--axis", axis
-        yield Step((*on_axis, "--measure", "spearman"), ("relevance",))
-        yield _needing(
-            facts, "transfer", (*on_axis, "--score", "probability"), ("transfer",), _NO_SCORES
-        )
+        yield Step(analysis.command, why_not=why, analysis=analysis)
+        return
+    axes = facts.axes if analysis.per_axis else ()
+    for axis in axes or (None,):
+        for setting in analysis.planned:
+            options = ({"axis": axis} if axis else {}) | dict(setting.options)
+            yield Step(
+                analysis.command,
+                options,
+                setting.reads,
+                _why_not(analysis, setting, facts),
+                analysis.needs,
+                analysis=analysis,
+            )
 
 
-def _maps(facts: Facts) -> Iterator[Step]:
-    yield Step(("shared", _STUDY), ("relevance",))
-    why = "" if "transfer" in facts.groups else _NO_SCORES
-    yield Step(
-        ("transfer", _FILE, _STUDY, "--masks", "shared"),
-        ("relevance", "transfer"),
-        why,
-        "shared",
-        "sufficiency",
-    )
-    yield Step(("sufficiency", _STUDY), ("sufficiency",), why, "shared")
-    alone = max(facts.networks, default=0) < 2
-    yield Step(
-        ("stability", _STUDY),
-        ("relevance",),
-        (
+def _scored_sets(analysis: Analysis, facts: Facts) -> Step:
+    """Networks are shown the sets of a result before these are tested."""
+    why = "" if "transfer" in facts.groups else f"it needs /transfer. {_IN_FILE}"
+    options, reads = {"masks": analysis.needs}, ("relevance", "transfer")
+    return Step("transfer", options, reads, why, analysis.needs, writes=analysis.reads[0])
+
+
+def _needs_axis(analysis: Analysis) -> bool:
+    parameters = {p.name: p.default for p in signature(analysis.run).parameters}
+    return parameters.get("axis") is REQUIRED
+
+
+def _why_not(analysis: Analysis, setting: Setting, facts: Facts) -> str:
+    """Why these data do not allow it; empty where nothing is known against it."""
+    there = facts.groups | ({"sufficiency"} if "transfer" in facts.groups else set())
+    for group in setting.reads:
+        if group not in there and group in _OF_FILE:
+            return f"it needs /transfer. {_IN_FILE}"
+        if group not in there:
+            supply = setting.supply.format(study="STUDY")
+            return f"it needs /{group}. Add it with {supply}, then run again"
+    if analysis.seeds and max(facts.networks, default=0) < 2:
+        return (
             "it compares networks of one model, and no model has two. Train each from several seeds"
-            if alone
-            else ""
-        ),
-    )
-    for axis in facts.axes:
-        yield Step(("differences", _STUDY, "--axis", axis), ("relevance",))
-
-
-def _regions(facts: Facts) -> Iterator[Step]:
-    why = "it needs masks of regions, /regions. Add them with relstats add regions, then run again"
-    axes: list[tuple[str, ...]] = [("--axis", axis) for axis in facts.axes]
-    for options in axes or [()]:
-        yield _needing(
-            facts, "regions", ("regions", _STUDY, *options), ("relevance", "regions"), why
         )
+    return ""
 
 
-def _people(facts: Facts) -> Iterator[Step]:
-    why = (
-        "it needs people's judgments, /human. Add them with relstats add judgments, then run again"
-    )
-    yield _needing(facts, "human", ("rsa", _STUDY), ("relevance", "human"), why)
-    for axis in facts.axes:
-        yield _needing(
-            facts,
-            "human",
-            ("compare-human", _STUDY, "--axis", axis),
-            ("relevance", "human"),
-            why,
-        )
-
-
-def _needing(
-    facts: Facts, group: str, arguments: Sequence[str], reads: Sequence[str], why: str
-) -> Step:
-    return Step(tuple(arguments), tuple(reads), "" if group in facts.groups else why)
-
-
-def chosen(
-    steps: Sequence[Step], commands: Sequence[str], known: Sequence[str]
-) -> tuple[Step, ...]:
-    """Steps of some commands; all where none is named.
+def chosen(steps: Sequence[Step], names: Sequence[str], known: Sequence[str]) -> tuple[Step, ...]:
+    """Steps of some names; all where none is given.
 
     Raises
     ------
     UsageError
-        A command is not among those `known`.
+        A name is not among those `known`.
 
     Examples
     --------
-    >>> [
-    ...     str(step)
-    ...     for step in chosen(
-    ...         (Step(("shared", "STUDY")), Step(("stability", "STUDY"))), ["shared"], ["shared"]
-    ...     )
-    ... ]
+    >>> [str(step) for step in chosen((Step("shared"), Step("stability")), ["shared"], ["shared"])]
     ['shared']
     """
-    unknown = [command for command in commands if command not in known]
+    unknown = [name for name in names if name not in known]
     if unknown:
         raise UsageError(f"--steps: {unknown[0]!r} is no step; the steps are {', '.join(known)}")
-    return tuple(step for step in steps if not commands or step.command in commands)
+    return tuple(step for step in steps if not names or step.name in names)
 
 
 def digest(path: Path, step: Step) -> str:
@@ -251,7 +228,7 @@ def digest(path: Path, step: Step) -> str:
 
     Streamed values come in through the manifest, which holds the sha256 of every shard.
     """
-    found = hashlib.sha256(json.dumps([__version__, step.arguments]).encode())
+    found = hashlib.sha256(json.dumps([__version__, str(step)]).encode())
     for group in step.reads:
         streamed = {v.name for v in layout.VARIABLES if v.group == group and v.family}
         families = [
@@ -285,11 +262,11 @@ def is_outdated(path: Path, step: Step) -> bool:
     )
 
 
-def stamp(path: Path, step: Step, command: str) -> None:
-    """Mark what a command line has just made with the inputs of its step."""
+def stamp(path: Path, step: Step, name: str = "") -> None:
+    """Mark what a step has just made, the result of this name or its group, with its inputs."""
     inputs = digest(path, step)
-    for _, group in _made(path, step):
-        if step.writes or group.attrs.get("command") == command:
+    for made, group in _made(path, step):
+        if step.writes or made == name:
             group.attrs[STAMP] = inputs
 
 

@@ -4,36 +4,24 @@ and its report.
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from relstats.commands.options import several
 from relstats.errors import ImpossibleAnalysis, UsageError
+from relstats.results.catalogue import ANALYSES
 
 if TYPE_CHECKING:
     from relstats.commands.pipeline import Facts, Step
 
 #: What `--steps` takes, in the order in which they are done.
-STEPS = (
-    "compute",
-    "transfer",
-    "compare",
-    "shared",
-    "sufficiency",
-    "stability",
-    "differences",
-    "regions",
-    "rsa",
-    "compare-human",
-    "report",
-)
+STEPS = ("compute", "transfer", *(analysis.command for analysis in ANALYSES), "report")
 
 
 @dataclass(frozen=True)
@@ -50,7 +38,6 @@ class Outcome:
 
 
 def run(
-    context: typer.Context,
     file: Annotated[
         Path,
         typer.Argument(
@@ -63,7 +50,8 @@ def run(
         Path, typer.Argument(help="The study to write.", metavar="OUT.zarr", show_default=False)
     ],
     steps: Annotated[
-        list[str] | None, several(help=f"Only these: {', '.join(STEPS)}. [default: all]")
+        list[str] | None,
+        several(help=f"Only these: {', '.join(STEPS)}. [default: all]"),
     ] = None,
     report: Annotated[
         Path | None,
@@ -91,10 +79,11 @@ def run(
     from relstats.extras import require_compute
 
     require_compute()
-    pipeline.chosen((), steps or (), STEPS)
+    wanted = steps or ()
+    pipeline.chosen((), wanted, STEPS)
     page = report or out.with_suffix(".html")
     outcomes = []
-    for outcome in _outcomes(context, file, out, page, steps or (), dry_run):
+    for outcome in _outcomes(file, out, page, wanted, dry_run):
         outcomes.append(outcome)
         note(f"[{outcome.what}] {outcome.step}{': ' * bool(outcome.why)}{outcome.why}")
     rows = [
@@ -107,7 +96,7 @@ def run(
 
 
 def _outcomes(
-    context: typer.Context, file: Path, out: Path, page: Path, wanted: Sequence[str], dry_run: bool
+    file: Path, out: Path, page: Path, wanted: Sequence[str], dry_run: bool
 ) -> Iterator[Outcome]:
     """Each step as it is done.
 
@@ -118,13 +107,14 @@ def _outcomes(
 
     facts = _facts_of_file(file)
     for step in pipeline.chosen(pipeline.computing(facts), wanted, STEPS):
-        yield _computed(context, step, file, out, dry_run)
+        yield _computed(step, file, out, dry_run)
     if (out / "relevance").exists():
-        facts = pipeline.facts_of_study(store.open_study(out), more=facts.groups if dry_run else ())
+        more = facts.groups if dry_run else ()
+        facts = pipeline.facts_of_study(store.open_study(out), more=more)
     for step in pipeline.chosen(pipeline.plan(facts), wanted, STEPS):
-        yield _analysed(context, step, file, out, dry_run)
+        yield _analysed(step, file, out, dry_run)
     if not wanted or "report" in wanted:
-        yield _reported(context, out, page, dry_run)
+        yield _reported(out, page, dry_run)
 
 
 def _facts_of_file(file: Path) -> Facts:
@@ -138,20 +128,21 @@ def _facts_of_file(file: Path) -> Facts:
     return Facts(levels, tuple(len(model.checkpoints) for model in study.models), frozenset(groups))
 
 
-def _computed(context: typer.Context, step: Step, file: Path, out: Path, dry_run: bool) -> Outcome:
+def _computed(step: Step, file: Path, out: Path, dry_run: bool) -> Outcome:
     """Relevance or transfer: the command itself resumes, and refuses other settings."""
-    from relstats.commands import pipeline
+    from relstats.commands import compute, pipeline
 
     if step.why_not:
         return Outcome(str(step), "not possible", step.why_not)
     is_new = not pipeline.is_complete(out, step.command)
     if dry_run:
         return Outcome(str(step), "to do" if is_new else "up to date")
-    seconds = done(context, [step.command, str(file), str(out)])
+    command = {"compute": compute.compute, "transfer": compute.transfer}[step.command]
+    seconds, _ = timed(f"{step.command} {file} {out}", command, str(file), str(out))
     return Outcome(str(step), "done" if is_new else "up to date", seconds=seconds)
 
 
-def _analysed(context: typer.Context, step: Step, file: Path, out: Path, dry_run: bool) -> Outcome:
+def _analysed(step: Step, file: Path, out: Path, dry_run: bool) -> Outcome:
     """An analysis; what the data do not allow is no failure of the run."""
     from relstats.commands import pipeline
 
@@ -161,50 +152,52 @@ def _analysed(context: typer.Context, step: Step, file: Path, out: Path, dry_run
         return Outcome(str(step), "up to date")
     if dry_run:
         return Outcome(str(step), "to do")
-    if step.result and not pipeline.has_result(out, step.result):
-        return Outcome(str(step), "not possible", f"it needs the result of relstats {step.result}")
-    arguments = step.on(str(out), str(file)) + ["--force"] * pipeline.is_outdated(out, step)
+    if step.needs and not pipeline.has_result(out, step.needs):
+        return Outcome(str(step), "not possible", f"it needs the result of relstats {step.needs}")
     try:
-        seconds = done(context, arguments)
+        seconds, name = timed(str(step), _do, step, file, out)
     except (
         ImpossibleAnalysis,
         UsageError,
     ) as error:  # usage: what was made by hand with other settings stays
         return Outcome(str(step), "not possible", str(error))
-    pipeline.stamp(out, step, " ".join(arguments))
+    pipeline.stamp(out, step, name)
     return Outcome(str(step), "done", seconds=seconds)
 
 
-def _reported(context: typer.Context, out: Path, page: Path, dry_run: bool) -> Outcome:
-    from relstats.commands import pipeline
+def _do(step: Step, file: Path, out: Path) -> str:
+    """Do one step after relevance and transfer; returns the name of its result."""
+    from relstats.commands import analyse, compute, pipeline
+
+    if step.analysis is None:
+        force = pipeline.is_outdated(out, step)
+        compute.transfer(str(file), str(out), masks=step.options["masks"], force=force)
+        return ""
+    return analyse.execute(step.analysis, str(out), json=False, dry_run=False, **step.options)
+
+
+def _reported(out: Path, page: Path, dry_run: bool) -> Outcome:
+    from relstats.commands import pipeline, show
 
     missing = [name for name in ("matplotlib", "jinja2") if find_spec(name) is None]
     if missing:
-        return Outcome(
-            "report",
-            "not possible",
-            f"{', '.join(missing)} not installed: pip install 'relstats[report]'",
-        )
+        why = f"{', '.join(missing)} not installed: pip install 'relstats[report]'"
+        return Outcome("report", "not possible", why)
     if pipeline.is_newer(page, out):
         return Outcome("report", "up to date")
     if dry_run:
         return Outcome("report", "to do")
-    return Outcome(
-        "report", "done", seconds=done(context, ["report", str(out), "--out", str(page), "--force"])
-    )
+    seconds, _ = timed(f"report {out}", show.report, str(out), out=str(page), force=True)
+    return Outcome("report", "done", seconds=seconds)
 
 
-def done(context: typer.Context, arguments: list[str]) -> float:
-    """Do one command as if it had been typed; returns how many seconds it took."""
+def timed(
+    what: str, function: Callable[..., Any], *arguments: Any, **options: Any
+) -> tuple[float, Any]:
+    """Do one command as if it had been typed; returns how many seconds it took, and its result."""
     from relstats.commands.terminal import note
 
-    note(f"relstats {' '.join(arguments)}")
-    start, typed = time.monotonic(), sys.argv
-    sys.argv = [typed[0], *arguments]  # what commands record as theirs
-    try:
-        context.find_root().command.main(
-            args=arguments, prog_name="relstats", standalone_mode=False
-        )
-    finally:
-        sys.argv = typed
-    return time.monotonic() - start
+    note(f"relstats {what}")
+    start = time.monotonic()
+    result = function(*arguments, **options)
+    return time.monotonic() - start, result

@@ -13,9 +13,10 @@ import relstats
 from relstats.commands import pipeline
 from relstats.commands.pipeline import Facts, Step
 from relstats.errors import UsageError
+from relstats.results.catalogue import ANALYSES
 from relstats.study import store
 
-ALL = frozenset({"images", "relevance", "transfer", "regions", "human"})
+ALL = frozenset({"images", "relevance", "transfer", "regions", "human", "human_maps", "behaviour"})
 
 
 def facts(
@@ -45,9 +46,19 @@ def test_a_full_study_supports_everything_over_each_axis() -> None:
             f"differences --axis {axis}",
             f"regions --axis {axis}",
             f"compare-human --axis {axis}",
+            f"strategies --axis {axis}",
+            f"human-maps --axis {axis}",
+            f"behaviour --axis {axis}",
         ):
             assert step in possible(whole)
-    assert {"shared", "sufficiency", "stability", "rsa"} <= set(possible(whole))
+    once = {"similarity", "shared", "sufficiency", "stability", "rdm", "rsa"}
+    assert once <= set(possible(whole))
+
+
+def test_every_analysis_of_the_catalogue_is_planned_where_its_data_are_there() -> None:
+    steps = pipeline.plan(facts(TWO, (3, 3, 3, 3)))
+    planned = [step.analysis for step in steps if step.analysis is not None]
+    assert all(analysis in planned for analysis in ANALYSES)
 
 
 def test_an_axis_without_two_levels_is_not_compared() -> None:
@@ -77,6 +88,8 @@ def test_an_axis_without_two_levels_is_not_compared() -> None:
                 "compare-human --axis task",
             },
         ),
+        ("human_maps", {"human-maps --axis pretrain", "human-maps --axis task"}),
+        ("behaviour", {"behaviour --axis pretrain", "behaviour --axis task"}),
     ],
 )
 def test_what_a_missing_group_forbids_says_so(lacking: str, steps: set[str]) -> None:
@@ -87,8 +100,9 @@ def test_what_a_missing_group_forbids_says_so(lacking: str, steps: set[str]) -> 
 
 def test_one_network_a_model_allows_no_stability_and_one_model_no_comparison() -> None:
     alone = facts({"pretrain": ("a",)}, (1,))
-    assert set(reasons(alone)) == {"stability", "compare"}
-    assert "no axis of these models has two" in reasons(alone)["compare"]
+    over_levels = {"compare", "strategies", "differences", "compare-human"}
+    assert set(reasons(alone)) == {"stability", *over_levels}
+    assert all("no axis of these models has two" in reasons(alone)[step] for step in over_levels)
     assert "regions" in possible(alone)
 
 
@@ -106,7 +120,7 @@ def test_transfer_needs_its_table_in_the_study_file() -> None:
 
 def test_steps_are_chosen_by_name_and_unknown_ones_refused() -> None:
     steps = pipeline.plan(facts(TWO, (3, 3, 3, 3)))
-    assert {s.command for s in pipeline.chosen(steps, ["differences"], ["differences"])} == {
+    assert {s.name for s in pipeline.chosen(steps, ["differences"], ["differences"])} == {
         "differences"
     }
     assert pipeline.chosen(steps, [], []) == steps
@@ -118,16 +132,6 @@ def test_steps_are_chosen_by_name_and_unknown_ones_refused() -> None:
         pipeline.chosen(steps, ["maps"], ["differences"])
 
 
-def test_study_and_file_take_their_places() -> None:
-    assert Step(("transfer", "FILE", "STUDY", "--masks", "shared")).on("s.zarr", "s.toml") == [
-        "transfer",
-        "s.toml",
-        "s.zarr",
-        "--masks",
-        "shared",
-    ]
-
-
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
     path = tmp_path / "study.zarr"
@@ -137,11 +141,11 @@ def study(tmp_path: Path) -> Path:
     return path
 
 
-SPEARMAN = Step(("compare", "STUDY", "--axis", "pretrain", "--measure", "spearman"), ("relevance",))
+SPEARMAN = Step("compare", {"axis": "pretrain", "measure": "spearman"}, ("relevance",))
 
 
-def save(path: Path, name: str, command: str) -> None:
-    store.save_result(path, name, xr.Dataset({"estimate": ((), 1.0)}, attrs={"command": command}))
+def save(path: Path, name: str) -> None:
+    store.save_result(path, name, xr.Dataset({"estimate": ((), 1.0)}))
 
 
 def test_facts_of_a_study(study: Path) -> None:
@@ -153,14 +157,14 @@ def test_facts_of_a_study(study: Path) -> None:
 
 def test_what_was_stamped_is_done_until_its_inputs_change(study: Path) -> None:
     assert not pipeline.is_done(study, SPEARMAN)
-    save(study, "mine", "compare study.zarr --axis pretrain")
-    save(study, "of_run", "compare study.zarr --axis pretrain --measure spearman")
-    pipeline.stamp(study, SPEARMAN, "compare study.zarr --axis pretrain --measure spearman")
+    save(study, "mine")
+    save(study, "of_run")
+    pipeline.stamp(study, SPEARMAN, "of_run")
     assert pipeline.is_done(study, SPEARMAN)
     results = store.open_study(study)["results"]
     assert pipeline.STAMP in results["of_run"].attrs
     assert pipeline.STAMP not in results["mine"].attrs
-    other = Step((*SPEARMAN.arguments, "--confidence", "0.9"), SPEARMAN.reads)
+    other = Step("compare", {**SPEARMAN.options, "confidence": "0.9"}, SPEARMAN.reads)
     assert not pipeline.is_done(study, other)
     relstats.simulate(
         study,
@@ -171,14 +175,14 @@ def test_what_was_stamped_is_done_until_its_inputs_change(study: Path) -> None:
         force=True,
         rng=np.random.default_rng(2),
     )
-    save(study, "of_run", "compare study.zarr --axis pretrain --measure spearman")
+    save(study, "of_run")
     assert not pipeline.is_done(study, SPEARMAN)
 
 
 def test_a_step_depends_on_maps_and_labels_that_it_reads_and_on_nothing_else(study: Path) -> None:
-    of_maps, of_scores = SPEARMAN, Step(SPEARMAN.arguments, ("transfer",))
+    of_maps, of_scores = SPEARMAN, Step("compare", SPEARMAN.options, ("transfer",))
     before = pipeline.digest(study, of_maps), pipeline.digest(study, of_scores)
-    save(study, "a_result", "")
+    save(study, "a_result")
     assert (pipeline.digest(study, of_maps), pipeline.digest(study, of_scores)) == before
     shard = next(
         file
@@ -199,12 +203,12 @@ def test_a_step_depends_on_maps_and_labels_that_it_reads_and_on_nothing_else(stu
 
 
 def test_a_group_made_from_other_inputs_is_outdated(study: Path) -> None:
-    step = Step(("transfer", "FILE", "STUDY"), ("relevance",), writes="transfer")
+    step = Step("transfer", {}, ("relevance",), writes="transfer")
     assert not pipeline.is_outdated(study, step)  # nothing says what it was made from
-    pipeline.stamp(study, step, "")
+    pipeline.stamp(study, step)
     assert pipeline.is_done(study, step)
     assert not pipeline.is_outdated(study, step)
-    changed = Step((*step.arguments, "--device", "cpu"), step.reads, writes="transfer")
+    changed = Step("transfer", {"device": "cpu"}, step.reads, writes="transfer")
     assert pipeline.is_outdated(study, changed)
     assert not pipeline.is_done(study, changed)
 
@@ -215,7 +219,7 @@ def test_a_report_is_up_to_date_until_a_result_is_newer(study: Path, tmp_path: P
     page.write_text("")
     os.utime(page, (2e9, 2e9))
     assert pipeline.is_newer(page, study)
-    save(study, "late", "")
+    save(study, "late")
     os.utime(study / "results" / "late" / "zarr.json", (2.1e9, 2.1e9))
     assert not pipeline.is_newer(page, study)
 

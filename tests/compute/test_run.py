@@ -15,19 +15,10 @@ import pytest
 import zarr
 
 import relstats
+from relstats.commands.run import STEPS
 from relstats.study import shards
 
-NO_REPORT = (
-    "compute",
-    "transfer",
-    "compare",
-    "shared",
-    "sufficiency",
-    "stability",
-    "differences",
-    "regions",
-    "rsa",
-)
+NO_REPORT = ("--steps", ",".join(step for step in STEPS if step != "report"))
 
 
 def run(file: Path, *options: str, code: int = 0) -> tuple[str, str]:
@@ -46,7 +37,7 @@ def outcomes(stderr: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def finished(make_study, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     file = make_study(tmp_path_factory.mktemp("finished"), images=9)
-    return file, run(file, "--steps", ",".join(NO_REPORT))[1]
+    return file, run(file, *NO_REPORT)[1]
 
 
 @pytest.fixture
@@ -71,15 +62,12 @@ def test_every_possible_analysis_is_done_and_every_other_is_listed(
     assert found["compute"] == found["transfer"] == found["shared"] == found["stability"] == "done"
     assert found["compare --axis task --measure spearman"] == found["sufficiency"] == "done"
     assert found["regions --axis task"] == found["rsa"] == "not possible"
-    assert "Add them with relstats add judgments" in finished[1]
-    assert (
-        found["differences --axis task"] == "not possible"
-    )  # the command itself says so: identity has one network
+    assert "Add it with relstats add judgments" in finished[1]
+    # The command itself says so: identity has one network.
+    assert found["differences --axis task"] == "not possible"
     assert "a level of one network" in finished[1]
     results = relstats.open_study(finished[0].parent / "out.zarr")["results"].children
-    assert {"compare_task_spearman", "shared", "sufficiency_shared", "stability_spearman"} <= set(
-        results
-    )
+    assert {"compare_task_spearman", "shared", "sufficiency_shared", "stability"} <= set(results)
     assert (
         results["compare_task_spearman"].attrs["command"]
         == "compare out.zarr --axis task --measure spearman"
@@ -88,7 +76,7 @@ def test_every_possible_analysis_is_done_and_every_other_is_listed(
 
 def test_a_second_run_does_nothing(study: Path) -> None:
     before = created(study)
-    _, err = run(study, "--steps", ",".join(NO_REPORT))
+    _, err = run(study, *NO_REPORT)
     assert set(outcomes(err).values()) == {"up to date", "not possible"}
     assert created(study) == before
 
@@ -109,14 +97,14 @@ def test_dry_run_writes_nothing(study: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.zarr"
     before = created(study)
     del zarr.open_group(str(out))["results/shared"]
-    _, err = run(study, "--dry-run", "--steps", ",".join(NO_REPORT))
+    _, err = run(study, "--dry-run", *NO_REPORT)
     found = outcomes(err)
     assert found["shared"] == "to do"
     assert found["compute"] == found["sufficiency"] == "up to date"
     before.pop("shared")
     assert created(study) == before
     shutil.rmtree(out)
-    assert set(outcomes(run(study, "--dry-run", "--steps", ",".join(NO_REPORT))[1]).values()) == {
+    assert set(outcomes(run(study, "--dry-run", *NO_REPORT)[1]).values()) == {
         "to do",
         "not possible",
     }
@@ -128,21 +116,21 @@ def test_only_what_is_missing_is_done_and_interrupted_maps_are_resumed(
 ) -> None:
     out = tmp_path / "out.zarr"
     before = created(study)
-    del zarr.open_group(str(out))["results/stability_spearman"]
+    del zarr.open_group(str(out))["results/stability"]
     manifest = zarr.open_group(str(out), mode="r+", use_consolidated=False)["manifest/relevance"]
     digests = np.asarray(manifest[:])
     manifest[0, 0] = np.zeros_like(
         digests[0, 0]
     )  # as if the last shard had not been written when the power went
     assert shards.unfinished(out, "relevance")
-    _, err = run(study, "--steps", ",".join(NO_REPORT))
+    _, err = run(study, *NO_REPORT)
     found = outcomes(err)
     assert found["stability"] == "done"
     assert found["shared"] == found["compare --axis task --measure spearman"] == "up to date"
     np.testing.assert_array_equal(np.asarray(manifest[:]), digests)
     after = created(study)
-    assert {name: made for name, made in after.items() if name != "stability_spearman"} == {
-        k: v for k, v in before.items() if k != "stability_spearman"
+    assert {name: made for name, made in after.items() if name != "stability"} == {
+        k: v for k, v in before.items() if k != "stability"
     }
 
 
