@@ -8,9 +8,11 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from relstats.results.catalogue import ANALYSES
+
 __version__ = "0.1.0"
 
-_HOMES = {
+_HOMES = {analysis.statistic: analysis.run.partition(":")[0] for analysis in ANALYSES} | {
     "open_study": "relstats.study.store",
     "save_study": "relstats.study.store",
     "save_result": "relstats.study.store",
@@ -19,28 +21,15 @@ _HOMES = {
     "transfer_dataset": "relstats.study.arrays",
     "simulate": "relstats.stats.planning.simulate",
     "Planted": "relstats.stats.planning.planted",
-    "compare": "relstats.stats.compare",
-    "similarity": "relstats.stats.similarity",
-    "shared": "relstats.stats.shared",
-    "sufficiency": "relstats.stats.sufficiency",
     "add_regions": "relstats.inputs.regions",
     "regions_dataset": "relstats.inputs.regions",
-    "regions": "relstats.stats.regions",
-    "compare_human": "relstats.human.compare_human",
     "add_human_maps": "relstats.inputs.human_maps",
-    "human_maps": "relstats.human.human_maps",
     "add_choices": "relstats.human.answers",
-    "behaviour": "relstats.human.behaviour",
-    "stability": "relstats.stats.stability",
-    "strategies": "relstats.stats.strategies",
-    "differences": "relstats.stats.differences",
     "power": "relstats.stats.planning.power",
     "power_table": "relstats.stats.planning.power",
     "pilot_components": "relstats.stats.planning.pilot",
     "add_judgments": "relstats.human",
     "read_judgments": "relstats.human",
-    "rdm": "relstats.human",
-    "rsa": "relstats.human",
     "compare_rdms": "relstats.human",
     "correct": "relstats.human",
 }
