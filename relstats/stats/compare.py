@@ -72,40 +72,44 @@ def compare(
     study : DataTree or Dataset
         A study, or just its `/transfer` or `/relevance` group.
     axis : str
-        A label of the models, e.g. "pretrain". Every pair of its levels is a contrast, "a|b".
+        Label of the models whose levels are compared, e.g. "pretrain". Every pair of its levels is
+        a contrast, "a|b".
     measure : {"transfer", "spearman", "pearson", "cosine", "iou", "dice", "capture"}
-        "transfer" and "capture" are directed; the others are symmetric and have no asymmetry.
+        What is compared: scores of masked images, or agreement of maps. "transfer" and "capture"
+        are directed; the others are symmetric and have no asymmetry.
     score : {"correct", "probability", "margin"}
-        What is scored in transfer. Where pixels were removed (`operation` of `/transfer` is
+        Of transfer: what is scored. Where pixels were removed (`operation` of `/transfer` is
         "remove"), it is the loss: the score on the whole image less that without the pixels. So a
         high value always speaks for the map.
     fraction : float or list of float, optional
         Shares of the pixels, in (0, 1]. Default: all measured; 0.05, 0.1 and 0.2 for maps.
     within : sequence of str, optional
-        Axes at each level of which the contrast is taken, and then averaged. Default: every other
-        axis that varies.
+        Axes to hold fixed: the contrast is taken at each of their levels, and averaged. Default:
+        every other axis that varies.
     pool : sequence of str
-        Axes to leave out of `within`: networks that differ on them are mixed.
+        Axes to mix: left out of `within`, so that networks that differ on them are mixed.
     ranking : {"positive", "absolute", "signed"}
-        How pixels are ranked for overlap and capture.
+        Of pixels, for overlap and capture.
     normalise : {"auto", "none", "target", "chance"}
+        Scale of the scores: each target's own (floor to ceiling), chance taken out, or none.
         "auto": "none", but "target" where networks of a contrast tell unlike numbers of classes
         apart, whose raw scores are on no common scale; the result says which. "target": 0 is a
         target network's score on control masks of the same area and 1 its score on whole images
         (with the variance of estimating both); for losses, 1 is a fall to chance. "chance": 0 is 1
         / number of classes.
     margin : float, optional
-        Equivalence margin of `specificity`, in units of the score. Default: 10 % of the mean
-        within the two levels above floor, whose own variance the test takes in; its value is in
-        `margin`.
+        Of equivalence: the margin of `specificity`, in units of the score. Default: 10 % of the
+        mean within the two levels above floor, whose own variance the test takes in; its value is
+        in `margin`.
     df : {"satterthwaite", "pooled"}
-        "pooled" has more power, and needs balanced designs with networks that vary alike.
+        Degrees of freedom. "pooled" has more power, and needs balanced designs with networks that
+        vary alike.
     confidence : float
         Confidence level of the intervals.
     n_swaps : int
         Label swaps where they cannot be enumerated.
     nan : {"raise", "omit"}
-        "omit" leaves out images on which a map is NaN, and counts them.
+        Images with NaN: raise, or omit (counted).
     rng : numpy.random.Generator
         For label swaps.
 

@@ -94,8 +94,8 @@ def differences(
     study : DataTree or Dataset
         A study, or just its `/relevance` group.
     axis : str
-        A label of the models, e.g. "pretrain". Every pair of its levels is a contrast, "a|b": a
-        minus b.
+        Label of the models whose levels are compared, e.g. "pretrain". Every pair of its levels is
+        a contrast, "a|b": a minus b.
     ranking : {"signed", "positive", "absolute"}
         What counts as relevance: itself, its positive part or its absolute value. Each map is
         divided by its mean absolute value, so that 1 is what evenly spread relevance gives.
@@ -103,7 +103,7 @@ def differences(
         Axes at each level of which the contrast is taken, and then averaged. Labels are swapped
         within them. Default: every other axis that varies.
     pool : sequence of str
-        Axes to leave out of `within`: networks that differ on them are mixed.
+        Axes to mix: left out of `within`, so that networks that differ on them are mixed.
     correction : sequence of {"max-t", "tfce", "cluster", "bh"}
         How to correct for many pixels. The first three swap the labels of whole networks; "bh"
         needs no swap, and is what is left where there are too few networks for one.
@@ -114,7 +114,7 @@ def differences(
     n_swaps : int
         Label swaps where they cannot be enumerated.
     nan : {"raise", "omit"}
-        "omit" leaves out images on which a map is NaN, and counts them.
+        Images with NaN: raise, or omit (counted).
     rng : numpy.random.Generator
         For label swaps.
 

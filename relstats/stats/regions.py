@@ -62,27 +62,29 @@ def regions(
     study : DataTree
         A study with `/relevance` and `/regions`.
     axis : str, optional
-        A label of the models, e.g. "pretrain". Every pair of its levels is a contrast, "a|b": a
-        minus b. Default: means of each model, and no contrast.
+        Label of the models whose levels are compared, e.g. "pretrain". Every pair of its levels is
+        a contrast, "a|b": a minus b. Default: means of each model, and no contrast.
     measure : {"density", "mass", "rank", "pointing"}
-        See `relstats.stats.maps.localisation.region_scores`. "mass" is the share of relevance in a
+        How relevance in a region is measured. See
+        `relstats.stats.maps.localisation.region_scores`. "mass" is the share of relevance in a
         region, "density" that share over the region's share of the pixels: 1 is what evenly spread
         relevance gives.
     ranking : {"positive", "absolute", "signed"}
         What counts as relevance.
     within : sequence of str, optional
-        Axes at each level of which the contrast is taken, and then averaged. Default: every other
-        axis that varies.
+        Axes to hold fixed: the contrast is taken at each of their levels, and averaged. Default:
+        every other axis that varies.
     pool : sequence of str
-        Axes to leave out of `within`: networks that differ on them are mixed.
+        Axes to mix: left out of `within`, so that networks that differ on them are mixed.
     df : {"satterthwaite", "pooled"}
-        "pooled" has more power, and needs balanced designs with networks that vary alike.
+        Degrees of freedom. "pooled" has more power, and needs balanced designs with networks that
+        vary alike.
     confidence : float
         Confidence level of the intervals.
     n_swaps : int
         Label swaps where they cannot be enumerated.
     nan : {"raise", "omit"}
-        "omit" leaves out images on which a map is NaN, and counts them.
+        Images with NaN: raise, or omit (counted).
     rng : numpy.random.Generator
         For label swaps.
 

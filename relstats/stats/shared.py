@@ -87,15 +87,14 @@ def shared(
     fraction : float
         Share of the pixels of a map that count as relevant, in (0, 1].
     across : sequence of str
-        Labels of the models. Each combination of their levels is a condition, and a shared pixel is
-        shared in *every* condition: one with more seeds does not count more. Default: one
-        condition, of all networks.
+        Axes: shared in every combination of their levels. Each combination is a condition, and one
+        with more seeds does not count more. Default: one condition, of all networks.
     ranking : {"positive", "absolute", "signed"}
-        How pixels are ranked, see `relstats.stats.maps.single.top_fractions`.
+        Of pixels, see `relstats.stats.maps.single.top_fractions`.
     consensus : {"all", "most", "majority"}
-        Which pixels are the core set: those of all networks, of 90 % (rounded up), or of more than
-        half (of each condition). Sizes and tests are given for all three; the choice is what `core`
-        holds.
+        The core set: pixels of all networks, of most (90 %), or of a majority. Those of all
+        networks, of 90 % (rounded up), or of more than half (of each condition). Sizes and tests
+        are given for all three; the choice is what `core` holds.
     baseline : DataTree or Dataset, optional
         Maps of the same images that no training made: of networks with random weights, or of edges.
     confidence : float
@@ -103,7 +102,7 @@ def shared(
     n_swaps : int
         Image swaps.
     nan : {"raise", "omit"}
-        "omit" leaves out images on which a map has NaN, and counts them.
+        Images with NaN: raise, or omit (counted).
     rng : numpy.random.Generator
         One number is drawn from it.
 

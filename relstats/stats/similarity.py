@@ -42,14 +42,15 @@ def similarity(
     study : DataTree or Dataset
         A study, or just its `/relevance` group.
     measure : {"spearman", "pearson", "cosine", "iou", "dice", "capture"}
-        "capture" is directed: how much of the target's relevance lies on the source's top pixels.
+        How two maps are compared. "capture" is directed: how much of the target's relevance lies on
+        the source's top pixels.
     fraction : float or list of float, optional
         Shares of the pixels, in (0, 1], for "iou", "dice" and "capture". Default: 0.05, 0.1 and
         0.2.
     ranking : {"positive", "absolute", "signed"}
-        How pixels are ranked for overlap and capture.
+        Of pixels, for overlap and capture.
     nan : {"raise", "omit"}
-        "omit" leaves out images on which a map is NaN, and counts them.
+        Images with NaN: raise, or omit (counted).
 
     Returns
     -------

@@ -55,11 +55,11 @@ def stability(
         A model whose networks have random weights: the agreement that images and architecture alone
         bring about.
     reliability : float
-        Of the mean map, in (0, 1), for `seeds_needed`.
+        Wanted of the mean map of a model, in (0, 1), for `seeds_needed`.
     confidence : float
         Confidence level of the intervals.
     nan : {"raise", "omit"}
-        "omit" leaves out images on which a map is NaN, and counts them.
+        Images with NaN: raise, or omit (counted).
 
     Returns
     -------

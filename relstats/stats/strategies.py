@@ -46,7 +46,7 @@ def strategies(
     study : DataTree
         A study with `/relevance`.
     axis : str
-        A label of the models, e.g. "pretrain".
+        Label of the models whose levels are compared, e.g. "pretrain".
     max_maps : int
         Clusters are sought among so many maps at most; where there are more, on a random sample of
         the images.
@@ -60,7 +60,7 @@ def strategies(
     n_swaps : int
         Permutations of the networks' labels where they cannot be enumerated.
     nan : {"raise", "omit"}
-        "omit" leaves out images on which a map is NaN, and counts them.
+        Images with NaN: raise, or omit (counted).
     rng : numpy.random.Generator
         For the sample of images, the clusters' first centres and the permutations.
 

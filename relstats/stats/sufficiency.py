@@ -82,18 +82,18 @@ def sufficiency(
     masks : str, optional
         The result whose shared sets were scored. Default: whichever it is.
     score : {"probability", "correct", "margin"}
-        What is compared.
+        What is compared: probability of the true class, correct, or margin.
     axis : str, optional
-        A label of the models: everything is estimated at each of its levels. Default: for all
+        Label of the models: everything is estimated at each of its levels. Default: for all
         networks.
     normalise : {"auto", "none", "chance"}
-        "chance": 0 is 1 / number of classes and 1 is 1. "auto": that, where networks with unlike
-        numbers of classes are averaged.
+        Scale of the scores: auto, none, or chance taken out. "chance": 0 is 1 / number of classes
+        and 1 is 1. "auto": that, where networks with unlike numbers of classes are averaged.
     confidence : float
         Confidence level of the intervals.
     nan : {"raise", "omit"}
-        "omit" leaves out images on which a network has no score though there is a shared set, and
-        counts them.
+        Images on which a network has no score though there is a shared set: raise, or omit
+        (counted).
 
     Returns
     -------
