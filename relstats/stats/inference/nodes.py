@@ -61,8 +61,8 @@ def node_operator(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             f"levels of {sizes} networks are too small for scores of single networks: they take two"
             " networks in each level, and three where there is one level only"
         )
-    # The design lacks rank on purpose (a and b share a mean with the cells): singular values that are
-    # 0 but for rounding grow with its size, and must not be inverted.
+    # The design lacks rank on purpose (a and b share a mean with the cells): singular values that
+    # are 0 but for rounding grow with its size, and must not be inverted.
     solution = np.linalg.pinv(design, rtol=max(design.shape) * np.finfo(float).eps)
     cells, a, b = np.split(solution, [n_levels**2, n_levels**2 + n])
     average = np.equal.outer(np.arange(n_levels), level) / np.bincount(level)[:, np.newaxis]
