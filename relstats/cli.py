@@ -1,45 +1,101 @@
 """The command line: each command parses, calls one function and prints.
 
-Results go to stdout, all else to stderr.
+Results go to stdout, all else to stderr. A command is loaded when it is called: a help costs no
+more than its own text.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, NoReturn
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, NoReturn
 
 import typer
+import typer.main
 
 from relstats import __version__
-from relstats.commands import (
-    compare,
-    compute,
-    demo,
-    differences,
-    human,
-    human_maps,
-    inputs,
-    maps,
-    planning,
-    show,
-    sufficiency,
-)
-from relstats.commands import run as cli_run
-from relstats.commands import shared as cli_shared
+from relstats.commands import analyse
 from relstats.commands.old_names import RefuseOldNames
 from relstats.errors import RelstatsError
+from relstats.results.catalogue import ANALYSES, BY_COMMAND, load
+from relstats.results.signature import summary
+
+INTERRUPTED = 130
+
+#: Commands in the order of the help, with the functions or groups behind them.
+#: The analyses stand between those that bring data and those that look at them.
+_DATA = {
+    "simulate": "relstats.commands.planning:simulate",
+    "compute": "relstats.commands.compute:compute",
+    "transfer": "relstats.commands.compute:transfer",
+    "add": "relstats.commands.inputs:add",
+}
+_OTHERS = {
+    "power": "relstats.commands.planning:power",
+    "inspect": "relstats.commands.show:inspect",
+    "validate": "relstats.commands.show:validate",
+    "plot": "relstats.commands.show:plot",
+    "report": "relstats.commands.show:report",
+    "virelay": "relstats.commands.inputs:virelay",
+    "run": "relstats.commands.run:run",
+    "demo": "relstats.commands.demo:demo",
+}
+_FUNCTIONS = _DATA | {analysis.command: analysis.run for analysis in ANALYSES} | _OTHERS
+_GROUPS = {"add": "Add what others bring to a study: regions, judgments, people's maps, choices."}
+
+
+class _Commands(Mapping[str, Any]):
+    """The commands by name, each made when it is asked for."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name in BY_COMMAND:
+            return analyse.command(BY_COMMAND[name])
+        found = load(_FUNCTIONS[name])
+        if isinstance(found, typer.Typer):
+            return typer.main.get_command(found)
+        single = typer.Typer(rich_markup_mode=None, add_completion=False)
+        single.command(name)(found)
+        return typer.main.get_command(single)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_FUNCTIONS)
+
+    def __len__(self) -> int:
+        return len(_FUNCTIONS)
+
+
+class Commands(RefuseOldNames):
+    """The group of all commands."""
+
+    def __init__(self, **attrs: Any) -> None:
+        super().__init__(**attrs)
+        self.commands = _Commands()  # type: ignore[assignment]
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of the help."""
+        return list(self.commands)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Names and first sentences, without loading any command."""
+        width = formatter.width - 6 - max(map(len, self.commands))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _short(name, width)) for name in self.commands])
+
+
+def _short(name: str, width: int) -> str:
+    text = _GROUPS.get(name) or summary(_FUNCTIONS[name])
+    return text if len(text) <= width else f"{text[: width - 3].rsplit(' ', 1)[0]}..."
+
 
 app = typer.Typer(
     name="relstats",
-    cls=RefuseOldNames,
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Compare relevance maps across networks. Start with: relstats demo",
 )
-
-INTERRUPTED = 130
 
 
 def _version(show: bool) -> None:
@@ -55,31 +111,6 @@ def _root(
     pass
 
 
-app.command()(planning.simulate)
-app.command()(planning.power)
-app.command()(compute.compute)
-app.command()(compute.transfer)
-app.command()(show.inspect)
-app.command()(show.validate)
-app.add_typer(inputs.add, name="add")
-app.command()(compare.compare)
-app.command()(maps.stability)
-app.command()(cli_shared.shared)
-app.command()(sufficiency.sufficiency)
-app.command()(maps.regions)
-app.command()(differences.differences)
-app.command()(human.rdm)
-app.command()(human.rsa)
-app.command()(human_maps.compare_human)
-app.command()(human_maps.human_maps)
-app.command()(human_maps.behaviour)
-app.command()(show.plot)
-app.command()(show.report)
-app.command()(inputs.virelay)
-app.command()(cli_run.run)
-app.command()(demo.demo)
-
-
 def main() -> None:
     """Run the command line: known errors are one line on stderr and their exit code."""
     for stream in (sys.stdout, sys.stderr):
@@ -91,18 +122,14 @@ def main() -> None:
     except typer.Abort:
         code = INTERRUPTED
     except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), 1
-        )  # or the interpreter complains again when it closes stdout
+        # Or the interpreter complains again when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)
     except RelstatsError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:
-        _fail(
-            f"{error.strerror or error}: {error.filename or 'input or output'}. Check the path, its"
-            " rights and the space left",
-            1,
-        )
+        what, where = error.strerror or error, error.filename or "input or output"
+        _fail(f"{what}: {where}. Check the path, its rights and the space left", 1)
     except Exception as error:
         if not hasattr(error, "show"):  # not one of the parser's own
             raise
@@ -118,9 +145,8 @@ def _interrupted() -> NoReturn:
 
     note("relstats: interrupted. What is written is kept: the same command resumes")
     sys.stdout.flush()
-    os._exit(
-        INTERRUPTED
-    )  # without waiting for the store's threads, which complain of being interrupted
+    # Without waiting for the store's threads, which complain of being interrupted.
+    os._exit(INTERRUPTED)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import typer.main
 
-from relstats.errors import UsageError
+from relstats.commands import options
 from relstats.results.catalogue import Analysis, load, result_name
 from relstats.results.signature import REQUIRED, Parameter, signature
 
@@ -23,15 +23,10 @@ _TYPES: dict[str, type] = {"text": str, "whole": int, "number": float, "flag": b
 #: Dims whose variables are too large for a terminal or for JSON.
 _LARGE = ("y", "x", "pair")
 
-_STUDY = typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)
-_ALIGN = typer.Option(help="Images of the groups: exact, or inner (what is dropped is recorded).")
 _NAME = typer.Option(
     help="Of the result. [default: the statistic, and what is not the default]", show_default=False
 )
 _EXPORT = typer.Option(help="New folder for the result's own files.", metavar="FOLDER")
-_SEED = typer.Option(help="Seed of the random numbers; it is recorded.", min=0)
-_JSON = typer.Option("--json", help="One JSON object on stdout, and nothing else.")
-_DRY_RUN = typer.Option("--dry-run", help="Say what would be done, and stop.")
 
 
 def command(analysis: Analysis) -> Any:
@@ -65,31 +60,31 @@ def _callback(analysis: Analysis) -> Callable[..., None]:
     """A function whose signature is that of the command."""
     read = signature(analysis.run).parameters
     offered = [p for p in read[1:] if p.kind in _TYPES]
-    parameters = [_parameter("study", str, _STUDY)]
+    parameters = [_parameter("study", options.Study)]
     parameters += [_option(analysis, parameter) for parameter in offered]
     if not any(parameter.name == "align" for parameter in offered):
-        parameters.append(_parameter("align", str, _ALIGN, "exact"))
-    parameters.append(_parameter("name", str | None, _NAME, None))
+        parameters.append(_parameter("align", options.Align, "exact"))
+    parameters.append(_parameter("name", Annotated[str | None, _NAME], None))
     if analysis.export:
-        parameters.append(_parameter("export", str | None, _EXPORT, None))
+        parameters.append(_parameter("export", Annotated[str | None, _EXPORT], None))
     if any(parameter.kind == "rng" for parameter in read):
-        parameters.append(_parameter("seed", int, _SEED, 0))
-    parameters.append(_parameter("json", bool, _JSON, False))
-    parameters.append(_parameter("dry_run", bool, _DRY_RUN, False))
+        parameters.append(_parameter("seed", options.Seed, 0))
+    parameters.append(_parameter("json", options.Json, False))
+    parameters.append(_parameter("dry_run", options.DryRun, False))
 
-    def call(**options: Any) -> None:
-        execute(analysis, **options)
+    def call(**typed: Any) -> None:
+        execute(analysis, **typed)
 
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return call
 
 
-def _parameter(name: str, kind: Any, info: Any, default: Any = REQUIRED) -> inspect.Parameter:
+def _parameter(name: str, annotation: Any, default: Any = REQUIRED) -> inspect.Parameter:
     return inspect.Parameter(
         name,
         inspect.Parameter.POSITIONAL_OR_KEYWORD,
-        annotation=Annotated[kind, info],
+        annotation=annotation,
         default=inspect.Parameter.empty if default is REQUIRED else default,
     )
 
@@ -100,16 +95,15 @@ def _option(analysis: Analysis, parameter: Parameter) -> inspect.Parameter:
     text = _text(parameter.help)
     if parameter.choices:
         text = f"{text} One of {', '.join(parameter.choices)}."
-    if parameter.several:
-        values = ", ".join(map(str, parameter.default or ()))
-        text = f"{text} [default: {values}]" if values else text
-        kind: Any = list[str] | None
-        return _parameter(parameter.name, kind, typer.Option(name, help=text), None)
     kind = _TYPES[parameter.kind]
-    required = parameter.default is REQUIRED
+    if parameter.several:
+        values = ",".join(map(str, parameter.default or ()))
+        text = f"{text} [default: {values}]" if values else text
+        info = options.several(name, help=text, kind=kind)
+        return _parameter(parameter.name, Annotated[list[kind] | None, info], None)  # type: ignore[valid-type]
     optional = kind | None if parameter.default is None else kind
-    info = typer.Option(name, help=text, show_default=not required)
-    return _parameter(parameter.name, optional, info, parameter.default)
+    info = typer.Option(name, help=text, show_default=parameter.default is not REQUIRED)
+    return _parameter(parameter.name, Annotated[optional, info], parameter.default)
 
 
 def _text(text: str) -> str:
@@ -128,7 +122,7 @@ def execute(
     name: str | None = None,
     export: str | None = None,
     seed: int = 0,
-    **options: Any,
+    **typed: Any,
 ) -> str:
     """Do an analysis of a study, print its result and save it in the study.
 
@@ -147,7 +141,7 @@ def execute(
     export : str, optional
         New folder for the result's own files.
     seed : int
-    **options
+    **typed
         Parameters of the statistic, as they were typed; those with several values may be None.
 
     Returns
@@ -160,7 +154,7 @@ def execute(
     from relstats.study import store
 
     read = {parameter.name: parameter for parameter in signature(analysis.run).parameters}
-    arguments = {key: _value(read[key], value) for key, value in options.items()}
+    arguments = {key: _value(read[key], value) for key, value in typed.items()}
     arguments = {key: value for key, value in arguments.items() if value is not REQUIRED}
     if "align" in read:
         arguments["align"] = align
@@ -184,32 +178,13 @@ def execute(
 
 def _value(parameter: Parameter, value: Any) -> Any:
     """What was typed as the statistic takes it; REQUIRED for a default that it should fill in."""
-    if parameter.several:
-        return _several(parameter, value) if value else REQUIRED
+    if parameter.several and not value:
+        return REQUIRED
     if parameter.kind == "study" and value:
         from relstats.study import store
 
         return store.open_study(value)
     return value
-
-
-def _several(parameter: Parameter, typed: list[str]) -> list[Any]:
-    """Values that were repeated, or separated by commas."""
-    values = [part.strip() for one in typed for part in one.split(",")]
-    if "" in values:
-        raise UsageError(
-            f"--{parameter.name.replace('_', '-')} {','.join(typed)!r} has an empty value. Give"
-            " values with commas between them, or repeat the option"
-        )
-    if parameter.kind not in ("whole", "number"):
-        return values
-    try:
-        return [_TYPES[parameter.kind](value) for value in values]
-    except ValueError:
-        raise UsageError(
-            f"--{parameter.name.replace('_', '-')} {','.join(typed)!r}: give numbers, with commas"
-            " between them, or repeat the option"
-        ) from None
 
 
 def _result(

@@ -17,7 +17,6 @@ _MARKS = {
 
 
 def demo(
-    context: typer.Context,
     folder: Annotated[
         Path, typer.Argument(help="Where to write everything.", metavar="FOLDER")
     ] = Path("relstats-demo"),
@@ -38,21 +37,18 @@ def demo(
     Example:
       relstats demo
     """  # noqa: D301 - the parser knows the character, not its escape
-    from relstats.commands import terminal
-    from relstats.commands.run import done
+    from relstats.commands import analyse, compute, inputs, run, terminal
+    from relstats.results.catalogue import BY_STATISTIC
 
     _trained(folder, networks, pictures, seed)
     file, study = str(folder / "faces.toml"), str(folder / "faces.zarr")
-    commands = [
-        ["compute", file, study],
-        ["add", "regions", study, str(folder / "parts"), "--names", ",".join(_regions())],
-        ["add", "judgments", study, str(folder / "judgments.csv"), "--kind", "dissimilarity"],
-        ["transfer", file, study],
-        ["compare", study, "--axis", "pretrain", "--score", "probability", "--normalise", "chance"],
-        ["run", file, study],
-    ]
-    for command in commands:
-        done(context, command)
+    compute.compute(file, study)
+    inputs.regions(study, str(folder / "parts"), names=list(_regions()))
+    inputs.judgments(study, str(folder / "judgments.csv"), kind="dissimilarity")
+    compute.transfer(file, study)
+    planted = {"axis": "pretrain", "score": "probability", "normalise": "chance"}
+    analyse.execute(BY_STATISTIC["compare"], study, json=False, dry_run=False, **planted)
+    run.run(Path(file), Path(study))
     _print_truth(study)
     terminal.note(f"the study: {study}. The same by your own hands: relstats run {file} {study}")
     page = folder / "faces.html"
