@@ -22,9 +22,9 @@ from command_line import run
 
 import relstats
 from relstats import cli
-from relstats.commands import compare as compare_command
-from relstats.commands import old_names, options
+from relstats.commands import analyse, old_names, options
 from relstats.errors import InvalidData
+from relstats.results.catalogue import BY_STATISTIC
 from relstats.study import store
 
 SMALL = ("--models", "2x1", "--seeds", "3", "--images", "6", "--size", "8")
@@ -183,7 +183,7 @@ def test_compare_prints_a_table_and_saves_the_same_numbers(study):
         "compare", study, "--axis", "pretrain", "--score", "probability", "--seed", 3, "--json"
     )
     printed = json.loads(text)
-    saved = store.open_study(study)["results"]["compare_pretrain_transfer_probability"].to_dataset()
+    saved = store.open_study(study)["results"]["compare_pretrain_probability"].to_dataset()
     assert code == 0
     assert err == ""
     np.testing.assert_array_equal(
@@ -533,5 +533,6 @@ def test_a_result_is_kept_where_nobody_reads_it(study):
         mock.patch("relstats.study.store.save_result") as save,
         contextlib.suppress(SystemExit, BrokenPipeError),
     ):
-        compare_command.compare(str(study), axis="pretrain", measure="iou")
+        options = {"axis": "pretrain", "measure": "iou"}
+        analyse.execute(BY_STATISTIC["compare"], str(study), json=False, dry_run=False, **options)
     assert save.call_args.args[1] == "compare_pretrain_iou"
