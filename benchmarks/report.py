@@ -80,7 +80,7 @@ def prepare(path: Path) -> None:
                 study, axis=axis, measure=measure, score="probability", rng=rng
             )
             store.save_result(path, f"compare_{axis}_{measure}", result)
-    store.save_result(path, "stability_spearman", relstats.stability(study))
+    store.save_result(path, "stability", relstats.stability(study))
     store.save_result(path, "shared", relstats.shared(study, n_swaps=99, rng=rng))
     print(
         json.dumps(

@@ -62,20 +62,16 @@ def analyse(path):
     study = store.open_study(path)
     rng = np.random.default_rng(2)
     results = {
-        "compare_pretrain_transfer_probability": lambda: relstats.compare(
+        "compare_pretrain_probability": lambda: relstats.compare(
             study, axis="pretrain", score="probability", n_swaps=99, rng=rng
         ),
-        "compare_pretrain_transfer_correct": lambda: relstats.compare(
-            study, axis="pretrain", n_swaps=99, rng=rng
-        ),
+        "compare_pretrain": lambda: relstats.compare(study, axis="pretrain", n_swaps=99, rng=rng),
         "compare_pretrain_spearman": lambda: relstats.compare(
             study, axis="pretrain", measure="spearman", n_swaps=99, rng=rng
         ),
-        "stability_spearman": lambda: relstats.stability(study),
+        "stability": lambda: relstats.stability(study),
         "shared": lambda: relstats.shared(study, n_swaps=19, rng=rng),
-        "regions_pretrain_density_positive": lambda: relstats.regions(
-            study, axis="pretrain", n_swaps=99, rng=rng
-        ),
+        "regions_pretrain": lambda: relstats.regions(study, axis="pretrain", n_swaps=99, rng=rng),
     }
     for name, compute in results.items():
         try:

@@ -93,8 +93,8 @@ def _option(analysis: Analysis, parameter: Parameter) -> inspect.Parameter:
     """A parameter of the statistic as an option of the command."""
     name = analysis.options.get(parameter.name, f"--{parameter.name.replace('_', '-')}")
     text = _text(parameter.help)
-    if parameter.choices:
-        text = f"{text} One of {', '.join(parameter.choices)}."
+    if not all(choice in text for choice in parameter.choices):
+        text = f"{', '.join(parameter.choices)}: {text[0].lower()}{text[1:]}"
     kind = _TYPES[parameter.kind]
     if parameter.several:
         values = ",".join(map(str, parameter.default or ()))

@@ -89,7 +89,7 @@ def plot(
     \b
     Examples:
       relstats plot study.zarr                      # names the results that can be drawn
-      relstats plot study.zarr compare_pretrain_transfer_correct -o figures --format pdf
+      relstats plot study.zarr compare_pretrain -o figures --format pdf
       relstats plot study.zarr data --format png
     """  # noqa: D301 - the parser knows the character, not its escape
     from relstats import plots

@@ -202,7 +202,7 @@ def title(name: str, result: xr.Dataset) -> str:
     Examples
     --------
     >>> title(
-    ...     "stability_spearman",
+    ...     "stability",
     ...     xr.Dataset(attrs={"statistic": "stability", "measure": "spearman"}),
     ... )
     'Agreement across seeds (spearman)'

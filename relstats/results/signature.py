@@ -142,15 +142,15 @@ def _kind(module: str, annotation: ast.expr | None) -> tuple[str, bool, tuple[st
             outer = ast.unparse(part.value)
             if outer == "Literal":
                 return "text", False, tuple(ast.literal_eval(v) for v in _elements(part.slice))
+            if outer == "Annotated":
+                return _kind(module, _elements(part.slice)[0])
             if outer in _COLLECTIONS:
                 kind, _, choices = _kind(module, _elements(part.slice)[0])
                 return kind, True, choices
-        if (
-            isinstance(part, ast.Name)
-            and part.id not in _KINDS
-            and (alias := _assigned(module, part.id))
-        ):
-            return _kind(*alias)
+        if isinstance(part, (ast.Name, ast.Attribute)) and ast.unparse(part) not in _KINDS:
+            alias = _alias(module, part)
+            if alias:
+                return _kind(*alias)
     for text in texts:
         if text in _KINDS:
             return _KINDS[text], False, ()
@@ -175,6 +175,18 @@ def _elements(node: ast.expr) -> list[ast.expr]:
     return list(node.elts) if isinstance(node, ast.Tuple) else [node]
 
 
+def _alias(module: str, node: ast.Name | ast.Attribute) -> tuple[str, ast.expr] | None:
+    """What a name, or a name in another module of relstats, stands for."""
+    if isinstance(node, ast.Name):
+        return _assigned(module, node.id)
+    for statement in _tree(module).body:
+        if isinstance(statement, ast.ImportFrom) and str(statement.module).startswith("relstats"):
+            for alias in statement.names:
+                if (alias.asname or alias.name) == ast.unparse(node.value):
+                    return _assigned(f"{statement.module}.{alias.name}", node.attr)
+    return None
+
+
 def _assigned(module: str, name: str) -> tuple[str, ast.expr] | None:
     """The module and expression in which a name gets its value; imports are followed."""
     for node in _tree(module).body:
@@ -191,7 +203,8 @@ def _assigned(module: str, name: str) -> tuple[str, ast.expr] | None:
 
 def _value(module: str, node: ast.expr) -> Any:
     """The value of a default: a literal, or a name that stands for one."""
-    if isinstance(node, ast.Name) and (named := _assigned(module, node.id)):
+    named = _assigned(module, node.id) if isinstance(node, ast.Name) else None
+    if named:
         return _value(*named)
     if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("get_args"):
         return _kind(module, node.args[0])[2]  # all values that a parameter may have

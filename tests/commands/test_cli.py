@@ -529,7 +529,7 @@ for command in {commands!r}:
 
 def test_a_result_is_kept_where_nobody_reads_it(study):
     with (
-        mock.patch("relstats.commands.compare._print_comparison", side_effect=BrokenPipeError),
+        mock.patch("relstats.commands.analyse.show", side_effect=BrokenPipeError),
         mock.patch("relstats.study.store.save_result") as save,
         contextlib.suppress(SystemExit, BrokenPipeError),
     ):

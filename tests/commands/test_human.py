@@ -85,7 +85,7 @@ def test_judgments_are_added_once_and_told(study, tmp_path):
 @pytest.mark.parametrize(
     ("options", "name"),
     [
-        ((), "rdm_relevance_correlation"),
+        ((), "rdm"),
         (
             ("--on", "weighted-images", "--dissimilarity", "spearman"),
             "rdm_weighted_images_spearman",
@@ -119,7 +119,7 @@ def test_rsa_prints_what_it_saves(study):
     code, out, err = run("rsa", study, *QUICK, "--seed", 4, "--json")
     assert code == 0, err
     shown = json.loads(out)
-    saved = relstats.open_study(study)["results/rsa_relevance_rho-a"].to_dataset()
+    saved = relstats.open_study(study)["results/rsa"].to_dataset()
     rdms = relstats.rdm(relstats.open_study(study))
     expected = relstats.rsa(
         rdms,
@@ -173,7 +173,7 @@ def test_what_is_random_is_said(study):
     assert code == 0, err
     assert "images, participants; these networks" in out
     assert "p Holm" not in out
-    saved = relstats.open_study(study)["results/rsa_relevance_rho-a_pretrain"].to_dataset()
+    saved = relstats.open_study(study)["results/rsa_pretrain"].to_dataset()
     assert saved["variance_seeds"].isnull().all()
     assert saved.attrs["random"] == ["images", "participants"]
     code, out, _ = run("rsa", study, *QUICK, "--random", "nothing")
@@ -216,7 +216,7 @@ def test_pixels_and_files_are_held_constant(study, tmp_path):
         "rsa", study, *QUICK, "--comparison", "spearman", "--control", f"images,{path}"
     )
     assert code == 0, err
-    saved = relstats.open_study(study)["results/rsa_relevance_spearman_partial"].to_dataset()
+    saved = relstats.open_study(study)["results/rsa_spearman"].to_dataset()
     assert saved.attrs["controls"] == 2
     assert saved["p_mantel"].isnull().all()
     plain = run("rsa", study, *QUICK, "--comparison", "spearman", "--json")
@@ -238,9 +238,7 @@ def test_pixels_and_files_are_held_constant(study, tmp_path):
         "cosine",
     )
     results = relstats.open_study(study)["results"]
-    assert {"rsa_relevance_spearman", "rsa_relevance_signed_cosine_spearman"} <= set(
-        results.children
-    )
+    assert {"rsa_spearman", "rsa_signed_cosine_spearman"} <= set(results.children)
     code, out, err = run("rsa", study, *QUICK, "--control", "images")
     assert (code, out) == (2, "")
     assert "no partial form" in err

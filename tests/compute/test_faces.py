@@ -126,7 +126,7 @@ def test_removing_relevant_pixels_costs_more_than_those_of_another_image(study: 
         < transfer["unmasked_probability"].sel(target_model="vggface2_gender").mean().item() - 0.1
     )
     result = relstats.open_study(study)["results"][
-        "compare_pretrain_transfer_probability_chance"
+        "compare_pretrain_probability_chance"
     ].to_dataset()
     assert result.attrs["transfer_operation"] == "remove"
     assert result["cell_mean"].sel(source_level="vggface2", target_level="vggface2").item() > 0.05
@@ -156,6 +156,6 @@ def test_shared_pixels_are_missed_more_than_random_ones(study: Path) -> None:
 
 
 def test_eyes_carry_more_than_their_share(study: Path) -> None:
-    result = relstats.open_study(study)["results"]["regions_pretrain_density_positive"].to_dataset()
+    result = relstats.open_study(study)["results"]["regions_pretrain"].to_dataset()
     assert (result["level_mean"].sel(region="eyes") > 1.5).all()
     assert (result["level_mean"].sel(region="rest") < 1).all()

@@ -323,7 +323,7 @@ def test_commands_and_text_as_it_stands(tmp_path, monkeypatch, capsys):
     )
     printed = json.loads(capsys.readouterr().out)
     assert printed["coords"]["contrast"]["data"] == ["imagenet|vggface2"]
-    assert store.open_study(path)["results/behaviour_sex_pretrain_errors"].attrs["label"] == "sex"
+    assert store.open_study(path)["results/behaviour_sex_pretrain"].attrs["label"] == "sex"
     assert (
         run(
             monkeypatch,

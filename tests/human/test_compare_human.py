@@ -240,7 +240,7 @@ def test_command(tmp_path, monkeypatch, capsys):
     assert run(monkeypatch, *options, "--random", "images,participants", "--json") == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["coords"]["effect"]["data"] == ["human_correspondence"]
-    saved = store.open_study(path)["results/compare_pretrain_human_features"].to_dataset()
+    saved = store.open_study(path)["results/compare_human_pretrain_features"].to_dataset()
     assert saved["estimate"].item() == printed["variables"]["estimate"]["data"][0][0]
     assert saved.attrs["random"] == ["images", "participants"]
     assert run(monkeypatch, *options) == 0

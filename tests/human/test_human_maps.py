@@ -694,7 +694,7 @@ def test_commands(tmp_path, path, monkeypatch, capsys):
     )
     printed = json.loads(capsys.readouterr().out)
     assert printed["coords"]["effect"]["data"] == ["agreement", "above_swapped"]
-    saved = store.open_study(path)["results/human_maps_pretrain_spearman_positive"].to_dataset()
+    saved = store.open_study(path)["results/human_maps_pretrain"].to_dataset()
     np.testing.assert_allclose(saved["estimate"], printed["variables"]["estimate"]["data"])
     assert run(monkeypatch, "human-maps", path) == 0
     shown = capsys.readouterr()

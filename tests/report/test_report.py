@@ -142,7 +142,7 @@ def test_tables_show_the_estimates_and_csv_has_them_in_full(page, results):
 
 
 def test_csv_rows_name_their_cell(page, results):
-    result = results["compare_pretrain_transfer_probability"]
+    result = results["compare_pretrain_probability"]
     table = next(
         rows
         for rows in (list(csv.DictReader(io.StringIO(t))) for t in page.csvs())
@@ -172,7 +172,7 @@ def test_the_verdict_comes_first_and_has_size_interval_p_and_n(text, page, resul
             "Matrix and maps", page.text.index("Do maps agree")
         )
     ]
-    gap = results["compare_pretrain_transfer_probability"].sel(
+    gap = results["compare_pretrain_probability"].sel(
         contrast="imagenet|vggface2", effect="specificity"
     )
     bounds = [number(b) for b in gap["ci"].values]
@@ -212,9 +212,7 @@ def test_charts_have_room_before_maps():
 
 
 def test_other_scores_of_one_question_are_told_beside_the_first(page, results):
-    one = results["compare_pretrain_transfer_correct"].sel(
-        effect="asymmetry", contrast="imagenet|vggface2"
-    )
+    one = results["compare_pretrain"].sel(effect="asymmetry", contrast="imagenet|vggface2")
     assert "The same question with other scores (score correct" in page.text
     assert f"asymmetry {number(float(one['estimate']))} [" in page.text
     assert page.text.index("probability of the true class") < page.text.index(
@@ -423,7 +421,7 @@ def test_hostile_labels_do_not_act_in_markdown_and_json(tmp_path):
 
 
 def test_a_transfer_of_matrix_and_map_cells(text, study, results):
-    result = results["compare_pretrain_transfer_probability"]
+    result = results["compare_pretrain_probability"]
     cells = re.findall(
         r'<td class="s-?\d" data-i="(\d+)" data-j="(\d+)">(–|-?[\d.e+-]+)</td>', text
     )
@@ -674,7 +672,7 @@ def test_report_computes_nothing_again(study, text, monkeypatch, tmp_path):
     """A result that was changed by hand is told as it is."""
     copy = tmp_path / "study.zarr"
     shutil.copytree(study, copy)
-    name = "stability_spearman"
+    name = "stability"
     result = store.open_study(copy)[f"results/{name}"].to_dataset().load()
     result["estimate"][0] = 0.123
     store.save_result(copy, name, result)

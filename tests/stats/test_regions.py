@@ -501,9 +501,7 @@ def test_the_commands_add_and_measure(stored):
     assert code == 0, err
     assert "imagenet|vggface2" in out
     assert "warning: regions overlap" in err
-    saved = store.open_study(stored / "s.zarr")[
-        "results/regions_pretrain_mass_positive"
-    ].to_dataset()
+    saved = store.open_study(stored / "s.zarr")["results/regions_pretrain_mass"].to_dataset()
     direct = relstats.regions(
         store.open_study(stored / "s.zarr"),
         axis="pretrain",

@@ -483,40 +483,37 @@ def test_large_studies_are_sampled_and_maps_without_relevance_counted():
 # --- the command line
 
 
-def test_the_command_prints_and_saves(tmp_path):
-    store.save_study(relstats.study(relevance=make_maps((3, 3, 2))), tmp_path / "s.zarr")
-    code, out, err = run(
-        "stability", tmp_path / "s.zarr", "--baseline", "r", "--strategies", "pretrain"
-    )
+def test_the_commands_print_and_save(tmp_path):
+    path = tmp_path / "s.zarr"
+    store.save_study(relstats.study(relevance=make_maps((3, 3, 2))), path)
+    code, out, err = run("stability", path, "--baseline", "r")
     assert code == 0, err
     assert "above baseline" in out
-    assert "share of maps in each cluster" in out
     assert "r has two networks" in err
-    results = store.open_study(tmp_path / "s.zarr")["results"]
-    assert set(results.children) == {"stability_spearman", "strategies_pretrain"}
-    code, out, _ = run("stability", tmp_path / "s.zarr", "--measure", "pearson", "--json")
+    code, out, err = run("strategies", path, "--axis", "pretrain", "--n-swaps", 19)
+    assert code == 0, err
+    assert "share" in out
+    results = store.open_study(path)["results"]
+    assert set(results.children) == {"stability", "strategies_pretrain"}
+    assert results["strategies_pretrain"].attrs["seed"] == 0
+    code, out, _ = run("stability", path, "--measure", "pearson", "--json")
     found = json.loads(out)
     assert code == 0
     assert found["attrs"]["measure"] == "pearson"
-    assert "strategies" not in found
     np.testing.assert_allclose(
         found["variables"]["estimate"]["data"],
         relstats.stability(make_maps((3, 3, 2)), measure="pearson")["estimate"],
     )
-    code, out, err = run("stability", tmp_path / "s.zarr", "--measure", "iou")
+    assert "stability_pearson" in store.open_study(path)["results"]
+    code, out, err = run("stability", path, "--measure", "iou")
     assert (code, out) == (2, "")
-    code, out, _ = run("stability", tmp_path / "s.zarr", "--strategies", "pretrain", "--json")
-    assert json.loads(out)["strategies"]["attrs"]["statistic"] == "strategies"
 
 
-def test_agreement_is_saved_where_strategies_cannot_be_compared(tmp_path):
+def test_strategies_that_cannot_be_compared_say_what_to_mix(tmp_path):
     models = MODELS.assign(task=MODELS["pretrain"])
     store.save_study(relstats.study(relevance=make_maps(models=models)), tmp_path / "s.zarr")
-    code, out, err = run("stability", tmp_path / "s.zarr", "--strategies", "pretrain")
+    code, out, err = run("strategies", tmp_path / "s.zarr", "--axis", "pretrain")
     assert (code, out) == (4, "")
     assert "Mix them on purpose with --pool task" in err
-    assert set(store.open_study(tmp_path / "s.zarr")["results"].children) == {"stability_spearman"}
-    more = ("--strategies", "pretrain", "--pool", "task", "--n-swaps", 19)
-    assert run("stability", tmp_path / "s.zarr", *more)[0] == 0
-    saved = store.open_study(tmp_path / "s.zarr")["results/strategies_pretrain"]
-    assert saved.attrs["seed"] == 0
+    more = ("--axis", "pretrain", "--pool", "task", "--n-swaps", 19)
+    assert run("strategies", tmp_path / "s.zarr", *more)[0] == 0

@@ -390,7 +390,7 @@ def test_the_command_prints_and_saves(path):
     code, out, err = run("sufficiency", path)
     assert code == 0, err
     assert "image_swap" in out
-    assert "whole image" in out
+    assert "whole mean" in out
     assert "like those measured (12 networks, 12 images)" in err
     saved = store.open_study(path)["results/sufficiency_shared"].to_dataset()
     assert saved.attrs["statistic"] == "sufficiency"
