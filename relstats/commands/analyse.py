@@ -26,6 +26,8 @@ _LARGE = ("y", "x", "pair")
 _NAME = typer.Option(
     help="Of the result. [default: the statistic, and what is not the default]", show_default=False
 )
+#: What a command does with a result, and no parameter of the statistic.
+_SETTINGS = ("json", "dry_run", "align", "name", "export", "seed")
 _EXPORT = typer.Option(help="New folder for the result's own files.", metavar="FOLDER")
 
 
@@ -72,8 +74,9 @@ def _callback(analysis: Analysis) -> Callable[..., None]:
     parameters.append(_parameter("json", options.Json, False))
     parameters.append(_parameter("dry_run", options.DryRun, False))
 
-    def call(**typed: Any) -> None:
-        execute(analysis, **typed)
+    def call(study: str, **typed: Any) -> None:
+        settings = {name: typed.pop(name) for name in _SETTINGS if name in typed}
+        execute(analysis, study, typed, **settings)
 
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -115,14 +118,14 @@ def _text(text: str) -> str:
 def execute(
     analysis: Analysis,
     study: str,
+    typed: Mapping[str, Any],
     *,
-    json: bool,
-    dry_run: bool,
+    json: bool = False,
+    dry_run: bool = False,
     align: str = "exact",
     name: str | None = None,
     export: str | None = None,
     seed: int = 0,
-    **typed: Any,
 ) -> str:
     """Do an analysis of a study, print its result and save it in the study.
 
@@ -132,6 +135,8 @@ def execute(
         From the catalogue.
     study : str
         The store.
+    typed : mapping
+        Parameters of the statistic, as they were typed; those with several values may be None.
     json, dry_run : bool
         Print one JSON object; only say what would be done.
     align : {"exact", "inner"}
@@ -141,8 +146,6 @@ def execute(
     export : str, optional
         New folder for the result's own files.
     seed : int
-    **typed
-        Parameters of the statistic, as they were typed; those with several values may be None.
 
     Returns
     -------
@@ -180,6 +183,9 @@ def _value(parameter: Parameter, value: Any) -> Any:
     """What was typed as the statistic takes it; REQUIRED for a default that it should fill in."""
     if parameter.several and not value:
         return REQUIRED
+    if parameter.choices and value not in parameter.choices and isinstance(value, str):
+        hyphenless = value.replace("-", "_")  # weighted-images, as words on a command line are
+        return hyphenless if hyphenless in parameter.choices else value
     if parameter.kind == "study" and value:
         from relstats.study import store
 

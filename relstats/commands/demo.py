@@ -47,7 +47,7 @@ def demo(
     inputs.judgments(study, str(folder / "judgments.csv"), kind="dissimilarity")
     compute.transfer(file, study)
     planted = {"axis": "pretrain", "score": "probability", "normalise": "chance"}
-    analyse.execute(BY_STATISTIC["compare"], study, json=False, dry_run=False, **planted)
+    analyse.execute(BY_STATISTIC["compare"], study, planted)
     run.run(Path(file), Path(study))
     _print_truth(study)
     terminal.note(f"the study: {study}. The same by your own hands: relstats run {file} {study}")

@@ -137,7 +137,7 @@ def _computed(step: Step, file: Path, out: Path, dry_run: bool) -> Outcome:
     is_new = not pipeline.is_complete(out, step.command)
     if dry_run:
         return Outcome(str(step), "to do" if is_new else "up to date")
-    command = {"compute": compute.compute, "transfer": compute.transfer}[step.command]
+    command = compute.compute if step.command == "compute" else compute.transfer
     seconds, _ = timed(f"{step.command} {file} {out}", command, str(file), str(out))
     return Outcome(str(step), "done" if is_new else "up to date", seconds=seconds)
 
@@ -173,7 +173,7 @@ def _do(step: Step, file: Path, out: Path) -> str:
         force = pipeline.is_outdated(out, step)
         compute.transfer(str(file), str(out), masks=step.options["masks"], force=force)
         return ""
-    return analyse.execute(step.analysis, str(out), json=False, dry_run=False, **step.options)
+    return analyse.execute(step.analysis, str(out), step.options)
 
 
 def _reported(out: Path, page: Path, dry_run: bool) -> Outcome:

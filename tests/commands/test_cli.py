@@ -534,5 +534,5 @@ def test_a_result_is_kept_where_nobody_reads_it(study):
         contextlib.suppress(SystemExit, BrokenPipeError),
     ):
         options = {"axis": "pretrain", "measure": "iou"}
-        analyse.execute(BY_STATISTIC["compare"], str(study), json=False, dry_run=False, **options)
+        analyse.execute(BY_STATISTIC["compare"], str(study), options)
     assert save.call_args.args[1] == "compare_pretrain_iou"

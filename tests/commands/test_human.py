@@ -1,6 +1,7 @@
 """`relstats add judgments`, `rdm` and `rsa` as a new user meets them."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -111,7 +112,7 @@ def test_rdms(options, name, study):
     assert (saved["stress"] > 0).all()
     code, out, err = run("rdm", study, *options)
     assert code == 0
-    assert "stress of the plane" in out
+    assert "stress" in out
     assert "these networks and these images" in err
 
 
@@ -147,7 +148,8 @@ def test_rsa_prints_what_it_saves(study):
     assert saved.attrs["seed"] == 4
     code, out, err = run("rsa", study, *QUICK, "--seed", 4)
     lower, upper = expected["noise_ceiling"].values
-    assert "(12 images, 4 participants)" in out
+    assert re.search(r"images +12 *\n", out)
+    assert re.search(r"participants +4 *\n", out)
     assert f"{lower:.3f}" in out
     assert f"{upper:.3f}" in out
     assert "images, participants, seeds" in out
@@ -216,7 +218,9 @@ def test_pixels_and_files_are_held_constant(study, tmp_path):
         "rsa", study, *QUICK, "--comparison", "spearman", "--control", f"images,{path}"
     )
     assert code == 0, err
-    saved = relstats.open_study(study)["results/rsa_spearman"].to_dataset()
+    results = relstats.open_study(study)["results"]
+    (name,) = (n for n in results.children if n.startswith("rsa_spearman_images_luminance"))
+    saved = results[name].to_dataset()
     assert saved.attrs["controls"] == 2
     assert saved["p_mantel"].isnull().all()
     plain = run("rsa", study, *QUICK, "--comparison", "spearman", "--json")
@@ -296,7 +300,7 @@ def test_images_whose_map_is_empty_are_left_out_of_both_sides(study, tmp_path):
     relstats.save_study(spoilt, tmp_path / "s.zarr")
     code, out, err = run("rsa", tmp_path / "s.zarr", *QUICK)
     assert code == 0, err
-    assert "(11 images, 4 participants)" in out
+    assert re.search(r"images +11 *\n", out)
     assert f"1 image(s) left out: a map of theirs says nothing ({maps['image'].values[3]})" in err
 
 

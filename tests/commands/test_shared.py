@@ -129,11 +129,7 @@ def test_the_issue_s_commands(study, tmp_path):
     code, out, err = run("shared", study, "--fraction", 0.1, "--n-swaps", 99)
     assert code == 0, err
     lines = [line.split() for line in out.splitlines()]
-    assert [line[0] for line in lines if line and line[0] in ("all", "most", "majority")] == [
-        "all",
-        "most",
-        "majority",
-    ]
+    assert [line[0] for line in lines[2:5]] == ["all", "most", "majority"]
     assert [line[-1] for line in lines if line[:2] in (["n", "images"], ["n", "sharing"])] == [
         "12",
         "12",
