@@ -102,15 +102,14 @@ def _of_analyses(found: Facts, results: Mapping[str, xr.Dataset]) -> Iterator[Ga
                     continue
                 if not missing:
                     command = _command(analysis, setting, axis, study)
-                    yield Gap(analysis.question, _why(setting, axis), command)
+                    yield Gap(analysis.question, _why(setting.gap, axis), command)
                     continue
                 supply = _supply(analysis, setting, results, study)
                 of = waiting.setdefault((analysis.question, missing, supply), {})
                 of.setdefault(setting.gap, []).append(axis)
     for (question, missing, supply), untold in waiting.items():
         groups = " and no ".join(f"/{group}" for group in missing)
-        told = [text.format(axis=" and ".join(axes)) for text, axes in untold.items() if axes[0]]
-        told += [_without_axis(text) for text, axes in untold.items() if not axes[0]]
+        told = [_why(text, " and ".join(axes)) for text, axes in untold.items()]
         yield Gap(question, f"The study has no {groups}. {' '.join(told)}", supply)
 
 
@@ -143,12 +142,8 @@ def _is_done(
     )
 
 
-def _why(setting: Setting, axis: str) -> str:
-    return setting.gap.format(axis=axis) if axis else _without_axis(setting.gap)
-
-
-def _without_axis(gap: str) -> str:
-    return gap.replace(" over {axis}", "")
+def _why(gap: str, axis: str) -> str:
+    return gap.format(axis=axis) if axis else gap.replace(" over {axis}", "")
 
 
 def _command(analysis: Analysis, setting: Setting, axis: str, study: str) -> str:

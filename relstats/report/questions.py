@@ -181,13 +181,12 @@ def _topic(name: str, result: xr.Dataset) -> tuple[str, str]:
 
 def _order(name: str, result: xr.Dataset) -> tuple[float, ...]:
     attrs, analysis = result.attrs, analysis_of(result.attrs)
-    at_levels = attrs.get("axis") not in (None, "none")
     fraction = attrs.get("fraction")
     return (
         list(QUESTIONS).index(home(result)),
         _place(tuple(BY_STATISTIC), attrs.get("statistic")),
         attrs.get("measure") != "transfer",
-        analysis is not None and not analysis.per_axis and at_levels,
+        analysis is not None and not analysis.per_axis and "axis" in attrs,
         -len(across(attrs)),
         _place(_SCORES, attrs.get("score")),
         _place(_SCALES, attrs.get("normalise")),

@@ -205,7 +205,7 @@ def fields(result: xr.Dataset) -> Fields:
     """
     attrs = Fields({str(key): safe(value) for key, value in result.attrs.items()})
     is_transfer = attrs["measure"] == "transfer"
-    axis = "" if attrs.get("axis", "none") == "none" else attrs["axis"]
+    axis = attrs.get("axis", "")
     axes = " and ".join(safe(name) for name in across(result.attrs))
     attrs["quantity"] = "Transfer" if is_transfer else "Agreement of maps"
     attrs["how"] = _score(attrs) if is_transfer else attrs["measure"]

@@ -637,7 +637,9 @@ class TestStudiesThatSupportLittle:
     def test_results_of_another_version(self, tmp_path):
         path = labelled(tmp_path / "s.zarr", ["a", "b"], results=False)
         store.save_result(
-            path, "compare_old", xr.Dataset({"gap": ((), 0.5)}, attrs={"statistic": "compare"})
+            path,
+            "compare_old",
+            xr.Dataset({"gap": ((), 0.5)}, attrs={"statistic": "compare", "measure": "spearman"}),
         )
         text = self.page(path)
         untold = "/results/compare_old could not be told: it has no 'effect'."
@@ -645,7 +647,7 @@ class TestStudiesThatSupportLittle:
         assert "Could not be drawn: this result has no 'cell_mean'" in text
 
     def test_a_result_is_filed_by_its_statistic_and_not_by_its_name(self, tmp_path):
-        path = labelled(tmp_path / "s.zarr", ["a", "b"], results=False)
+        path = labelled(tmp_path / "s.zarr", list("abcdefgh"), results=False)
         study = store.open_study(path)
         result = relstats.shared(study, n_swaps=19, rng=np.random.default_rng(1))
         store.save_result(path, "shared_by_humans", result)

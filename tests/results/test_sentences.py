@@ -331,27 +331,15 @@ def test_regions_are_told_in_one_sentence():
 
 
 def test_told_first_does_not_depend_on_what_was_found():
-    axes = [("none", "0.1"), ("task", "0.1")]
+    probability = {"score": "probability", "across": "['a', 'b']"}
     results = {
-        f"z_{axis}": shared_or_kept(
-            "sufficiency", axis=axis, score="probability", fraction=0.1, across="['a', 'b']"
-        )
-        for axis, _ in axes
-    }
-    results |= {
-        "a_wide": shared_or_kept(
-            "sufficiency", axis="none", score="probability", fraction=0.4, across="['a', 'b']"
-        )
-    }
-    results |= {
+        "z_none": shared_or_kept("sufficiency", fraction=0.1, **probability),
+        "z_task": shared_or_kept("sufficiency", fraction=0.1, axis="task", **probability),
+        "a_wide": shared_or_kept("sufficiency", fraction=0.4, **probability),
         "a_other": shared_or_kept(
-            "sufficiency", axis="none", score="correct", fraction=0.1, across="['a', 'b']"
-        )
-    }
-    results |= {
-        "a_few": shared_or_kept(
-            "sufficiency", axis="none", score="probability", fraction=0.1, across="['a']"
-        )
+            "sufficiency", fraction=0.1, score="correct", across="['a', 'b']"
+        ),
+        "a_few": shared_or_kept("sufficiency", fraction=0.1, score="probability", across="['a']"),
     }
     found = Facts("n", "s.zarr", "", (), (), {}, frozenset())
     (question,) = [
