@@ -127,3 +127,16 @@ def test_its_help_has_an_example(analysis):
     assert analysis.examples
     assert all(line.startswith(f"{analysis.command} ") for line in analysis.examples)
     assert all(f"relstats {line}" in text for line in analysis.examples)
+
+
+@every
+def test_relstats_run_plans_it_where_its_data_are_there(analysis):
+    from relstats.commands.pipeline import Facts, plan
+
+    groups = {group for setting in analysis.planned for group in setting.reads}
+    groups |= {"transfer"} if analysis.needs else set()  # the step before writes what it reads
+    levels = {"pretrain": ("imagenet", "vggface2")}
+    steps = plan(Facts(levels, (3, 3), frozenset(groups | {"relevance"})))
+    own = [step for step in steps if str(step).split()[0] == analysis.command]
+    assert len(own) == len(analysis.planned)
+    assert not any(step.why_not for step in own)
