@@ -19,6 +19,7 @@ from relstats.human.reading import Data, read
 from relstats.human.rsa import FEW_IMAGES, FEW_SEEDS, REFERENCE
 from relstats.stats.described import Align, Nan, check_options, described
 from relstats.stats.inference import contrasts, networks, swaps
+from relstats.stats.inference.adjust import holm
 from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.inference.crossed import (
     FACTORS,
@@ -27,7 +28,6 @@ from relstats.stats.inference.crossed import (
     contrast_rows,
     level_rows,
 )
-from relstats.stats.inference.jackknife import holm
 from relstats.stats.levels import require_seeds
 from relstats.study.top_pixels import Ranking
 

@@ -7,8 +7,7 @@ from typing import Literal
 import xarray as xr
 
 from relstats.errors import UsageError
-from relstats.stats.inference.fields import false_discovery
-from relstats.stats.inference.jackknife import holm
+from relstats.stats.inference.adjust import false_discovery, holm
 
 Correction = Literal["holm", "bh", "none"]
 FAMILIES = ("p_value", "p_mantel", "ceiling_difference_p_value", "difference_p_value")

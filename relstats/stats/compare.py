@@ -16,33 +16,20 @@ import xarray as xr
 from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, UsageError
+from relstats.stats import levels
 from relstats.stats.described import Degrees, Nan, described
 from relstats.stats.inference import contrasts, jackknife, nodes, swaps
+from relstats.stats.inference.adjust import holm
 from relstats.stats.inference.contrasts import Contrasts
+from relstats.stats.inference.jackknife import REFERENCE
 from relstats.stats.sources import scores as score_source
 from relstats.stats.sources.scores import Measure, Score, Scores
 from relstats.study import shards
 from relstats.study.maps import Tally, omissions
 from relstats.study.top_pixels import Ranking
 
-REFERENCE = (
-    "networks x images jackknife as in Gallas 2006 (doi:10.1016/j.acra.2005.12.011), degrees of"
-    " freedom after Satterthwaite 1946 (doi:10.2307/3002019)"
-)
 CEILING, ABOVE_FLOOR = 0.98, 0.02
 Normalise = Literal["auto", "none", "target", "chance"]
-_FIELDS = (
-    "estimate",
-    "statistic",
-    "df",
-    "p_value",
-    "standard_error",
-    "variance_networks",
-    "variance_images",
-    "variance_interaction",
-    "lower",
-    "upper",
-)
 
 
 @described
@@ -411,70 +398,54 @@ def _analyse(
     floor: float,
 ) -> xr.Dataset:
     """Two-way jackknife of every contrast and effect, and of every cell."""
-    shape = (len(plan.pairs), len(plan.effects), len(scores.fractions) + 1)
-    out = {name: np.full(shape, np.nan) for name in _FIELDS}
-    random = np.full(shape[:2], "nothing", dtype=object)
-    out["p_equivalence"], width = np.full(shape, np.nan), np.full(shape[0], np.nan)
-    for k, key in enumerate(plan.operators):
-        if isinstance(key[0], int) and key[1] in plan.effects:
-            where = key[0], plan.effects.index(key[1])
-            found = jackknife.two_way_jackknife(moments, k, confidence=confidence, df=df)
-            for name in _FIELDS:
-                out[name][where] = getattr(found, name)
-            random[where] = _random(found)
-            if key[1] == "specificity":
-                out["p_equivalence"][where], width[key[0]] = equivalence(
-                    moments, plan, key[0], margin, floor, df
-                )
+    keys = [[(c, effect) for effect in plan.effects] for c in range(len(plan.pairs))]
+    tests = [[_test(moments, plan, key, confidence, df) for key in row] for row in keys]
     dims = ("contrast", "effect", "fraction")
-    interval = np.stack([out.pop("lower"), out.pop("upper")], axis=-1)
-    result = _primary_and_by_fraction(
-        {**{n: (dims, v) for n, v in out.items()}, "ci": ((*dims, "bound"), interval)}
-    )
-    result["random"] = (dims[:2], random)
+    found = levels.tabulated(tests, dims, (*levels.FIELDS, *levels.VARIANCES))
+    p, width = np.full(found["p_value"].shape, np.nan), np.full(len(plan.pairs), np.nan)
+    for c, effect in (key for row in keys for key in row if key in plan.operators):
+        if effect == "specificity":
+            p[c, plan.effects.index(effect)], width[c] = equivalence(
+                moments, plan, c, margin, floor, df
+            )
+    result = _primary_and_by_fraction(found.assign(p_equivalence=(dims, p)))
+    result["random"] = (dims[:2], levels.words([[test.random for test in row] for row in tests]))
     result["margin"] = ("contrast", width)
-    result["p_adjusted"] = (dims[:2], jackknife.holm(result["p_value"].values, axis=0))
-    result["p_adjusted_by_fraction"] = (
-        dims,
-        jackknife.holm(result["p_value_by_fraction"].values, axis=2),
-    )
+    result["p_adjusted"] = (dims[:2], holm(result["p_value"].values, axis=0))
+    result["p_adjusted_by_fraction"] = (dims, holm(result["p_value_by_fraction"].values, axis=2))
     return result.merge(_cells(moments, plan, confidence)).assign_coords(_coords(plan, scores))
 
 
-def _random(found: jackknife.Jackknife) -> str:
-    """What the interval generalizes to."""
-    names = [
-        name
-        for name, is_random in (
-            ("networks", found.networks_random),
-            ("images", found.images_random),
-        )
-        if is_random
-    ]
-    return " and ".join(names) or "nothing"
+def _test(
+    moments: jackknife.Moments,
+    plan: Contrasts,
+    key: tuple[int, str] | tuple[str, str],
+    confidence: float,
+    df: str = "satterthwaite",
+) -> jackknife.Jackknife:
+    """Of a contrast and effect, or of a cell; unknown where the design has none."""
+    if key not in plan.operators:
+        return jackknife.unknown(moments.matrix.shape[-1])
+    k = list(plan.operators).index(key)
+    return jackknife.two_way_jackknife(moments, k, confidence=confidence, df=df)
 
 
-def _primary_and_by_fraction(
-    variables: dict[str, tuple[tuple[str, ...], np.ndarray]],
-) -> xr.Dataset:
+def _primary_and_by_fraction(found: xr.Dataset) -> xr.Dataset:
     """The last entry of `fraction` is the mean over fractions, the primary result."""
-    result = xr.Dataset()
-    for name, (dims, values) in variables.items():
-        k = dims.index("fraction")
-        result[name] = (tuple(d for d in dims if d != "fraction"), values.take(-1, axis=k))
-        result[f"{name}_by_fraction"] = (dims, values.take(range(values.shape[k] - 1), axis=k))
-    return result
+    each = found.isel(fraction=slice(-1))
+    return found.isel(fraction=-1).assign(
+        {f"{name}_by_fraction": values for name, values in each.items()}
+    )
 
 
 def _coords(plan: Contrasts, scores: Scores) -> dict[str, object]:
-    names = np.array(["|".join(pair) for pair in plan.pairs], dtype=object)
-    levels = {f"{side}_level": np.array(plan.levels, dtype=object) for side in ("source", "target")}
     return {
-        "contrast": names,
-        "effect": np.array(plan.effects, dtype=object),
-        "bound": np.array(["lower", "upper"], dtype=object),
+        "contrast": levels.words(levels.pair_names(plan)),
+        "effect": levels.words(plan.effects),
+        "bound": levels.words(["lower", "upper"]),
         "fraction": scores.fractions,
-        **levels,
+        "source_level": levels.words(plan.levels),
+        "target_level": levels.words(plan.levels),
     }
 
 
@@ -528,20 +499,12 @@ def _ratio(estimate: np.ndarray, error: np.ndarray) -> np.ndarray:
 
 
 def _cells(moments: jackknife.Moments, plan: Contrasts, confidence: float) -> xr.Dataset:
-    n, n_values = len(plan.levels), moments.matrix.shape[-1]
-    mean, interval = np.full((n, n, n_values), np.nan), np.full((n, n, n_values, 2), np.nan)
-    for k, key in enumerate(plan.operators):
-        if isinstance(key[0], str):
-            where = plan.levels.index(key[0]), plan.levels.index(key[1])
-            found = jackknife.two_way_jackknife(moments, k, confidence=confidence)
-            mean[where], interval[where] = (
-                found.estimate,
-                np.stack([found.lower, found.upper], axis=-1),
-            )
+    tests = [
+        [_test(moments, plan, (source, target), confidence) for target in plan.levels]
+        for source in plan.levels
+    ]
     dims = ("source_level", "target_level", "fraction")
-    return _primary_and_by_fraction(
-        {"cell_mean": (dims, mean), "cell_ci": ((*dims, "bound"), interval)}
-    )
+    return _primary_and_by_fraction(levels.level_means(tests, dims, "cell"))
 
 
 def _swaps(
@@ -559,14 +522,14 @@ def _swaps(
         np.full(shape[:2], np.nan),
     )
     rows = [jackknife.EFFECTS.index(effect) for effect in plan.effects]
-    for c, groups in enumerate(plan.groups):
-        part = groups >= 0
-        first, strata = groups[part] % 2 == 0, groups[part] // 2
-        labels, exact = swaps.labelings(first, strata, n_swaps=n_swaps, rng=rng)
-        effects = swaps.swap_effects(moments.matrix[np.ix_(part, part)], labels, strata)
-        p[c], p_max[c] = swaps.swap_p(effects, exact)[rows], swaps.max_t_p(effects[..., :-1])[rows]
-        smallest[c] = swaps.smallest_p(labels, strata, exact)[rows]
-    result = _primary_and_by_fraction({"p_swap": (("contrast", "effect", "fraction"), p)})
+    for c, pair in enumerate(levels.labelings(plan, n_swaps, rng)):
+        matrix = moments.matrix[np.ix_(pair.members, pair.members)]
+        effects = swaps.swap_effects(matrix, pair.labels, pair.strata)
+        p[c] = swaps.swap_p(effects, pair.exact)[rows]
+        p_max[c] = swaps.max_t_p(effects[..., :-1])[rows]
+        smallest[c] = pair.smallest[rows]
+    dims = ("contrast", "effect", "fraction")
+    result = _primary_and_by_fraction(xr.Dataset({"p_swap": (dims, p)}))
     result["p_max_t_by_fraction"] = (("contrast", "effect", "fraction"), p_max)
     return result.assign(min_p_swap=(("contrast", "effect"), smallest))
 
@@ -596,7 +559,7 @@ def _omnibus(
     names = ("source_effect", "target_effect", "specificity")
     rows = [names.index(effect) if effect in names else None for effect in plan.effects]
     values = np.array([np.full(p.shape[1], np.nan) if k is None else p[k] for k in rows])
-    return _primary_and_by_fraction({"p_omnibus": (("effect", "fraction"), values)})
+    return _primary_and_by_fraction(xr.Dataset({"p_omnibus": (("effect", "fraction"), values)}))
 
 
 def _networks(moments: jackknife.Moments, plan: Contrasts, scores: Scores) -> xr.Dataset:
@@ -631,15 +594,11 @@ def _networks(moments: jackknife.Moments, plan: Contrasts, scores: Scores) -> xr
         ]
         wide = np.column_stack([np.array(sizes).reshape(-1, 3), np.full((shape[0], 2), np.nan)])
         result["hedges_g"] = (("contrast", "effect"), wide)
-    labels = {
-        f"network_{c}": ("network", scores.networks[c].to_numpy(dtype=object))
-        for c in scores.networks
-    }
-    return result.assign_coords(labels)
+    return result.assign_coords(levels.network_labels(scores.networks))
 
 
 def _with_counts(result: xr.Dataset, plan: Contrasts, scores: Scores, tally: Tally) -> xr.Dataset:
-    counts = [int((groups >= 0).sum()) for groups in plan.groups]
+    counts = levels.n_networks(plan)
     result = result.assign(n_networks=("contrast", counts), n_images=((), tally.images))
     return result.drop_dims("fraction") if np.isnan(scores.fractions).all() else result
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,11 @@ from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.stats.described import Nan, check_options, described
-from relstats.stats.inference import clusters, contrasts, fields, swaps
+from relstats.stats.inference import clusters, contrasts, fields
+from relstats.stats.inference.adjust import false_discovery
 from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.inference.fields import CORRECTIONS, Correction
+from relstats.stats.levels import Labelings, labelings
 from relstats.stats.sources import mean_maps
 from relstats.stats.sources.mean_maps import MeanMaps
 from relstats.study import shards
@@ -49,27 +50,6 @@ _CLAIMS = {
         " pixels"
     ),
 }
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """One contrast: its networks (positions in the table), their strata, and the labelings."""
-
-    name: str
-    members: np.ndarray
-    strata: np.ndarray
-    labels: np.ndarray
-    exact: bool
-    min_p: float
-
-    @property
-    def first(self) -> np.ndarray:
-        return self.labels[0] == 1
-
-    @property
-    def testable(self) -> bool:
-        """Whether each level has a variance in each stratum."""
-        return min(np.unique(2 * self.strata + self.first, return_counts=True)[1]) > 1
 
 
 @described
@@ -241,26 +221,12 @@ def _plan(
     confidence: float,
     n_swaps: int,
     rng: np.random.Generator,
-) -> tuple[Contrasts, list[_Pair]]:
+) -> tuple[Contrasts, list[Labelings]]:
     """The contrasts and their labelings, or a refusal: none of them could be tested, or none be
     significant.
     """
     planned = contrasts.plan(table, axis, within=within, pool=pool, symmetric=True)
-    pairs = []
-    for levels, groups in zip(planned.pairs, planned.groups, strict=True):
-        members = np.flatnonzero(groups >= 0)
-        strata = groups[members] // 2
-        labels, exact = swaps.labelings(groups[members] % 2 == 0, strata, n_swaps=n_swaps, rng=rng)
-        pairs.append(
-            _Pair(
-                "|".join(levels),
-                members,
-                strata,
-                labels,
-                exact,
-                float(swaps.smallest_p(labels, strata, exact)[0]),
-            )
-        )
+    pairs = list(labelings(planned, n_swaps, rng))
     if not any(pair.testable for pair in pairs):
         strata = ",".join(planned.within)
         mixed = f", or mix strata with --pool {strata}" if strata else ""
@@ -273,7 +239,7 @@ def _plan(
     return planned, pairs
 
 
-def _require_reachable(pairs: list[_Pair], confidence: float) -> None:
+def _require_reachable(pairs: list[Labelings], confidence: float) -> None:
     best = min((pair for pair in pairs if pair.testable), key=lambda pair: pair.min_p)
     if best.min_p <= _alpha(confidence):
         return
@@ -297,7 +263,7 @@ def _alpha(confidence: float) -> float:
 
 def _compared(
     maps: np.ndarray,
-    pair: _Pair,
+    pair: Labelings,
     shape: tuple[int, int],
     correction: Sequence[str],
     forming_p: float,
@@ -319,7 +285,7 @@ def _compared(
         if set(correction) != {"bh"}:
             of_clusters |= _swapped(own, pair, found, shape, correction, forming_p)
         if "bh" in correction:
-            found["p_bh"] = fields.false_discovery(found["p_value"])
+            found["p_bh"] = false_discovery(found["p_value"])
     half = stats.t.ppf((1 + confidence) / 2, found["df"]) * found["standard_error"]
     bounds = np.stack([found["estimate"] - half, found["estimate"] + half], axis=-1)
     dims: dict[str, Any] = {
@@ -343,7 +309,7 @@ def _compared(
     )
 
 
-def _difference(own: np.ndarray, pair: _Pair) -> np.ndarray:
+def _difference(own: np.ndarray, pair: Labelings) -> np.ndarray:
     """First level less second within strata: for levels of one network, which have no test."""
     kinds = np.unique(pair.strata)
     each = [
@@ -354,7 +320,7 @@ def _difference(own: np.ndarray, pair: _Pair) -> np.ndarray:
     return np.mean(each, axis=0)
 
 
-def _tested(own: np.ndarray, pair: _Pair, left_out: np.ndarray) -> dict[str, np.ndarray]:
+def _tested(own: np.ndarray, pair: Labelings, left_out: np.ndarray) -> dict[str, np.ndarray]:
     """Welch t over networks, pixel by pixel."""
     estimate, error, df = fields.welch(own, pair.first, pair.strata)
     error, df = np.where(left_out, np.nan, error), np.where(left_out, np.nan, df)
@@ -370,7 +336,7 @@ def _tested(own: np.ndarray, pair: _Pair, left_out: np.ndarray) -> dict[str, np.
 
 def _swapped(
     own: np.ndarray,
-    pair: _Pair,
+    pair: Labelings,
     found: dict[str, np.ndarray],
     shape: tuple[int, int],
     correction: Sequence[str],
@@ -454,7 +420,7 @@ def _text(values: Sequence[str]) -> np.ndarray:
     return np.array(list(values), dtype=object)
 
 
-def _population(pairs: list[_Pair], found: MeanMaps) -> str:
+def _population(pairs: list[Labelings], found: MeanMaps) -> str:
     sizes = sorted({len(pair.members) for pair in pairs})
     networks = " to ".join(str(n) for n in {sizes[0]: 0, sizes[-1]: 0})
     return (
@@ -463,7 +429,7 @@ def _population(pairs: list[_Pair], found: MeanMaps) -> str:
     )
 
 
-def _family_notes(planned: Contrasts, pairs: list[_Pair]) -> list[str]:
+def _family_notes(planned: Contrasts, pairs: list[Labelings]) -> list[str]:
     notes = [
         f"networks that differ on {a} are mixed: a difference may be one of {a}"
         for a in planned.pooled
@@ -477,7 +443,7 @@ def _family_notes(planned: Contrasts, pairs: list[_Pair]) -> list[str]:
 
 
 def _pair_notes(
-    result: xr.Dataset, pairs: list[_Pair], correction: Sequence[str], confidence: float
+    result: xr.Dataset, pairs: list[Labelings], correction: Sequence[str], confidence: float
 ) -> list[str]:
     notes = []
     for pair, left_out in zip(pairs, result["n_undefined"].values, strict=True):
@@ -515,7 +481,7 @@ def _omissions(found: MeanMaps, dead: list[tuple[str, str]], ranking: str) -> li
 
 def _method(
     planned: Contrasts,
-    pairs: list[_Pair],
+    pairs: list[Labelings],
     found: MeanMaps,
     ranking: str,
     correction: Sequence[str],
@@ -596,7 +562,9 @@ def describe(
     )
 
 
-def _rehearsed(maps: Maps, ranking: str, pairs: list[_Pair], correction: Sequence[str]) -> float:
+def _rehearsed(
+    maps: Maps, ranking: str, pairs: list[Labelings], correction: Sequence[str]
+) -> float:
     """Seconds that all will take, from a few images and label swaps, what is done once left out."""
 
     def read(images: int) -> MeanMaps:
@@ -607,7 +575,7 @@ def _rehearsed(maps: Maps, ranking: str, pairs: list[_Pair], correction: Sequenc
     seconds = _seconds_each(read, 1, few) * len(maps.images)
     for pair in pairs if set(correction) != {"bh"} else []:
 
-        def swap(labelings: int, pair: _Pair = pair) -> np.ndarray:
+        def swap(labelings: int, pair: Labelings = pair) -> np.ndarray:
             return fields.swap_maxima(
                 mean[pair.members],
                 pair.labels[:labelings],

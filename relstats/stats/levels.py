@@ -1,12 +1,14 @@
-"""Means of levels and their contrasts, of scores of networks on images with people.
+"""THE test of levels: means of levels, their contrasts and label swaps, as a result.
 
-Labels in, labels out.
+Labels in, labels out. A plan says which networks a mean is over, a test (two-way jackknife, crossed
+factors, ...) gives a record of each mean and contrast, and here they become variables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis
 from relstats.stats.inference import contrasts, networks, swaps
+from relstats.stats.inference.adjust import holm
 from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.inference.crossed import (
     Inference,
@@ -22,21 +25,12 @@ from relstats.stats.inference.crossed import (
     level_rows,
     random_factors,
 )
-from relstats.stats.inference.jackknife import holm
 
-_FIELDS = ("estimate", "standard_error", "statistic", "df", "p_value")
+FIELDS = ("estimate", "standard_error", "statistic", "df", "p_value")
+#: What the two-way jackknife says beyond that.
+VARIANCES = ("variance_networks", "variance_images", "variance_interaction")
 #: Effects that are 0 where nothing is shared: only of these does a level have a p-value.
 TESTED = ("above_swapped", "kappa")
-
-
-@dataclass(frozen=True)
-class Cells:
-    """Scores (network, image), whose mean is the estimate, and what each cell adds to it (network,
-    image, participant).
-    """
-
-    scores: np.ndarray
-    values: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -49,6 +43,26 @@ class Plan:
     rows: list[np.ndarray]
     contrasts: Contrasts | None
     notes: list[str]
+
+    @property
+    def functionals(self) -> list[networks.Functional]:
+        """Of the mean of each level, then of each contrast."""
+        groups = () if self.contrasts is None else self.contrasts.groups
+        every = [*self.rows, *(contrast_rows(each) for each in groups)]
+        return [networks.rows_functional(rows) for rows in every]
+
+    @property
+    def names(self) -> list[str]:
+        """Of the contrasts: "a|b"."""
+        return [] if self.contrasts is None else pair_names(self.contrasts)
+
+    @property
+    def attrs(self) -> dict[str, list[str]]:
+        """What was held fixed and what was mixed, where an axis is compared."""
+        if self.contrasts is None:
+            return {}
+        held = {"within": self.contrasts.within, "pooled": self.contrasts.pooled}
+        return {name: list(axes) for name, axes in held.items()} | {"strata": self.contrasts.strata}
 
 
 def plan_levels(
@@ -84,16 +98,202 @@ def plan_levels(
             if row.max() == 1
         ]
         return Plan(levels, rows, None, notes)
-    planned = contrasts.plan(table, axis, within=within, pool=pool, symmetric=True)
+    labels = table.drop(columns="cell", errors="ignore")
+    planned = contrasts.plan(labels, axis, within=within, pool=pool, symmetric=True)
     if "seeds" in random:
         require_seeds(planned)
     mixed = [
         f"networks that differ on {a} are mixed: an effect may be one of {a}"
         for a in planned.pooled
     ]
-    return Plan(
-        planned.levels, [level_rows(planned, k) for k in range(len(planned.levels))], planned, mixed
+    rows = [level_rows(planned, k) for k in range(len(planned.levels))]
+    return Plan(planned.levels, rows, planned, mixed)
+
+
+# -------------------------------------------------------------------------------------------------
+# From tests to variables
+
+
+def field(tests: Any, name: str, of: Any = ...) -> np.ndarray:
+    """One field of tests in nested lists.
+
+    Parameters
+    ----------
+    tests : record, or (nested) sequence of records
+        Of any test: `Jackknife`, `Inference`, ...
+    name : str
+        Of the field.
+    of : index
+        Which of the values of each test.
+
+    Returns
+    -------
+    ndarray
+        As the lists are nested, then as the values of a test.
+
+    Examples
+    --------
+    >>> field([Inference(0.5, 0.1, 5, 9, 0.01, 0.3, 0.7, {})] * 2, "estimate")
+    array([0.5, 0.5])
+    """
+    if isinstance(tests, Sequence):
+        return np.array([field(test, name, of) for test in tests], float)
+    return np.asarray(getattr(tests, name), float)[of]
+
+
+def intervals(tests: Any, of: Any = ...) -> np.ndarray:
+    """Bounds of tests, lower and upper last."""
+    return np.stack([field(tests, "lower", of), field(tests, "upper", of)], axis=-1)
+
+
+def tabulated(
+    tests: Any,
+    dims: tuple[str, ...],
+    fields: Sequence[str] = FIELDS,
+    *,
+    of: Any = ...,
+    shape: tuple[int, ...] | None = None,
+) -> xr.Dataset:
+    """Fields of tests and `ci`, as variables on dims.
+
+    Parameters
+    ----------
+    tests, of
+        See `field`.
+    dims : tuple of str
+        Of the result.
+    fields : sequence of str
+        Which.
+    shape : tuple of int, optional
+        Sizes of the dims, where the values of a test are on several of them.
+    """
+    values = {name: field(tests, name, of) for name in fields}
+    shape = next(iter(values.values())).shape if shape is None else shape
+    result = xr.Dataset({name: (dims, each.reshape(shape)) for name, each in values.items()})
+    return result.assign(ci=((*dims, "bound"), intervals(tests, of).reshape(*shape, 2)))
+
+
+def level_means(
+    tests: Any, dims: tuple[str, ...], prefix: str = "level", *, of: Any = ..., shape: Any = None
+) -> xr.Dataset:
+    """`level_mean` and `level_ci` (or with another prefix), as `tabulated`."""
+    found = tabulated(tests, dims, ("estimate",), of=of, shape=shape)
+    return found.rename(estimate=f"{prefix}_mean", ci=f"{prefix}_ci")
+
+
+def words(texts: Any) -> np.ndarray:
+    """Labels or other texts as a result holds them."""
+    return np.array(texts, dtype=object)
+
+
+def pair_names(planned: Contrasts) -> list[str]:
+    """Of the contrasts: "a|b"."""
+    return ["|".join(pair) for pair in planned.pairs]
+
+
+def n_networks(planned: Contrasts) -> list[int]:
+    """How many networks each contrast compares."""
+    return [int((groups >= 0).sum()) for groups in planned.groups]
+
+
+def network_labels(table: pd.DataFrame) -> dict[str, tuple[str, np.ndarray]]:
+    """Coordinates `network_model`, `network_seed` and one for each axis."""
+    names = [name for name in table if name != "cell"]
+    return {f"network_{name}": ("network", table[name].to_numpy(dtype=object)) for name in names}
+
+
+# -------------------------------------------------------------------------------------------------
+# Label swaps
+
+
+@dataclass(frozen=True)
+class Labelings:
+    """The labelings of the networks of one contrast.
+
+    `members` are the positions of its networks, the first labeling is the one observed, `smallest`
+    the smallest p of each effect.
+    """
+
+    name: str
+    members: np.ndarray
+    strata: np.ndarray
+    labels: np.ndarray
+    exact: bool
+    smallest: np.ndarray
+
+    @property
+    def min_p(self) -> float:
+        """The smallest p of a difference of means."""
+        return float(self.smallest[0])
+
+    @property
+    def first(self) -> np.ndarray:
+        """Which networks are of the first level."""
+        return np.asarray(self.labels[0] == 1)
+
+    @property
+    def testable(self) -> bool:
+        """Whether each level has a variance in each stratum."""
+        return bool(min(np.unique(2 * self.strata + self.first, return_counts=True)[1]) > 1)
+
+
+def labelings(planned: Contrasts, n_swaps: int, rng: np.random.Generator) -> Iterator[Labelings]:
+    """Of each contrast in turn: labels of whole networks swapped within strata."""
+    for name, groups in zip(pair_names(planned), planned.groups, strict=True):
+        members = np.flatnonzero(groups >= 0)
+        strata = groups[members] // 2
+        labels, exact = swaps.labelings(groups[members] % 2 == 0, strata, n_swaps=n_swaps, rng=rng)
+        smallest = swaps.smallest_p(labels, strata, exact)
+        yield Labelings(name, members, strata, labels, exact, smallest)
+
+
+def swap_tests(
+    means: np.ndarray, planned: Contrasts, dim: str, n_swaps: int, rng: np.random.Generator
+) -> xr.Dataset:
+    """Label swap of whole networks: whether the labels are irrelevant to these scores.
+
+    Parameters
+    ----------
+    means : ndarray, (network, column)
+        Mean score of each network. A column may be all NaN.
+    planned : Contrasts
+    dim : str
+        Name of the columns' dim: the same labelings serve all of them.
+    n_swaps : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    xarray.Dataset
+        `p_swap` and `p_max_t` (over the columns) on contrast x column, `min_p_swap` on contrast.
+    """
+    known = np.flatnonzero(~np.isnan(means).all(axis=0))
+    shape = (len(planned.pairs), means.shape[1])
+    p, p_max, smallest = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape[0], np.nan)
+    for c, pair in enumerate(labelings(planned, n_swaps, rng)):
+        scores = np.ascontiguousarray(means[np.ix_(pair.members, known)])
+        differences = networks.swapped_means(scores, pair.labels, pair.strata)
+        p[c, known] = swaps.swap_p(differences, pair.exact)
+        p_max[c, known] = swaps.max_t_p(differences[:, np.newaxis])[0]
+        smallest[c] = pair.min_p
+    dims = ("contrast", dim)
+    return xr.Dataset(
+        {"p_swap": (dims, p), "p_max_t": (dims, p_max), "min_p_swap": ("contrast", smallest)}
     )
+
+
+# -------------------------------------------------------------------------------------------------
+# Scores of networks on images with people
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Scores (network, image), whose mean is the estimate, and what each cell adds to it (network,
+    image, participant).
+    """
+
+    scores: np.ndarray
+    values: np.ndarray
 
 
 def level_results(
@@ -101,23 +301,20 @@ def level_results(
 ) -> xr.Dataset:
     """`level_mean`, `level_ci`, `level_p_value`, `level_random` on level x effect."""
     tests = [[_test(one, rows, random, confidence) for one in cells.values()] for rows in plan.rows]
-    p = _field(tests, "p_value")
+    p = field(tests, "p_value")
     p[:, [name not in TESTED for name in cells]] = np.nan
     kinds = [[_kinds(one.values, rows, random) for one in cells.values()] for rows in plan.rows]
     dims = ("level", "effect")
-    return xr.Dataset(
-        {
-            "level_mean": (dims, _field(tests, "estimate")),
-            "level_ci": ((*dims, "bound"), _intervals(tests)),
-            "level_p_value": (dims, p),
-            "level_random": (dims, np.array(kinds, dtype=object)),
-            "level_networks": ("level", [int((rows != 0).sum()) for rows in plan.rows]),
-        },
-        {
-            "level": np.array(plan.levels, dtype=object),
-            "effect": np.array(list(cells), dtype=object),
-            "bound": np.array(["lower", "upper"], dtype=object),
-        },
+    return (
+        level_means(tests, dims)
+        .assign(
+            level_p_value=(dims, p),
+            level_random=(dims, words(kinds)),
+            level_networks=("level", [int((rows != 0).sum()) for rows in plan.rows]),
+        )
+        .assign_coords(
+            level=words(plan.levels), effect=words(list(cells)), bound=words(["lower", "upper"])
+        )
     )
 
 
@@ -134,28 +331,31 @@ def contrast_results(
     assert planned is not None
     rows, dims = [contrast_rows(groups) for groups in planned.groups], ("contrast", "effect")
     tests = [[_test(one, row, random, confidence) for one in cells.values()] for row in rows]
-    result = xr.Dataset({name: (dims, _field(tests, name)) for name in _FIELDS})
-    for name in ("networks", "images", "participants"):
-        result[f"variance_{name}"] = (
-            dims,
-            np.array([[_share(test, name) for test in row] for row in tests]),
-        )
+    result = tabulated(tests, dims)
+    for factor in ("networks", "images", "participants"):
+        result[f"variance_{factor}"] = (dims, variances(tests, factor))
     kinds = [[_kinds(one.values, row, random) for one in cells.values()] for row in rows]
-    p_swap, floor = _swaps(cells, planned, n_swaps, rng)
-    return result.assign(
-        ci=((*dims, "bound"), _intervals(tests)),
-        p_swap=(dims, p_swap),
-        min_p_swap=("contrast", floor),
-        p_adjusted=(
-            dims,
-            np.stack([holm(column) for column in result["p_value"].values.T], axis=1),
-        ),
-        random=(dims, np.array(kinds, dtype=object)),
-        n_networks=("contrast", [int((g >= 0).sum()) for g in planned.groups]),
-    ).assign_coords(
-        contrast=np.array(["|".join(pair) for pair in planned.pairs], dtype=object),
-        effect=np.array(list(cells), dtype=object),
+    means = np.stack([one.scores.mean(axis=1) for one in cells.values()], axis=1)
+    swapped = swap_tests(means, planned, "effect", n_swaps, rng).drop_vars("p_max_t")
+    return (
+        result.assign(swapped.data_vars)
+        .assign(
+            p_adjusted=(dims, holm(result["p_value"].values, axis=0)),
+            random=(dims, words(kinds)),
+            n_networks=("contrast", n_networks(planned)),
+        )
+        .assign_coords(contrast=words(pair_names(planned)), effect=words(list(cells)))
     )
+
+
+def variances(tests: Any, factor: str) -> np.ndarray:
+    """Variance over images, participants or (seeds of all groups) networks, of nested tests."""
+    if isinstance(tests, Sequence):
+        return np.array([variances(test, factor) for test in tests], float)
+    if factor != "networks":
+        return np.asarray(tests.variances.get(factor, np.nan))
+    of_seeds = [value for name, value in tests.variances.items() if name.startswith("seeds")]
+    return np.asarray(sum(of_seeds) if of_seeds else np.nan)
 
 
 def _test(cells: Cells, rows: np.ndarray, random: Collection[str], confidence: float) -> Inference:
@@ -173,39 +373,6 @@ def _test(cells: Cells, rows: np.ndarray, random: Collection[str], confidence: f
 def _kinds(values: np.ndarray, rows: np.ndarray, random: Collection[str]) -> str:
     kinds = random_factors(values.shape, rows, random)
     return (", ".join(kinds) or "nothing") + ("" if "seeds" in kinds else "; these networks")
-
-
-def _field(tests: list[list[Inference]], name: str) -> np.ndarray:
-    return np.array([[getattr(test, name) for test in row] for row in tests], float)
-
-
-def _intervals(tests: list[list[Inference]]) -> np.ndarray:
-    return np.stack([_field(tests, "lower"), _field(tests, "upper")], axis=-1)
-
-
-def _share(test: Inference, name: str) -> float:
-    if name != "networks":
-        return test.variances.get(name, np.nan)
-    of_seeds = [value for factor, value in test.variances.items() if factor.startswith("seeds")]
-    return sum(of_seeds) if of_seeds else np.nan
-
-
-def _swaps(
-    cells: Mapping[str, Cells], planned: Contrasts, n_swaps: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Label swap of whole networks, with the same labelings for all effects."""
-    means = np.stack([one.scores.mean(axis=1) for one in cells.values()], axis=1)
-    p, floor = (
-        np.full((len(planned.pairs), len(cells)), np.nan),
-        np.full(len(planned.pairs), np.nan),
-    )
-    for c, groups in enumerate(planned.groups):
-        part = groups >= 0
-        strata = groups[part] // 2
-        labels, exact = swaps.labelings(groups[part] % 2 == 0, strata, n_swaps=n_swaps, rng=rng)
-        p[c] = swaps.swap_p(networks.swapped_means(means[part], labels, strata), exact)
-        floor[c] = swaps.smallest_p(labels, strata, exact)[0]
-    return p, floor
 
 
 def require_seeds(plan: Contrasts) -> None:

@@ -7,7 +7,7 @@ Labels in, labels out. Scores of single maps come from `localisation`, every num
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,29 +15,18 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis
-from relstats.stats.compare import REFERENCE
+from relstats.stats import levels
 from relstats.stats.described import Degrees, Nan, check_options, described
-from relstats.stats.inference import contrasts, networks, swaps
-from relstats.stats.inference import jackknife as inference
+from relstats.stats.inference import contrasts, jackknife
+from relstats.stats.inference.adjust import holm
 from relstats.stats.inference.contrasts import Contrasts
+from relstats.stats.inference.jackknife import REFERENCE, Jackknife
+from relstats.stats.levels import Plan, plan_levels
 from relstats.stats.maps import localisation
 from relstats.stats.sources import region_scores
 from relstats.study import shards
 from relstats.study.maps import Tally
 from relstats.study.top_pixels import Ranking
-
-_FIELDS = (
-    "estimate",
-    "statistic",
-    "df",
-    "p_value",
-    "standard_error",
-    "variance_networks",
-    "variance_images",
-    "variance_interaction",
-    "lower",
-    "upper",
-)
 
 
 @described
@@ -136,7 +125,7 @@ def regions(
         raise ImpossibleAnalysis(
             "there is no network, so there is nothing to compare. Add networks to the study"
         )
-    plan = _plan(source.maps.networks, axis, within, pool)
+    plan = plan_levels(source.maps.networks, axis, (), within, pool)
     found, tally = region_scores.region_moments(source, plan.functionals)
     dead = source.maps.dead(tally)
     if dead:
@@ -145,7 +134,7 @@ def regions(
             raise ImpossibleAnalysis(
                 f"no network has {ranking} relevance on any image. Nothing can be compared"
             )
-        plan = _plan(source.maps.networks, axis, within, pool)
+        plan = plan_levels(source.maps.networks, axis, (), within, pool)
         found, tally = region_scores.region_moments(source, plan.functionals)
     if not any(moments is not None for moments in found.moments):
         raise ImpossibleAnalysis(
@@ -156,19 +145,15 @@ def regions(
     result = _means(found, plan, confidence).merge(_coverage(found, source, tally))
     if plan.contrasts is not None:
         result = result.merge(_contrasts(found, plan, plan.contrasts, df, confidence))
-        result = result.merge(_swaps(found, plan.contrasts, n_swaps, rng))
+        means = _network_scores(found, plan).T
+        result = result.merge(levels.swap_tests(means, plan.contrasts, "region", n_swaps, rng))
     result = result.assign_coords(_coords(source, plan, source.maps.networks))
     if not found.area[-1]:
         result = result.isel(region=slice(None, -1))
     if "p_value" in result:
-        result["p_adjusted"] = (("contrast", "region"), inference.holm(result["p_value"].values))
+        result["p_adjusted"] = (("contrast", "region"), holm(result["p_value"].values))
     if plan.contrasts is not None:
-        result = result.assign_attrs(
-            min_p=float(result["min_p_swap"].min()),
-            within=list(plan.contrasts.within),
-            pooled=list(plan.contrasts.pooled),
-            strata=plan.contrasts.strata,
-        )
+        result = result.assign_attrs(min_p=float(result["min_p_swap"].min()), **plan.attrs)
     return result.assign_attrs(
         method=_method(result, plan, tally, _what(measure, ranking), confidence),
         population=_population(result, plan, tally),
@@ -195,9 +180,9 @@ def describe(
     check_options(regions, measure=measure, ranking=ranking)
     source = region_scores.read_source(study, measure, ranking, "raise")
     table = source.maps.networks
-    plan = _plan(table, axis, within, pool)
-    pairs = [] if plan.contrasts is None else ["|".join(pair) for pair in plan.contrasts.pairs]
-    what = f"contrasts {', '.join(pairs)}" if pairs else f"means of {', '.join(plan.levels)}"
+    plan = plan_levels(table, axis, (), within, pool)
+    means = f"means of {', '.join(plan.levels)}"
+    what = f"contrasts {', '.join(plan.names)}" if plan.names else means
     strata = (
         f" within {', '.join(plan.contrasts.within)}"
         if plan.contrasts and plan.contrasts.within
@@ -211,86 +196,26 @@ def describe(
     )
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """Functionals of the network scores: the mean of each level, then the contrasts."""
-
-    levels: list[str]
-    functionals: list[networks.Functional]
-    contrasts: Contrasts | None
-
-
-def _plan(
-    table: pd.DataFrame, axis: str | None, within: Sequence[str] | None, pool: Sequence[str]
-) -> _Plan:
-    if axis is None:
-        levels = sorted(table["model"].unique())
-        group = np.array([levels.index(model) for model in table["model"]])
-        return _Plan(
-            levels,
-            [
-                networks.network_functional(group, np.eye(len(levels))[k])
-                for k in range(len(levels))
-            ],
-            None,
-        )
-    planned = contrasts.plan(table, axis, within=within, pool=pool)
-    used = (planned.groups >= 0).any(axis=0)
-    cell = np.where(used, planned.stratum * len(planned.levels) + planned.level, -1)
-    kinds = np.unique(cell[used])
-    compact = np.where(used, np.searchsorted(kinds, cell), -1)
-    means = []
-    for k in range(len(planned.levels)):
-        own = kinds % len(planned.levels) == k
-        means.append(networks.network_functional(compact, own / max(1, own.sum())))
-    return _Plan(
-        planned.levels, means + [_difference(groups) for groups in planned.groups], planned
-    )
+def _tests(found: region_scores.Found, k: int, confidence: float, df: Degrees) -> list[Jackknife]:
+    """Of one level or contrast, on each region."""
+    return [
+        jackknife.unknown()
+        if moments is None
+        else jackknife.two_way_jackknife(moments, k, confidence=confidence, df=df)
+        for moments in found.moments
+    ]
 
 
-def _difference(groups: np.ndarray) -> networks.Functional:
-    """First level minus second in each stratum, averaged over strata: groups are 2 x stratum, and
-    one more for the second.
-    """
-    kinds = np.unique(groups[groups >= 0])
-    compact = np.where(groups >= 0, np.searchsorted(kinds, groups), -1)
-    return networks.network_functional(compact, np.where(kinds % 2 == 0, 2, -2) / len(kinds))
+def _means(found: region_scores.Found, plan: Plan, confidence: float) -> xr.Dataset:
+    tests = [_tests(found, k, confidence, "satterthwaite") for k in range(len(plan.levels))]
+    result = levels.level_means(tests, ("level", "region"), of=0)
+    return result.assign(network_score=(("region", "network"), _network_scores(found, plan)))
 
 
-def _jackknives(
-    found: region_scores.Found, k: int, confidence: float, df: str
-) -> dict[str, np.ndarray]:
-    """The fields of one functional, each (region,)."""
-    out = {name: np.full(len(found.moments), np.nan) for name in _FIELDS}
-    out["random"] = np.full(len(found.moments), "nothing", dtype=object)
-    for r, moments in enumerate(found.moments):
-        if moments is not None:
-            jackknife = inference.two_way_jackknife(moments, k, confidence=confidence, df=df)
-            for name in _FIELDS:
-                out[name][r] = getattr(jackknife, name)[0]
-            over = [name for name in ("networks", "images") if getattr(jackknife, f"{name}_random")]
-            out["random"][r] = " and ".join(over) or "nothing"
-    return out
-
-
-def _means(found: region_scores.Found, plan: _Plan, confidence: float) -> xr.Dataset:
-    each = [_jackknives(found, k, confidence, "satterthwaite") for k in range(len(plan.levels))]
-    mean, lower, upper = (
-        np.array([one[name] for one in each]) for name in ("estimate", "lower", "upper")
-    )
-    points = np.stack(
-        [
-            np.full(len(plan.functionals[0].groups), np.nan) if m is None else m.matrix[:, 0]
-            for m in found.moments
-        ]
-    )
-    return xr.Dataset(
-        {
-            "level_mean": (("level", "region"), mean),
-            "network_score": (("region", "network"), points),
-            "level_ci": (("level", "region", "bound"), np.stack([lower, upper], axis=-1)),
-        }
-    )
+def _network_scores(found: region_scores.Found, plan: Plan) -> np.ndarray:
+    """Mean over images of each network, (region, network)."""
+    unknown = np.full(plan.rows[0].shape[1], np.nan)
+    return np.stack([unknown if m is None else m.matrix[:, 0] for m in found.moments])
 
 
 def _coverage(found: region_scores.Found, source: region_scores.Source, tally: Tally) -> xr.Dataset:
@@ -305,57 +230,24 @@ def _coverage(found: region_scores.Found, source: region_scores.Source, tally: T
 
 
 def _contrasts(
-    found: region_scores.Found, plan: _Plan, planned: Contrasts, df: str, confidence: float
+    found: region_scores.Found, plan: Plan, planned: Contrasts, df: Degrees, confidence: float
 ) -> xr.Dataset:
-    each = [
-        _jackknives(found, len(plan.levels) + c, confidence, df) for c in range(len(planned.pairs))
-    ]
-    out = {name: np.array([one[name] for one in each]) for name in each[0]}
-    interval = np.stack([out.pop("lower"), out.pop("upper")], axis=-1)
-    dims = ("contrast", "region")
-    result = xr.Dataset(
-        {
-            **{name: (dims, values) for name, values in out.items()},
-            "ci": ((*dims, "bound"), interval),
-        }
-    )
-    return result.assign(
-        n_networks=("contrast", [int((groups >= 0).sum()) for groups in planned.groups])
+    dims, first = ("contrast", "region"), len(plan.levels)
+    tests = [_tests(found, first + c, confidence, df) for c in range(len(planned.pairs))]
+    random = [[test.random for test in row] for row in tests]
+    return levels.tabulated(tests, dims, (*levels.FIELDS, *levels.VARIANCES), of=0).assign(
+        random=(dims, levels.words(random)), n_networks=("contrast", levels.n_networks(planned))
     )
 
 
-def _swaps(
-    found: region_scores.Found, planned: Contrasts, n_swaps: int, rng: np.random.Generator
-) -> xr.Dataset:
-    """Label swap of whole networks, with the same labelings for all regions."""
-    shape = (len(planned.pairs), len(found.moments))
-    p, p_max, floor = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape[0], np.nan)
-    scored = [r for r, moments in enumerate(found.moments) if moments is not None]
-    means = np.stack([found.moments[r].matrix[:, 0] for r in scored], axis=-1)  # type: ignore[union-attr]
-    for c, groups in enumerate(planned.groups):
-        part = groups >= 0
-        strata = groups[part] // 2
-        labels, exact = swaps.labelings(groups[part] % 2 == 0, strata, n_swaps=n_swaps, rng=rng)
-        differences = networks.swapped_means(means[part], labels, strata)
-        p[c, scored] = swaps.swap_p(differences, exact)
-        p_max[c, scored] = swaps.max_t_p(differences[:, np.newaxis])[0]
-        floor[c] = swaps.smallest_p(labels, strata, exact)[0]
-    dims = ("contrast", "region")
-    return xr.Dataset(
-        {"p_swap": (dims, p), "p_max_t": (dims, p_max), "min_p_swap": ("contrast", floor)}
-    )
-
-
-def _coords(source: region_scores.Source, plan: _Plan, table: pd.DataFrame) -> dict[str, Any]:
-    pairs = [] if plan.contrasts is None else ["|".join(pair) for pair in plan.contrasts.pairs]
-    labels = {f"network_{c}": ("network", table[c].to_numpy(dtype=object)) for c in table}
-    contrast = {"contrast": np.array(pairs, dtype=object)} if pairs else {}
+def _coords(source: region_scores.Source, plan: Plan, table: pd.DataFrame) -> dict[str, Any]:
+    contrast = {"contrast": levels.words(plan.names)} if plan.names else {}
     return {
-        "region": np.array(source.names, dtype=object),
-        "level": np.array(plan.levels, dtype=object),
-        "bound": np.array(["lower", "upper"], dtype=object),
+        "region": levels.words(source.names),
+        "level": levels.words(plan.levels),
+        "bound": levels.words(["lower", "upper"]),
         **contrast,
-        **labels,
+        **levels.network_labels(table),
     }
 
 
@@ -375,12 +267,12 @@ def _overlap_notes(result: xr.Dataset, found: region_scores.Found) -> list[str]:
     return notes
 
 
-def _design_notes(result: xr.Dataset, plan: _Plan, confidence: float) -> list[str]:
+def _design_notes(result: xr.Dataset, plan: Plan, confidence: float) -> list[str]:
     if plan.contrasts is None:
         return [
             f"{level} has one network only: its interval is over images, for this network"
-            for level, functional in zip(plan.levels, plan.functionals, strict=True)
-            if (functional.groups >= 0).sum() == 1
+            for level, rows in zip(plan.levels, plan.rows, strict=True)
+            if (rows != 0).sum() == 1
         ]
     notes = [
         f"networks that differ on {a} are mixed: a difference may be one of {a}"
@@ -424,7 +316,7 @@ def _omissions(tally: Tally, dead: list[tuple[str, str]], unmasked: int, ranking
     return [f"{count} {what}" for count, what in counted if count]
 
 
-def _population(result: xr.Dataset, plan: _Plan, tally: Tally) -> str:
+def _population(result: xr.Dataset, plan: Plan, tally: Tally) -> str:
     if plan.contrasts is None:
         return (
             f"intervals over networks and images like those measured ({result.sizes['network']}"
@@ -451,7 +343,7 @@ def _what(measure: str, ranking: str) -> str:
     return f"{what[measure]} ({ranking} relevance)"
 
 
-def _method(result: xr.Dataset, plan: _Plan, tally: Tally, what: str, confidence: float) -> str:
+def _method(result: xr.Dataset, plan: Plan, tally: Tally, what: str, confidence: float) -> str:
     begin = (
         f"For each network and image, the {what} of {result.sizes['region']} regions was computed"
     )

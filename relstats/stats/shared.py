@@ -23,7 +23,7 @@ from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats.described import Nan, check_options, described
-from relstats.stats.inference import jackknife
+from relstats.stats.inference.adjust import holm
 from relstats.stats.maps import consensus as cores
 from relstats.stats.maps.consensus import CONSENSUS, Consensus
 from relstats.stats.maps.single import top_count
@@ -378,7 +378,7 @@ def _by_consensus(maps: RankedMaps, found: _Group, confidence: float) -> xr.Data
             "ci": (("consensus", "bound"), np.stack([mean - half, mean + half], axis=1)),
             "expected": (("consensus", "null"), expected),
             "p_value": ("consensus", p),
-            "p_adjusted": ("consensus", jackknife.holm(p)),
+            "p_adjusted": ("consensus", holm(p)),
             "n_needed": (("consensus", "condition"), wanted),
             "n_networks": ("condition", maps.sizes),
             "n_images": ((), n),

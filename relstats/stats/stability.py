@@ -16,9 +16,10 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.stats.compare import REFERENCE
 from relstats.stats.described import Nan, check_options, described
 from relstats.stats.inference import jackknife
+from relstats.stats.inference.adjust import holm
+from relstats.stats.inference.jackknife import REFERENCE
 from relstats.stats.maps import agreement
 from relstats.study import shards
 from relstats.study.maps import Block, Tally, omissions, read_maps
@@ -358,7 +359,7 @@ def _results(
             )
             intervals["above_swapped_ci"][m] = beyond.interval()
     for name in ("swapped", "baseline"):
-        out[f"p_{name}_adjusted"] = jackknife.holm(out[f"p_{name}"])
+        out[f"p_{name}_adjusted"] = holm(out[f"p_{name}"])
     if not any(kind == "baseline" for _, kind in operators):
         out = {name: values for name, values in out.items() if "baseline" not in name}
         del intervals["above_baseline_ci"]

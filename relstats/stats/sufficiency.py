@@ -17,11 +17,12 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats.compare import REFERENCE
+from relstats.stats import levels
 from relstats.stats.described import Nan, described
-from relstats.stats.inference import jackknife as inference
-from relstats.stats.inference import networks
+from relstats.stats.inference import jackknife, networks
+from relstats.stats.inference.adjust import holm
 from relstats.stats.inference.contrasts import require_axes
+from relstats.stats.inference.jackknife import REFERENCE, Jackknife
 from relstats.stats.sources.scores import Score
 from relstats.study import layout, shards, store
 from relstats.study.maps import Tally, gather, image_labels, name_cells, network_table
@@ -30,16 +31,6 @@ QUESTIONS = ("sufficiency", "necessity")
 AGAINST = layout.CHOICES[1:]
 Normalise = Literal["auto", "none", "chance"]
 _N_MASKED = len(layout.OPERATIONS) * len(layout.CHOICES)
-_FIELDS = (
-    "estimate",
-    "statistic",
-    "df",
-    "p_value",
-    "standard_error",
-    "variance_networks",
-    "variance_images",
-    "variance_interaction",
-)
 #: Below this share of what networks reach above chance on whole images, their own best pixels say
 #: that the area is too small.
 _LITTLE = 0.1
@@ -161,13 +152,13 @@ def sufficiency(
         )
     source = _source(_group(study, masks, score), score, axis, normalise)
     moments, tally = _moments(source, nan)
-    jackknives = [
-        inference.two_way_jackknife(moments, k, confidence=confidence)
+    tests = [
+        jackknife.two_way_jackknife(moments, k, confidence=confidence)
         for k in range(len(source.levels))
     ]
     result = (
-        _comparisons(source, jackknives)
-        .merge(_means(source, jackknives, moments))
+        _comparisons(source, tests)
+        .merge(_means(source, tests, moments))
         .merge(_coverage(source, tally))
     )
     kinds = " or ".join(sorted(set(map(str, result["random"].values))))
@@ -232,11 +223,11 @@ def _source(group: xr.Dataset, score: str, axis: str | None, normalise: str) -> 
     if axis is not None:
         require_axes([c for c in table if c not in ("model", "seed", "cell")], [axis], "axis")
     of_level = table[axis] if axis else pd.Series("all networks", table.index)
-    levels = sorted(of_level.unique())
+    names = sorted(of_level.unique())
     models = sorted(table["model"].unique())
     code = np.array([models.index(model) for model in table["model"]])
     functionals = []
-    for name in levels:
+    for name in names:
         there = np.bincount(code[of_level == name], minlength=len(models)) > 0
         compact = np.where(of_level == name, np.cumsum(there)[code] - 1, -1)
         functionals.append(
@@ -246,11 +237,11 @@ def _source(group: xr.Dataset, score: str, axis: str | None, normalise: str) -> 
     notes = [
         f"{table['model'].iloc[np.flatnonzero(code == m)[0]]} has one network only: intervals of"
         f" {name} are over images, for these networks"
-        for name, f in zip(levels, functionals, strict=True)
+        for name, f in zip(names, functionals, strict=True)
         for m in range(len(models))
         if ((code == m) & (f.groups >= 0)).sum() == 1
     ]
-    return _Source(group, table, levels, functionals, chance, score, image_labels(group), notes)
+    return _Source(group, table, names, functionals, chance, score, image_labels(group), notes)
 
 
 def _chance(
@@ -292,7 +283,7 @@ def _n_classes(group: xr.Dataset, table: pd.DataFrame) -> np.ndarray | None:
     return np.array([int(label) for label in labels])
 
 
-def _moments(source: _Source, nan: str) -> tuple[inference.Moments, Tally]:
+def _moments(source: _Source, nan: str) -> tuple[jackknife.Moments, Tally]:
     array = source.group[source.score].transpose(*layout.NETWORK, "operation", "choice", "image")
     whole = source.group[f"unmasked_{source.score}"].transpose(*layout.NETWORK, "image")
     cells = list(source.table["cell"])
@@ -304,7 +295,7 @@ def _moments(source: _Source, nan: str) -> tuple[inference.Moments, Tally]:
             f" without a set, {tally.omitted_nan} left out for NaN). Find larger sets: relstats"
             " shared --fraction 0.2"
         )
-    return inference.merge_moments(found), tally
+    return jackknife.merge_moments(found), tally
 
 
 def _block(
@@ -313,7 +304,7 @@ def _block(
     cells: list[tuple[int, ...]],
     block: np.ndarray,
     images: slice,
-) -> tuple[inference.Moments | None, Tally]:
+) -> tuple[jackknife.Moments | None, Tally]:
     unmasked = shards.read_block(whole, cells, images)[:, np.newaxis]
     scores = np.concatenate([block.reshape(len(cells), _N_MASKED, -1), unmasked], axis=1).astype(
         np.float64
@@ -381,29 +372,13 @@ def compared(scores: np.ndarray) -> np.ndarray:
 _SCORE, _WHOLE, _LOSS, _COMPARED = slice(0, 8), 8, slice(9, 13), slice(13, 19)
 
 
-def _stacked(
-    jackknives: Sequence[inference.Jackknife], name: str, where: slice | int
-) -> np.ndarray:
-    return np.array([getattr(jackknife, name)[where] for jackknife in jackknives])
-
-
-def _interval(
-    jackknives: Sequence[inference.Jackknife], where: slice | int, shape: tuple[int, ...]
-) -> np.ndarray:
-    ends = [_stacked(jackknives, name, where).reshape(shape) for name in ("lower", "upper")]
-    return np.stack(ends, axis=-1)
-
-
-def _comparisons(source: _Source, jackknives: list[inference.Jackknife]) -> xr.Dataset:
+def _comparisons(source: _Source, tests: list[Jackknife]) -> xr.Dataset:
     dims, shape = (
         ("level", "question", "against"),
         (len(source.levels), len(QUESTIONS), len(AGAINST)),
     )
-    found = {name: (dims, _stacked(jackknives, name, _COMPARED).reshape(shape)) for name in _FIELDS}
-    over = [
-        [name for name in ("networks", "images") if getattr(jackknife, f"{name}_random")]
-        for jackknife in jackknives
-    ]
+    fields = (*levels.FIELDS, *levels.VARIANCES)
+    result = levels.tabulated(tests, dims, fields, of=_COMPARED, shape=shape)
     coords = {
         "level": source.levels,
         "question": QUESTIONS,
@@ -412,49 +387,26 @@ def _comparisons(source: _Source, jackknives: list[inference.Jackknife]) -> xr.D
         "operation": layout.OPERATIONS,
         "choice": layout.CHOICES,
     }
-    return xr.Dataset(
-        {
-            **found,
-            "ci": ((*dims, "bound"), _interval(jackknives, _COMPARED, shape)),
-            "p_adjusted": (dims, inference.holm(found["p_value"][1])),
-            "random": (
-                "level",
-                np.array([" and ".join(names) or "nothing" for names in over], object),
-            ),
-            "n_networks": ("level", [int((f.groups >= 0).sum()) for f in source.functionals]),
-        },
-        coords={name: np.array(values, object) for name, values in coords.items()},
-    )
+    return result.assign(
+        p_adjusted=(dims, holm(result["p_value"].values)),
+        random=("level", levels.words([test.random for test in tests])),
+        n_networks=("level", [int((f.groups >= 0).sum()) for f in source.functionals]),
+    ).assign_coords({name: levels.words(values) for name, values in coords.items()})
 
 
-def _means(
-    source: _Source, jackknives: list[inference.Jackknife], moments: inference.Moments
-) -> xr.Dataset:
+def _means(source: _Source, tests: list[Jackknife], moments: jackknife.Moments) -> xr.Dataset:
     n, shape = len(source.levels), (len(layout.OPERATIONS), len(layout.CHOICES))
-    scores = _stacked(jackknives, "estimate", _SCORE).reshape(n, *shape)
-    labels = {
-        f"network_{c}": ("network", source.table[c].to_numpy(object))
-        for c in source.table
-        if c != "cell"
-    }
-    return xr.Dataset(
-        {
-            "score_mean": (("level", "operation", "choice"), scores),
-            "score_ci": (
-                ("level", "operation", "choice", "bound"),
-                _interval(jackknives, _SCORE, (n, *shape)),
-            ),
-            "loss_mean": (("level", "choice"), _stacked(jackknives, "estimate", _LOSS)),
-            "loss_ci": (("level", "choice", "bound"), _interval(jackknives, _LOSS, (n, shape[1]))),
-            "whole_mean": ("level", _stacked(jackknives, "estimate", _WHOLE)),
-            "whole_ci": (("level", "bound"), _interval(jackknives, _WHOLE, (n,))),
-            "network_score": (
-                ("network", "operation", "choice"),
-                moments.matrix[:, _SCORE].reshape(-1, *shape),
-            ),
-            "network_whole": ("network", moments.matrix[:, _WHOLE]),
-        },
-        coords=labels,
+    dims = ("level", "operation", "choice")
+    scores = moments.matrix[:, _SCORE].reshape(-1, *shape)
+    return (
+        levels.level_means(tests, dims, "score", of=_SCORE, shape=(n, *shape))
+        .merge(levels.level_means(tests, ("level", "choice"), "loss", of=_LOSS))
+        .merge(levels.level_means(tests, ("level",), "whole", of=_WHOLE))
+        .assign(
+            network_score=(("network", "operation", "choice"), scores),
+            network_whole=("network", moments.matrix[:, _WHOLE]),
+        )
+        .assign_coords(levels.network_labels(source.table))
     )
 
 

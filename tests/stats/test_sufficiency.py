@@ -10,6 +10,7 @@ from scipy import stats
 import relstats
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats.inference import jackknife, networks
+from relstats.stats.inference.adjust import holm
 from relstats.stats.sufficiency import AGAINST, QUESTIONS, compared, sufficiency
 from relstats.study import layout, store
 
@@ -127,7 +128,7 @@ def test_estimates_and_errors_are_those_of_the_definition(rng):
             found["ci"], estimate + np.array([-1, 1]) * stats.t.ppf(0.975, df) * error, rtol=1e-9
         )
     np.testing.assert_allclose(
-        result["p_adjusted"].values, jackknife.holm(result["p_value"].values), rtol=1e-12
+        result["p_adjusted"].values, holm(result["p_value"].values), rtol=1e-12
     )
     kept = data["probability"].where(data["available"]).mean(("seed", "image")).mean("model")
     np.testing.assert_allclose(result["score_mean"].isel(level=0), kept, rtol=1e-10)
@@ -145,7 +146,7 @@ def test_levels_of_an_axis_are_those_networks_alone(rng):
                 result[field].sel(level=name), alone[field].isel(level=0), rtol=1e-10
             )
     np.testing.assert_allclose(
-        result["p_adjusted"].values, jackknife.holm(result["p_value"].values)
+        result["p_adjusted"].values, holm(result["p_value"].values)
     )
 
 
@@ -212,7 +213,7 @@ def test_p_values_of_the_two_way_inference_hold_their_level(rng):
         )
         p = jackknife.two_way_jackknife(moments, 0).p_value[13:]
         rejected += p[0] <= 0.05
-        adjusted += (jackknife.holm(p) <= 0.05).any()
+        adjusted += (holm(p) <= 0.05).any()
     most = stats.binom.ppf(0.9999, 400, 0.05)
     assert 400 * 0.01 < rejected <= most
     assert adjusted <= most

@@ -14,7 +14,6 @@ from typing import Literal, get_args
 
 import dask
 import numpy as np
-from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from relstats.stats.inference import clusters
@@ -276,19 +275,3 @@ def family_p(observed: np.ndarray, largest: np.ndarray) -> np.ndarray:
     ranked = np.sort(largest)
     p = (len(ranked) - np.searchsorted(ranked, np.asarray(observed) * (1 - _TIE))) / len(ranked)
     return np.where(np.isnan(observed), np.nan, p)
-
-
-def false_discovery(p: np.ndarray) -> np.ndarray:
-    """Adjusted p over all pixels, by Benjamini & Hochberg (1995).
-
-    NaN stays NaN and counts for nothing.
-
-    Examples
-    --------
-    >>> false_discovery(np.array([0.01, np.nan, 0.5]))
-    array([0.02, nan, 0.5 ])
-    """
-    adjusted, known = np.full(p.shape, np.nan), ~np.isnan(p)
-    if known.any():
-        adjusted[known] = stats.false_discovery_control(p[known])
-    return adjusted

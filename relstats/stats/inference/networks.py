@@ -81,6 +81,27 @@ def network_functional(groups: np.ndarray, weights: np.ndarray) -> Functional:
     )
 
 
+def rows_functional(rows: np.ndarray) -> Functional:
+    """The contrast whose weights of the networks are given, one row a group.
+
+    Parameters
+    ----------
+    rows : ndarray, (group, network)
+        The same weight for each network of a group; groups of one sign count the same, and add up
+        to 1 or -1. No group: a contrast of nothing.
+
+    Examples
+    --------
+    >>> rows_functional(np.array([[0.5, 0.5, 0.0], [0.0, 0.0, -1.0]])).estimate
+    array([ 0.5,  0.5, -1. ])
+    """
+    rows = rows if len(rows) else np.zeros((1, rows.shape[1]))
+    sign = np.sign(rows.sum(axis=1))
+    alike = (sign[:, np.newaxis] == sign).sum(axis=1)
+    groups = np.where(rows.any(axis=0), np.argmax(rows != 0, axis=0), -1)
+    return network_functional(groups, sign / alike)
+
+
 def network_moments(scores: np.ndarray, functionals: Sequence[Functional]) -> Moments:
     """Moments over one block of images, for `inference.merge_moments` and
     `inference.two_way_jackknife`.

@@ -181,14 +181,6 @@ def test_order_of_networks_changes_nothing():
     )
 
 
-def test_false_discovery_leaves_nan_out():
-    p = np.array([0.01, np.nan, 0.02, 0.5, np.nan])
-    found = fields.false_discovery(p)
-    np.testing.assert_allclose(found[[0, 2, 3]], stats.false_discovery_control([0.01, 0.02, 0.5]))
-    assert np.isnan(found[[1, 4]]).all()
-    assert np.isnan(fields.false_discovery(np.full(3, np.nan))).all()
-
-
 def test_max_t_is_that_of_mne():
     mne = pytest.importorskip("mne")
     maps, labels, first, strata = design([(4, 4)])

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats.inference import jackknife as inference
@@ -951,32 +950,7 @@ def test_omnibus_finds_what_is_planted_and_nothing_else():
         )
 
 
-# ---------------------------------------------------------------- multiplicity, normalisation,
-# components
-
-
-def test_holm_is_its_definition_and_nan_does_not_count():
-    p = np.array([[0.01, np.nan, 0.03], [0.04, 0.005, np.nan]])
-    expected = [
-        [0.03, np.nan, 0.06],
-        [0.06, 0.02, np.nan],
-    ]  # .005 x 4, .01 x 3, .03 x 2, .04 x 1 -> at least .06
-    np.testing.assert_allclose(inference.holm(p), expected, rtol=1e-12)
-    assert np.isnan(inference.holm(np.full(3, np.nan))).all()
-    np.testing.assert_array_equal(inference.holm(np.array([0.9, 0.8])), [1.0, 1.0])
-
-
-@pytest.mark.parametrize("axis", [None, 0, 1, -1])
-def test_holm_is_that_of_statsmodels(axis):
-    p = np.random.default_rng(5).random((4, 3, 2)) ** 3
-
-    def theirs(family):
-        return multipletests(family, method="holm")[1]
-
-    expected = (
-        theirs(p.ravel()).reshape(p.shape) if axis is None else np.apply_along_axis(theirs, axis, p)
-    )
-    np.testing.assert_allclose(inference.holm(p, axis), expected, rtol=1e-12)
+# ---------------------------------------------------------------- normalisation, components
 
 
 def ratio_of_means(scores, floor, full):
