@@ -21,8 +21,8 @@ import pandas as pd
 from scipy import stats
 
 from relstats.stats import stability
+from relstats.stats.inference import adjust, networks, swaps
 from relstats.stats.inference import jackknife as inference
-from relstats.stats.inference import networks, swaps
 from relstats.stats.maps import agreement
 from relstats.stats.planning.planted import draw, fields
 
@@ -116,7 +116,7 @@ def region_tests(scores: np.ndarray, n: int, rng: np.random.Generator) -> dict[s
     found["Welch t over networks x images (Holm)"] = stats.ttest_ind(
         *everything, axis=-1, equal_var=False
     ).pvalue
-    return {name: inference.holm(p, axis=1) for name, p in found.items()} | {"p_max_t": max_t}
+    return {name: adjust.holm(p, axis=1) for name, p in found.items()} | {"p_max_t": max_t}
 
 
 def two_way(moments: inference.Moments, df: str) -> np.ndarray:

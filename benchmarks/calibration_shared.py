@@ -21,7 +21,7 @@ import pandas as pd
 from scipy import stats
 
 from relstats.stats import shared
-from relstats.stats.inference import jackknife
+from relstats.stats.inference import adjust
 from relstats.stats.maps import bits, consensus
 from relstats.stats.maps.single import top_fraction
 from relstats.stats.planning import planted
@@ -117,7 +117,7 @@ def p_values(
         "p_core_family (majority)": shared._family_p(core[:, :, 2].max(axis=1), core[0, :, 2]),
         "p_value (all)": p_size[:1],
         "p_value (majority)": p_size[2:],
-        "p_adjusted": jackknife.holm(p_size),
+        "p_adjusted": adjust.holm(p_size),
         "p_network": shared._share_as_large(agreement)[-1:],
     }
     if len(sizes) > 1:

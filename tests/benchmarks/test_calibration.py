@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from relstats.stats.inference import jackknife, swaps
+from relstats.stats.inference import adjust, jackknife, swaps
 
 ROOT = Path(__file__).parents[2]
 SCRIPT, TEXT = ROOT / "benchmarks/calibration.py", ROOT / "docs/statistics.md"
@@ -105,7 +105,7 @@ def test_many_studies_at_once_are_each_analysed_as_one(calibration, n_levels):
         np.testing.assert_allclose(
             found["p_value", effect][s], alone.p_value[-1], rtol=1e-4
         )  # scores are float32
-        adjusted = jackknife.holm(alone.p_value[:-1])
+        adjusted = adjust.holm(alone.p_value[:-1])
         np.testing.assert_allclose(
             found["p_adjusted_by_fraction", effect][s], adjusted.min(), rtol=1e-6
         )
@@ -152,9 +152,7 @@ def test_the_gap_planted_at_the_margin_is_the_margin(calibration):
 
 def test_smallest_of_holm(calibration):
     p = np.random.default_rng(1).random((20, 3)) ** 2
-    np.testing.assert_allclose(
-        calibration.smallest_holm(p), [jackknife.holm(row).min() for row in p]
-    )
+    np.testing.assert_allclose(calibration.smallest_holm(p), [adjust.holm(row).min() for row in p])
 
 
 @pytest.mark.filterwarnings("ignore:The inplace keyword")  # pingouin under pandas 3.1

@@ -16,7 +16,7 @@ from scipy import stats
 
 import relstats
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats.inference import jackknife
+from relstats.stats.inference import adjust
 from relstats.stats.maps import consensus
 from relstats.stats.maps.single import top_fraction
 from relstats.stats.shared import _critical, shared
@@ -119,7 +119,7 @@ def test_every_number_is_that_of_the_definition():
     same(
         "ci", np.stack([core[0].mean(axis=0) / 42 - half, core[0].mean(axis=0) / 42 + half], axis=1)
     )
-    same("p_adjusted", jackknife.holm(p(core.mean(axis=1))))
+    same("p_adjusted", adjust.holm(p(core.mean(axis=1))))
     same("p_max_z_bh", stats.false_discovery_control(p(z)))
     same("expected_count", mean.reshape(6, 7))
     same("spread", spread.reshape(6, 7))

@@ -145,9 +145,7 @@ def test_levels_of_an_axis_are_those_networks_alone(rng):
             np.testing.assert_allclose(
                 result[field].sel(level=name), alone[field].isel(level=0), rtol=1e-10
             )
-    np.testing.assert_allclose(
-        result["p_adjusted"].values, holm(result["p_value"].values)
-    )
+    np.testing.assert_allclose(result["p_adjusted"].values, holm(result["p_value"].values))
 
 
 def test_a_case_by_hand():
