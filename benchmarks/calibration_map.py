@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from relstats.stats.inference import clusters, fields, swaps
+from relstats.stats.inference import adjust, clusters, fields, swaps
 from relstats.stats.planning.planted import draw
 from relstats.stats.planning.planted import fields as smooth_fields
 
@@ -112,7 +112,7 @@ def by_networks(
         "max-T": fields.family_p(np.abs(image).ravel(), largest[:, 0]) <= ALPHA,
         "TFCE": fields.family_p(clusters.enhance(image).ravel(), largest[:, 1]) <= ALPHA,
         "cluster mass": np.isin(names.ravel(), small),
-        "BH, Welch t": fields.false_discovery(2 * stats.t.sf(np.abs(t), df)) <= ALPHA,
+        "BH, Welch t": adjust.false_discovery(2 * stats.t.sf(np.abs(t), df)) <= ALPHA,
     }
 
 
@@ -132,7 +132,7 @@ def by_images(
     p = 2 * stats.t.sf(t[0], n - 1)
     return {
         "images as units: sign-flip max-T": fields.family_p(t[0], t.max(axis=1)) <= ALPHA,
-        "images as units: t, BH": fields.false_discovery(p) <= ALPHA,
+        "images as units: t, BH": adjust.false_discovery(p) <= ALPHA,
     }
 
 
