@@ -357,26 +357,28 @@ def test_broken_pipe_is_silent(study):
     assert (done.returncode, done.stdout, done.stderr) == (0, "{", "")
 
 
+SLOWLY = """
+import time
+from relstats import cli
+from relstats.study import shards
+real = shards.write_shard
+def slowly(*arguments):
+    time.sleep(0.1)
+    real(*arguments)
+shards.write_shard = slowly
+cli.main()
+"""
+
+
 def test_interrupt_exits_130_and_the_same_command_resumes(tmp_path):
     path = tmp_path / "s.zarr"
-    arguments = (
-        "simulate",
-        str(path),
-        "--models",
-        "2x1",
-        "--seeds",
-        "8",
-        "--images",
-        "150",
-        "--size",
-        "8",
-    )
-    command = [sys.executable, "-m", "relstats.cli", *arguments]
+    arguments = ("simulate", str(path), *SMALL)
+    command = [sys.executable, "-c", SLOWLY, *arguments]
     listening = partial(
         signal.signal, signal.SIGINT, signal.SIG_DFL
     )  # a shell's background jobs ignore Ctrl-C
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listening)
-    for _ in range(600):
+    for _ in range(3000):
         time.sleep(0.02)
         if (path / "relevance/relevance/c").exists():
             break

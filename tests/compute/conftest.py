@@ -4,14 +4,15 @@ weights, two seeds.
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from processes import Command
 from safetensors.torch import save_file
 
 NETWORK = '''
@@ -115,27 +116,10 @@ def make_study():
     return write_study
 
 
-SLOWLY = """
-import time
-from relstats import cli
-from relstats.study import shards
-real = shards.write_shard
-def slowly(*arguments):
-    time.sleep(0.15)
-    real(*arguments)
-shards.write_shard = slowly
-cli.main()
-"""
-
-
 @pytest.fixture
-def started():
+def started(tmp_path: Path) -> Callable[..., Command]:
     """Return the function that starts a command in a process of its own, which takes at least 0.15
     s for each shard.
     """
-
-    def start(*arguments: object) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", SLOWLY, *map(str, arguments)]
-        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-    return start
+    number = itertools.count()
+    return lambda *arguments: Command(tmp_path / f"errors-{next(number)}", [*map(str, arguments)])

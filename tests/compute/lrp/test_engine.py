@@ -28,12 +28,16 @@ def parameters(composite: str) -> dict[str, list[float]]:
     return BOX if composite == "epsilon_gamma_box" else {}
 
 
+VGG16 = (1, 1, "M", 2, 2, "M", 4, 4, 4, "M", 8, 8, 8, "M", 8, 8, 8, "M")  # widths, in units of 64
+
+
 def vgg16() -> nn.Module:
-    """torchvision's VGG-16 with narrow linear layers, made without drawing the wide ones."""
-    with torch.device("meta"):
-        network = models.vgg16(num_classes=10)
+    """torchvision's VGG-16 at a quarter of its width, with narrow linear layers."""
+    layers = [width if width == "M" else 16 * width for width in VGG16]
+    with torch.device("meta"):  # the wide linear layers are never made
+        network = models.VGG(models.vgg.make_layers(layers), num_classes=10, init_weights=False)
     narrow = (
-        nn.Linear(25088, 64),
+        nn.Linear(128 * 7 * 7, 64),
         nn.ReLU(True),
         nn.Dropout(),
         nn.Linear(64, 48),
@@ -44,8 +48,19 @@ def vgg16() -> nn.Module:
     return network.to_empty(device="cpu")
 
 
+class ResNet(models.ResNet):
+    """torchvision's ResNet-18 whose blocks have a quarter of their width; its stem is whole."""
+
+    def __init__(self) -> None:
+        super().__init__(models.resnet.BasicBlock, [2, 2, 2, 2], num_classes=10)
+        self.fc = nn.Linear(128, 10)
+
+    def _make_layer(self, block, planes, *arguments, **options):
+        return super()._make_layer(block, planes // 4, *arguments, **options)
+
+
 def resnet18() -> nn.Module:
-    return models.resnet18(num_classes=10)
+    return ResNet()
 
 
 class Separable(nn.Sequential):
@@ -237,7 +252,7 @@ def test_several_classes_are_those_of_one_each_at_the_cost_of_two_passes_and_one
 
 @pytest.mark.parametrize("composite", COMPOSITES)
 def test_what_the_biases_absorb_is_what_the_map_lacks(composite: str) -> None:
-    network, images = drawn(resnet18()).double(), batch(2)
+    network, images = drawn(models.resnet18(num_classes=10)).double(), batch(2)
     prepared = plan(network, composite, parameters=parameters(composite), sample=images)
     found = relevance(prepared, images, torch.tensor([3, 8]))
     assert (found.conservation - 1).abs().max() > 0.01

@@ -503,12 +503,12 @@ def test_a_killed_run_resumes_to_the_same_bytes(computed, study, out, uninterrup
     deadline = time.monotonic() + 300
     while not list(out.glob("sufficiency/probability/c/*")) and time.monotonic() < deadline:
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=600)
+    process.kill()
+    process.wait()
     assert process.returncode == -signal.SIGKILL
     assert shards.unfinished(out, "sufficiency")
     again = started("transfer", computed / "study.toml", out, "--masks", "shared")
-    errors = again.communicate(timeout=600)[1]
+    errors = again.wait()
     assert again.returncode == 0, errors
     assert contents(out) == uninterrupted
 

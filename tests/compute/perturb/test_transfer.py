@@ -587,8 +587,8 @@ def test_a_worker_killed_while_another_runs_loses_nothing(
     deadline = time.monotonic() + 300
     while not list(out.glob("transfer/probability/c/*")) and time.monotonic() < deadline:
         time.sleep(0.002)
-    workers[0].send_signal(signal.SIGKILL)
-    errors = [worker.communicate(timeout=600)[1] for worker in workers]
+    workers[0].kill()
+    errors = [worker.wait() for worker in workers]
     assert [worker.returncode for worker in workers] == [-signal.SIGKILL, 0], errors
     transfer(study, out)
     assert contents(out) == uninterrupted

@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import time
-from multiprocessing import get_context
 from pathlib import Path
 from unittest import mock
 
@@ -22,6 +21,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from processes import CONTEXT, killed_after
 from safetensors.torch import save_file
 
 import relstats
@@ -346,10 +346,8 @@ def test_other_errors_of_a_network_are_not_taken_for_memory(small_study, tmp_pat
 
 def test_records_of_several_workers_are_all_kept(small_study, tmp_path):
     exported(small_study, tmp_path / "s.zarr")
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["relstats.compute.stream.export"])
     workers = [
-        context.Process(
+        CONTEXT.Process(
             target=writer.record_batch, args=(tmp_path / "s.zarr", "relevance", f"network {k}", k)
         )
         for k in range(4)
@@ -369,7 +367,7 @@ def test_records_of_several_workers_are_all_kept(small_study, tmp_path):
 
 def finished(process):
     """Wait for a process; True if it ended well."""
-    _, errors = process.communicate(timeout=600)
+    errors = process.wait()
     assert process.returncode == 0, errors
     return True
 
@@ -379,11 +377,11 @@ def killed_within(process, out, seconds, complete=0):
 
     Returns how many it had.
     """
-    while process.poll() is None and written(out) < complete:
+    while process.returncode is None and written(out) < complete:
         time.sleep(0.02)
     time.sleep(seconds)
     process.kill()
-    process.communicate(timeout=60)
+    process.wait()
     assert process.returncode == -signal.SIGKILL, "it ended before it was killed"
     return written(out)
 
@@ -414,34 +412,21 @@ def test_killed_at_random_moments_it_resumes_to_the_same_bytes(
     assert files(out) == whole
 
 
-@pytest.mark.parametrize("target", ["store.begin_study", "store.add_group", "shards.write_shard"])
-def test_killed_right_after_each_step(blocks_study, tmp_path, whole, target):
+@pytest.mark.parametrize(
+    ("module", "step", "calls", "complete"),
+    [
+        (store, "begin_study", 1, 0),
+        (store, "add_group", 1, 0),
+        (shards, "write_shard", 2, 2),
+    ],
+)
+def test_killed_right_after_each_step(blocks_study, tmp_path, whole, module, step, calls, complete):
     """The moments that a random kill seldom meets: the study is begun, a group is added, a shard is
     written.
     """
     out = tmp_path / "s.zarr"
-    dying = f"""
-import os, signal, sys
-from relstats.compute.stream import export
-from relstats.compute.study_file.study import read_study
-from relstats.study import shards, store
-real, calls = {target}, []
-def then_die(*arguments, **options):
-    real(*arguments, **options)
-    calls.append(1)
-    if len(calls) == {2 if "shard" in target else 1}:
-        os.kill(os.getpid(), signal.SIGKILL)
-{target} = then_die
-export.export(read_study(sys.argv[1]), sys.argv[2])
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", dying, str(blocks_study), str(out)], capture_output=True, check=False
-    )
-    assert done.returncode == -signal.SIGKILL
-    assert (
-        written(out)
-        == {"store.begin_study": 0, "store.add_group": 0, "shards.write_shard": 2}[target]
-    )
+    assert killed_after(module, step, calls, blocks_study, out) == -signal.SIGKILL
+    assert written(out) == complete
     exported(blocks_study, out)
     assert files(out) == whole
 
