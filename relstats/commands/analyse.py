@@ -259,6 +259,8 @@ def show(analysis: Analysis, result: xr.Dataset, name: str, *, json: bool) -> No
                 terminal.note(
                     f"{table.n_rows - len(table.rows)} more rows: in --json and the report"
                 )
+    if analysis.note:
+        terminal.note(analysis.note)
     terminal.note(result.attrs.get("population", ""))
     if isinstance(result.attrs.get("min_p"), float):
         terminal.note(f"smallest p that resampling can reach: {number(result.attrs['min_p'])}")

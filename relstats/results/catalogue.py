@@ -105,6 +105,8 @@ class Analysis:
         Command lines without `relstats`, for its help.
     options : mapping of str to str
         Names of command-line options where a parameter's is no good one.
+    note : str
+        What a reader of its tables must know.
     export : str
         "module:function" that writes a result's own files into a new folder.
     """
@@ -128,6 +130,7 @@ class Analysis:
     lead: str = ""
     examples: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
     export: str = ""
 
     @property
@@ -353,6 +356,7 @@ ANALYSES: tuple[Analysis, ...] = (
             "area_clusters",
             "area_tfce",
         ),
+        note="clusters and TFCE: levels differ somewhere in the cluster, not at each of its pixels",
         examples=(
             "differences study.zarr --axis pretrain",
             "differences study.zarr --axis task --correction bh --json",

@@ -164,6 +164,21 @@ def test_real_results_of_people_are_told():
     assert "test nothing" in told(rdm(study))[0]
 
 
+def test_rsa_is_decided_by_the_adjusted_p():
+    from relstats.human import rdm, rsa
+
+    study, rng = people(), np.random.default_rng(2)
+    result = rsa(rdm(study), study, n_draws=50, n_permutations=99, rng=rng)
+    for prefix in ("", "difference_"):
+        result[f"{prefix}p_value"][:] = 0.03
+        result[f"{prefix}p_value_adjusted"][:] = 0.2
+    result["difference"][:], result["estimate"][:] = 0.1, 0.1
+    assert all(text.startswith("Not decided") for text in told(result))
+    assert all("adjusted p = 0.200" in text for text in told(result))
+    result["p_value_adjusted"][:] = result["difference_p_value_adjusted"][:] = 0.04
+    assert not any(text.startswith("Not decided") for text in told(result))
+
+
 def test_maps_of_differences_count_pixels():
     study = relstats.simulate(models="2x1", seeds=4, images=6, size=8, rng=np.random.default_rng(1))
     from relstats.stats.differences import differences

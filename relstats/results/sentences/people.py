@@ -27,8 +27,9 @@ def rsa(result: xr.Dataset, name: str) -> Iterator[Sentence]:
     """How well each model, or level, matches people, and how models differ in that."""
     dim = "model" if "model" in result["estimate"].dims else "level"
     comparison, ceiling = safe(result.attrs["comparison"]), _ceiling(result)
+    own = {"p_value_adjusted": "p_adjusted"} if "p_value_adjusted" in result else {}
     for label in result[dim].values:
-        one = result.sel({dim: label})
+        one = result.sel({dim: label}).rename(own)
         if np.isnan(float(one["estimate"])):
             yield Sentence(
                 "unsaid", f"Could not be said: how well {safe(label)} matches people. {reason(one)}"
@@ -46,7 +47,13 @@ def rsa(result: xr.Dataset, name: str) -> Iterator[Sentence]:
         )
         yield Sentence("found" if found else "open", text, holds(one))
     for contrast in result["contrast"].values if "contrast" in result.dims else ():
-        ends = {"": "estimate", "_ci": "ci", "_p_value": "p_value", "_random": "random"}
+        ends = {
+            "": "estimate",
+            "_ci": "ci",
+            "_p_value": "p_value",
+            "_p_value_adjusted": "p_adjusted",
+            "_random": "random",
+        }
         one = result.sel(contrast=contrast).drop_vars(ends.values(), errors="ignore")
         one = one.rename(
             {f"difference{end}": new for end, new in ends.items() if f"difference{end}" in one}
