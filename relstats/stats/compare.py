@@ -171,12 +171,7 @@ def compare(
         scores = source(without=dead)
         plan = _planned_without(dead, planned, scores, tally)
         moments, tally = _moments(scores, plan)
-    if moments is None:
-        raise ImpossibleAnalysis(
-            f"no image has a score for every pair of networks ({tally.omitted_nan} left out for"
-            f" NaN, {tally.omitted_degenerate} for maps that are all zero or constant, or have no"
-            " pixel to rank). Nothing can be compared"
-        )
+    moments = _require_images(moments, tally)
     analyse = partial(
         _analyse, plan=plan, scores=scores, margin=margin, df=df, confidence=confidence
     )
@@ -186,16 +181,13 @@ def compare(
     result = analyse(moments, floor=_mean_floor(control))
     problems = [] if control is None else _control_problems(scores.networks, control)
     if control is not None:
-        result["floor"] = ("fraction", control[0].mean(axis=0))
-        result["ceiling"] = ((), control[1].mean())
+        result = result.assign(floor=("fraction", control[0].mean(axis=0)))
+        result = result.assign(ceiling=((), control[1].mean()))
     if control is not None and not problems:
         other = analyse(_normalised(scores, plan, moments, "target", control), floor=0.0)
-        result = result.assign(
-            {f"{name}_normalised": other[name] for name in ("estimate", "ci", "p_value")}
-        )
-    result = result.merge(_swaps(moments, plan, scores, n_swaps, rng)).merge(
-        _networks(moments, plan, scores)
-    )
+        result = _with_normalised(result, other)
+    result = result.merge(_swaps(moments, plan, scores, n_swaps, rng))
+    result = result.merge(_networks(moments, plan, scores))
     if len(plan.levels) > 2:
         result = result.merge(_omnibus(moments, plan, scores, n_swaps, rng))
     result = _with_counts(result, plan, scores, tally)
@@ -204,9 +196,7 @@ def compare(
     what = _what(measure, score, removed=scores.removed)
     return result.assign_attrs(
         normalise=scale,
-        within=list(plan.within),
-        pooled=list(plan.pooled),
-        strata=plan.strata,
+        **levels.design(plan),
         method=_method(plan, tally, what, confidence, df),
         population=_population(result, tally),
         min_p=float(np.nanmin(result["min_p_swap"].values)),
@@ -237,6 +227,22 @@ def _planned_without(
         return planned(scores.networks)
     except ImpossibleAnalysis as error:
         raise ImpossibleAnalysis(f"{omissions(tally, dead)[0]}; without them, {error}") from error
+
+
+def _require_images(moments: jackknife.Moments | None, tally: Tally) -> jackknife.Moments:
+    if moments is None:
+        raise ImpossibleAnalysis(
+            f"no image has a score for every pair of networks ({tally.omitted_nan} left out for"
+            f" NaN, {tally.omitted_degenerate} for maps that are all zero or constant, or have no"
+            " pixel to rank). Nothing can be compared"
+        )
+    return moments
+
+
+def _with_normalised(result: xr.Dataset, other: xr.Dataset) -> xr.Dataset:
+    """Raw results with those on each target's own scale beside them."""
+    names = ("estimate", "ci", "p_value")
+    return result.assign({f"{name}_normalised": other[name] for name in names})
 
 
 def describe(

@@ -22,7 +22,7 @@ from relstats.stats.inference import clusters, contrasts, fields
 from relstats.stats.inference.adjust import false_discovery
 from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.inference.fields import CORRECTIONS, Correction
-from relstats.stats.levels import Labelings, labelings
+from relstats.stats.levels import Labelings, design, labelings
 from relstats.stats.sources import mean_maps
 from relstats.stats.sources.mean_maps import MeanMaps
 from relstats.study import shards
@@ -186,9 +186,7 @@ def differences(
         result[name].attrs["unit"] = "multiples of evenly spread relevance"
     return result.assign_attrs(
         min_p=min(pair.min_p for pair in pairs),
-        within=list(planned.within),
-        pooled=list(planned.pooled),
-        strata=planned.strata,
+        **design(planned),
         n_images=found.tally.images,
         n_images_omitted=found.tally.omitted_nan + found.tally.omitted_degenerate,
         n_networks_omitted=len(dead),

@@ -59,10 +59,7 @@ class Plan:
     @property
     def attrs(self) -> dict[str, list[str]]:
         """What was held fixed and what was mixed, where an axis is compared."""
-        if self.contrasts is None:
-            return {}
-        held = {"within": self.contrasts.within, "pooled": self.contrasts.pooled}
-        return {name: list(axes) for name, axes in held.items()} | {"strata": self.contrasts.strata}
+        return {} if self.contrasts is None else design(self.contrasts)
 
 
 def plan_levels(
@@ -189,6 +186,12 @@ def words(texts: Any) -> np.ndarray:
 def pair_names(planned: Contrasts) -> list[str]:
     """Of the contrasts: "a|b"."""
     return ["|".join(pair) for pair in planned.pairs]
+
+
+def design(planned: Contrasts) -> dict[str, list[str]]:
+    """What was held fixed and what was mixed, as attributes."""
+    held = {"within": list(planned.within), "pooled": list(planned.pooled)}
+    return held | {"strata": planned.strata}
 
 
 def n_networks(planned: Contrasts) -> list[int]:

@@ -626,7 +626,7 @@ def test_the_swap_of_asymmetry_is_scipys_permutation_test_of_net_flow():
     test = stats.permutation_test(
         (flow[:4], flow[4:]),
         lambda a, b: abs(a.mean() - b.mean()),
-        n_swaps=np.inf,
+        n_resamples=np.inf,
         alternative="greater",
     )
     np.testing.assert_allclose(found, test.pvalue, rtol=1e-12)
