@@ -17,6 +17,7 @@ from functools import reduce
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.grad import conv2d_input
 
 from relstats.compute.lrp.graph import Step
 from relstats.compute.lrp.prepare import Network, Op, Term, laid_out
@@ -147,7 +148,7 @@ def _transposed(step: Step, outputs: Tensor, weight: Tensor, shape: torch.Size) 
     """Apply the transpose of a layer with these weights; `shape` is that of the result."""
     if step.kind == "linear":
         return outputs @ weight
-    return torch.nn.grad.conv2d_input(shape, weight, outputs, **step.geometry)
+    return conv2d_input(shape, weight, outputs, **step.geometry)
 
 
 def _backward(

@@ -135,9 +135,10 @@ def trace(module: nn.Module, sample: Tensor) -> list[Step]:
     ImpossibleAnalysis
         If an operation has no rule; all of them are named.
     """
-    for part in module.modules():
-        if hasattr(part, "inplace"):
-            part.inplace = False
+    layers: list[Any] = list(module.modules())
+    for layer in layers:
+        if hasattr(layer, "inplace"):
+            layer.inplace = False
     traced = _symbolic(module, sample)
     _refuse_unknown(traced)
     steps: list[Step] = []
@@ -166,7 +167,7 @@ def _symbolic(module: nn.Module, sample: Tensor) -> fx.GraphModule:
 
 def _shape(node: fx.Node) -> tuple[int, ...] | None:
     """Return the shape of a node's value, None if it is no tensor."""
-    meta = node.meta.get("tensor_meta")
+    meta: Any = node.meta.get("tensor_meta")
     return tuple(meta.shape) if hasattr(meta, "shape") else None
 
 
@@ -249,7 +250,7 @@ def _add(
             raise NotWalked(f"it takes a second input, {node.name!r}")
         steps.append(Step("image", "image", "image"))
         return 0
-    part = traced.get_submodule(node.target) if node.op == "call_module" else None
+    part = traced.get_submodule(str(node.target)) if node.op == "call_module" else None
     kind = MODULES[type(part)] if part is not None else FUNCTIONS[node.target]
     if any(source not in places for source in _tensors(node)):
         raise ImpossibleAnalysis(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -17,7 +18,7 @@ def exact_float32() -> Iterator[None]:
     maps by several per cent of their largest value. The caller's settings come back at the end,
     also after an error.
     """
-    backends = torch.backends
+    backends: Any = torch.backends  # its stubs do not know all of what is set here
     products = (
         backends.cuda.matmul,
         backends.cudnn.conv,
