@@ -4,6 +4,7 @@ report.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
@@ -42,18 +43,25 @@ def demo(
 
     _trained(folder, networks, pictures, seed)
     file, study = str(folder / "faces.toml"), str(folder / "faces.zarr")
-    compute.compute(file, study)
-    inputs.regions(study, str(folder / "parts"), names=list(_regions()))
-    inputs.judgments(study, str(folder / "judgments.csv"), kind="dissimilarity")
-    compute.transfer(file, study)
     planted = {"axis": "pretrain", "score": "probability", "normalise": "chance"}
-    analyse.execute(BY_STATISTIC["compare"], study, planted)
-    run.run(Path(file), Path(study))
+    with _one_thread():
+        compute.compute(file, study)
+        inputs.regions(study, str(folder / "parts"), names=list(_regions()))
+        inputs.judgments(study, str(folder / "judgments.csv"), kind="dissimilarity")
+        compute.transfer(file, study)
+        analyse.execute(BY_STATISTIC["compare"], study, planted)
+        run.run(Path(file), Path(study))
     _print_truth(study)
     terminal.note(f"the study: {study}. The same by your own hands: relstats run {file} {study}")
     page = folder / "faces.html"
     if page.exists():
         print(f"open the report: {page.resolve()}")
+
+
+def _one_thread() -> AbstractContextManager[None]:
+    from relstats.demo.train import one_thread
+
+    return one_thread()
 
 
 def _regions() -> tuple[str, ...]:
@@ -66,13 +74,10 @@ def _trained(folder: Path, networks: int, pictures: int, seed: int) -> None:
     from relstats.extras import require_compute
 
     require_compute()
-    import torch
-
     from relstats.commands.terminal import note, progress
     from relstats.demo.train import Sizes, write_demo
 
     note(f"training {4 * networks} networks on drawn faces, into {folder}")
-    torch.set_num_threads(min(2, torch.get_num_threads()))
     with progress("batches learnt") as advance:
         write_demo(
             folder, sizes=Sizes(networks=networks, pictures=pictures), seed=seed, progress=advance

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from relstats.compute.study_file.study import read_study
 from relstats.demo import faces, train
@@ -50,6 +51,22 @@ def test_a_demo_is_left_alone_and_one_with_other_options_refused(tmp_path: Path)
     assert file.stat().st_mtime_ns == before
     with pytest.raises(UsageError, match="a demo with other options"):
         train.write_demo(tmp_path, sizes=TINY, seed=2)
+
+
+def test_one_thread_trains_and_the_callers_threads_come_back(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        threads = set()
+        train.write_demo(
+            tmp_path,
+            sizes=TINY,
+            progress=lambda done, total: threads.add(torch.get_num_threads()),
+        )
+        assert threads == {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_progress_ends_where_it_said(tmp_path: Path) -> None:
