@@ -26,6 +26,8 @@ _LARGE = ("y", "x", "pair")
 _NAME = typer.Option(
     help="Of the result. [default: the statistic, and what is not the default]", show_default=False
 )
+#: A terminal shows all columns that the catalogue names, and wraps them.
+_ALL = 99
 #: What a command does with a result, and no parameter of the statistic.
 _SETTINGS = ("json", "dry_run", "align", "name", "export", "seed")
 _EXPORT = typer.Option(help="New folder for the result's own files.", metavar="FOLDER")
@@ -248,11 +250,12 @@ def show(analysis: Analysis, result: xr.Dataset, name: str, *, json: bool) -> No
     from relstats.commands import terminal
     from relstats.results.tables import tables
     from relstats.results.text import number, result_dict
+    from relstats.results.wording import title
 
     if json:
         large = [dim for dim in _LARGE if dim in result.dims]
         return terminal.print_json(result_dict(result.drop_dims(large)))
-    for table in tables(result, name):
+    for table in tables(result, title(name, result), _ALL):
         if set(table.variables) & set(analysis.columns):
             terminal.print_table(table.title, table.columns, table.rows)
             if table.n_rows > len(table.rows):

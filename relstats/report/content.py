@@ -16,9 +16,8 @@ from relstats.report import figures, matrices, methods, pictures, questions
 from relstats.report.facts import Facts, Quality, facts, quality, results
 from relstats.report.methods import Source
 from relstats.results import tables
-from relstats.results.catalogue import analysis_of
 from relstats.results.text import result_dict, safe
-from relstats.results.wording import fields
+from relstats.results.wording import title
 
 #: Of the result told first, the figure that follows the verdict.
 _KEY = ("networks_1", "effects")
@@ -194,23 +193,6 @@ def _smallest(result: xr.Dataset) -> str:
         f" {'label swap' if 'p_swap' in result or 'p_max_t' in result else 'resampling'} can reach:"
         f" {shown}"
     )
-
-
-def title(name: str, result: xr.Dataset) -> str:
-    """What a result is, in words.
-
-    Examples
-    --------
-    >>> title(
-    ...     "stability",
-    ...     xr.Dataset(attrs={"statistic": "stability", "measure": "spearman"}),
-    ... )
-    'Agreement across seeds (spearman)'
-    """
-    analysis = analysis_of(result.attrs)
-    if analysis is None:
-        return safe(name).replace("_", " ").capitalize()
-    return analysis.title.format_map(fields(result))
 
 
 def _checkpoints(study: xr.DataTree, found: Facts) -> list[tuple[str, str]]:

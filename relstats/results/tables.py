@@ -86,7 +86,7 @@ class Table:
     variables: tuple[str, ...] = field(default=())
 
 
-def tables(result: xr.Dataset, name: str) -> list[Table]:
+def tables(result: xr.Dataset, name: str, most_columns: int = _MOST_COLUMNS) -> list[Table]:
     """All small numbers of a result as tables, those that the catalogue names first.
 
     Parameters
@@ -96,6 +96,8 @@ def tables(result: xr.Dataset, name: str) -> list[Table]:
         out.
     name : str
         Of the result, for the titles.
+    most_columns : int
+        Of a table, with its labels; the others are in the CSV.
 
     Returns
     -------
@@ -118,7 +120,9 @@ def tables(result: xr.Dataset, name: str) -> list[Table]:
             groups.setdefault(_dims(result[variable]), []).append(variable)
     primary = _dims(result["estimate"]) if "estimate" in result else None
     made = [
-        _table(result, dims, groups[dims], name, first, dims == primary) for dims in groups if dims
+        _table(result, dims, groups[dims], name, first, most_columns, dims == primary)
+        for dims in groups
+        if dims
     ]
     scalars = [_scalars(result, groups[()], name)] if () in groups else []
     return made + scalars
@@ -148,13 +152,14 @@ def _table(
     ordered: Sequence[str],
     of: str,
     first: Sequence[str],
+    most_columns: int,
     primary: bool,
 ) -> Table:
     shown = [name for name in ordered if name in first] or list(ordered)
     labels = [label for dim in dims for label in _labels(result, dim)]
     cells = list(itertools.product(*(range(result.sizes[dim]) for dim in dims)))
     arrays = {name: _values(result[name], dims) for name in ordered}
-    shown = shown[: _MOST_COLUMNS - len(labels)] if len(labels) < _MOST_COLUMNS else shown[:1]
+    shown = shown[: max(1, most_columns - len(labels))]
     rows = [
         (*_label_texts(labels, dims, cell), *(_shown(arrays[name][cell]) for name in shown))
         for cell in cells[:ROWS_SHOWN]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from relstats.results.catalogue import analysis_of
 from relstats.results.text import number, safe
 
 #: A p below this is told as such: its digits say more of the reference distribution's tail than of
@@ -227,3 +228,20 @@ def _percent(fraction: str) -> str:
         return f"{100 * float(fraction):g} %"
     except ValueError:
         return "share not recorded"
+
+
+def title(name: str, result: xr.Dataset) -> str:
+    """What a result is, in words.
+
+    Examples
+    --------
+    >>> title(
+    ...     "stability",
+    ...     xr.Dataset(attrs={"statistic": "stability", "measure": "spearman"}),
+    ... )
+    'Agreement across seeds (spearman)'
+    """
+    analysis = analysis_of(result.attrs)
+    if analysis is None:
+        return safe(name).replace("_", " ").capitalize()
+    return analysis.title.format_map(fields(result))

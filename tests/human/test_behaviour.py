@@ -339,8 +339,8 @@ def test_commands_and_text_as_it_stands(tmp_path, monkeypatch, capsys):
         == 0
     )
     shown = capsys.readouterr()
-    assert "Cohen's kappa of choices" in shown.out
-    assert "kappa among people" in shown.err
+    assert "Agreement with people's choices (kappa, all networks)" in shown.out
+    assert "people kappa" in shown.out
     pd.concat([table, table[:1]]).to_csv(tmp_path / "c.csv", index=False)
     assert run(monkeypatch, "add", "choices", path, tmp_path / "c.csv", "--force") == 3
     assert "chose for already" in capsys.readouterr().err

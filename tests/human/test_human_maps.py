@@ -699,4 +699,4 @@ def test_commands(tmp_path, path, monkeypatch, capsys):
     assert run(monkeypatch, "human-maps", path) == 0
     shown = capsys.readouterr()
     assert "above_swapped" in shown.out
-    assert "people among themselves" in shown.err
+    assert "split half" in shown.out
