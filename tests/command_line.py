@@ -20,3 +20,16 @@ def run(*arguments):
     ):
         cli.main()
     return exit_.value.code, out.getvalue(), err.getvalue()
+
+
+def run_in(folder, *arguments):
+    """Run `relstats ARGUMENTS` in a folder; returns exit code, stdout and stderr."""
+    with contextlib.chdir(folder):
+        return run(*arguments)
+
+
+def run_all(folder, commands):
+    """Run commands in a folder, one after the other, each of which must end well."""
+    for arguments in commands:
+        code, _, err = run_in(folder, *arguments)
+        assert code == 0, f"relstats {' '.join(arguments)}: {err}"

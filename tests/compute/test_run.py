@@ -5,14 +5,13 @@ impossible.
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
+from command_line import run_in
 
 import relstats
 from relstats.commands.run import STEPS
@@ -22,10 +21,9 @@ NO_REPORT = ("--steps", ",".join(step for step in STEPS if step != "report"))
 
 
 def run(file: Path, *options: str, code: int = 0) -> tuple[str, str]:
-    command = [sys.executable, "-m", "relstats.cli", "run", file.name, "out.zarr", *options]
-    found = subprocess.run(command, cwd=file.parent, capture_output=True, text=True, check=False)
-    assert found.returncode == code, found.stderr
-    return found.stdout, found.stderr
+    got, out, err = run_in(file.parent, "run", file.name, "out.zarr", *options)
+    assert got == code, err
+    return out, err
 
 
 def outcomes(stderr: str) -> dict[str, str]:
@@ -70,7 +68,7 @@ def test_every_possible_analysis_is_done_and_every_other_is_listed(
     assert {"compare_task_spearman", "shared", "sufficiency_shared", "stability"} <= set(results)
     assert (
         results["compare_task_spearman"].attrs["command"]
-        == "compare out.zarr --axis task --measure spearman"
+        == "compare out.zarr --axis task --measure spearman --seed 0"
     )
 
 
@@ -146,18 +144,8 @@ def test_judgments_that_come_later_are_analysed_later(study: Path, tmp_path: Pat
     (tmp_path / "judgments.csv").write_text(
         "participant,image_i,image_j,dissimilarity\n" + "\n".join(rows)
     )
-    command = [
-        sys.executable,
-        "-m",
-        "relstats.cli",
-        "add",
-        "judgments",
-        "out.zarr",
-        "judgments.csv",
-        "--kind",
-        "dissimilarity",
-    ]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    added = ["add", "judgments", "out.zarr", "judgments.csv", "--kind", "dissimilarity"]
+    assert run_in(tmp_path, *added)[0] == 0
     found = outcomes(run(study, "--steps", "rsa,shared")[1])
     assert found == {"rsa": "done", "shared": "up to date"}
 

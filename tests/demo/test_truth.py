@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 import xarray as xr
+from command_line import run_all
 
 import relstats
 from relstats.demo import faces, train, truth
@@ -24,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(min(2, threads))
     train.write_demo(out, sizes=SMALL, seed=1)
     torch.set_num_threads(threads)
-    for command in (
+    commands = (
         ["compute", "faces.toml", "faces.zarr"],
         ["add", "regions", "faces.zarr", "parts", "--names", ",".join(faces.REGIONS)],
         ["add", "judgments", "faces.zarr", "judgments.csv", "--kind", "dissimilarity"],
@@ -40,13 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "chance",
         ],
         ["run", "faces.toml", "faces.zarr", "--steps", "regions,rsa"],
-    ):
-        subprocess.run(
-            [sys.executable, "-m", "relstats.cli", *command],
-            cwd=out,
-            check=True,
-            capture_output=True,
-        )
+    )
+    run_all(out, commands)
     return out
 
 
