@@ -24,7 +24,7 @@ _HOMES = {analysis.statistic: analysis.run.partition(":")[0] for analysis in ANA
     "add_regions": "relstats.inputs.regions",
     "regions_dataset": "relstats.inputs.regions",
     "add_human_maps": "relstats.inputs.human_maps",
-    "add_choices": "relstats.human.answers",
+    "add_choices": "relstats.inputs.choices",
     "power": "relstats.stats.planning.power",
     "power_table": "relstats.stats.planning.power",
     "pilot_components": "relstats.stats.planning.pilot",

@@ -289,7 +289,7 @@ def choices(
       relstats add choices study.zarr choices.csv
     """  # noqa: D301 - the parser knows the character, not its escape
     from relstats.commands.terminal import print_json, print_table
-    from relstats.human.answers import add_choices
+    from relstats.inputs.choices import add_choices
     from relstats.results.text import result_dict
 
     summary = add_choices(path, source, align=align, force=force)
