@@ -114,10 +114,9 @@ def compare(
         `target_network`: in the order of `network`), `source_score`, `target_score` of each, and
         `specificity_score`: with its own level less with the other, as source and as target.
         Effects, for levels a|b and cell means XY = maps from X tested on Y, self pairs left out:
-        `asymmetry` AB - BA, `source_effect` (AA + AB - BA - BB) / 2, `target_effect` (AA + BA - AB
-        - BB) / 2, `specificity` (AA + BB - AB - BA) / 2, `own_level_difference` AA - BB. Asymmetry
-          is
-        source effect minus target effect: an easier target alone makes one.
+        `asymmetry` AB - BA, `source_effect` (AA + AB - BA - BB) / 2, `target_effect`
+        (AA + BA - AB - BB) / 2, `specificity` (AA + BB - AB - BA) / 2, `own_level_difference`
+        AA - BB. Asymmetry is source effect minus target effect: an easier target alone makes one.
 
         NaN: self pairs never matter; images with a NaN or all-zero map are left out and counted in
         the attributes; an estimate that the design cannot give is NaN, and `warnings` says why.
