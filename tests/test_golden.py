@@ -119,7 +119,10 @@ def test_what_is_renamed_is_the_same(new, monkeypatch):
     other = dataclasses.replace(new, variables=variables)
     assert len(moved(CASE, FROZEN[CASE], other)) > 3
     monkeypatch.setattr(
-        golden, "RENAMED", {"specificity": "gap", "compare:min_p_swap": None, **names}
+        golden,
+        "RENAMED",
+        golden.RENAMED
+        | {"generalization_gap": "gap", "specificity": "gap", "compare:min_p_swap": None, **names},
     )
     assert moved(CASE, FROZEN[CASE], other) == []
 

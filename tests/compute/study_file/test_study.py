@@ -239,7 +239,7 @@ def test_checkpoint_names_near(small_study):
         (
             'explained_class = "true"',
             "explained_class = -1",
-            'explained_class: is -1. Give "true", "predicted", the index of a class',
+            'explained_class: is -1. Give one of "true", "predicted", the index of a class',
         ),
         (
             'explained_class = "true"',
