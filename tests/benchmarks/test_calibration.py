@@ -53,7 +53,12 @@ def most(n, p=0.05):
 def test_no_error_rate_is_above_its_level(run, name, n, n_images):
     rows = run(name, n, n_images, 300)
     errors = rows[rows["kind"] == "error"]
-    assert set(errors["effect"]) >= {"asymmetry", "source_effect", "target_effect", "stability"}
+    assert set(errors["effect"]) >= {
+        "asymmetry",
+        "source_effect",
+        "target_effect",
+        "own_level_difference",
+    }
     assert (errors["rate"] <= most(300)).all(), errors
 
 
@@ -163,12 +168,14 @@ def test_repeated_measures_anova_over_images_is_the_paired_t(calibration):
 
 def test_rates_far_above_their_level_are_flagged_and_bold(calibration):
     rows = pd.DataFrame(calibration.cell("S0", 3, 50, 20, 1))
-    rows["rate"] = np.where((rows["test"] == "p_value") & (rows["effect"] == "stability"), 0.5, 0.0)
+    rows["rate"] = np.where(
+        (rows["test"] == "p_value") & (rows["effect"] == "own_level_difference"), 0.5, 0.0
+    )
     assert calibration.flagged(rows)[["test", "effect"]].to_numpy().tolist() == [
-        ["p_value", "stability"]
+        ["p_value", "own_level_difference"]
     ]
     text = calibration.report(rows)
-    assert "| stability | S0 | **50.0** |" in text
+    assert "| own_level_difference | S0 | **50.0** |" in text
     assert "| asymmetry | S0 | 0.0 |" in text
 
 
