@@ -1,6 +1,9 @@
 # Needs make and Python >= 3.12 only; everything else goes into .venv folders here. `make help` lists the commands.
 PYTHON ?= $(shell for python in python3.12 python3 python python3.13 python3.14; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1 && echo $$python && break; done)
+# A comma in a call of `install` would part its arguments.
+EVERYTHING := .[dev,compute,report,distributed,docs]
+ANALYSIS := .[dev,report,distributed]
 # pytest on all cores (8 at most); a core that has no tests left takes some of another's.
 PARALLEL := -n logical --maxprocesses 8 --dist worksteal
 
@@ -54,10 +57,10 @@ define install
 endef
 
 .venv/installed: pyproject.toml constraints.txt
-	$(call install,.venv,'.[dev,compute,report,distributed,docs]')
+	$(call install,.venv,'$(EVERYTHING)')
 
 .venv-analysis/installed: pyproject.toml constraints.txt
-	$(call install,.venv-analysis,'.[dev,report,distributed]')
+	$(call install,.venv-analysis,'$(ANALYSIS)')
 
 .venv-minimal/installed: pyproject.toml constraints.txt
 	@rm -rf .venv-minimal
