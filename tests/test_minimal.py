@@ -109,10 +109,10 @@ COMPUTING = "torch, torchvision, zennit, safetensors, PIL not installed, which c
         (("report", "s.zarr"), "matplotlib, jinja2 not installed, which the report needs"),
         (("plot", "s.zarr", "data"), "matplotlib is not installed, which figures need"),
         (
-            ("virelay", "export", "s.zarr", "a.h5", "--model", "m", "--seed", "0"),
+            ("virelay", "s.zarr", "a.h5", "--model", "m", "--seed", "0"),
             "h5py not installed, which HDF5 files need",
         ),
-        (("regions", "add", "s.zarr", "labels.png", "--names", "0=face"), "needs pillow"),
+        (("add", "regions", "s.zarr", "labels.png", "--names", "face"), "needs pillow"),
     ],
 )
 def test_a_command_says_which_package_it_lacks(arguments, says, study, monkeypatch):
