@@ -226,13 +226,13 @@ def _plan(analysis: Analysis, study: xr.DataTree, arguments: dict[str, Any]) -> 
     except AttributeError:
         return _plain_plan(analysis, study)
     known = inspect.signature(describe).parameters
+    rest = {"study", *(key for key, one in known.items() if one.kind.name == "VAR_KEYWORD")}
     defaults = signature(analysis.run).defaults
-    given = {key: arguments.get(key, defaults.get(key)) for key in known if key != "study"}
+    given = {key: arguments.get(key, defaults.get(key)) for key in known if key not in rest}
     if "rng" in given:
         import numpy as np
 
         given["rng"] = np.random.default_rng(0)
-    given = {key: value for key, value in given.items() if known[key].kind.name != "VAR_KEYWORD"}
     return str(describe(study, **given))
 
 

@@ -16,7 +16,7 @@ import zarr
 from relstats import __version__
 from relstats.errors import UsageError
 from relstats.results.catalogue import ANALYSES, Analysis, Setting
-from relstats.results.signature import REQUIRED, signature
+from relstats.results.signature import signature
 from relstats.study import layout, shards
 
 #: Attribute of a result: a digest of all that it was made from, by `relstats run`.
@@ -154,7 +154,7 @@ def _steps(analysis: Analysis, facts: Facts) -> Iterator[Step]:
     """All steps of an analysis: its settings at each axis."""
     if analysis.needs:
         yield _scored_sets(analysis, facts)
-    if analysis.per_axis and not facts.axes and _needs_axis(analysis):
+    if not facts.axes and "axis" in signature(analysis.run).required:
         why = (
             "it compares levels of an axis, and no axis of these models has two. Give the models of"
             " the study file axes that differ"
@@ -180,11 +180,6 @@ def _scored_sets(analysis: Analysis, facts: Facts) -> Step:
     why = "" if "transfer" in facts.groups else f"it needs /transfer. {_IN_FILE}"
     options, reads = {"masks": analysis.needs}, ("relevance", "transfer")
     return Step("transfer", options, reads, why, analysis.needs, writes=analysis.reads[0])
-
-
-def _needs_axis(analysis: Analysis) -> bool:
-    parameters = {p.name: p.default for p in signature(analysis.run).parameters}
-    return parameters.get("axis") is REQUIRED
 
 
 def _why_not(analysis: Analysis, setting: Setting, facts: Facts) -> str:

@@ -47,10 +47,9 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Signature:
-    """A function: its summary, the paragraphs under it, and its parameters."""
+    """A function: its summary and its parameters."""
 
     summary: str
-    details: str
     parameters: tuple[Parameter, ...]
 
     @property
@@ -95,7 +94,7 @@ def signature(name: str) -> Signature:
         if isinstance(node, ast.FunctionDef) and node.name == function
     )
     text = ast.get_docstring(node) or ""
-    summary, details = _opening(text)
+    summary = " ".join(text.partition("\n\n")[0].split())
     described = _described(text)
     arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
     no_default = [None] * (len(node.args.args) - len(node.args.defaults))
@@ -104,7 +103,7 @@ def signature(name: str) -> Signature:
         _parameter(module, argument, default, described.get(argument.arg, ""))
         for argument, default in zip(arguments, defaults, strict=True)
     )
-    return Signature(summary, details, parameters)
+    return Signature(summary, parameters)
 
 
 @cache
@@ -209,13 +208,6 @@ def _value(module: str, node: ast.expr) -> Any:
     if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("get_args"):
         return _kind(module, node.args[0])[2]  # all values that a parameter may have
     return ast.literal_eval(node)
-
-
-def _opening(text: str) -> tuple[str, str]:
-    """Summary of a docstring, and what follows it up to the first section."""
-    before = re.split(r"\n\w[\w ]*\n-{3,}\n", f"{text}\n")[0]
-    summary, _, details = before.partition("\n\n")
-    return " ".join(summary.split()), details.strip()
 
 
 def _described(text: str) -> dict[str, str]:
