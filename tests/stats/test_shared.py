@@ -19,7 +19,8 @@ from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats.inference import adjust
 from relstats.stats.maps import consensus
 from relstats.stats.maps.single import top_fraction
-from relstats.stats.shared import _critical, shared
+from relstats.stats.shared import shared
+from relstats.stats.shared_swaps import critical_value
 from relstats.stats.sources import top_pixels
 from relstats.study import shards, store
 
@@ -548,7 +549,7 @@ def test_method_population_and_counts_are_said():
 def test_a_value_above_the_critical_one_is_a_significant_one(confidence, n_swaps):
     values = rng().integers(0, 40, (n_swaps + 1, 50)).astype(float)
     alpha = 1 - Fraction(str(confidence))
-    critical = _critical(values, alpha)
+    critical = critical_value(values, alpha)
     for candidate in np.arange(-0.5, 41, 0.5):
         as_large = 1 + (values[1:] >= candidate).sum(axis=0)
         significant = [Fraction(int(b), n_swaps + 1) <= alpha for b in as_large]
