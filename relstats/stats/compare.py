@@ -168,9 +168,7 @@ def compare(
         df=df,
         confidence=confidence,
     )
-    control = None
-    if scores.controls is not None:
-        control = normalisation.control_means(scores, moments.count)
+    control = normalisation.control_means(scores, moments.count)
     if scale != "none":
         moments = normalisation.normalised_moments(scores, plan, moments, scale, control)
         control = None

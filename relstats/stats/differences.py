@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, UsageError
+from relstats.stats import differences_text, pixel_tests
 from relstats.stats.described import Nan, check_options, described
-from relstats.stats.inference import clusters, contrasts, fields
-from relstats.stats.inference.adjust import false_discovery
+from relstats.stats.inference import contrasts, fields
 from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.inference.fields import CORRECTIONS, Correction
 from relstats.stats.levels import Labelings, design, labelings
@@ -29,15 +27,6 @@ from relstats.study import shards
 from relstats.study.maps import BLOCKS_AT_ONCE, Maps, read_maps
 from relstats.study.top_pixels import Ranking
 
-_MAPS = ("estimate", "statistic", "standard_error", "df", "p_value", "p_max_t", "p_tfce", "p_bh")
-_CLUSTERS = (
-    "cluster_mass",
-    "cluster_size",
-    "cluster_sign",
-    "cluster_peak_y",
-    "cluster_peak_x",
-    "p_cluster",
-)
 _CLAIMS = {
     "p_max_t": "family-wise over pixels: each pixel with a small p differs",
     "p_bh": "false discovery rate over pixels: of all pixels with a small p, few do not differ",
@@ -171,7 +160,10 @@ def differences(
             " be compared"
         )
     shape = maps.shape
-    each = [_compared(found.maps, pair, shape, correction, forming_p, confidence) for pair in pairs]
+    each = [
+        pixel_tests.contrast_maps(found.maps, pair, shape, correction, forming_p, confidence)
+        for pair in pairs
+    ]
     most = max(one.sizes["cluster"] for one in each)
     each = [one.pad(cluster=(0, most - one.sizes["cluster"])) for one in each]
     result = xr.concat(each, "contrast").merge(_levels(found, planned, shape))
@@ -190,12 +182,12 @@ def differences(
         n_images=found.tally.images,
         n_images_omitted=found.tally.omitted_nan + found.tally.omitted_degenerate,
         n_networks_omitted=len(dead),
-        method=_method(planned, pairs, found, ranking, correction, forming_p),
-        population=_population(pairs, found),
+        method=differences_text.method(planned, pairs, found, ranking, correction, forming_p),
+        population=differences_text.population(pairs, found),
         warnings=[
-            *_family_notes(planned, pairs),
-            *_pair_notes(result, pairs, correction, confidence),
-            *_omissions(found, dead, ranking),
+            *differences_text.family_notes(planned, pairs),
+            *differences_text.pair_notes(result, pairs, correction, confidence),
+            *differences_text.omissions(found, dead, ranking),
         ],
     )
 
@@ -239,7 +231,7 @@ def _plan(
 
 def _require_reachable(pairs: list[Labelings], confidence: float) -> None:
     best = min((pair for pair in pairs if pair.testable), key=lambda pair: pair.min_p)
-    if best.min_p <= _alpha(confidence):
+    if best.min_p <= pixel_tests.alpha(confidence):
         return
     sizes = [int(best.first.sum()), int((~best.first).sum())]
     do = (
@@ -250,154 +242,9 @@ def _require_reachable(pairs: list[Labelings], confidence: float) -> None:
     raise ImpossibleAnalysis(
         f"{best.name}: {sizes[0]} against {sizes[1]} networks have {len(best.labels)} label swaps,"
         f" whose smallest p is {best.min_p:.3g}: nothing could be significant at"
-        f" {_alpha(confidence):.3g} by max-T, TFCE or clusters, so no map was read. Use"
+        f" {pixel_tests.alpha(confidence):.3g} by max-T, TFCE or clusters, so no map was read. Use"
         f" --correction bh (Welch t over networks, false discovery rate), or {do}"
     )
-
-
-def _alpha(confidence: float) -> float:
-    return 1 - confidence + 1e-12  # 0.95 is no binary fraction
-
-
-def _compared(
-    maps: np.ndarray,
-    pair: Labelings,
-    shape: tuple[int, int],
-    correction: Sequence[str],
-    forming_p: float,
-    confidence: float,
-) -> xr.Dataset:
-    """Everything about one contrast."""
-    own = maps[pair.members]
-    found = {name: np.full(maps.shape[1], np.nan) for name in _MAPS}
-    of_clusters = {
-        "cluster_label": np.zeros(shape, np.int32),
-        **{name: np.zeros(0) for name in _CLUSTERS},
-    }
-    left_out = np.ones(maps.shape[1], bool)
-    if not pair.testable:
-        found["estimate"] = _difference(own, pair)
-    else:
-        left_out = fields.undefined(own, pair.first, pair.strata)
-        found |= _tested(own, pair, left_out)
-        if set(correction) != {"bh"}:
-            of_clusters |= _swapped(own, pair, found, shape, correction, forming_p)
-        if "bh" in correction:
-            found["p_bh"] = false_discovery(found["p_value"])
-    half = stats.t.ppf((1 + confidence) / 2, found["df"]) * found["standard_error"]
-    bounds = np.stack([found["estimate"] - half, found["estimate"] + half], axis=-1)
-    dims: dict[str, Any] = {
-        name: (("y", "x"), values.reshape(shape)) for name, values in found.items()
-    }
-    dims |= {
-        "ci": (("y", "x", "bound"), bounds.reshape(*shape, 2)),
-        "cluster_label": (("y", "x"), of_clusters.pop("cluster_label")),
-    }
-    dims |= {name: ("cluster", values) for name, values in of_clusters.items()}
-    counts = {
-        "n_networks": len(pair.members),
-        "n_labelings": len(pair.labels),
-        "min_p_swap": pair.min_p,
-        "n_undefined": int(left_out.sum()),
-    }
-    return _summarised(
-        xr.Dataset(dims | {name: ((), value) for name, value in counts.items()}),
-        correction,
-        confidence,
-    )
-
-
-def _difference(own: np.ndarray, pair: Labelings) -> np.ndarray:
-    """First level less second within strata: for levels of one network, which have no test."""
-    kinds = np.unique(pair.strata)
-    each = [
-        own[pair.first & (pair.strata == s)].mean(axis=0)
-        - own[~pair.first & (pair.strata == s)].mean(axis=0)
-        for s in kinds
-    ]
-    return np.mean(each, axis=0)
-
-
-def _tested(own: np.ndarray, pair: Labelings, left_out: np.ndarray) -> dict[str, np.ndarray]:
-    """Welch t over networks, pixel by pixel."""
-    estimate, error, df = fields.welch(own, pair.first, pair.strata)
-    error, df = np.where(left_out, np.nan, error), np.where(left_out, np.nan, df)
-    t = estimate / error
-    return {
-        "estimate": estimate,
-        "statistic": t,
-        "standard_error": error,
-        "df": df,
-        "p_value": 2 * stats.t.sf(abs(t), df),
-    }
-
-
-def _swapped(
-    own: np.ndarray,
-    pair: Labelings,
-    found: dict[str, np.ndarray],
-    shape: tuple[int, int],
-    correction: Sequence[str],
-    forming_p: float,
-) -> dict[str, np.ndarray]:
-    """Label swaps: p of pixels into `found`; and the clusters."""
-    threshold = float(
-        stats.t.isf(forming_p / 2, len(pair.members) - 2 * len(np.unique(pair.strata)))
-    )
-    largest = fields.swap_maxima(own, pair.labels, pair.strata, shape, threshold, correction)
-    t = found["statistic"].astype(np.float32).reshape(shape)
-    if "max-t" in correction:
-        found["p_max_t"] = fields.family_p(np.abs(t).ravel(), largest[:, 0])
-    if "tfce" in correction:
-        enhanced = np.where(np.isnan(t), np.nan, clusters.enhance(t))
-        found["p_tfce"] = fields.family_p(enhanced.ravel(), largest[:, 1])
-    if "cluster" not in correction:
-        return {}
-    labels, mass = clusters.label_clusters(t, threshold)
-    peaks = [np.argmax(np.where(labels == k + 1, np.abs(t), -1)) for k in range(len(mass))]
-    y, x = np.unravel_index(np.array(peaks, int), shape)
-    return {
-        "cluster_label": labels,
-        "cluster_mass": mass,
-        "cluster_size": np.bincount(labels.ravel(), minlength=1)[1:] * 1.0,
-        "cluster_sign": np.sign(t[y, x]) * 1.0,
-        "cluster_peak_y": y * 1.0,
-        "cluster_peak_x": x * 1.0,
-        "p_cluster": fields.family_p(mass, largest[:, 2]),
-    }
-
-
-def _summarised(one: xr.Dataset, correction: Sequence[str], confidence: float) -> xr.Dataset:
-    """Where t and the difference are largest, and how much is significant.
-
-    NaN where it was not asked for.
-    """
-    small = {
-        name: one[name].values <= _alpha(confidence)
-        for name in ("p_max_t", "p_bh", "p_tfce", "p_cluster")
-    }
-    counts = {
-        "n_pixels_max_t": ("max-t", small["p_max_t"].sum()),
-        "n_pixels_bh": ("bh", small["p_bh"].sum()),
-        "area_tfce": ("tfce", small["p_tfce"].sum()),
-        "n_clusters": ("cluster", small["p_cluster"].sum()),
-        "area_clusters": ("cluster", one["cluster_size"].values[small["p_cluster"]].sum()),
-    }
-    found = {
-        name: float(count) if needed in correction else np.nan
-        for name, (needed, count) in counts.items()
-    }
-    found |= _largest(one, "statistic", "peak") | _largest(one, "estimate", "largest")
-    return one.assign({name: ((), value) for name, value in found.items()})
-
-
-def _largest(one: xr.Dataset, of: str, name: str) -> dict[str, float]:
-    """The value of largest size, and its place; NaN where there is none."""
-    values = one[of].values
-    if np.isnan(values).all():
-        return {f"{name}_{of}": np.nan, f"{name}_y": np.nan, f"{name}_x": np.nan}
-    y, x = np.unravel_index(int(np.nanargmax(np.abs(values))), values.shape)
-    return {f"{name}_{of}": float(values[y, x]), f"{name}_y": float(y), f"{name}_x": float(x)}
 
 
 def _levels(found: MeanMaps, planned: Contrasts, shape: tuple[int, int]) -> xr.Dataset:
@@ -416,112 +263,6 @@ def _levels(found: MeanMaps, planned: Contrasts, shape: tuple[int, int]) -> xr.D
 
 def _text(values: Sequence[str]) -> np.ndarray:
     return np.array(list(values), dtype=object)
-
-
-def _population(pairs: list[Labelings], found: MeanMaps) -> str:
-    sizes = sorted({len(pair.members) for pair in pairs})
-    networks = " to ".join(str(n) for n in {sizes[0]: 0, sizes[-1]: 0})
-    return (
-        f"inference over networks like those measured ({networks} a contrast), on these"
-        f" {found.tally.images} images"
-    )
-
-
-def _family_notes(planned: Contrasts, pairs: list[Labelings]) -> list[str]:
-    notes = [
-        f"networks that differ on {a} are mixed: a difference may be one of {a}"
-        for a in planned.pooled
-    ]
-    if len(pairs) > 1:
-        notes.append(
-            f"p-values hold over the pixels of one contrast; there are {len(pairs)}: name one"
-            f" before you look, or multiply by {len(pairs)}"
-        )
-    return notes
-
-
-def _pair_notes(
-    result: xr.Dataset, pairs: list[Labelings], correction: Sequence[str], confidence: float
-) -> list[str]:
-    notes = []
-    for pair, left_out in zip(pairs, result["n_undefined"].values, strict=True):
-        sizes = np.unique(2 * pair.strata + pair.first, return_counts=True)[1]
-        if not pair.testable:
-            notes.append(f"{pair.name}: a level has one network in a stratum, so there is no test")
-            continue
-        if set(correction) != {"bh"} and pair.min_p > _alpha(confidence):
-            notes.append(
-                f"{pair.name}: label swaps cannot give p below {pair.min_p:.3g}: only BH can be"
-                " significant"
-            )
-        if sizes.min() < contrasts.MIN_UNBALANCED and sizes.min() != sizes.max():
-            notes.append(
-                f"{pair.name}: unbalanced ({sizes.min()} to {sizes.max()} networks a level) with"
-                " few networks: label swaps also reject where networks of one level only vary more"
-            )
-        if left_out:
-            notes.append(
-                f"{pair.name}: {int(left_out)} pixel(s) without a test: networks are alike there"
-                " (e.g. all zero)"
-            )
-    return notes
-
-
-def _omissions(found: MeanMaps, dead: list[tuple[str, str]], ranking: str) -> list[str]:
-    named = ", ".join(" seed ".join(network) for network in dead[:3])
-    counted = (
-        (len(dead), f"network(s) left out: none of their maps has {ranking} relevance ({named})"),
-        (found.tally.omitted_nan, "image(s) left out for NaN"),
-        (found.tally.omitted_degenerate, f"image(s) left out: a map has no {ranking} relevance"),
-    )
-    return [f"{count} {what}" for count, what in counted if count]
-
-
-def _method(
-    planned: Contrasts,
-    pairs: list[Labelings],
-    found: MeanMaps,
-    ranking: str,
-    correction: Sequence[str],
-    forming_p: float,
-) -> str:
-    strata = (
-        f", within each level of {' and '.join(planned.within)} and averaged"
-        if planned.within
-        else ""
-    )
-    text = (
-        f"Maps ({ranking} relevance) were divided by their mean absolute value and"
-        f" averaged over {found.tally.images} images for each network. Networks were compared over"
-        f" {planned.axis} ({', '.join(planned.levels)}){strata}, by Welch t at each pixel; the unit"
-        " is the network."
-    )
-    swapped = [text for name, text in _families(forming_p).items() if name in correction]
-    if swapped:
-        counts = sorted({(len(pair.labels), pair.exact) for pair in pairs})
-        tried = "; ".join(f"{'all' if exact else ''} {n} labelings".strip() for n, exact in counts)
-        text += (
-            f" Family-wise p-values by label swaps of whole networks ({tried}) with"
-            f" {'; '.join(swapped)}."
-        )
-    if "bh" in correction:
-        text += " False discovery rate over pixels by Benjamini & Hochberg (1995)."
-    return text
-
-
-def _families(forming_p: float) -> dict[str, str]:
-    """What label swaps take the largest of, for each correction."""
-    return {
-        "max-t": "the maximum of |t| over pixels (Westfall & Young 1993)",
-        "tfce": (
-            "threshold-free cluster enhancement (Smith & Nichols 2009; E = 0.5, H = 2, exact"
-            " integral)"
-        ),
-        "cluster": (
-            "the largest cluster mass (Bullmore et al. 1999; clusters formed at p <"
-            f" {forming_p:g}, 4 neighbours)"
-        ),
-    }
 
 
 def describe(

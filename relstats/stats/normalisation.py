@@ -65,10 +65,11 @@ def chosen_scale(normalise: str, plan: Contrasts, scores: Scores) -> tuple[str, 
     return "none", []
 
 
-def control_means(scores: Scores, n_images: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean floor (network, fraction) and ceiling (network,) of each target."""
+def control_means(scores: Scores, n_images: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Mean floor (network, fraction) and ceiling (network,) of each target, or None."""
     controls = scores.controls
-    assert controls is not None
+    if controls is None:
+        return None
     sums, _ = scores.reduce(lambda _, images: [part.sum(axis=-1) for part in controls(images)])
     floor, full = (np.sum(parts, axis=0) / n_images for parts in zip(*sums, strict=True))
     return floor, full
