@@ -24,6 +24,8 @@ from scipy import stats
 
 from relstats.stats import compare
 from relstats.stats.inference import contrasts, jackknife, swaps
+from relstats.stats.inference.moments import Moments, block_moments, normalised_scores
+from relstats.stats.inference.operators import EFFECTS
 from relstats.stats.planning import planted
 from relstats.stats.planning.planted import Planted
 
@@ -180,10 +182,10 @@ def networks(
 
 def moments_of(
     scores: np.ndarray, plan: contrasts.Contrasts
-) -> tuple[jackknife.Moments, list[tuple[int, str]]]:
+) -> tuple[Moments, list[tuple[int, str]]]:
     keys = [key for key in plan.operators if key[1] in plan.effects]
     flat = scores.reshape(*scores.shape[:2], -1, scores.shape[-1])
-    return jackknife.block_moments(flat, [plan.operators[key] for key in keys]), keys
+    return block_moments(flat, [plan.operators[key] for key in keys]), keys
 
 
 def jackknife_p(
@@ -251,7 +253,7 @@ def default_margin_p(
     names = ("specificity", contrasts.LESS_SHARE, contrasts.PLUS_SHARE)
     plan = replace(plan, operators={(0, name): plan.operators[0, name] for name in names})
     flat = scores[..., -1, :]
-    moments = jackknife.block_moments(flat, list(plan.operators.values()))
+    moments = block_moments(flat, list(plan.operators.values()))
     p, _ = compare.equivalence(moments, plan, 0, None, Planted.floor, "satterthwaite")
     return {("p_equivalence, default margin", "specificity"): p[:-1]}
 
@@ -269,14 +271,12 @@ def swap_p(
     effects = effects.reshape(len(labels), -1, n_studies, n_fractions)
     found = {
         ("p_swap", e): p
-        for e, p in zip(jackknife.EFFECTS, swaps.swap_p(effects[..., -1], exact), strict=True)
+        for e, p in zip(EFFECTS, swaps.swap_p(effects[..., -1], exact), strict=True)
     }
     if n_fractions > 1:
         p_max = swaps.max_t_p(effects[..., :-1].reshape(len(labels), -1, n_fractions - 1))
         p_max = p_max.reshape(-1, n_studies, n_fractions - 1).min(axis=-1)
-        found |= {
-            ("p_max_t_by_fraction", e): p for e, p in zip(jackknife.EFFECTS, p_max, strict=True)
-        }
+        found |= {("p_max_t_by_fraction", e): p for e, p in zip(EFFECTS, p_max, strict=True)}
     if len(plan.levels) > 2:
         result = swaps.omnibus(
             matrix, plan.level, np.zeros(len(part), int), n_swaps=RESAMPLES, rng=rng
@@ -308,7 +308,7 @@ def normalised(scores: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         )
         span = full.mean(axis=-1, keepdims=True) - floor.mean(axis=-1)
         ratio = (scores[:, :, s].mean(axis=-1, dtype=float) - floor.mean(axis=-1)) / span
-        out[:, :, s] = jackknife.normalised_scores(scores[:, :, s], floor, full, ratio, span)
+        out[:, :, s] = normalised_scores(scores[:, :, s], floor, full, ratio, span)
     return out
 
 

@@ -19,6 +19,8 @@ from relstats.human.answers import Answers
 from relstats.stats.described import Align, described
 from relstats.stats.inference import jackknife
 from relstats.stats.inference.crossed import FACTORS, Factor
+from relstats.stats.inference.moments import block_moments
+from relstats.stats.inference.operators import contrast_operator
 from relstats.stats.levels import Cells, Plan, contrast_results, level_results, plan_levels
 
 
@@ -239,8 +241,8 @@ def _mean_of_pairs(codes: np.ndarray, n_classes: int, confidence: float) -> np.n
     known = found.kappa[apart]
     if np.isnan(known).any():
         return np.array([np.nanmean(known) if np.isfinite(known).any() else np.nan, np.nan, np.nan])
-    operator = jackknife.contrast_operator(np.zeros(len(codes), int), np.ones((1, 1)))
-    moments = jackknife.block_moments(pairs.transpose(0, 2, 1)[:, :, np.newaxis], [operator])
+    operator = contrast_operator(np.zeros(len(codes), int), np.ones((1, 1)))
+    moments = block_moments(pairs.transpose(0, 2, 1)[:, :, np.newaxis], [operator])
     tested = jackknife.two_way_jackknife(moments, 0, confidence=confidence)
     return np.array([known.mean(), tested.lower[-1], tested.upper[-1]])
 

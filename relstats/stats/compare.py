@@ -16,8 +16,10 @@ import xarray as xr
 from relstats.errors import ImpossibleAnalysis
 from relstats.stats import compare_text, contrast_tests, levels, normalisation
 from relstats.stats.described import Degrees, Nan, described
-from relstats.stats.inference import contrasts, jackknife, nodes
+from relstats.stats.inference import contrasts, nodes
 from relstats.stats.inference.contrasts import Contrasts
+from relstats.stats.inference.moments import Moments
+from relstats.stats.inference.operators import EFFECTS
 from relstats.stats.sources import scores as score_source
 from relstats.stats.sources.scores import Measure, Score, Scores
 from relstats.study import shards
@@ -205,7 +207,7 @@ def _with_relevance(
     planned: Callable[[pd.DataFrame], Contrasts],
     scores: Scores,
     plan: Contrasts,
-) -> tuple[Scores, Contrasts, jackknife.Moments, Tally, list[tuple[str, str]]]:
+) -> tuple[Scores, Contrasts, Moments, Tally, list[tuple[str, str]]]:
     """Scores, plan and moments without networks that have no relevance, and which these are."""
     moments, tally = normalisation.score_moments(scores, plan)
     dead = scores.dead(tally)
@@ -232,7 +234,7 @@ def _planned_without(
         raise ImpossibleAnalysis(f"{omissions(tally, dead)[0]}; without them, {error}") from error
 
 
-def _require_images(moments: jackknife.Moments | None, tally: Tally) -> jackknife.Moments:
+def _require_images(moments: Moments | None, tally: Tally) -> Moments:
     if moments is None:
         raise ImpossibleAnalysis(
             f"no image has a score for every pair of networks ({tally.omitted_nan} left out for"
@@ -243,7 +245,7 @@ def _require_images(moments: jackknife.Moments | None, tally: Tally) -> jackknif
 
 
 def _on_scales(
-    moments: jackknife.Moments,
+    moments: Moments,
     plan: Contrasts,
     scores: Scores,
     control: tuple[np.ndarray, np.ndarray] | None,
@@ -288,7 +290,7 @@ def describe(
     )
 
 
-def _networks(moments: jackknife.Moments, plan: Contrasts, scores: Scores) -> xr.Dataset:
+def _networks(moments: Moments, plan: Contrasts, scores: Scores) -> xr.Dataset:
     """Node scores of each network (the points behind the effects) and the effect sizes that they
     give.
     """
@@ -309,7 +311,7 @@ def _networks(moments: jackknife.Moments, plan: Contrasts, scores: Scores) -> xr
         {name: (("contrast", "network"), values) for name, values in points.items()}
     )
     result["pair_mean"] = (("source_network", "target_network"), moments.matrix[..., -1])
-    if len(plan.effects) == len(jackknife.EFFECTS):
+    if len(plan.effects) == len(EFFECTS):
         source, target = points["source_score"], points["target_score"]
         sizes = [
             [

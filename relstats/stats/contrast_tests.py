@@ -13,11 +13,13 @@ from relstats.stats import levels
 from relstats.stats.inference import contrasts, jackknife, swaps
 from relstats.stats.inference.adjust import holm
 from relstats.stats.inference.contrasts import Contrasts
+from relstats.stats.inference.moments import Moments
+from relstats.stats.inference.operators import EFFECTS
 from relstats.stats.sources.scores import Scores
 
 
 def jackknife_tests(
-    moments: jackknife.Moments,
+    moments: Moments,
     *,
     plan: Contrasts,
     scores: Scores,
@@ -46,7 +48,7 @@ def jackknife_tests(
 
 
 def _test(
-    moments: jackknife.Moments,
+    moments: Moments,
     plan: Contrasts,
     key: tuple[int, str] | tuple[str, str],
     confidence: float,
@@ -79,7 +81,7 @@ def _coords(plan: Contrasts, scores: Scores) -> dict[str, object]:
 
 
 def equivalence(
-    moments: jackknife.Moments,
+    moments: Moments,
     plan: Contrasts,
     contrast: int,
     margin: float | None,
@@ -127,7 +129,7 @@ def _ratio(estimate: np.ndarray, error: np.ndarray) -> np.ndarray:
     return np.divide(estimate, error, out=np.full_like(estimate, np.nan), where=error > 0)
 
 
-def _cells(moments: jackknife.Moments, plan: Contrasts, confidence: float) -> xr.Dataset:
+def _cells(moments: Moments, plan: Contrasts, confidence: float) -> xr.Dataset:
     tests = [
         [_test(moments, plan, (source, target), confidence) for target in plan.levels]
         for source in plan.levels
@@ -137,7 +139,7 @@ def _cells(moments: jackknife.Moments, plan: Contrasts, confidence: float) -> xr
 
 
 def swap_tests(
-    moments: jackknife.Moments,
+    moments: Moments,
     plan: Contrasts,
     scores: Scores,
     n_swaps: int,
@@ -150,7 +152,7 @@ def swap_tests(
         np.full((*shape[:2], shape[2] - 1), np.nan),
         np.full(shape[:2], np.nan),
     )
-    rows = [jackknife.EFFECTS.index(effect) for effect in plan.effects]
+    rows = [EFFECTS.index(effect) for effect in plan.effects]
     for c, pair in enumerate(levels.labelings(plan, n_swaps, rng)):
         matrix = moments.matrix[np.ix_(pair.members, pair.members)]
         effects = swaps.swap_effects(matrix, pair.labels, pair.strata)
@@ -164,7 +166,7 @@ def swap_tests(
 
 
 def omnibus_tests(
-    moments: jackknife.Moments,
+    moments: Moments,
     plan: Contrasts,
     scores: Scores,
     n_swaps: int,

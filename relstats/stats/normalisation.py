@@ -11,8 +11,14 @@ import numpy as np
 import pandas as pd
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.stats.inference import contrasts, jackknife
+from relstats.stats.inference import contrasts
 from relstats.stats.inference.contrasts import Contrasts
+from relstats.stats.inference.moments import (
+    Moments,
+    block_moments,
+    merge_moments,
+    normalised_scores,
+)
 from relstats.stats.sources.scores import Scores
 from relstats.study.maps import Tally
 
@@ -35,17 +41,15 @@ def score_moments(
     scores: Scores,
     plan: Contrasts,
     transform: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
-) -> tuple[jackknife.Moments | None, Tally]:
+) -> tuple[Moments | None, Tally]:
     """Moments of all operators of the plan; None where no image has all scores."""
     operators = list(plan.operators.values())
 
-    def one(block: np.ndarray, images: np.ndarray) -> jackknife.Moments:
-        return jackknife.block_moments(
-            block if transform is None else transform(block, images), operators
-        )
+    def one(block: np.ndarray, images: np.ndarray) -> Moments:
+        return block_moments(block if transform is None else transform(block, images), operators)
 
     blocks, tally = scores.reduce(one)
-    return (jackknife.merge_moments(blocks) if blocks else None), tally
+    return (merge_moments(blocks) if blocks else None), tally
 
 
 def chosen_scale(normalise: str, plan: Contrasts, scores: Scores) -> tuple[str, list[str]]:
@@ -78,10 +82,10 @@ def control_means(scores: Scores, n_images: int) -> tuple[np.ndarray, np.ndarray
 def normalised_moments(
     scores: Scores,
     plan: Contrasts,
-    raw: jackknife.Moments,
+    raw: Moments,
     normalise: str,
     control: tuple[np.ndarray, np.ndarray] | None,
-) -> jackknife.Moments:
+) -> Moments:
     """Moments on the scale "target" or "chance"; raw ones give the ratio of each target."""
     if normalise == "chance":
         if scores.n_classes is None:
@@ -99,7 +103,7 @@ def normalised_moments(
 
 
 def _by_target(
-    scores: Scores, raw: jackknife.Moments, control: tuple[np.ndarray, np.ndarray] | None
+    scores: Scores, raw: Moments, control: tuple[np.ndarray, np.ndarray] | None
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     controls = scores.controls
     if controls is None or control is None:
@@ -115,7 +119,7 @@ def _by_target(
     ratio = (raw.matrix[..., : span.shape[1]] - floor) / span
 
     def transform(block: np.ndarray, images: np.ndarray) -> np.ndarray:
-        return jackknife.normalised_scores(block.astype(float), *controls(images), ratio, span)
+        return normalised_scores(block.astype(float), *controls(images), ratio, span)
 
     return transform
 

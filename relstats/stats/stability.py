@@ -20,6 +20,8 @@ from relstats.stats.described import Nan, check_options, described
 from relstats.stats.inference import jackknife
 from relstats.stats.inference.adjust import holm
 from relstats.stats.inference.jackknife import REFERENCE
+from relstats.stats.inference.moments import EPS, Moments, block_moments, merge_moments
+from relstats.stats.inference.operators import Operator, contrast_operator
 from relstats.stats.maps import agreement
 from relstats.study import shards
 from relstats.study.maps import Block, Tally, omissions, read_maps
@@ -143,7 +145,7 @@ def stability(
         _both_moments, measure, list(operators.values()), total, swapped, tally.images
     )
     both, tally = maps.blocks(partial(_of_usable, both_moments))
-    moments, above = (jackknife.merge_moments([block[k] for block in both]) for k in (0, 1))
+    moments, above = (merge_moments([block[k] for block in both]) for k in (0, 1))
     result = _results(operators, models, moments, above, swapped, confidence)
     result = result.merge(_reliabilities(result, table, models, reliability)).merge(
         _networks(moments, table)
@@ -227,9 +229,7 @@ def seeds_needed(r: np.ndarray, reliability: float) -> np.ndarray:
     r = np.asarray(r, float)
     odds = reliability / (1 - reliability)
     exact = np.divide(odds * (1 - r), r, out=np.full(r.shape, np.inf), where=r > 0)
-    whole = np.maximum(
-        np.ceil(exact * (1 - 8 * jackknife.EPS)), 1
-    )  # 9.000000000000002 networks are 9
+    whole = np.maximum(np.ceil(exact * (1 - 8 * EPS)), 1)  # 9.000000000000002 networks are 9
     return np.where(np.isnan(r), np.nan, whole)
 
 
@@ -254,12 +254,12 @@ def _sums(measure: str, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _both_moments(
     measure: str,
-    operators: Sequence[jackknife.Operator],
+    operators: Sequence[Operator],
     total: np.ndarray,
     swapped: np.ndarray,
     n_images: int,
     maps: np.ndarray,
-) -> tuple[jackknife.Moments, jackknife.Moments]:
+) -> tuple[Moments, Moments]:
     """Moments of the agreement, and of what it has beyond that of different images.
 
     The mean over pairs of images depends on an image through all its pairs, twice as strongly as a
@@ -276,23 +276,21 @@ def _both_moments(
         beyond[..., 0, image] = same - (others + others.T) + swapped
     if n_images < 2:
         beyond[:] = 0.0  # there is no other image; the result is NaN
-    return jackknife.block_moments(scores, operators), jackknife.block_moments(beyond, operators)
+    return block_moments(scores, operators), block_moments(beyond, operators)
 
 
 def _operators(
     table: pd.DataFrame, models: list[str], baseline: str | None
-) -> dict[tuple[str, str], jackknife.Operator]:
+) -> dict[tuple[str, str], Operator]:
     """Agreement within each model that has two networks; and less that of the baseline."""
     sizes, operators = table["model"].value_counts(), {}
     for model in models:
         own = np.where(table["model"] == model, 0, -1)
         if sizes.get(model, 0) > 1:
-            operators[model, "within"] = jackknife.contrast_operator(own, np.ones((1, 1)))
+            operators[model, "within"] = contrast_operator(own, np.ones((1, 1)))
             if baseline not in (None, model) and sizes.get(baseline, 0) > 1:
                 pair = np.where(table["model"] == baseline, 1, own)
-                operators[model, "baseline"] = jackknife.contrast_operator(
-                    pair, np.diag([1.0, -1.0])
-                )
+                operators[model, "baseline"] = contrast_operator(pair, np.diag([1.0, -1.0]))
     return operators
 
 
@@ -313,10 +311,10 @@ class _Row:
 
 
 def _results(
-    operators: dict[tuple[str, str], jackknife.Operator],
+    operators: dict[tuple[str, str], Operator],
     models: list[str],
-    moments: jackknife.Moments,
-    above: jackknife.Moments,
+    moments: Moments,
+    above: Moments,
     swapped: np.ndarray,
     confidence: float,
 ) -> xr.Dataset:
@@ -393,7 +391,7 @@ def _reliabilities(
     )
 
 
-def _networks(moments: jackknife.Moments, table: pd.DataFrame) -> xr.Dataset:
+def _networks(moments: Moments, table: pd.DataFrame) -> xr.Dataset:
     """Mean agreement of each network with the others of its model."""
     model = table["model"].to_numpy()
     same = (model[:, np.newaxis] == model) & ~np.eye(len(model), dtype=bool)

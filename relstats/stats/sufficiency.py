@@ -23,6 +23,7 @@ from relstats.stats.inference import jackknife, networks
 from relstats.stats.inference.adjust import holm
 from relstats.stats.inference.contrasts import require_axes
 from relstats.stats.inference.jackknife import REFERENCE, Jackknife
+from relstats.stats.inference.moments import Moments, merge_moments
 from relstats.stats.sources.scores import Score
 from relstats.study import layout, shards, store
 from relstats.study.maps import Tally, gather, image_labels, name_cells, network_table
@@ -283,7 +284,7 @@ def _n_classes(group: xr.Dataset, table: pd.DataFrame) -> np.ndarray | None:
     return np.array([int(label) for label in labels])
 
 
-def _moments(source: _Source, nan: str) -> tuple[jackknife.Moments, Tally]:
+def _moments(source: _Source, nan: str) -> tuple[Moments, Tally]:
     array = source.group[source.score].transpose(*layout.NETWORK, "operation", "choice", "image")
     whole = source.group[f"unmasked_{source.score}"].transpose(*layout.NETWORK, "image")
     cells = list(source.table["cell"])
@@ -295,7 +296,7 @@ def _moments(source: _Source, nan: str) -> tuple[jackknife.Moments, Tally]:
             f" without a set, {tally.omitted_nan} left out for NaN). Find larger sets: relstats"
             " shared --fraction 0.2"
         )
-    return jackknife.merge_moments(found), tally
+    return merge_moments(found), tally
 
 
 def _block(
@@ -304,7 +305,7 @@ def _block(
     cells: list[tuple[int, ...]],
     block: np.ndarray,
     images: slice,
-) -> tuple[jackknife.Moments | None, Tally]:
+) -> tuple[Moments | None, Tally]:
     unmasked = shards.read_block(whole, cells, images)[:, np.newaxis]
     scores = np.concatenate([block.reshape(len(cells), _N_MASKED, -1), unmasked], axis=1).astype(
         np.float64
@@ -394,7 +395,7 @@ def _comparisons(source: _Source, tests: list[Jackknife]) -> xr.Dataset:
     ).assign_coords({name: levels.words(values) for name, values in coords.items()})
 
 
-def _means(source: _Source, tests: list[Jackknife], moments: jackknife.Moments) -> xr.Dataset:
+def _means(source: _Source, tests: list[Jackknife], moments: Moments) -> xr.Dataset:
     n, shape = len(source.levels), (len(layout.OPERATIONS), len(layout.CHOICES))
     dims = ("level", "operation", "choice")
     scores = moments.matrix[:, _SCORE].reshape(-1, *shape)

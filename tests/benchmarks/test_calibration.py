@@ -12,6 +12,8 @@ import pytest
 from scipy import stats
 
 from relstats.stats.inference import adjust, jackknife, swaps
+from relstats.stats.inference.moments import block_moments
+from relstats.stats.inference.operators import EFFECTS
 
 ROOT = Path(__file__).parents[2]
 SCRIPT, TEXT = ROOT / "benchmarks/calibration.py", ROOT / "docs/statistics.md"
@@ -99,13 +101,11 @@ def test_many_studies_at_once_are_each_analysed_as_one(calibration, n_levels):
     scores = calibration.studies(
         calibration.SCENARIOS["S1"], plan.level, 40, 3, np.random.default_rng(1), 3
     )
-    found = calibration.jackknife_p(scores, plan, dict.fromkeys(jackknife.EFFECTS, 0.0))
+    found = calibration.jackknife_p(scores, plan, dict.fromkeys(EFFECTS, 0.0))
     swapped = calibration.swap_p(scores, plan, np.random.default_rng(1))
     for s, effect in [(0, "asymmetry"), (1, "source_effect"), (2, "specificity")]:
-        e, part = jackknife.EFFECTS.index(effect), plan.groups[0] >= 0
-        moments = jackknife.block_moments(
-            scores[:, :, s, :-1].astype(float), [plan.operators[0, effect]]
-        )
+        e, part = EFFECTS.index(effect), plan.groups[0] >= 0
+        moments = block_moments(scores[:, :, s, :-1].astype(float), [plan.operators[0, effect]])
         alone = jackknife.two_way_jackknife(moments, 0)
         np.testing.assert_allclose(
             found["p_value", effect][s], alone.p_value[-1], rtol=1e-4

@@ -16,6 +16,8 @@ import relstats
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats.inference import jackknife
 from relstats.stats.inference.adjust import holm
+from relstats.stats.inference.moments import block_moments
+from relstats.stats.inference.operators import contrast_operator
 from relstats.stats.maps import agreement
 from relstats.stats.planning.planted import fields
 from relstats.stats.stability import seeds_needed, spearman_brown, swapped_agreement
@@ -242,8 +244,8 @@ def test_a_baseline_is_taken_off():
     groups = np.array([0] * 4 + [1] * 3)
     some = np.concatenate([of_model(maps, "a"), of_model(maps, "r")])
     scores = agreement.agreement(some, "spearman")
-    operator = jackknife.contrast_operator(groups, np.diag([1.0, -1.0]))
-    wanted = jackknife.two_way_jackknife(jackknife.block_moments(scores, [operator]), 0)
+    operator = contrast_operator(groups, np.diag([1.0, -1.0]))
+    wanted = jackknife.two_way_jackknife(block_moments(scores, [operator]), 0)
     np.testing.assert_allclose(result["p_baseline"].sel(model="a"), wanted.p_value[-1], rtol=1e-8)
     np.testing.assert_allclose(
         result["above_baseline_ci"].sel(model="a"), [wanted.lower[-1], wanted.upper[-1]], rtol=1e-8
@@ -340,9 +342,7 @@ def test_intervals_cover_and_those_over_images_do_not(n):
     scores = (
         0.6 + network[:, np.newaxis] + network + 0.1 * rng.standard_normal((n_studies, n_images))
     )
-    moments = jackknife.block_moments(
-        scores, [jackknife.contrast_operator(np.zeros(n, int), np.ones((1, 1)))]
-    )
+    moments = block_moments(scores, [contrast_operator(np.zeros(n, int), np.ones((1, 1)))])
     found = jackknife.two_way_jackknife(moments, 0)
     missed = np.mean((found.lower > 0.6) | (found.upper < 0.6))
     assert missed <= stats.binom.ppf(0.9999, n_studies, 0.05) / n_studies

@@ -13,7 +13,13 @@ import numpy as np
 import pandas as pd
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.stats.inference import jackknife
+from relstats.stats.inference.operators import (
+    EFFECTS,
+    Operator,
+    contrast_operator,
+    effect_weights,
+    n_pairs,
+)
 
 SYMMETRIC_EFFECTS = ("specificity", "own_level_difference")
 #: The default margin of equivalence, as a share of the mean within the two levels. The margin
@@ -54,7 +60,7 @@ class Contrasts:
     level: np.ndarray
     stratum: np.ndarray
     effects: tuple[str, ...]
-    operators: dict[tuple[int, str] | tuple[str, str], jackknife.Operator]
+    operators: dict[tuple[int, str] | tuple[str, str], Operator]
     strata: list[str]
     within: tuple[str, ...]
     pooled: tuple[str, ...]
@@ -133,7 +139,7 @@ def plan(
             f" purpose with --pool {','.join(chosen)}"
         )
     _require_distinct_names(pairs)
-    effects = SYMMETRIC_EFFECTS if symmetric else jackknife.EFFECTS
+    effects = SYMMETRIC_EFFECTS if symmetric else EFFECTS
     operators, missing = _operators(pairs, groups, effects)
     operators |= _cell_operators(np.where((groups >= 0).any(axis=0), stratum, -1), level, levels)
     notes = [*missing, *_design_warnings(pairs, groups, axis)]
@@ -239,27 +245,27 @@ def _pair_groups(
 
 def _operators(
     pairs: list[tuple[str, str]], groups: np.ndarray, effects: tuple[str, ...]
-) -> tuple[dict[tuple[int, str] | tuple[str, str], jackknife.Operator], list[str]]:
-    operators: dict[tuple[int, str] | tuple[str, str], jackknife.Operator] = {}
+) -> tuple[dict[tuple[int, str] | tuple[str, str], Operator], list[str]]:
+    operators: dict[tuple[int, str] | tuple[str, str], Operator] = {}
     lacking: dict[str, list[str]] = {}
     for c, pair in enumerate(pairs):
         cells, compact = np.unique(groups[c], return_inverse=True)
         compact = compact - (cells[0] < 0)
         for effect in effects:
-            weights = _in_each_stratum(jackknife.effect_weights(effect), compact)
+            weights = _in_each_stratum(effect_weights(effect), compact)
             if (_pairs_of(compact)[weights != 0] == 0).any():
                 lacking.setdefault(effect, []).append("|".join(pair))
             else:
-                operators[c, effect] = jackknife.contrast_operator(compact, weights)
+                operators[c, effect] = contrast_operator(compact, weights)
         if (c, "specificity") in operators:
             gap, share = (
-                jackknife.effect_weights("specificity"),
+                effect_weights("specificity"),
                 EQUIVALENCE_SHARE * np.eye(2) / 2,
             )
-            operators[c, LESS_SHARE] = jackknife.contrast_operator(
+            operators[c, LESS_SHARE] = contrast_operator(
                 compact, _in_each_stratum(gap - share, compact)
             )
-            operators[c, PLUS_SHARE] = jackknife.contrast_operator(
+            operators[c, PLUS_SHARE] = contrast_operator(
                 compact, _in_each_stratum(gap + share, compact)
             )
     notes = [
@@ -278,17 +284,17 @@ def _in_each_stratum(weights: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 def _pairs_of(groups: np.ndarray) -> np.ndarray:
     """Number of (source, target) pairs in each cell, self pairs left out."""
-    return jackknife.n_pairs(np.bincount(groups[groups >= 0]))
+    return n_pairs(np.bincount(groups[groups >= 0]))
 
 
 def _cell_operators(
     stratum: np.ndarray, level: np.ndarray, levels: list[str]
-) -> dict[tuple[int, str] | tuple[str, str], jackknife.Operator]:
+) -> dict[tuple[int, str] | tuple[str, str], Operator]:
     """Mean of each cell over the strata that have it.
 
     Networks that no contrast uses (stratum -1) are in no cell.
     """
-    operators: dict[tuple[int, str] | tuple[str, str], jackknife.Operator] = {}
+    operators: dict[tuple[int, str] | tuple[str, str], Operator] = {}
     used = stratum >= 0
     groups = np.full(len(stratum), -1)
     cells, groups[used] = np.unique((stratum * len(levels) + level)[used], return_inverse=True)
@@ -302,9 +308,7 @@ def _cell_operators(
             & (n_pairs > 0)
         )
         if chosen.any():
-            operators[levels[a], levels[b]] = jackknife.contrast_operator(
-                groups, chosen / chosen.sum()
-            )
+            operators[levels[a], levels[b]] = contrast_operator(groups, chosen / chosen.sum())
     return operators
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from relstats.stats.inference import clusters
-from relstats.stats.inference.jackknife import EPS
+from relstats.stats.inference.moments import EPS
 from relstats.stats.maps.single import compiled
 
 #: Ways to correct for many pixels. All but the last are label swaps.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relstats.errors import ImpossibleAnalysis, InvalidData
-from relstats.stats.inference.jackknife import EPS, Moments
+from relstats.stats.inference.moments import EPS, Moments
 
 
 @dataclass(frozen=True)

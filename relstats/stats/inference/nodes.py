@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relstats.errors import ImpossibleAnalysis
-from relstats.stats.inference.jackknife import EPS
+from relstats.stats.inference.moments import EPS
 
 
 def node_operator(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

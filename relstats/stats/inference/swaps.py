@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from relstats.errors import ImpossibleAnalysis
-from relstats.stats.inference.jackknife import CHUNK, EFFECTS, EPS, effect_weights, n_pairs
+from relstats.stats.inference.moments import CHUNK, EPS
+from relstats.stats.inference.operators import EFFECTS, effect_weights, n_pairs
 
 # Of the largest statistic: labelings that give one value in exact arithmetic differ by rounding
 _TIE = 1e-9

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from relstats.errors import UsageError
-from relstats.stats.inference.jackknife import EPS
+from relstats.stats.inference.moments import EPS
 from relstats.stats.maps.single import RANKINGS, as_floating
 
 Measure = Literal["density", "mass", "rank", "pointing"]

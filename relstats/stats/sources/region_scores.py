@@ -11,7 +11,8 @@ import numpy as np
 import xarray as xr
 
 from relstats.errors import InvalidData
-from relstats.stats.inference import jackknife, networks
+from relstats.stats.inference import networks
+from relstats.stats.inference.moments import Moments, merge_moments
 from relstats.stats.maps import localisation
 from relstats.study import layout
 from relstats.study.layout import REST
@@ -40,7 +41,7 @@ class Found:
     last.
     """
 
-    moments: list[jackknife.Moments | None]
+    moments: list[Moments | None]
     area: np.ndarray
     n_empty: np.ndarray
     n_images: int
@@ -113,7 +114,7 @@ def region_moments(source: Source, functionals: list[networks.Functional]) -> tu
         [m for m in each if m is not None]
         for each in zip(*(block.moments for block in blocks), strict=True)
     )
-    merged = [jackknife.merge_moments(some) if some else None for some in by_region]
+    merged = [merge_moments(some) if some else None for some in by_region]
     area = np.sum([block.area for block in blocks], axis=0)
     empty = np.sum([block.n_empty for block in blocks], axis=0)
     n, unmasked = len(source.maps.images), sum(block.n_unmasked for block in blocks)
@@ -150,7 +151,7 @@ def _block(
 
 def _kept_moments(
     scores: np.ndarray, keep: np.ndarray, functionals: list[networks.Functional]
-) -> jackknife.Moments | None:
+) -> Moments | None:
     return (
         networks.network_moments(scores[:, np.newaxis, keep], functionals) if keep.any() else None
     )

@@ -16,15 +16,11 @@ from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats.inference import jackknife as inference
+from relstats.stats.inference import moments as moments_module
 from relstats.stats.inference import nodes, swaps
-from relstats.stats.inference.jackknife import (
-    EFFECTS,
-    block_moments,
-    contrast_operator,
-    effect_weights,
-    merge_moments,
-    two_way_jackknife,
-)
+from relstats.stats.inference.jackknife import two_way_jackknife
+from relstats.stats.inference.moments import block_moments, merge_moments, normalised_scores
+from relstats.stats.inference.operators import EFFECTS, contrast_operator, effect_weights
 from relstats.stats.inference.swaps import labelings, omnibus, smallest_p, swap_effects, swap_p
 
 FLOATS = [f.name for f in fields(inference.Jackknife) if not f.name.endswith("random")]
@@ -444,7 +440,7 @@ def test_wide_blocks_are_worked_through_in_chunks(monkeypatch):
     operator = contrast_operator(np.repeat([0, 1], 3), effect_weights("asymmetry"))
     scores = rng.normal(size=(6, 6, 2, 100))
     whole = block_moments(scores, [operator])
-    monkeypatch.setattr(inference, "CHUNK", 36 * 17)
+    monkeypatch.setattr(moments_module, "CHUNK", 36 * 17)
     chunked = block_moments(scores, [operator])
     np.testing.assert_allclose(chunked.m2, whole.m2, rtol=1e-12)
     np.testing.assert_allclose(chunked.matrix, whole.matrix, rtol=1e-12)
@@ -967,7 +963,7 @@ def test_normalised_scores_average_to_the_ratio_and_vary_as_its_jackknife():
     floor = 0.2 * easy + 0.2 * rng.random((3, 2, n_images))
     full = 0.7 + 0.2 * easy + 0.1 * rng.random((3, n_images))
     ratio, span = ratio_of_means(scores, floor, full)
-    found = inference.normalised_scores(scores, floor, full, ratio, span)
+    found = normalised_scores(scores, floor, full, ratio, span)
     np.testing.assert_allclose(found.mean(axis=-1), ratio, rtol=1e-12)
     rest = [np.arange(n_images) != i for i in range(n_images)]
     deleted = np.array(
@@ -989,14 +985,12 @@ def test_normalised_scores_by_hand():
     scores[0, 1, 0] = [0.5, 0.7]
     floor = np.array([[[0.0, 0.0]], [[0.2, 0.2]]])
     full = np.ones((2, 2))
-    found = inference.normalised_scores(scores, floor, full, *ratio_of_means(scores, floor, full))
+    found = normalised_scores(scores, floor, full, *ratio_of_means(scores, floor, full))
     np.testing.assert_allclose(found[0, 1, 0], [0.5 - 0.1 / 0.8, 0.5 + 0.1 / 0.8], rtol=1e-12)
     with pytest.raises(
         ImpossibleAnalysis, match=r"1 target\(s\) .* \(target 1, fraction 0: -0.1\)"
     ):
-        inference.normalised_scores(
-            scores, floor, full, np.zeros((2, 2, 1)), np.array([[0.1], [-0.1]])
-        )
+        normalised_scores(scores, floor, full, np.zeros((2, 2, 1)), np.array([[0.1], [-0.1]]))
 
 
 def test_variance_components_are_those_of_statsmodels_anova():

@@ -10,7 +10,9 @@ from scipy import stats
 
 from relstats.errors import ImpossibleAnalysis, InvalidData
 from relstats.stats.inference import jackknife, swaps
+from relstats.stats.inference.moments import block_moments, merge_moments
 from relstats.stats.inference.networks import network_functional, network_moments, swapped_means
+from relstats.stats.inference.operators import contrast_operator, effect_weights
 
 GROUPS = np.array(
     [0, 1, 0, 1, 1, 0, 2, 3, 3, 2, -1]
@@ -57,7 +59,7 @@ def test_jackknife_is_its_definition_however_images_are_cut(scores, cuts):
     functional = network_functional(GROUPS, WEIGHTS)
     scores[-1] = np.nan  # takes no part
     blocks = [network_moments(block, [functional]) for block in np.split(scores, cuts, axis=-1)]
-    found = jackknife.two_way_jackknife(jackknife.merge_moments(blocks), 0)
+    found = jackknife.two_way_jackknife(merge_moments(blocks), 0)
     for f in range(2):
         estimate, error, df = slow(scores[:, f], GROUPS)
         np.testing.assert_allclose(
@@ -78,8 +80,8 @@ def test_it_is_the_source_effect_of_scores_that_do_not_depend_on_targets(scores)
     """An independent path: pairs of networks, in which the target changes nothing."""
     groups = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0])
     of_pairs = np.broadcast_to(scores[:, np.newaxis], (11, 11, 2, 17))
-    operator = jackknife.contrast_operator(groups, jackknife.effect_weights("source_effect"))
-    wanted = jackknife.two_way_jackknife(jackknife.block_moments(of_pairs, [operator]), 0)
+    operator = contrast_operator(groups, effect_weights("source_effect"))
+    wanted = jackknife.two_way_jackknife(block_moments(of_pairs, [operator]), 0)
     functional = network_functional(groups, np.array([1.0, -1.0]))
     found = jackknife.two_way_jackknife(network_moments(scores, [functional]), 0)
     for name in (

@@ -11,7 +11,9 @@ from statsmodels.stats.power import TTestIndPower
 
 from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.stats.inference import jackknife, nodes
+from relstats.stats.inference.moments import block_moments
 from relstats.stats.inference.nodes import Components
+from relstats.stats.inference.operators import contrast_operator, effect_weights
 from relstats.stats.planning.power import (
     DIGITS,
     detectable_d,
@@ -25,9 +27,7 @@ def simulated_power(effect, n, n_images, c, runs, rng):
     """Share of simulated studies in which the jackknife finds the asymmetry: Satterthwaite and
     pooled.
     """
-    operator = jackknife.contrast_operator(
-        np.repeat([0, 1], n), jackknife.effect_weights("asymmetry")
-    )
+    operator = contrast_operator(np.repeat([0, 1], n), effect_weights("asymmetry"))
     shapes = {
         "s2u": (n, 1, 1),
         "s2v": (1, n, 1),
@@ -43,7 +43,7 @@ def simulated_power(effect, n, n_images, c, runs, rng):
             np.sqrt(getattr(c, name)) * rng.normal(size=shape) for name, shape in shapes.items()
         ]
         scores[:n, n:, 0] = effect + sum(parts)
-        moments = jackknife.block_moments(scores, [operator])
+        moments = block_moments(scores, [operator])
         for k, df in enumerate(("satterthwaite", "pooled")):
             found[k] += jackknife.two_way_jackknife(moments, 0, df=df).p_value[0] < 0.05
     return found / runs
