@@ -6,25 +6,23 @@ Labels in, labels out. Agreement of two maps comes from `agreement`, every numbe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, UsageError
+from relstats.stats import agreement_moments, stability_text
 from relstats.stats.described import Nan, check_options, described
 from relstats.stats.inference import jackknife
 from relstats.stats.inference.adjust import holm
-from relstats.stats.inference.jackknife import REFERENCE
-from relstats.stats.inference.moments import EPS, Moments, block_moments, merge_moments
-from relstats.stats.inference.operators import Operator, contrast_operator
-from relstats.stats.maps import agreement
+from relstats.stats.inference.moments import EPS, Moments, merge_moments
+from relstats.stats.inference.operators import Operator
 from relstats.study import shards
-from relstats.study.maps import Block, Tally, omissions, read_maps
+from relstats.study.maps import omissions, read_maps
 
 Measure = Annotated[
     Literal["spearman", "pearson", "cosine"],
@@ -121,7 +119,7 @@ def stability(
         raise UsageError(
             f"--baseline {baseline!r} is no model of this study; it has {', '.join(models)}"
         )
-    sums = partial(_of_usable, partial(_sums, measure))
+    sums = partial(agreement_moments.of_usable, partial(agreement_moments.vector_sums, measure))
     first, tally = maps.blocks(sums)
     dead = maps.dead(tally)
     if dead:
@@ -133,7 +131,7 @@ def stability(
             f"no image has a map of every network to compare ({tally.omitted_nan} left out for NaN,"
             f" {tally.omitted_degenerate} for all-zero or constant maps)"
         )
-    operators = _operators(table, models, baseline)
+    operators = agreement_moments.agreement_operators(table, models, baseline)
     if not operators:
         raise ImpossibleAnalysis(
             "no model has two networks, so there is no agreement within a model. Train it again"
@@ -142,18 +140,23 @@ def stability(
     total = np.sum([block[0] for block in first], axis=0)
     swapped = swapped_agreement(total, np.sum([block[1] for block in first], axis=0), tally.images)
     both_moments = partial(
-        _both_moments, measure, list(operators.values()), total, swapped, tally.images
+        agreement_moments.both_moments,
+        measure,
+        list(operators.values()),
+        total,
+        swapped,
+        tally.images,
     )
-    both, tally = maps.blocks(partial(_of_usable, both_moments))
+    both, tally = maps.blocks(partial(agreement_moments.of_usable, both_moments))
     moments, above = (merge_moments([block[k] for block in both]) for k in (0, 1))
     result = _results(operators, models, moments, above, swapped, confidence)
     result = result.merge(_reliabilities(result, table, models, reliability)).merge(
         _networks(moments, table)
     )
     return result.assign(n_images=((), tally.images)).assign_attrs(
-        method=_method(measure, tally),
-        population=_population(result, table, tally),
-        warnings=[*_notes(result, tally), *omissions(tally, dead)],
+        method=stability_text.method(measure, tally),
+        population=stability_text.population(result, table, tally),
+        warnings=[*stability_text.notes(result, tally), *omissions(tally, dead)],
         n_images_omitted=tally.omitted_nan + tally.omitted_degenerate,
     )
 
@@ -231,67 +234,6 @@ def seeds_needed(r: np.ndarray, reliability: float) -> np.ndarray:
     exact = np.divide(odds * (1 - r), r, out=np.full(r.shape, np.inf), where=r > 0)
     whole = np.maximum(np.ceil(exact * (1 - 8 * EPS)), 1)  # 9.000000000000002 networks are 9
     return np.where(np.isnan(r), np.nan, whole)
-
-
-def _of_usable(function: Any, block: Block) -> tuple[Any, Tally]:
-    """A function of the images of a block on which every network's map varies."""
-    maps, usable = block.pixels, block.present
-    for i in np.flatnonzero(usable):
-        usable[i] = (maps[:, i].min(axis=-1) < maps[:, i].max(axis=-1)).all()
-    tally = block.tally(usable, block.empty())
-    return (function(maps[:, usable]) if usable.any() else None), tally
-
-
-def _sums(measure: str, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sum over images of the unit vectors, and of their products."""
-    total, same = np.zeros((maps.shape[0], maps.shape[2])), np.zeros((maps.shape[0],) * 2)
-    for image in range(maps.shape[1]):
-        vectors = agreement.unit_vectors(maps[:, image], measure)
-        total += vectors
-        same += vectors @ vectors.T
-    return total, same
-
-
-def _both_moments(
-    measure: str,
-    operators: Sequence[Operator],
-    total: np.ndarray,
-    swapped: np.ndarray,
-    n_images: int,
-    maps: np.ndarray,
-) -> tuple[Moments, Moments]:
-    """Moments of the agreement, and of what it has beyond that of different images.
-
-    The mean over pairs of images depends on an image through all its pairs, twice as strongly as a
-    mean over images: so each image has its agreement less twice its own mean over the other images,
-    plus the mean over all (Hoeffding's projection). The mean over images is exact, and the variance
-    includes that of the baseline.
-    """
-    scores = np.empty((maps.shape[0], maps.shape[0], 1, maps.shape[1]))
-    beyond = np.empty_like(scores)
-    for image in range(maps.shape[1]):
-        vectors = agreement.unit_vectors(maps[:, image], measure)
-        scores[..., 0, image] = np.clip(same := vectors @ vectors.T, -1, 1)
-        others = (vectors @ total.T - same) / max(1, n_images - 1)
-        beyond[..., 0, image] = same - (others + others.T) + swapped
-    if n_images < 2:
-        beyond[:] = 0.0  # there is no other image; the result is NaN
-    return block_moments(scores, operators), block_moments(beyond, operators)
-
-
-def _operators(
-    table: pd.DataFrame, models: list[str], baseline: str | None
-) -> dict[tuple[str, str], Operator]:
-    """Agreement within each model that has two networks; and less that of the baseline."""
-    sizes, operators = table["model"].value_counts(), {}
-    for model in models:
-        own = np.where(table["model"] == model, 0, -1)
-        if sizes.get(model, 0) > 1:
-            operators[model, "within"] = contrast_operator(own, np.ones((1, 1)))
-            if baseline not in (None, model) and sizes.get(baseline, 0) > 1:
-                pair = np.where(table["model"] == baseline, 1, own)
-                operators[model, "baseline"] = contrast_operator(pair, np.diag([1.0, -1.0]))
-    return operators
 
 
 @dataclass(frozen=True)
@@ -400,44 +342,3 @@ def _networks(moments: Moments, table: pd.DataFrame) -> xr.Dataset:
     means[some] = [np.mean(moments.matrix[m, same[m], -1]) for m in np.flatnonzero(some)]
     labels = {f"network_{c}": ("network", table[c].to_numpy(dtype=object)) for c in table}
     return xr.Dataset({"network_agreement": ("network", means)}, labels)
-
-
-def _notes(result: xr.Dataset, tally: Tally) -> list[str]:
-    notes = []
-    for model, n in zip(result["model"].values, result["n_networks"].values, strict=True):
-        if n < 2:
-            notes.append(f"{model} has {n} network(s): agreement takes two")
-        elif n == 2:
-            notes.append(
-                f"{model} has two networks, too few to estimate how agreement varies between"
-                " networks: its interval is over images, for these two"
-            )
-    low = result["model"].values[(result["estimate"] <= 0).values]
-    notes += [
-        f"{model}: maps do not agree (mean not above 0), so no number of networks makes a reliable"
-        " mean map"
-        for model in low
-    ]
-    if tally.images < 2:
-        notes.append(
-            "one image: there is no other image to swap maps with, and nothing is known of other"
-            " images"
-        )
-    return notes
-
-
-def _method(measure: str, tally: Tally) -> str:
-    return (
-        f"Agreement of relevance maps ({measure}) was averaged over pairs of networks of a model"
-        f" and {tally.images} images, self pairs left out; intervals by two-way jackknife,"
-        f" {REFERENCE}. Reliability of mean maps: Spearman-Brown. Baseline: agreement of the same"
-        " networks' maps of different images, over all pairs of images."
-    )
-
-
-def _population(result: xr.Dataset, table: pd.DataFrame, tally: Tally) -> str:
-    kinds = sorted({str(kind) for kind in result["random"].values} - {"nothing"}) or ["nothing"]
-    return (
-        f"inference over {'; '.join(kinds)} like those measured ({len(table)} networks,"
-        f" {tally.images} images)"
-    )
