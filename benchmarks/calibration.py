@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from relstats.stats import compare
+from relstats.stats import contrast_tests
 from relstats.stats.inference import contrasts, jackknife, swaps
 from relstats.stats.inference.moments import Moments, block_moments, normalised_scores
 from relstats.stats.inference.operators import EFFECTS
@@ -254,7 +254,7 @@ def default_margin_p(
     plan = replace(plan, operators={(0, name): plan.operators[0, name] for name in names})
     flat = scores[..., -1, :]
     moments = block_moments(flat, list(plan.operators.values()))
-    p, _ = compare.equivalence(moments, plan, 0, None, Planted.floor, "satterthwaite")
+    p, _ = contrast_tests.equivalence(moments, plan, 0, None, Planted.floor, "satterthwaite")
     return {("p_equivalence, default margin", "specificity"): p[:-1]}
 
 

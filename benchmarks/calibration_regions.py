@@ -20,9 +20,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from relstats.stats import stability
+from relstats.stats import agreement_moments, stability
 from relstats.stats.inference import adjust, networks, swaps
 from relstats.stats.inference import jackknife as inference
+from relstats.stats.inference.moments import Moments, block_moments
+from relstats.stats.inference.operators import contrast_operator
 from relstats.stats.maps import agreement
 from relstats.stats.planning.planted import draw, fields
 
@@ -119,7 +121,7 @@ def region_tests(scores: np.ndarray, n: int, rng: np.random.Generator) -> dict[s
     return {name: adjust.holm(p, axis=1) for name, p in found.items()} | {"p_max_t": max_t}
 
 
-def two_way(moments: inference.Moments, df: str) -> np.ndarray:
+def two_way(moments: Moments, df: str) -> np.ndarray:
     return inference.two_way_jackknife(moments, 0, df=df).p_value
 
 
@@ -170,9 +172,7 @@ def covers(scores: np.ndarray, truth: float) -> dict[str, np.ndarray]:
     images.
     """
     n = len(scores)
-    moments = inference.block_moments(
-        scores, [inference.contrast_operator(np.zeros(n, int), np.ones((1, 1)))]
-    )
+    moments = block_moments(scores, [contrast_operator(np.zeros(n, int), np.ones((1, 1)))])
     found = inference.two_way_jackknife(moments, 0)
     pairs = scores[np.triu_indices(n, 1)]
     today = {
@@ -252,12 +252,14 @@ def map_study(
 ) -> tuple[inference.Jackknife, ...]:
     """Agreement, and what it has beyond that of different images, as `stability` computes them."""
     maps = maps_of(s, quality(n, rng), n_images, layout, rng)
-    operator = [inference.contrast_operator(np.zeros(n, int), np.ones((1, 1)))]
-    total, same = stability._sums("spearman", maps)
+    operator = [contrast_operator(np.zeros(n, int), np.ones((1, 1)))]
+    total, same = agreement_moments.vector_sums("spearman", maps)
     swapped = stability.swapped_agreement(total, same, n_images)
     return tuple(
         inference.two_way_jackknife(m, 0)
-        for m in stability._both_moments("spearman", operator, total, swapped, n_images, maps)
+        for m in agreement_moments.both_moments(
+            "spearman", operator, total, swapped, n_images, maps
+        )
     )
 
 

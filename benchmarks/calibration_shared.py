@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from relstats.stats import shared
+from relstats.stats import shared_swaps, shared_tables
 from relstats.stats.inference import adjust
 from relstats.stats.maps import bits, consensus
 from relstats.stats.maps.single import top_fraction
@@ -102,26 +102,30 @@ def p_values(
     packed, images = bits.pack(masks), masks.shape[1]
     donors = consensus.swaps(RESAMPLES, len(masks), images, rng)
     z, core = consensus.swap_statistics(packed, donors, sizes, consensus.layout(masks.mean(axis=1)))
-    agreement = shared._along(consensus.agreement_with_others(packed, sizes, PIXELS), donors)
+    agreement = shared_swaps._along(consensus.agreement_with_others(packed, sizes, PIXELS), donors)
     p_z, p_core, p_size = (
-        shared._share_as_large(z),
-        shared._share_as_large(core),
-        shared._share_as_large(core.sum(axis=1)),
+        shared_swaps.share_as_large(z),
+        shared_swaps.share_as_large(core),
+        shared_swaps.share_as_large(core.sum(axis=1)),
     )
     found = {
         "p_max_z": p_z[:1],
-        "p_max_z_family": shared._family_p(z.max(axis=1), z[0]),
+        "p_max_z_family": shared_tables._family_p(z.max(axis=1), z[0]),
         "p_max_z_bh": stats.false_discovery_control(p_z),
         "p_core (all)": p_core[:1, 0],
         "p_core (majority)": p_core[:1, 2],
-        "p_core_family (majority)": shared._family_p(core[:, :, 2].max(axis=1), core[0, :, 2]),
+        "p_core_family (majority)": shared_tables._family_p(
+            core[:, :, 2].max(axis=1), core[0, :, 2]
+        ),
         "p_value (all)": p_size[:1],
         "p_value (majority)": p_size[2:],
         "p_adjusted": adjust.holm(p_size),
-        "p_network": shared._share_as_large(agreement)[-1:],
+        "p_network": shared_swaps.share_as_large(agreement)[-1:],
     }
     if len(sizes) > 1:
-        conditions = shared._share_as_large(shared._swapped_conditions(packed, sizes, donors))[2]
+        conditions = shared_swaps.share_as_large(
+            shared_swaps._swapped_conditions(packed, sizes, donors)
+        )[2]
         found["p_every_condition (majority)"] = conditions.max(keepdims=True)
         found["p_condition of one (majority)"] = conditions[-1:]
     return found

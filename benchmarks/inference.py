@@ -22,6 +22,8 @@ from threadpoolctl import threadpool_limits
 
 from relstats.stats.inference import jackknife as inference
 from relstats.stats.inference import swaps
+from relstats.stats.inference.moments import Moments, block_moments, merge_moments
+from relstats.stats.inference.operators import EFFECTS, Operator, contrast_operator, effect_weights
 
 THREADS = 1  # of BLAS: blocks of images are spread over workers, with one thread each
 BLOCK = 1000  # images in memory at a time
@@ -46,10 +48,10 @@ def swap(matrix: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def swap_loop(matrix: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The baseline: numpy's mean of each cell, one labeling after the other."""
     apart = ~np.eye(len(matrix), dtype=bool)
-    effects = np.empty((len(labels), len(inference.EFFECTS)))
+    effects = np.empty((len(labels), len(EFFECTS)))
     for p, row in enumerate(labels == 1):
         cells = [[matrix[np.outer(a, b) & apart].mean() for b in (row, ~row)] for a in (row, ~row)]
-        effects[p] = [(inference.effect_weights(e) * cells).sum() for e in inference.EFFECTS]
+        effects[p] = [(effect_weights(e) * cells).sum() for e in EFFECTS]
     return effects
 
 
@@ -77,22 +79,20 @@ def scores_of(block: int, networks: int, dtype: type) -> np.ndarray:
     return scores.astype(dtype)
 
 
-def jackknife(
-    networks: int, images: int, dtype: type, operators: list[inference.Operator]
-) -> float:
+def jackknife(networks: int, images: int, dtype: type, operators: list[Operator]) -> float:
     """Seconds for all blocks and the tests, making the scores not counted."""
     total, moments = 0.0, []
     for block in range(images // BLOCK):
         scores = scores_of(block, networks, dtype)
-        took, found = timed(inference.block_moments, scores, operators, times=3)
+        took, found = timed(block_moments, scores, operators, times=3)
         total += took
         moments.append(found)
     took, _ = timed(finish, moments, len(operators))
     return total + took
 
 
-def finish(moments: list[inference.Moments], n_operators: int) -> list[inference.Jackknife]:
-    merged = inference.merge_moments(moments)
+def finish(moments: list[Moments], n_operators: int) -> list[inference.Jackknife]:
+    merged = merge_moments(moments)
     return [inference.two_way_jackknife(merged, k) for k in range(n_operators)]
 
 
@@ -169,9 +169,7 @@ def swap_rows(networks: int, n: int, few: int) -> list[tuple[str, str, str, str]
 
 def jackknife_rows(networks: int, images: int) -> list[tuple[str, str, str, str]]:
     groups = np.repeat([0, 1], networks // 2)
-    operators = [
-        inference.contrast_operator(groups, inference.effect_weights(e)) for e in inference.EFFECTS
-    ]
+    operators = [contrast_operator(groups, effect_weights(e)) for e in EFFECTS]
     blocks = images // BLOCK
     loop = (
         min(jackknife_loop(scores_of(0, networks, np.float64), groups) for _ in range(2)) * blocks
