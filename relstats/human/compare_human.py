@@ -17,22 +17,17 @@ from relstats.human.rdm import network_rdms
 from relstats.human.rdms.comparisons import Comparison
 from relstats.human.reading import Data, read
 from relstats.human.rsa import FEW_IMAGES, FEW_SEEDS, REFERENCE
+from relstats.stats import levels
 from relstats.stats.described import Align, Nan, check_options, described
-from relstats.stats.inference import contrasts, networks, swaps
+from relstats.stats.inference import contrasts
 from relstats.stats.inference.adjust import holm
 from relstats.stats.inference.contrasts import Contrasts
-from relstats.stats.inference.crossed import (
-    FACTORS,
-    Factor,
-    Inference,
-    contrast_rows,
-    level_rows,
-)
-from relstats.stats.levels import require_seeds
+from relstats.stats.inference.crossed import FACTORS, Factor, Inference, contrast_rows, level_rows
 from relstats.study.top_pixels import Ranking
 
 EFFECT = "human_correspondence"
-_FIELDS = ("estimate", "standard_error", "statistic", "df", "p_value")
+#: Of a level without networks in some stratum.
+UNKNOWN = Inference(*(np.nan,) * 7, variances={})
 
 
 @described
@@ -142,7 +137,7 @@ def compare_human(
     data = read(rdms, study, None, "model", align, comparison)
     plan = contrasts.plan(data.networks, axis, within=within, pool=pool, symmetric=True)
     if "seeds" in random:
-        require_seeds(plan)
+        levels.require_seeds(plan)
     found = evaluation.evaluate(
         data.models, data.people, comparison, random=random, n_draws=n_draws, rng=rng
     )
@@ -162,47 +157,21 @@ def describe(
 
 
 def _contrasts(found: Evaluations, plan: Contrasts, confidence: float) -> xr.Dataset:
-    tests = [
-        evaluation.contrast(found, contrast_rows(groups), confidence) for groups in plan.groups
-    ]
+    rows = [contrast_rows(groups) for groups in plan.groups]
+    tests = [[evaluation.contrast(found, row, confidence)] for row in rows]
     dims = ("contrast", "effect")
-    values = {
-        name: (dims, np.array([[getattr(test, name)] for test in tests], float)) for name in _FIELDS
-    }
-    result = xr.Dataset(values).assign(
-        {
-            f"variance_{name}": (dims, np.array([[v] for v in shares]))
-            for name, shares in _shares(tests).items()
-        }
-    )
-    kinds = [
-        [", ".join(k for k in FACTORS if _is_random(found, contrast_rows(groups))[k]) or "nothing"]
-        for groups in plan.groups
-    ]
+    result = levels.tabulated(tests, dims)
+    for factor in ("images", "participants", "networks"):
+        result[f"variance_{factor}"] = (dims, levels.variances(tests, factor))
+    kinds = []
+    for row in rows:
+        is_random = _is_random(found, row)
+        kinds.append([", ".join(name for name in FACTORS if is_random[name]) or "nothing"])
     return result.assign(
-        ci=((*dims, "bound"), _intervals(tests)[:, np.newaxis]),
         p_adjusted=(dims, holm(result["p_value"].values)),
-        random=(dims, np.array(kinds, dtype=object)),
-        n_networks=("contrast", [int((g >= 0).sum()) for g in plan.groups]),
-    ).assign_coords(
-        contrast=np.array(["|".join(pair) for pair in plan.pairs], dtype=object),
-        effect=np.array([EFFECT], dtype=object),
-    )
-
-
-def _intervals(tests: Sequence[Inference]) -> np.ndarray:
-    return np.array([[test.lower, test.upper] for test in tests], float)
-
-
-def _shares(tests: Sequence[Inference]) -> dict[str, list[float]]:
-    shares = {
-        name: [test.variances.get(name, np.nan) for test in tests]
-        for name in ("images", "participants")
-    }
-    of_seeds = [
-        [v for name, v in test.variances.items() if name.startswith("seeds")] for test in tests
-    ]
-    return shares | {"networks": [sum(values) if values else np.nan for values in of_seeds]}
+        random=(dims, levels.words(kinds)),
+        n_networks=("contrast", levels.n_networks(plan)),
+    ).assign_coords(contrast=levels.words(levels.pair_names(plan)), effect=levels.words([EFFECT]))
 
 
 def _is_random(found: Evaluations, rows: np.ndarray) -> dict[str, bool]:
@@ -214,36 +183,25 @@ def _is_random(found: Evaluations, rows: np.ndarray) -> dict[str, bool]:
 
 
 def _levels(found: Evaluations, plan: Contrasts, confidence: float) -> xr.Dataset:
-    """Mean of each level over the strata of the contrasts."""
+    """Mean of each level over the strata of the contrasts; NaN where it has no network in one."""
     tests = []
     for k in range(len(plan.levels)):
         rows = level_rows(plan, k)
-        tests.append(evaluation.contrast(found, rows, confidence) if len(rows) else None)
-    known = [test for test in tests if test is not None]
-    mean, ci = np.full(len(tests), np.nan), np.full((len(tests), 2), np.nan)
-    where = [k for k, test in enumerate(tests) if test is not None]
-    mean[where], ci[where] = [test.estimate for test in known], _intervals(known)
-    return xr.Dataset(
-        {"level_mean": ("level", mean), "level_ci": (("level", "bound"), ci)},
-        {
-            "level": np.array(plan.levels, dtype=object),
-            "bound": np.array(["lower", "upper"], dtype=object),
-        },
+        tests.append(evaluation.contrast(found, rows, confidence) if len(rows) else UNKNOWN)
+    return levels.level_means(tests, ("level",)).assign_coords(
+        level=levels.words(plan.levels), bound=levels.words(["lower", "upper"])
     )
 
 
 def _swaps(
     found: Evaluations, plan: Contrasts, n_swaps: int, rng: np.random.Generator
 ) -> xr.Dataset:
-    means, p, floor = found.observed.mean(axis=1)[:, np.newaxis], [], []
-    for groups in plan.groups:
-        part = groups >= 0
-        strata = groups[part] // 2
-        labels, exact = swaps.labelings(groups[part] % 2 == 0, strata, n_swaps=n_swaps, rng=rng)
-        p.append(swaps.swap_p(networks.swapped_means(means[part], labels, strata), exact))
-        floor.append(swaps.smallest_p(labels, strata, exact)[:1])
-    dims = ("contrast", "effect")
-    return xr.Dataset({"p_swap": (dims, np.array(p)), "min_p_swap": (dims, np.array(floor))})
+    """Label swap of whole networks, on their mean agreement with people."""
+    means = found.observed.mean(axis=1)[:, np.newaxis]
+    result = levels.swap_tests(means, plan, "effect", n_swaps, rng).drop_vars("p_max_t")
+    # of the one effect, as its other fields
+    smallest = result["min_p_swap"].values[:, np.newaxis]
+    return result.assign(min_p_swap=(("contrast", "effect"), smallest))
 
 
 def _context(found: Evaluations, data: Data) -> xr.Dataset:
