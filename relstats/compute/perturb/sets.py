@@ -16,7 +16,8 @@ import xarray as xr
 from torch import Tensor
 
 from relstats.compute.perturb import fills
-from relstats.compute.perturb.designs import Design, finite
+from relstats.compute.perturb.designs import Design
+from relstats.compute.perturb.maps import finite
 from relstats.compute.perturb.top_pixels import places, top_fractions
 from relstats.errors import InvalidData, UsageError
 from relstats.study import layout, shards, store

@@ -16,6 +16,7 @@ from relstats.compute import models
 from relstats.compute.lrp.precision import exact_float32
 from relstats.compute.perturb import designs, pictures, viewing
 from relstats.compute.perturb.designs import Design, Part
+from relstats.compute.perturb.maps import read_maps
 from relstats.compute.perturb.pictures import Pixels
 from relstats.compute.perturb.scoring import stored
 from relstats.compute.perturb.viewing import Pictures, Score, Viewer
@@ -177,7 +178,7 @@ def _reader(
 ) -> Callable[[Part], tuple[np.ndarray, Pictures]]:
     """A function from a part to its maps and pictures, which a thread calls ahead of time."""
     filled = pictures.reader(whole, pixels, colour)
-    return lambda part: (designs.read_maps(whole, part), filled(part.block))
+    return lambda part: (read_maps(whole, part), filled(part.block))
 
 
 def _scored(

@@ -13,6 +13,7 @@ import zarr
 
 from relstats.compute import images, models
 from relstats.compute.perturb import designs, fills, scoring, viewing
+from relstats.compute.perturb.maps import swaps
 from relstats.compute.perturb.transfer import describe, rehearse, transfer
 from relstats.compute.stream import running
 from relstats.compute.stream.export import export
@@ -186,7 +187,7 @@ def test_controls_are_means_over_masks_of_other_images_or_of_random_pixels(study
     expected = []
     for draw in range(3):
         if control == "image_swap":
-            source, other = designs.swaps(whole, 0, draw)[k]
+            source, other = swaps(whole, 0, draw)[k]
             assert other != k
             relevance = maps["relevance"].values[whole.sources[source]][other]
         else:
@@ -201,7 +202,7 @@ def test_controls_are_means_over_masks_of_other_images_or_of_random_pixels(study
 
 def test_controls_take_every_source_and_every_other_image_alike(study, out):
     whole = designs.design(study, relevance_of(out))
-    drawn = np.array([designs.swaps(whole, 0, draw) for draw in range(400)])
+    drawn = np.array([swaps(whole, 0, draw) for draw in range(400)])
     assert np.bincount(drawn[..., 0].ravel()) == pytest.approx(np.full(3, 1600), rel=0.08)
     for k in range(12):
         counts = np.bincount(drawn[:, k, 1], minlength=12)
