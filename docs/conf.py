@@ -7,8 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
-import typer
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 import relstats
 from relstats import cli
@@ -46,7 +45,7 @@ def functions() -> str:
 
 def commands() -> str:
     """What each command answers to --help."""
-    return "\n".join(_helps(typer.main.get_command(cli.app), []))
+    return "\n".join(_helps(cli.app, []))
 
 
 def _helps(command: object, path: list[str]) -> list[str]:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, NoReturn
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
 
-import typer
-import typer.main
+import click
+from click.shell_completion import get_completion_class
 
 from relstats import __version__
 from relstats.commands import analyse
 from relstats.commands.old_names import RefuseOldNames
-from relstats.errors import RelstatsError
+from relstats.commands.parser import command
+from relstats.errors import RelstatsError, UsageError
 from relstats.results.catalogue import ANALYSES, BY_COMMAND, load
 from relstats.results.signature import summary
 
@@ -51,12 +53,8 @@ class _Commands(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name in BY_COMMAND:
             return analyse.command(BY_COMMAND[name])
-        found = load(_FUNCTIONS[name])
-        if isinstance(found, typer.Typer):
-            return typer.main.get_command(found)
-        single = typer.Typer(rich_markup_mode=None, add_completion=False)
-        single.command(name)(found)
-        return typer.main.get_command(single)
+        function = load(_FUNCTIONS[name])
+        return function if isinstance(function, click.Group) else command(name, function)
 
     def __iter__(self) -> Iterator[str]:
         return iter(_FUNCTIONS)
@@ -67,14 +65,6 @@ class _Commands(Mapping[str, Any]):
 
 class Commands(RefuseOldNames):
     """The group of all commands."""
-
-    def __init__(self, **attrs: Any) -> None:
-        super().__init__(**attrs)
-        self.commands = _Commands()  # type: ignore[assignment]
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Names in the order of the help."""
-        return list(self.commands)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Names and first sentences, without loading any command."""
@@ -88,27 +78,45 @@ def _short(name: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 3].rsplit(' ', 1)[0]}..."
 
 
-app = typer.Typer(
-    name="relstats",
-    cls=Commands,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="Compare relevance maps across networks. Start with: relstats demo",
-)
-
-
-def _version(show: bool) -> None:
+def _version(ctx: click.Context, _: click.Parameter, show: bool) -> None:
     if show:
         print(f"relstats {__version__}")
-        raise typer.Exit
+        ctx.exit()
 
 
-@app.callback()
-def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
-) -> None:
-    pass
+def _completion(ctx: click.Context, _: click.Parameter, show: bool) -> None:
+    if not show:
+        return
+    shell = Path(os.environ.get("SHELL", "")).name
+    script = get_completion_class(shell)
+    if script is None:
+        known = "bash, zsh and fish"
+        raise UsageError(f"the shell ($SHELL) is {shell!r}: completion is there for {known}")
+    print(script(ctx.command, {}, "relstats", "_RELSTATS_COMPLETE").source())
+    ctx.exit()
+
+
+def _flag(name: str, callback: Callable[..., None], help: str) -> click.Option:
+    return click.Option(
+        [name], is_flag=True, is_eager=True, expose_value=False, callback=callback, help=help
+    )
+
+
+app = Commands(
+    "relstats",
+    _Commands(),  # type: ignore[arg-type]
+    params=[
+        _flag("--version", _version, "Show the version and exit."),
+        _flag(
+            "--show-completion",
+            _completion,
+            "Show completion for the current shell, to install it (in bash: relstats"
+            " --show-completion >> ~/.bashrc) or to customize it.",
+        ),
+    ],
+    no_args_is_help=True,
+    help="Compare relevance maps across networks. Start with: relstats demo",
+)
 
 
 def main() -> None:
@@ -117,10 +125,10 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = app(args=sys.argv[1:], prog_name="relstats", standalone_mode=False)
+        code = app.main(args=sys.argv[1:], prog_name="relstats", standalone_mode=False)
         sys.stdout.flush()
-    except typer.Abort:
-        code = INTERRUPTED
+    except click.Abort:
+        _interrupted()
     except BrokenPipeError:
         # Or the interpreter complains again when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -130,13 +138,9 @@ def main() -> None:
     except OSError as error:
         what, where = error.strerror or error, error.filename or "input or output"
         _fail(f"{what}: {where}. Check the path, its rights and the space left", 1)
-    except Exception as error:
-        if not hasattr(error, "show"):  # not one of the parser's own
-            raise
+    except click.ClickException as error:
         error.show()
-        sys.exit(2)
-    if code == INTERRUPTED:
-        _interrupted()
+        sys.exit(error.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
 
 

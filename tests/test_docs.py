@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -40,7 +39,7 @@ def test_every_command_that_is_named_is_there(page):
     from relstats.cli import app
 
     named = set(re.findall(r"^relstats ([\w-]+)", PAGES[page], re.MULTILINE))
-    known = set(typer.main.get_command(app).commands)
+    known = set(app.commands)
     assert named <= known
     if page == "README.md":  # all of them; the demo by its target of make
         shown = set(re.findall(r"`(?:relstats )?([a-z-]+)", PAGES[page])) | named

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-import typer.main
+import click
 
 from relstats.commands import options
+from relstats.commands.parser import option, parameter
 from relstats.results.catalogue import Analysis, load, result_name
 from relstats.results.signature import REQUIRED, Parameter, signature
 
@@ -23,17 +23,15 @@ _TYPES: dict[str, type] = {"text": str, "whole": int, "number": float, "flag": b
 #: Dims whose variables are too large for a terminal or for JSON.
 _LARGE = ("y", "x", "pair")
 
-_NAME = typer.Option(
-    help="Of the result. [default: the statistic, and what is not the default]", show_default=False
-)
+_NAME = option(help="Of the result. [default: the statistic, and what is not the default]")
 #: A terminal shows all columns that the catalogue names, and wraps them.
 _ALL = 99
 #: What a command does with a result, and no parameter of the statistic.
 _SETTINGS = ("json", "dry_run", "align", "name", "export", "seed")
-_EXPORT = typer.Option(help="New folder for the result's own files.", metavar="FOLDER")
+_EXPORT = option(help="New folder for the result's own files.", metavar="FOLDER")
 
 
-def command(analysis: Analysis) -> Any:
+def command(analysis: Analysis) -> click.Command:
     """The command of an analysis, as the parser knows it.
 
     Parameters
@@ -47,9 +45,13 @@ def command(analysis: Analysis) -> Any:
     >>> command(BY_STATISTIC["regions"]).name
     'regions'
     """
-    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
-    app.command(analysis.command, help=_help(analysis))(_callback(analysis))
-    return typer.main.get_command(app)
+
+    def call(study: str, **typed: Any) -> None:
+        settings = {name: typed.pop(name) for name in _SETTINGS if name in typed}
+        execute(analysis, study, typed, **settings)
+
+    params = _parameters(analysis)
+    return click.Command(analysis.command, params=params, callback=call, help=_help(analysis))
 
 
 def _help(analysis: Analysis) -> str:
@@ -60,55 +62,37 @@ def _help(analysis: Analysis) -> str:
     return f"{_text(read.summary)}\n\n{saved}\n\n\b\n{heading}:\n{examples}"
 
 
-def _callback(analysis: Analysis) -> Callable[..., None]:
-    """A function whose signature is that of the command."""
+def _parameters(analysis: Analysis) -> list[click.Parameter]:
+    """The study, what the statistic takes, and what is done with the result."""
     read = signature(analysis.run).parameters
     offered = [p for p in read[1:] if p.kind in _TYPES]
-    parameters = [_parameter("study", options.Study)]
-    parameters += [_option(analysis, parameter) for parameter in offered]
-    if not any(parameter.name == "align" for parameter in offered):
-        parameters.append(_parameter("align", options.Align, "exact"))
-    parameters.append(_parameter("name", Annotated[str | None, _NAME], None))
+    parameters = [parameter("study", options.Study)]
+    parameters += [_option(analysis, p) for p in offered]
+    if not any(p.name == "align" for p in offered):
+        parameters.append(parameter("align", options.Align, "exact"))
+    parameters.append(parameter("name", Annotated[str | None, _NAME], None))
     if analysis.export:
-        parameters.append(_parameter("export", Annotated[str | None, _EXPORT], None))
-    if any(parameter.kind == "rng" for parameter in read):
-        parameters.append(_parameter("seed", options.Seed, 0))
-    parameters.append(_parameter("json", options.Json, False))
-    parameters.append(_parameter("dry_run", options.DryRun, False))
-
-    def call(study: str, **typed: Any) -> None:
-        settings = {name: typed.pop(name) for name in _SETTINGS if name in typed}
-        execute(analysis, study, typed, **settings)
-
-    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return call
+        parameters.append(parameter("export", Annotated[str | None, _EXPORT], None))
+    if any(p.kind == "rng" for p in read):
+        parameters.append(parameter("seed", options.Seed, 0))
+    parameters.append(parameter("json", options.Json, False))
+    parameters.append(parameter("dry_run", options.DryRun, False))
+    return parameters
 
 
-def _parameter(name: str, annotation: Any, default: Any = REQUIRED) -> inspect.Parameter:
-    return inspect.Parameter(
-        name,
-        inspect.Parameter.POSITIONAL_OR_KEYWORD,
-        annotation=annotation,
-        default=inspect.Parameter.empty if default is REQUIRED else default,
-    )
-
-
-def _option(analysis: Analysis, parameter: Parameter) -> inspect.Parameter:
+def _option(analysis: Analysis, described: Parameter) -> click.Parameter:
     """A parameter of the statistic as an option of the command."""
-    name = analysis.options.get(parameter.name, f"--{parameter.name.replace('_', '-')}")
-    text = _text(parameter.help)
-    if not all(choice in text for choice in parameter.choices):
-        text = f"{', '.join(parameter.choices)}: {text[0].lower()}{text[1:]}"
-    kind = _TYPES[parameter.kind]
-    if parameter.several:
-        values = ",".join(map(str, parameter.default or ()))
+    name = analysis.options.get(described.name, f"--{described.name.replace('_', '-')}")
+    text = _text(described.help)
+    if not all(choice in text for choice in described.choices):
+        text = f"{', '.join(described.choices)}: {text[0].lower()}{text[1:]}"
+    kind = _TYPES[described.kind]
+    if described.several:
+        values = ",".join(map(str, described.default or ()))
         text = f"{text} [default: {values}]" if values else text
-        info = options.several(name, help=text, kind=kind)
-        return _parameter(parameter.name, Annotated[list[kind] | None, info], None)  # type: ignore[valid-type]
-    optional = kind | None if parameter.default is None else kind
-    info = typer.Option(name, help=text, show_default=parameter.default is not REQUIRED)
-    return _parameter(parameter.name, Annotated[optional, info], parameter.default)
+        several = options.several(name, help=text, kind=kind)
+        return parameter(described.name, Annotated[list, several], None)
+    return parameter(described.name, Annotated[kind, option(name, help=text)], described.default)  # type: ignore[valid-type]
 
 
 def _text(text: str) -> str:
@@ -206,9 +190,9 @@ def _result(
 
     from relstats.commands import terminal
 
-    for parameter in read.values():
-        if parameter.kind == "rng":
-            arguments[parameter.name] = np.random.default_rng(seed)
+    for described in read.values():
+        if described.kind == "rng":
+            arguments[described.name] = np.random.default_rng(seed)
     function = load(analysis.run)
     what = analysis.command.replace("-", " ")
     if "progress" in read:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
+from relstats.commands.parser import argument, option
 from relstats.errors import UsageError
 from relstats.extras import require_compute
 
@@ -15,33 +14,26 @@ if TYPE_CHECKING:
 
 File = Annotated[
     str,
-    typer.Argument(
+    argument(
         help="The study file: images, networks, composite.",
         metavar="STUDY.toml",
-        show_default=False,
     ),
 ]
 Worker = Annotated[
-    str, typer.Option(help="Of several that write one study: this one and how many, as 3/16.")
+    str, option(help="Of several that write one study: this one and how many, as 3/16.")
 ]
-Device = Annotated[
-    str | None, typer.Option(help="cpu, cuda, cuda:1 or mps. [default: that of the file]")
-]
+Device = Annotated[str | None, option(help="cpu, cuda, cuda:1 or mps. [default: that of the file]")]
 
 
 def compute(
     file: File,
-    out: Annotated[
-        str, typer.Argument(help="The study to write.", metavar="OUT.zarr", show_default=False)
-    ],
+    out: Annotated[str, argument(help="The study to write.", metavar="OUT.zarr")],
     worker: Worker = "1/1",
     device: Device = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a study that is there.")] = False,
+    force: Annotated[bool, option("--force", help="Replace a study that is there.")] = False,
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run", help="Try one batch of each model, say how long all takes, and stop."
-        ),
+        option("--dry-run", help="Try one batch of each model, say how long all takes, and stop."),
     ] = False,
 ) -> None:
     """Compute the relevance of every network and image of a study file.
@@ -75,22 +67,20 @@ def compute(
 
 def transfer(
     file: File,
-    out: Annotated[
-        str, typer.Argument(help="The study with the maps.", metavar="OUT.zarr", show_default=False)
-    ],
+    out: Annotated[str, argument(help="The study with the maps.", metavar="OUT.zarr")],
     worker: Worker = "1/1",
     device: Device = None,
     masks: Annotated[
         str | None,
-        typer.Option(
+        option(
             help="A result of relstats shared: score its sets, kept alone and removed, instead."
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace what is there with other settings.")
+        bool, option("--force", help="Replace what is there with other settings.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done and how long, and stop.")
+        bool, option("--dry-run", help="Say what would be done and how long, and stop.")
     ] = False,
 ) -> None:
     """Show every network the images masked by every network's relevance, and write what it says of

@@ -8,7 +8,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
-import typer
+import click
+
+from relstats.commands.parser import argument, option
 
 _MARKS = {
     "found": "\N{CHECK MARK}",
@@ -17,15 +19,18 @@ _MARKS = {
 }
 
 
+Folder = Annotated[Path, argument(help="Where to write everything.", metavar="FOLDER")]
+Networks = Annotated[int, option(help="Of each pretraining and task.", type=click.IntRange(min=1))]
+Pictures = Annotated[int, option(help="Of each of ten persons.", type=click.IntRange(min=2))]
+_RANDOM = "Of all that is random: persons, pictures, networks, people."
+Seed = Annotated[int, option(help=_RANDOM, type=click.IntRange(min=0))]
+
+
 def demo(
-    folder: Annotated[
-        Path, typer.Argument(help="Where to write everything.", metavar="FOLDER")
-    ] = Path("relstats-demo"),
-    networks: Annotated[int, typer.Option(help="Of each pretraining and task.", min=1)] = 3,
-    pictures: Annotated[int, typer.Option(help="Of each of ten persons.", min=2)] = 6,
-    seed: Annotated[
-        int, typer.Option(help="Of all that is random: persons, pictures, networks, people.", min=0)
-    ] = 1,
+    folder: Folder = Path("relstats-demo"),
+    networks: Networks = 3,
+    pictures: Pictures = 6,
+    seed: Seed = 1,
 ) -> None:
     """Train small networks on drawn faces whose identity and gender lie in known pixels, and
     analyse them.

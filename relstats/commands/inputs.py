@@ -6,53 +6,34 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from relstats.commands.options import Align, DryRun, Json, Study, replacing, several, size
+from relstats.commands.parser import Group, argument, command, option
 from relstats.errors import UsageError
 
 if TYPE_CHECKING:
     import xarray as xr
 
-add = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="""Add to a study what its networks do not know: judgments, choices and maps of people,
-regions, or maps of another tool. Images are matched by their ids.
 
-\b
-Examples:
-  relstats add judgments study.zarr ratings.csv --kind similarity
-  relstats add judgments study.zarr arrangements.json
-  relstats add regions study.zarr landmarks.csv --landmark-size 160
-  relstats add human-maps study.zarr fixations.csv --bandwidth 25
-  relstats add choices study.zarr choices.csv""",
-)
-
-
-@add.command()
 def judgments(
     path: Study,
     source: Annotated[
         str,
-        typer.Argument(
+        argument(
             help=".csv, .npz, .json, a Zarr store, or a folder of .csv or .json.", metavar="FILE"
         ),
     ],
     kind: Annotated[
         str | None,
-        typer.Option(
-            help="What a large number means: similarity or dissimilarity.", show_default=False
-        ),
+        option(help="What a large number means: similarity or dissimilarity."),
     ] = None,
     format: Annotated[
         str | None,
-        typer.Option(
+        option(
             help="ratings, pairs, matrix, triplets or arrangement. [default: as the file shows]"
         ),
     ] = None,
     task: Annotated[
-        str | None, typer.Option(help="Name of the arrangement task, in files with several.")
+        str | None, option(help="Name of the arrangement task, in files with several.")
     ] = None,
     align: Align = "exact",
     force: Annotated[bool, replacing("judgments")] = False,
@@ -107,19 +88,18 @@ def _facts(group: xr.Dataset) -> dict[str, Any]:
     }
 
 
-@add.command()
 def regions(
     path: Study,
     source: Annotated[
         str,
-        typer.Argument(
+        argument(
             help="landmarks.csv, masks.npz, labels.png or .npy, or a folder of ID.png.",
             metavar="FILE",
         ),
     ],
     landmark_size: Annotated[
         str | None,
-        typer.Option(
+        option(
             help=(
                 "Size of the images on which landmarks were found: 160, or 120x160 (height x"
                 " width)."
@@ -127,19 +107,19 @@ def regions(
         ),
     ] = None,
     dilation: Annotated[
-        float, typer.Option(help="Of landmarks' hulls, in inter-ocular distances.")
+        float, option(help="Of landmarks' hulls, in inter-ocular distances.")
     ] = 0.1,
     overlap: Annotated[
-        str, typer.Option(help="Pixels in several parts: to the nearest, or keep in all.")
+        str, option(help="Pixels in several parts: to the nearest, or keep in all.")
     ] = "nearest",
     names: Annotated[
         list[str] | None, several(help="Regions of the labels 1, 2, ... of label images.")
     ] = None,
     image_column: Annotated[
-        str, typer.Option(help="Column of the landmarks that names the image.")
+        str, option(help="Column of the landmarks that names the image.")
     ] = "image",
     match: Annotated[
-        str, typer.Option(help="Label of the images that these names equal, such as path.")
+        str, option(help="Label of the images that these names equal, such as path.")
     ] = "image",
     align: Align = "exact",
     force: Annotated[bool, replacing("regions")] = False,
@@ -208,22 +188,21 @@ def _note_counts(summary: xr.Dataset, *names: str) -> None:
             note(f"warning: {summary.attrs[name]} {name.removeprefix('n_').replace('_', ' ')}")
 
 
-@add.command()
 def human_maps(
     path: Study,
     source: Annotated[
         str,
-        typer.Argument(
+        argument(
             help="maps.npz, maps.zarr, a folder of .png or .npy, or fixations.csv.", metavar="FILE"
         ),
     ],
     bandwidth: Annotated[
         float | None,
-        typer.Option(help="Of fixations: standard deviation of the Gaussian, in pixels."),
+        option(help="Of fixations: standard deviation of the Gaussian, in pixels."),
     ] = None,
     fixation_size: Annotated[
         str | None,
-        typer.Option(
+        option(
             help=(
                 "Size of the images that were looked at: 600, or 600x800 (height x width)."
                 " [default: the maps']"
@@ -232,9 +211,7 @@ def human_maps(
     ] = None,
     resize: Annotated[
         bool,
-        typer.Option(
-            "--resize", help="Bring maps of another size to that of the study's, by area."
-        ),
+        option("--resize", help="Bring maps of another size to that of the study's, by area."),
     ] = False,
     align: Align = "exact",
     force: Annotated[bool, replacing("maps")] = False,
@@ -272,12 +249,9 @@ def human_maps(
     _note_counts(summary, "n_images_dropped", "n_images_without_maps", "n_fixations_outside")
 
 
-@add.command()
 def choices(
     path: Study,
-    source: Annotated[
-        str, typer.Argument(help="Table: participant, image, choice.", metavar="FILE.csv")
-    ],
+    source: Annotated[str, argument(help="Table: participant, image, choice.", metavar="FILE.csv")],
     align: Align = "exact",
     force: Annotated[bool, replacing("choices")] = False,
     json: Json = False,
@@ -304,22 +278,17 @@ def choices(
     _note_counts(summary, "n_images_dropped", "n_images_without_choices")
 
 
-@add.command("virelay")
 def add_virelay(
     path: Annotated[
         str,
-        typer.Argument(
-            help="The study; made where there is none.", metavar="STUDY", show_default=False
-        ),
+        argument(help="The study; made where there is none.", metavar="STUDY"),
     ],
     files: Annotated[
-        list[str],
-        typer.Argument(
-            help="Of each network.", metavar="MODEL:SEED=FILE.h5...", show_default=False
-        ),
+        tuple[str, ...],
+        argument(help="Of each network.", metavar="MODEL:SEED=FILE.h5...", nargs=-1),
     ],
     images: Annotated[
-        str | None, typer.Option(help="Text file: the id of each image, one a line, index 0 first.")
+        str | None, option(help="Text file: the id of each image, one a line, index 0 first.")
     ] = None,
 ) -> None:
     """Maps of ViRelAy's attribution files, HDF5, one for each network; channels are summed.
@@ -343,7 +312,7 @@ def add_virelay(
     print(path)
 
 
-def _networks(files: list[str]) -> dict[tuple[str, str], str]:
+def _networks(files: tuple[str, ...]) -> dict[tuple[str, str], str]:
     """`gender:0=g0.h5` as the file of a model and a seed."""
     networks: dict[tuple[str, str], str] = {}
     for text in files:
@@ -364,11 +333,9 @@ def _networks(files: list[str]) -> dict[tuple[str, str], str]:
 
 def virelay(
     path: Study,
-    out: Annotated[
-        str, typer.Argument(help="The file to write.", metavar="OUT.h5", show_default=False)
-    ],
-    model: Annotated[str, typer.Option(help="Model of the network.", show_default=False)],
-    seed: Annotated[str, typer.Option(help="Its training run.", show_default=False)],
+    out: Annotated[str, argument(help="The file to write.", metavar="OUT.h5")],
+    model: Annotated[str, option(help="Model of the network.")],
+    seed: Annotated[str, option(help="Its training run.")],
 ) -> None:
     """Write the maps of one network for ViRelAy, an HDF5 attribution file.
 
@@ -391,3 +358,26 @@ def _require_h5py() -> None:
         raise UsageError(
             "h5py not installed, which HDF5 files need: pip install 'relstats[compute]'"
         )
+
+
+add = Group(
+    "add",
+    [
+        command("judgments", judgments),
+        command("regions", regions),
+        command("human-maps", human_maps),
+        command("choices", choices),
+        command("virelay", add_virelay),
+    ],
+    no_args_is_help=True,
+    help="""Add to a study what its networks do not know: judgments, choices and maps of people,
+regions, or maps of another tool. Images are matched by their ids.
+
+\b
+Examples:
+  relstats add judgments study.zarr ratings.csv --kind similarity
+  relstats add judgments study.zarr arrangements.json
+  relstats add regions study.zarr landmarks.csv --landmark-size 160
+  relstats add human-maps study.zarr fixations.csv --bandwidth 25
+  relstats add choices study.zarr choices.csv""",
+)

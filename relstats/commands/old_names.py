@@ -6,8 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from typer.core import TyperGroup
-
+from relstats.commands.parser import Group
 from relstats.errors import UsageError
 
 #: First words of an old command line, the longer spelling first, and what is typed now.
@@ -43,7 +42,7 @@ VALUES = {
 }
 
 
-class RefuseOldNames(TyperGroup):
+class RefuseOldNames(Group):
     """A group of commands that knows what they and their options were called before."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

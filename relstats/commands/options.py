@@ -6,14 +6,28 @@ import csv
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
-import typer
+import click
 
+from relstats.commands.parser import Typed, argument, option
 from relstats.errors import UsageError
 
+_METAVARS: dict[Any, str] = {str: "text", int: "integer", float: "float"}
 _NUMBERS = {int: "a whole number, as in 3,5,10", float: "a number, as in 0.1,0.2"}
 
 
-def several(*names: str, help: str, kind: Callable[[str], Any] = str, **more: Any) -> Any:
+class _Several(click.ParamType):
+    """Comma-separated values."""
+
+    def __init__(self, kind: Callable[[str], Any]) -> None:
+        self.kind = kind
+        self.name = f"{_METAVARS[kind]},..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[Any]:
+        """What is typed after the option, once."""
+        return split(value, self.kind)
+
+
+def several(*names: str, help: str, kind: Callable[[str], Any] = str) -> Typed:
     """An option that takes several values, comma-separated or repeated.
 
     Parameters
@@ -24,12 +38,10 @@ def several(*names: str, help: str, kind: Callable[[str], Any] = str, **more: An
         What it means.
     kind : callable
         `str`, `int` or `float`: what each value is.
-    **more
-        Passed to `typer.Option`.
 
     Returns
     -------
-    OptionInfo
+    Typed
         For a parameter that is a list, or None where the option is not given.
 
     Examples
@@ -37,13 +49,10 @@ def several(*names: str, help: str, kind: Callable[[str], Any] = str, **more: An
     >>> Networks = Annotated[list[int], several(help="Networks in each level.", kind=int)]
     """
 
-    def parse(text: Any) -> list[Any]:
-        return split(text, kind)
+    def flat(ctx: Any, param: Any, lists: Iterable[list[Any]]) -> list[Any] | None:
+        return [value for values in lists or () for value in values] or None
 
-    def flat(lists: Iterable[list[Any]] | None) -> list[Any] | None:
-        return [value for values in lists for value in values] if lists else None
-
-    return typer.Option(*names, help=help, parser=parse, callback=flat, **more)
+    return option(*names, help=help, type=_Several(kind), multiple=True, callback=flat)
 
 
 def split(text: str, kind: Callable[[str], Any] = str) -> list[Any]:
@@ -64,7 +73,7 @@ def split(text: str, kind: Callable[[str], Any] = str) -> list[Any]:
     except csv.Error:
         parts = [text]
     if not all(parts) or not parts:
-        raise typer.BadParameter(f"there is an empty value in {text!r}")
+        raise click.BadParameter(f"there is an empty value in {text!r}")
     return [_value(part, kind) for part in parts]
 
 
@@ -73,7 +82,7 @@ def _value(text: str, kind: Callable[[str], Any]) -> Any:
         return kind(text)
     except ValueError:
         wanted = _NUMBERS.get(kind, "such a value")  # type: ignore[call-overload]
-        raise typer.BadParameter(f"{text!r} is not {wanted}") from None
+        raise click.BadParameter(f"{text!r} is not {wanted}") from None
 
 
 def size(text: str | None, option: str, example: str) -> tuple[int, int] | None:
@@ -99,37 +108,19 @@ def size(text: str | None, option: str, example: str) -> tuple[int, int] | None:
     return int(parts[0]), int(parts[-1])
 
 
-def replacing(what: str) -> Any:
+def replacing(what: str) -> Typed:
     """The option that allows to replace what is there: "a study", "regions"."""
     are = "is" if what.startswith("a ") else "are"
-    return typer.Option("--force", help=f"Replace {what} that {are} there.")
+    return option("--force", help=f"Replace {what} that {are} there.")
 
 
-Study = Annotated[
-    str, typer.Argument(help="The study, a Zarr store.", metavar="STUDY", show_default=False)
+Study = Annotated[str, argument(help="The study, a Zarr store.", metavar="STUDY")]
+Json = Annotated[bool, option("--json", help="One JSON object on stdout, and nothing else.")]
+Seed = Annotated[
+    int, option(help="Seed of the random numbers; it is recorded.", type=click.IntRange(min=0))
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")]
-Seed = Annotated[int, typer.Option(help="Seed of the random numbers; it is recorded.", min=0)]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")]
+DryRun = Annotated[bool, option("--dry-run", help="Say what would be done, and stop.")]
 Align = Annotated[
-    str, typer.Option(help="Images of the groups: exact, or inner (what is dropped is recorded).")
+    str, option(help="Images of the groups: exact, or inner (what is dropped is recorded).")
 ]
-Nan = Annotated[str, typer.Option(help="Images with NaN: raise, or omit (counted).")]
-Axis = Annotated[str | None, typer.Option(help="Label of the models whose levels are compared.")]
-RequiredAxis = Annotated[
-    str, typer.Option(help="Label of the models whose levels are compared.", show_default=False)
-]
-Within = Annotated[
-    list[str] | None, several(help="Axes to hold fixed. [default: all others]", show_default=False)
-]
-Pool = Annotated[list[str] | None, several(help="Axes to mix.")]
-Ranking = Annotated[
-    str, typer.Option(help="What counts as relevance: positive, absolute or signed.")
-]
-Degrees = Annotated[str, typer.Option("--df", help="satterthwaite or pooled.")]
-Confidence = Annotated[float, typer.Option(help="Confidence level.")]
-Swaps = Annotated[int, typer.Option(help="Label swaps where they cannot be enumerated.")]
-Random = Annotated[
-    list[str] | None,
-    several(help="What to generalize to. [default: images,participants,seeds]"),
-]
+Confidence = Annotated[float, option(help="Confidence level.")]

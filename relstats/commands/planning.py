@@ -6,37 +6,38 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
+import click
 
 from relstats.commands.options import Confidence, Json, Seed, replacing, several
+from relstats.commands.parser import argument, option
 from relstats.errors import UsageError
 
 
 def simulate(
     out: Annotated[
         str,
-        typer.Argument(help="Where to write the study.", metavar="OUT.zarr", show_default=False),
+        argument(help="Where to write the study.", metavar="OUT.zarr"),
     ],
-    models: Annotated[
-        str, typer.Option(help="Levels of pretrain x task (x architecture).")
-    ] = "2x2",
+    models: Annotated[str, option(help="Levels of pretrain x task (x architecture).")] = "2x2",
     seeds: Annotated[
         list[int] | None,
         several(help="Networks a model; several numbers: one for each. [default: 5]", kind=int),
     ] = None,
-    images: Annotated[int, typer.Option(min=1)] = 200,
-    size: Annotated[int, typer.Option(help="Height and width of a map, in pixels.", min=4)] = 64,
+    images: Annotated[int, option(type=click.IntRange(min=1))] = 200,
+    size: Annotated[
+        int, option(help="Height and width of a map, in pixels.", type=click.IntRange(min=4))
+    ] = 64,
     fraction: Annotated[
         list[float] | None,
         several(help="Shares of pixels kept. [default: 0.1,0.2,0.4]", kind=float),
     ] = None,
     shared: Annotated[
-        float, typer.Option(help="Share of pixels that every network finds relevant.")
+        float, option(help="Share of pixels that every network finds relevant.")
     ] = 0.0,
     seed: Seed = 0,
     force: Annotated[bool, replacing("a study")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be written, and stop.")
+        bool, option("--dry-run", help="Say what would be written, and stop.")
     ] = False,
 ) -> None:
     """Write a study with planted effects, to try things out or to plan one.
@@ -78,15 +79,11 @@ def simulate(
 def power(
     networks: Annotated[list[int], several(help="Networks in each level.", kind=int)],
     images: Annotated[list[int], several(help="Images.", kind=int)],
-    effect: Annotated[
-        float | None, typer.Option(help="True asymmetry, in units of the score.")
-    ] = None,
-    pilot: Annotated[str | None, typer.Option(help="Take the variances from this study.")] = None,
-    axis: Annotated[str | None, typer.Option(help="Axis of the pilot study.")] = None,
-    score: Annotated[str, typer.Option(help="Score of the pilot study.")] = "probability",
-    target: Annotated[
-        float, typer.Option(help="Power at which an effect counts as detectable.")
-    ] = 0.8,
+    effect: Annotated[float | None, option(help="True asymmetry, in units of the score.")] = None,
+    pilot: Annotated[str | None, option(help="Take the variances from this study.")] = None,
+    axis: Annotated[str | None, option(help="Axis of the pilot study.")] = None,
+    score: Annotated[str, option(help="Score of the pilot study.")] = "probability",
+    target: Annotated[float, option(help="Power at which an effect counts as detectable.")] = 0.8,
     confidence: Confidence = 0.95,
     json: Json = False,
 ) -> None:

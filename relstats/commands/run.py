@@ -11,9 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from relstats.commands.options import several
+from relstats.commands.parser import argument, option
 from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.results.catalogue import ANALYSES
 
@@ -40,26 +39,21 @@ class Outcome:
 def run(
     file: Annotated[
         Path,
-        typer.Argument(
+        argument(
             help="The study file: images, networks, composite.",
             metavar="STUDY.toml",
-            show_default=False,
         ),
     ],
-    out: Annotated[
-        Path, typer.Argument(help="The study to write.", metavar="OUT.zarr", show_default=False)
-    ],
+    out: Annotated[Path, argument(help="The study to write.", metavar="OUT.zarr")],
     steps: Annotated[
         list[str] | None,
         several(help=f"Only these: {', '.join(STEPS)}. [default: all]"),
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="The report to write; an earlier one is replaced. [default: OUT.html]"),
+        option(help="The report to write; an earlier one is replaced. [default: OUT.html]"),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and stop.")
-    ] = False,
+    dry_run: Annotated[bool, option("--dry-run", help="Say what would be done, and stop.")] = False,
 ) -> None:
     """Compute relevance and transfer, do every analysis that the study supports, and write the
     report.

@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import typer
+import click
 
 from relstats.commands.options import Json, Study, replacing, several
+from relstats.commands.parser import argument, option
 from relstats.errors import UsageError
 from relstats.extras import require_report
 
@@ -43,7 +44,7 @@ def inspect(path: Study, json: Json = False) -> None:
 def validate(
     path: Study,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Also read every shard and compare its sha256.")
+        bool, option("--deep", help="Also read every shard and compare its sha256.")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -66,20 +67,20 @@ def validate(
     else:
         print("\n".join(safe(problem) for problem in found) or "valid")
     if found:
-        raise typer.Exit(3)
+        raise click.exceptions.Exit(3)
 
 
 def plot(
     path: Study,
     result: Annotated[
         str | None,
-        typer.Argument(help="A result of it, or data for the data themselves.", show_default=False),
+        argument(help="A result of it, or data for the data themselves."),
     ] = None,
     out: Annotated[
-        str, typer.Option("-o", "--out", help="Folder for the files.", metavar="FOLDER")
+        str, option("-o", "--out", help="Folder for the files.", metavar="FOLDER")
     ] = "figures",
-    format: Annotated[str, typer.Option(help="svg, png or pdf.")] = "svg",
-    dpi: Annotated[int, typer.Option(help="Of PNG.", min=20, max=1200)] = 300,
+    format: Annotated[str, option(help="svg, png or pdf.")] = "svg",
+    dpi: Annotated[int, option(help="Of PNG.", type=click.IntRange(20, 1200))] = 300,
     force: Annotated[bool, replacing("files")] = False,
 ) -> None:
     """Draw all figures of a result, one file each.
@@ -143,10 +144,10 @@ def report(
     path: Study,
     out: Annotated[
         str | None,
-        typer.Option("-o", "--out", help="The file to write. [default: report.html, .md or .json]"),
+        option("-o", "--out", help="The file to write. [default: report.html, .md or .json]"),
     ] = None,
     format: Annotated[
-        str | None, typer.Option(help="html, md or json. [default: that of --out, else html]")
+        str | None, option(help="html, md or json. [default: that of --out, else html]")
     ] = None,
     images: Annotated[
         list[str] | None, several(help="Ids of the images whose maps are shown.")

@@ -17,7 +17,6 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import pytest
-import typer
 from command_line import run
 
 import relstats
@@ -72,13 +71,33 @@ def test_help_says_what_and_shows_an_example(command):
     assert ("Example" in out) == bool(command)
 
 
+IN_NO_HELP = (
+    *("numpy", "scipy", "pandas", "xarray", "zarr", "dask", "distributed", "numba", "sklearn"),
+    *("torch", "torchvision", "zennit", "h5py", "PIL", "matplotlib", "jinja2", "rich", "pydantic"),
+)
+EVERY_HELP = f"""
+import sys
+from click.testing import CliRunner
+from relstats import cli
+
+def walk(command, path=()):
+    yield path
+    for name, below in getattr(command, "commands", {{}}).items():
+        yield from walk(below, (*path, name))
+
+for path in walk(cli.app):
+    answer = CliRunner().invoke(cli.app, [*path, "--help"], prog_name="relstats")
+    assert answer.exit_code == 0, answer.exception
+    heavy = [name for name in {IN_NO_HELP!r} if name in sys.modules]
+    assert not heavy, f"the help of relstats {{' '.join(path)}} imports {{heavy}}"
+    print(*path)
+"""
+
+
 def test_help_imports_nothing_heavy():
-    check = (
-        "import sys, relstats.cli; print([m for m in ('numpy', 'xarray', 'zarr', 'numba', 'torch')"
-        " if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    done = subprocess.run([sys.executable, "-c", EVERY_HELP], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) == 31
 
 
 def test_same_seed_same_study(study, tmp_path):
@@ -401,6 +420,31 @@ def test_version():
     assert run("--version")[:2] == (0, f"relstats {relstats.__version__}\n")
 
 
+@pytest.mark.parametrize(
+    ("shell", "says"), [("/bin/zsh", "#compdef relstats"), ("/bin/fish", "fish")]
+)
+def test_completion_is_shown_for_the_shell(monkeypatch, shell, says):
+    monkeypatch.setenv("SHELL", shell)
+    code, out, err = run("--show-completion")
+    assert (code, err) == (0, "")
+    assert says in out
+    assert "_RELSTATS_COMPLETE" in out
+
+
+def test_completion_of_another_shell_is_refused(monkeypatch):
+    monkeypatch.setenv("SHELL", "/bin/tcsh")
+    code, out, err = run("--show-completion")
+    assert (code, out) == (2, "")
+    assert "'tcsh'" in err
+
+
+def test_names_are_completed():
+    asks = {"_RELSTATS_COMPLETE": "bash_complete", "COMP_WORDS": "relstats comp", "COMP_CWORD": "1"}
+    code, out, err = run_cold(env=asks)
+    assert (code, err) == (0, "")
+    assert out.split() == ["plain,compute", "plain,compare", "plain,compare-human"]
+
+
 def test_closed_stdin(study):
     with Path(os.devnull).open() as empty:
         assert run_cold("inspect", study, stdin=empty)[0] == 0
@@ -479,7 +523,7 @@ def test_an_old_name_is_refused_with_the_new_one(old, new):
 
 
 def test_new_names_are_names_of_commands():
-    commands = typer.main.get_command(cli.app).commands
+    commands = cli.app.commands
     for new in (*old_names.COMMANDS.values(), *old_names.VALUES.values()):
         words = new.split()
         assert words[1] in commands, new
@@ -492,7 +536,7 @@ def _options(command):
 
 
 def test_old_names_are_no_options_of_today():
-    commands = typer.main.get_command(cli.app).commands
+    commands = cli.app.commands
     for old, new in old_names.OPTIONS.items():
         name, _, option = old.rpartition(" ")
         if name:
