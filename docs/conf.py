@@ -13,7 +13,7 @@ import relstats
 from relstats import cli
 from relstats.results.catalogue import ANALYSES, QUESTIONS, Analysis
 from relstats.results.signature import signature
-from relstats.study import layout
+from relstats.study.variables import VARIABLES
 
 HERE = Path(__file__).parent
 MADE = HERE / "_made"
@@ -84,7 +84,7 @@ def _analysis(analysis: Analysis) -> str:
 def variables() -> str:
     """The table of groups and variables."""
     rows = [["group", "variable", "dims", "type", "what it is"], ["---"] * 5]
-    for v in layout.VARIABLES:
+    for v in VARIABLES:
         dims = ", ".join((*v.dims, *(f"[{dim}]" for dim in v.optional_dims)))
         rows.append([f"`/{v.group}`", f"`{v.name}`", dims, v.dtype, v.prose])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"

@@ -18,6 +18,7 @@ from relstats.errors import UsageError
 from relstats.results.catalogue import ANALYSES, Analysis, Setting
 from relstats.results.signature import signature
 from relstats.study import layout, shards
+from relstats.study.variables import VARIABLES
 
 #: Attribute of a result: a digest of all that it was made from, by `relstats run`.
 STAMP = "run_inputs"
@@ -225,7 +226,7 @@ def digest(path: Path, step: Step) -> str:
     """
     found = hashlib.sha256(json.dumps([__version__, str(step)]).encode())
     for group in step.reads:
-        streamed = {v.name for v in layout.VARIABLES if v.group == group and v.family}
+        streamed = {v.name for v in VARIABLES if v.group == group and v.family}
         families = [
             path / "manifest" / name
             for name, info in layout.FAMILIES.items()

@@ -15,7 +15,7 @@ import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human.kappa import MISSING
-from relstats.study import layout, shards, store
+from relstats.study import check, layout, shards, store
 from relstats.study.maps import image_labels, network_table
 
 
@@ -62,7 +62,7 @@ def answers(
             )
         store.require_complete(study, group)
     maps, people = study["relevance"].to_dataset(), study["behaviour"].to_dataset()
-    problems = layout.check_group(people, "behaviour")
+    problems = check.check_group(people, "behaviour")
     if problems:
         raise InvalidData("; ".join(str(problem) for problem in problems))
     settings = _settings(study)
@@ -159,7 +159,7 @@ def _classes(
 
 
 def _common(maps: list[str], people: list[str], align: str, without: int) -> list[str]:
-    problems = layout.disagreement(set(maps), set(people), "/relevance", "/behaviour")
+    problems = check.disagreement(set(maps), set(people), "/relevance", "/behaviour")
     if problems and align == "exact" and not (without and set(people) < set(maps)):
         raise InvalidData(f"{problems[0]} (--align inner)")
     return sorted(set(maps) & set(people))

@@ -20,7 +20,7 @@ from relstats.human.map_agreement import Agreement, Measure
 from relstats.stats.described import Align, Nan, described
 from relstats.stats.inference.crossed import FACTORS, Factor
 from relstats.stats.levels import Cells, contrast_results, level_results, plan_levels
-from relstats.study import layout, shards
+from relstats.study import check, shards
 from relstats.study.maps import (
     Block,
     Maps,
@@ -224,7 +224,7 @@ def _read(study: xr.DataTree, align: str, ranking: str, nan: str) -> _Data:
     without = (
         int(human.attrs.get("n_images_without_maps", 0)) > 0
     )  # left out on purpose, when they were added
-    problems = layout.disagreement(set(maps.images), set(labels), "/relevance", "/human_maps")
+    problems = check.disagreement(set(maps.images), set(labels), "/relevance", "/human_maps")
     if problems and align == "exact" and not (without and set(labels) < set(maps.images)):
         raise InvalidData(f"{problems[0]} (--align inner)")
     size = human.sizes["y"], human.sizes["x"]

@@ -20,7 +20,7 @@ from relstats.human.map_agreement import ranked
 from relstats.human.points import points
 from relstats.human.rdms.dissimilarity import Dissimilarity, tiled
 from relstats.stats.described import Nan, check_options, described
-from relstats.study import layout, shards, store
+from relstats.study import check, layout, shards, store
 from relstats.study.maps import Maps, image_labels, name_cells, network_table, read_maps, refuse_nan
 from relstats.study.pairs import pair_labels
 from relstats.study.top_pixels import Ranking
@@ -313,7 +313,7 @@ def _weighted(maps: Maps, images: xr.Dataset, ranking: str) -> _Source:
     """The images times relevance, matched by label."""
     pixels = _pixels(images)
     labels = image_labels(images)
-    problems = layout.disagreement(set(maps.images), set(labels), "/relevance", "/images")
+    problems = check.disagreement(set(maps.images), set(labels), "/relevance", "/images")
     size = pixels.sizes["y"], pixels.sizes["x"]
     if problems or maps.shape != size:
         raise InvalidData(

@@ -18,7 +18,7 @@ import xarray as xr
 from relstats.errors import InvalidData, UsageError
 from relstats.inputs import human_map_files
 from relstats.inputs.human_map_files import Source
-from relstats.study import layout, store
+from relstats.study import check, store
 
 #: Images of a block of one participant.
 _BLOCK = 20
@@ -144,7 +144,7 @@ def common_images(named: tuple[str, ...], wanted: list[str], where: str, align: 
     InvalidData
         They differ, and that is not allowed; or none is common.
     """
-    problems = layout.disagreement(set(named), set(wanted), where, "the study")
+    problems = check.disagreement(set(named), set(wanted), where, "the study")
     if problems and (align == "exact" or not set(named) & set(wanted)):
         raise InvalidData(f"{problems[0]} (--align inner)")
     return [image for image in wanted if image in set(named)]

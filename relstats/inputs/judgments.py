@@ -16,7 +16,7 @@ import xarray as xr
 from relstats.errors import InvalidData, UsageError
 from relstats.inputs import judgment_files, tasks
 from relstats.inputs.judged import Judged
-from relstats.study import layout, pairs, store
+from relstats.study import check, layout, pairs, store
 
 KINDS = ("similarity", "dissimilarity")
 #: Formats whose task says what is alike; of the others the user does.
@@ -273,7 +273,7 @@ def _matched(found: xr.Dataset, images: set[str], where: str, align: str) -> xr.
     """On the images that both have; an error where they differ, unless inner."""
     rdms = pairs.read_pairs(found["dissimilarity"], where)
     judged = set(rdms.images)
-    differ = layout.disagreement(judged, images, where, "the study")
+    differ = check.disagreement(judged, images, where, "the study")
     if differ and (align == "exact" or len(judged & images) < 2):
         raise InvalidData(f"{differ[0]} (--align inner)")
     kept = rdms.of(sorted(judged & images))

@@ -20,7 +20,7 @@ import xarray as xr
 from relstats.errors import InvalidData, UsageError
 from relstats.inputs import region_files
 from relstats.inputs.region_files import Source
-from relstats.study import layout, shards, store
+from relstats.study import check, shards, store
 
 #: Values of one block of masks.
 _BLOCK = 2**22
@@ -169,7 +169,7 @@ def regions_dataset(
     dataset = xr.Dataset(
         {"mask": (dims, values)}, {k: np.array(v, object) for k, v in labels.items()}, attrs
     )
-    problems = layout.check_group(dataset, "regions")
+    problems = check.check_group(dataset, "regions")
     if problems:
         raise InvalidData("; ".join(str(problem) for problem in problems))
     return dataset
@@ -264,7 +264,7 @@ def _places(names: Sequence[str], wanted: Sequence[str], where: str, align: str)
                 f"{what} names {len(twice)} image(s) twice (e.g. {twice[:3]}): whose masks are"
                 " they? Make names unique"
             )
-    problems = layout.disagreement(set(names), set(wanted), where, "the study")
+    problems = check.disagreement(set(names), set(wanted), where, "the study")
     if problems and (align == "exact" or not set(names) & set(wanted)):
         raise InvalidData(
             f"{problems[0]} (--align inner). Where the file names images by another label than"

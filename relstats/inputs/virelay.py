@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from relstats.errors import InvalidData, UsageError
-from relstats.study import layout, shards, store
+from relstats.study import check, layout, shards, store
 
 #: Images in memory at once.
 _IMAGES = 100
@@ -84,7 +84,7 @@ def read_virelay(
         coords,
         {"source": "ViRelAy, summed over channels"},
     )
-    problems = layout.check_group(group, "relevance")
+    problems = check.check_group(group, "relevance")
     if problems:
         raise InvalidData(
             f"{len(problems)} problem(s) with the labels:" + "".join(f"\n  {p}" for p in problems)
@@ -178,7 +178,7 @@ def _require_alike(first: _File, other: _File) -> None:
             f" {first.path} {first.shape[2]} x {first.shape[3]}: they cannot be compared pixel by"
             " pixel"
         )
-    problems = layout.disagreement(
+    problems = check.disagreement(
         set(map(str, first.index)), set(map(str, other.index)), str(first.path), str(other.path)
     )
     if problems:

@@ -19,7 +19,7 @@ from relstats.stats.maps.single import top_count
 from relstats.stats.shared_swaps import SwapStatistics, share_as_large
 from relstats.stats.sources import top_pixels
 from relstats.stats.sources.top_pixels import RankedMaps
-from relstats.study import layout as schema
+from relstats.study import check
 from relstats.study.maps import Block
 
 
@@ -153,7 +153,7 @@ def with_baseline(
     have them, image by image.
     """
     other = top_pixels.ranked_maps(baseline, maps.fraction, maps.ranking, ())
-    problems = schema.disagreement(set(maps.images), set(other.images), "the study", "the baseline")
+    problems = check.disagreement(set(maps.images), set(other.images), "the study", "the baseline")
     if problems:
         raise InvalidData(str(problems[0]))
     if other.shape != maps.shape:

@@ -11,8 +11,9 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import InvalidData
-from relstats.study import layout
+from relstats.study import check, layout
 from relstats.study.provenance import provenance
+from relstats.study.variables import variables
 
 
 def relevance_dataset(
@@ -118,7 +119,7 @@ def transfer_dataset(
     3
     """
     model_table, image_table = _table(models, "model"), _table(images, "image")
-    known = {v.name: v.dims for v in layout.variables("transfer") if v.family}
+    known = {v.name: v.dims for v in variables("transfer") if v.family}
     unknown = sorted(set(scores) - set(known))
     if unknown or not scores:
         raise InvalidData(f"scores {unknown or 'are empty'}: give any of {sorted(known)}")
@@ -193,7 +194,7 @@ def study(
         )
     attrs = {"relstats_schema": layout.SCHEMA_VERSION, "name": name, **provenance()}
     tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs=attrs), **datasets})
-    problems = layout.check(tree)
+    problems = check.check(tree)
     if problems:
         raise InvalidData("; ".join(str(p) for p in problems))
     return tree
@@ -289,7 +290,7 @@ def _in_order(array: xr.DataArray, dim: str, ids: list[str], name: str) -> xr.Da
             f"{name} has {len(twice)} duplicate id(s) on {dim} (e.g. {twice[:3]!r}). Make ids"
             f" unique, or average them yourself: .groupby({dim!r}).mean()"
         )
-    problems = layout.disagreement(set(has), set(ids), name, f"the table of {dim}s")
+    problems = check.disagreement(set(has), set(ids), name, f"the table of {dim}s")
     if problems:
         raise InvalidData(str(problems[0]).replace("image labels", f"{dim} labels"))
     position = {label: k for k, label in enumerate(has)}
@@ -346,7 +347,7 @@ def _available(
 
 
 def _checked(dataset: xr.Dataset, group: str) -> xr.Dataset:
-    problems = layout.check_group(dataset, group)
+    problems = check.check_group(dataset, group)
     if problems:
         raise InvalidData("; ".join(str(problem) for problem in problems))
     return dataset

@@ -17,7 +17,7 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import InvalidData, UsageError
-from relstats.study import layout, shards, store
+from relstats.study import check, layout, shards, store
 
 #: Blocks whose results are in memory at once while they are summed.
 BLOCKS_AT_ONCE = 8
@@ -341,7 +341,7 @@ def require_valid(dataset: xr.Dataset, group: str) -> None:
     """Refuse a group that breaks the layout: where it is given by itself it came through no door,
     and two networks of one name would be mixed up.
     """
-    problems = layout.check_group(dataset, group)
+    problems = check.check_group(dataset, group)
     if problems:
         raise InvalidData("; ".join(str(problem) for problem in problems))
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from relstats.study import layout, shards, store
+from relstats.study import check, layout, shards, store
 
 
-def problems(path: str | Path, *, deep: bool = False) -> list[layout.Problem]:
+def problems(path: str | Path, *, deep: bool = False) -> list[check.Problem]:
     """Every problem of a study: layout, labels, what is not written yet.
 
     With `deep`, every damaged shard.
@@ -27,7 +27,7 @@ def problems(path: str | Path, *, deep: bool = False) -> list[layout.Problem]:
     []
     """
     study = store.open_unchecked(path)
-    found = layout.check(study)
+    found = check.check(study)
     for group in {info.group for info in layout.FAMILIES.values()} & set(study.children):
         found += store.incomplete(study, group)
     return found + (shards.verify(path) if deep else [])

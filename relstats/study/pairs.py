@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from relstats.errors import InvalidData, UsageError
-from relstats.study import layout
+from relstats.study import check
 
 ENDS = ("image_i", "image_j")
 
@@ -185,5 +185,5 @@ def align(
     sets = set(left.images), set(right.images)
     common, dropped = sets[0] & sets[1], sorted(sets[0] ^ sets[1])
     if dropped and (how == "exact" or len(common) < 2):
-        raise InvalidData(str(layout.disagreement(*sets, *names)[0]))
+        raise InvalidData(str(check.disagreement(*sets, *names)[0]))
     return left.of(sorted(common)), right.of(sorted(common)), dropped

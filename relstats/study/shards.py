@@ -24,7 +24,8 @@ from threadpoolctl import threadpool_limits
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from relstats.errors import InvalidData, UsageError
-from relstats.study import layout
+from relstats.study import check, layout
+from relstats.study.variables import Variable, family_variables
 
 #: Values in memory at once while a statistic streams over the images; constant, so that results do
 #: not depend on the machine.
@@ -40,7 +41,7 @@ Reduced = TypeVar("Reduced")
 
 @dataclass(frozen=True)
 class Shard:
-    """One cell and one block of images of a family (see `schema.FAMILIES`), by position."""
+    """One cell and one block of images of a family (see `layout.FAMILIES`), by position."""
 
     family: str
     cell: tuple[int, ...]
@@ -104,7 +105,7 @@ def create_family(
         What is being written; a resumed run must have the same.
     """
     info = layout.FAMILIES[family]
-    specs = layout.family_variables(family, names)
+    specs = family_variables(family, names)
     for spec in specs:
         _create_array(
             group[info.group], spec, {d: sizes[d] for d in spec.dims}, info.images_per_shard
@@ -128,7 +129,7 @@ def create_family(
 
 
 def _create_array(
-    group: zarr.Group, spec: layout.Variable, sizes: dict[str, int], images_per_shard: int
+    group: zarr.Group, spec: Variable, sizes: dict[str, int], images_per_shard: int
 ) -> None:
     outer = (*layout.FAMILIES[str(spec.family)].outer, "image")
     whole = {d: 1 if d in outer else n for d, n in sizes.items()}
@@ -302,7 +303,7 @@ def sweep(path: str | Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def verify(path: str | Path) -> list[layout.Problem]:
+def verify(path: str | Path) -> list[check.Problem]:
     """Read every shard that should be complete and compare it with its sha256.
 
     Name each that differs.
@@ -325,7 +326,7 @@ def verify(path: str | Path) -> list[layout.Problem]:
             )
             gone = [name for name in names if f"{group}/{name}" not in store]
             problems += [
-                layout.Problem(
+                check.Problem(
                     f"/{group}/{name}",
                     f"the metadata of {len(done)} complete shards are gone",
                     "Restore its zarr.json from a copy, or compute it again",
@@ -350,7 +351,7 @@ def verify(path: str | Path) -> list[layout.Problem]:
 
 def _verify_shard(
     store: zarr.Group, family: str, arrays: Mapping[str, zarr.Array], index: np.ndarray
-) -> layout.Problem | None:
+) -> check.Problem | None:
     info, manifest = layout.FAMILIES[family], store[f"manifest/{family}"]
     shard = Shard(family, tuple(int(k) for k in index[:-1]), int(index[-1]))
     group, values = store[info.group], {}
@@ -366,8 +367,8 @@ def _verify_shard(
     )
 
 
-def _damaged(group: zarr.Group, shard: Shard, name: str, reason: str) -> layout.Problem:
-    return layout.Problem(
+def _damaged(group: zarr.Group, shard: Shard, name: str, reason: str) -> check.Problem:
+    return check.Problem(
         f"/{group.basename}/{name}",
         f"{describe(group, shard)}: {reason}",
         "Restore this shard from a copy, or compute it again",

@@ -22,7 +22,8 @@ from zarr.codecs import ZstdCodec
 from zarr.errors import ZarrUserWarning
 
 from relstats.errors import InvalidData, UsageError
-from relstats.study import atomic, layout, provenance, shards
+from relstats.study import atomic, check, layout, provenance, shards
+from relstats.study.variables import Variable, family_variables
 
 #: Labels are not in the manifest; their checksum makes a flipped bit an error.
 _SMALL_COMPRESSORS = (ZstdCodec(level=3, checksum=True),)
@@ -67,7 +68,7 @@ def open_study(path: str | Path, *, align: str = "exact") -> xr.DataTree:
     study = open_unchecked(path)
     if align == "inner":
         study = _inner(study)
-    problems = layout.check(study)
+    problems = check.check(study)
     if problems:
         lines = "".join(f"\n  {problem}" for problem in problems)
         raise InvalidData(f"{path}: {len(problems)} problem(s) with this study:{lines}")
@@ -177,7 +178,7 @@ def require_complete(study: xr.DataTree, group: str) -> None:
         raise InvalidData("; ".join(str(problem) for problem in problems))
 
 
-def incomplete(study: xr.DataTree, group: str) -> list[layout.Problem]:
+def incomplete(study: xr.DataTree, group: str) -> list[check.Problem]:
     """Cells of a group that its manifest says are not written yet (none where the study has no
     manifest).
     """
@@ -191,7 +192,7 @@ def incomplete(study: xr.DataTree, group: str) -> list[layout.Problem]:
             continue
         if group not in study.children:
             problems.append(
-                layout.Problem(
+                check.Problem(
                     f"/{group}",
                     f"{family!r} was begun, and nothing of it is written",
                     "Run the command that writes it again: it resumes",
@@ -203,7 +204,7 @@ def incomplete(study: xr.DataTree, group: str) -> list[layout.Problem]:
         done = shards.completed(manifest, family)
         gone = [name for name in manifest.attrs.get("variables", ()) if name not in dataset]
         problems += [
-            layout.Problem(
+            check.Problem(
                 f"/{group}/{name}",
                 "its metadata are gone, though it was written",
                 "Restore its zarr.json from a copy, or write the study again with --force",
@@ -218,7 +219,7 @@ def incomplete(study: xr.DataTree, group: str) -> list[layout.Problem]:
             ]
             first = tuple(shards.describe(dataset, cell) for cell in cells[:3])
             problems.append(
-                layout.Problem(
+                check.Problem(
                     f"/{group}",
                     f"{len(cells)} of {done.size} shards of {family!r} are not written",
                     "Run the command that writes it again: it resumes",
@@ -408,7 +409,7 @@ def save_study(study: xr.DataTree, path: str | Path, *, force: bool = False) -> 
     ... )
     >>> save_study(study, tempfile.mkdtemp() + "/copy.zarr")
     """
-    problems = layout.check(study)
+    problems = check.check(study)
     if problems:
         raise InvalidData(
             f"{len(problems)} problem(s) with this study:" + "".join(f"\n  {p}" for p in problems)
@@ -444,7 +445,7 @@ def _streamed(dataset: xr.Dataset, group: str) -> dict[str, list[str]]:
         layout.layers(dataset) if group == "features" else [str(name) for name in dataset.variables]
     )
     names = {
-        family: [v.name for v in layout.family_variables(family, there)]
+        family: [v.name for v in family_variables(family, there)]
         for family, info in layout.FAMILIES.items()
         if info.group == group
     }
@@ -495,7 +496,7 @@ def _plan_of(dataset: xr.Dataset, streamed: Mapping[str, Sequence[str]]) -> str:
 
 
 def _shard_values(array: xr.DataArray, shard: shards.Shard, name: str) -> np.ndarray:
-    (spec,) = layout.family_variables(shard.family, [name])
+    (spec,) = family_variables(shard.family, [name])
     part = array.transpose(*spec.dims)[shard.cell].isel(image=shard.images)
     values = part.values
     where = f"{name} of {shards.describe(array.to_dataset(name=name), shard)}"
@@ -513,7 +514,7 @@ def _shard_values(array: xr.DataArray, shard: shards.Shard, name: str) -> np.nda
     return stored
 
 
-def _check_values(values: np.ndarray, spec: layout.Variable, where: str) -> None:
+def _check_values(values: np.ndarray, spec: Variable, where: str) -> None:
     low, high = spec.low, spec.high
     if (
         low is not None

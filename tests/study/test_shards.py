@@ -19,6 +19,7 @@ import zarr
 import relstats
 from relstats.errors import InvalidData, UsageError
 from relstats.study import layout, shards, store
+from relstats.study.variables import variables
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +136,7 @@ def test_a_whole_study_has_no_problems(whole):
 def test_verify_does_not_fail_on_what_was_only_begun(copy):
     shutil.rmtree(copy / "transfer")
     assert {str(p).split(":")[0] for p in shards.verify(copy)} == {
-        f"/transfer/{v.name}" for v in layout.variables("transfer") if v.family
+        f"/transfer/{v.name}" for v in variables("transfer") if v.family
     }
     for family in ("transfer", "controls"):
         zarr.open_group(copy)[f"manifest/{family}"][:] = 0

@@ -21,6 +21,7 @@ import zarr
 import relstats
 from relstats.errors import InvalidData, RelstatsError, UsageError
 from relstats.study import atomic, layout, shards, store
+from relstats.study.variables import variables
 
 NASTY = (
     "007",
@@ -88,7 +89,7 @@ def same_cells(left: xr.DataTree, right: xr.DataTree) -> None:
         a, b = left[group].to_dataset(), right[group].to_dataset()
         assert set(a.variables) == set(b.variables)
         for name in a.variables:
-            family = next((v.family for v in layout.variables(group) if v.name == name), None)
+            family = next((v.family for v in variables(group) if v.name == name), None)
             outer = layout.FAMILIES[family].outer if family else ()
             for cell in map(tuple, np.argwhere(shards.available(a, outer))) if outer else [()]:
                 x, y = (d[name].transpose(*a[name].dims)[cell].values for d in (a, b))

@@ -18,12 +18,12 @@ from relstats.compute.perturb import fills
 from relstats.compute.stream import writer
 from relstats.compute.study_file.study import Model, Study, TransferSettings
 from relstats.errors import InvalidData, UsageError
-from relstats.study import layout, shards
-from relstats.study.layout import Problem
+from relstats.study import check, layout, shards
+from relstats.study.check import Problem
+from relstats.study.variables import variables
 
 STREAMED = {
-    family: [v.name for v in layout.variables("transfer", family)]
-    for family in ("transfer", "controls")
+    family: [v.name for v in variables("transfer", family)] for family in ("transfer", "controls")
 }
 #: A part has at least as many batches, so that the last, smaller one costs little.
 _BATCHES_A_PART = 8
@@ -157,11 +157,11 @@ def design(study: Study, maps: xr.Dataset) -> Design:
 
 
 def _problems(study: Study, maps: xr.Dataset) -> list[Problem]:
-    problems = layout.check_group(maps, "relevance")
+    problems = check.check_group(maps, "relevance")
     if problems:
         return problems
     ids = {str(image) for image in maps["image"].values}
-    problems += layout.disagreement(
+    problems += check.disagreement(
         set(study.images.table.index), ids, "the study file", "/relevance"
     )
     grid = maps.sizes["y"], maps.sizes["x"]

@@ -29,8 +29,9 @@ from relstats.errors import InvalidData
 from relstats.study import layout
 from relstats.study.provenance import provenance
 from relstats.study.shards import Shard
+from relstats.study.variables import variables
 
-STREAMED = {"sufficiency": [v.name for v in layout.variables("sufficiency", "sufficiency")]}
+STREAMED = {"sufficiency": [v.name for v in variables("sufficiency", "sufficiency")]}
 
 
 @dataclass(frozen=True)

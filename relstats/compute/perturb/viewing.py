@@ -170,7 +170,7 @@ def of_sets(
     Returns
     -------
     ndarray of float64, (operation, set, score, image)
-        Operations are those of `schema.OPERATIONS`.
+        Operations are those of `layout.OPERATIONS`.
     """
     device, n = viewer.truth.device, len(where)
     pixels, background = (torch.from_numpy(values[where]).to(device) for values in pictures)

@@ -21,11 +21,12 @@ from relstats.compute.lrp.attribute import Plan
 from relstats.compute.stream import running, writer
 from relstats.compute.study_file.study import Study
 from relstats.errors import InvalidData, UsageError
-from relstats.study import layout, store
+from relstats.study import check, layout, store
 from relstats.study.provenance import provenance
+from relstats.study.variables import variables
 
 #: What is written shard by shard: all of the family.
-STREAMED = {"relevance": [v.name for v in layout.variables("relevance", "relevance")]}
+STREAMED = {"relevance": [v.name for v in variables("relevance", "relevance")]}
 _SHOWN = 3
 
 
@@ -223,7 +224,7 @@ def _one_or_json(values: Mapping[str, Any]) -> str:
 
 
 def _checked(group: xr.Dataset, name: str) -> xr.Dataset:
-    problems = layout.check_group(group, name)
+    problems = check.check_group(group, name)
     if problems:
         raise InvalidData(
             f"{len(problems)} problem(s) with the labels of the study file:"

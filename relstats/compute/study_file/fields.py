@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from relstats.study.layout import Problem
+from relstats.study.check import Problem
 
 REQUIRED = object()
 _SHOWN = 60

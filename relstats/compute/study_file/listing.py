@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from relstats.compute.study_file.fields import Table, near
-from relstats.study.layout import Problem
+from relstats.study.check import Problem
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _OTHER_IMAGES = (".gif", ".heic", ".heif", ".avif", ".svg", ".jp2", ".raw")

@@ -21,12 +21,12 @@ from relstats.compute.study_file import fields
 from relstats.compute.study_file.fields import Table, near
 from relstats.compute.study_file.listing import from_folder, from_table, hashed
 from relstats.errors import InvalidData, UsageError
-from relstats.study import layout
-from relstats.study.layout import Problem
+from relstats.study.check import Problem
+from relstats.study.variables import variables
 
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?")
-_NOT_A_LAYER = {v.name for v in layout.variables("features")}
-_NOT_AN_AXIS = {v.name for v in layout.variables("relevance")} | {"y", "x"}
+_NOT_A_LAYER = {v.name for v in variables("features")}
+_NOT_AN_AXIS = {v.name for v in variables("relevance")} | {"y", "x"}
 
 
 @dataclass(frozen=True)

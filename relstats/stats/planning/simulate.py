@@ -21,6 +21,7 @@ from relstats.stats.planning.planted import Planted
 from relstats.study import layout as schema
 from relstats.study import shards, store
 from relstats.study.provenance import provenance
+from relstats.study.variables import variables
 
 AXES = {
     "pretrain": ("imagenet", "vggface2", "places", "random"),
@@ -329,7 +330,7 @@ def _in_memory(
             continue
         dataset = groups[info.group]
         sizes = {**dataset.sizes, "y": design.size, "x": design.size}
-        specs = [v for v in schema.variables(info.group, family) if v.name in _streamed(family)]
+        specs = [v for v in variables(info.group, family) if v.name in _streamed(family)]
         arrays = {
             v.name: np.full([sizes[d] for d in v.dims], schema.FILL[v.dtype], v.dtype)
             for v in specs

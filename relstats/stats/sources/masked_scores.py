@@ -15,7 +15,7 @@ import xarray as xr
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats.inference import networks
 from relstats.stats.inference.contrasts import require_axes
-from relstats.study import layout, store
+from relstats.study import check, layout, store
 from relstats.study.maps import image_labels, network_table
 
 
@@ -46,7 +46,7 @@ def sufficiency_group(study: xr.DataTree | xr.Dataset, masks: str | None, score:
             )
         store.require_complete(study, "sufficiency")
         study = study["sufficiency"].to_dataset()
-    problems = layout.check_group(study, "sufficiency")
+    problems = check.check_group(study, "sufficiency")
     if problems:
         raise InvalidData("; ".join(str(problem) for problem in problems))
     there = str(study.attrs.get("masks", ""))

@@ -14,7 +14,7 @@ from relstats.errors import InvalidData
 from relstats.stats.inference import networks
 from relstats.stats.inference.moments import Moments, merge_moments
 from relstats.stats.maps import localisation
-from relstats.study import layout
+from relstats.study import check
 from relstats.study.layout import REST
 from relstats.study.maps import Block, Maps, Tally, read_maps, study_group
 
@@ -84,7 +84,7 @@ def _places(maps: Maps, mask: xr.DataArray) -> np.ndarray | None:
     if "image" not in mask.dims:
         return None
     has = [str(v) for v in mask["image"].values]
-    problems = layout.disagreement(set(has), set(maps.images), "/regions", "/relevance")
+    problems = check.disagreement(set(has), set(maps.images), "/regions", "/relevance")
     if problems:
         raise InvalidData(str(problems[0]))
     place = {label: k for k, label in enumerate(has)}

@@ -19,7 +19,7 @@ import xarray as xr
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats.maps import agreement
 from relstats.stats.maps.single import RANKINGS
-from relstats.study import layout, shards
+from relstats.study import check, layout, shards
 from relstats.study.maps import (
     Block,
     Maps,
@@ -311,7 +311,7 @@ def _square(
     ids = [
         set(map(str, zip(table["model"], table["seed"], strict=True))) for table in (source, target)
     ]
-    problems = layout.disagreement(ids[0], ids[1], "sources", "targets")
+    problems = check.disagreement(ids[0], ids[1], "sources", "targets")
     if problems:
         raise ImpossibleAnalysis(
             f"comparing needs each network both as source and as target: {problems[0].what}"
