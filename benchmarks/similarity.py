@@ -25,6 +25,7 @@ from scipy import ndimage, stats
 from threadpoolctl import threadpool_limits
 
 from relstats.stats.maps import agreement, single
+from relstats.stats.maps.ranks import midranks
 
 FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.2)
 MEASURES = ("spearman", "iou")
@@ -152,7 +153,7 @@ def profile(block: np.ndarray) -> dict[str, float]:
     masks = single.top_fractions(block, FRACTIONS)
     words = agreement._packed(masks)
     steps = {
-        "midranks (radix sort)": lambda: single.midranks(block),
+        "midranks (radix sort)": lambda: midranks(block),
         "midranks and centring in float64": lambda: agreement._centred_ranks(block),
         "product of ranks": lambda: agreement._cosines(ranks),
         "masks of five fractions": lambda: single.top_fractions(block, FRACTIONS),

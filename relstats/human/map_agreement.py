@@ -17,7 +17,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from relstats.stats.maps.single import midranks
+from relstats.stats.maps.ranks import midranks
 from relstats.study.top_pixels import top_count
 
 #: Of a network's map with people's: correlation over pixels, or the share of top pixels in both.

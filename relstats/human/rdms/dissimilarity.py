@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from relstats.errors import InvalidData, UsageError
-from relstats.stats.maps.single import midranks
+from relstats.stats.maps.ranks import midranks
 
 #: How two images are compared.
 Dissimilarity = Literal["correlation", "spearman", "cosine", "euclidean"]

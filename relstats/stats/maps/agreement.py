@@ -15,14 +15,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from relstats.errors import InvalidData, UsageError
-from relstats.stats.maps.single import (
-    FRACTIONS,
-    as_floating,
-    compiled,
-    midranks,
-    normalise,
-    top_fractions,
-)
+from relstats.stats.maps.ranks import midranks
+from relstats.stats.maps.single import FRACTIONS, as_floating, compiled, normalise, top_fractions
 
 
 def agreement(

@@ -17,6 +17,7 @@ from scipy import stats
 
 from relstats.errors import InvalidData, UsageError
 from relstats.stats.maps import single
+from relstats.stats.maps.ranks import midranks
 
 SIZE = 24
 PIXELS = SIZE * SIZE
@@ -76,7 +77,7 @@ def rng():
 @pytest.mark.parametrize("kind", INPUTS)
 def test_midranks_are_those_of_scipy(kind, rng):
     values = INPUTS[kind](rng)
-    ranks = single.midranks(values)
+    ranks = midranks(values)
     assert ranks.dtype == np.float32
     np.testing.assert_array_equal(ranks, stats.rankdata(values, axis=-1))
 
@@ -84,9 +85,7 @@ def test_midranks_are_those_of_scipy(kind, rng):
 @pytest.mark.parametrize("kind", INPUTS)
 def test_radix_and_comparison_sort_give_the_same_midranks(kind, rng):
     values = INPUTS[kind](rng)
-    np.testing.assert_array_equal(
-        single.midranks(values), single.midranks(values.astype(np.float64))
-    )
+    np.testing.assert_array_equal(midranks(values), midranks(values.astype(np.float64)))
 
 
 @unhurried
@@ -94,27 +93,27 @@ def test_radix_and_comparison_sort_give_the_same_midranks(kind, rng):
 def test_a_midrank_is_the_number_below_plus_half_of_those_level(values):
     below = (values[..., np.newaxis, :] < values[..., np.newaxis]).sum(axis=-1)
     level = (values[..., np.newaxis, :] == values[..., np.newaxis]).sum(axis=-1)
-    np.testing.assert_array_equal(single.midranks(values), below + (level + 1) / 2)
+    np.testing.assert_array_equal(midranks(values), below + (level + 1) / 2)
 
 
 @unhurried
 @given(any_map, st.randoms(use_true_random=False))
 def test_midranks_follow_their_pixels_and_have_a_fixed_sum(values, random):
     order = random.sample(range(values.size), values.size)
-    ranks = single.midranks(values)
-    np.testing.assert_array_equal(single.midranks(values[order]), ranks[order])
+    ranks = midranks(values)
+    np.testing.assert_array_equal(midranks(values[order]), ranks[order])
     assert ranks.sum(dtype=float) == values.size * (values.size + 1) / 2
 
 
 def test_midranks_by_hand():
     np.testing.assert_array_equal(
-        single.midranks([[7, 7, -1, 0], [0, 0, 0, 5]]), [[3.5, 3.5, 1, 2], [2, 2, 2, 4]]
+        midranks([[7, 7, -1, 0], [0, 0, 0, 5]]), [[3.5, 3.5, 1, 2], [2, 2, 2, 4]]
     )
 
 
 def test_float64_ties_are_not_made_by_rounding():
-    np.testing.assert_array_equal(single.midranks([1 + 1e-12, 1.0, 1.0]), [3, 1.5, 1.5])
-    np.testing.assert_array_equal(single.midranks(np.array([2**40 + 1, 2**40, 0])), [3, 2, 1])
+    np.testing.assert_array_equal(midranks([1 + 1e-12, 1.0, 1.0]), [3, 1.5, 1.5])
+    np.testing.assert_array_equal(midranks(np.array([2**40 + 1, 2**40, 0])), [3, 2, 1])
 
 
 @pytest.mark.parametrize(
@@ -123,7 +122,7 @@ def test_float64_ties_are_not_made_by_rounding():
 )
 def test_midranks_of_other_dtypes(dtype, rng):
     values = rng.integers(0, 2 if dtype == "bool" else 100, (2, 50)).astype(dtype)
-    np.testing.assert_array_equal(single.midranks(values), stats.rankdata(values, axis=-1))
+    np.testing.assert_array_equal(midranks(values), stats.rankdata(values, axis=-1))
 
 
 def test_the_smallest_integer_has_no_absolute_value_of_its_own_dtype():
@@ -140,27 +139,27 @@ def test_any_nan_makes_the_whole_row_nan(dtype, bits, place, rng):
     values[1, place] = np.uint32([bits]).view(np.float32)[0]
     with np.errstate(invalid="ignore"):  # a signalling NaN complains of the cast
         values = values.astype(dtype)
-    ranks = single.midranks(values)
+    ranks = midranks(values)
     assert np.isnan(ranks[1]).all()
     np.testing.assert_array_equal(ranks[[0, 2]], stats.rankdata(values[[0, 2]], axis=-1))
 
 
 def test_midranks_of_any_memory_layout(rng):
     values = relevance(rng, 4, 3)
-    expected = single.midranks(values)
+    expected = midranks(values)
     np.testing.assert_array_equal(expected, stats.rankdata(values, axis=-1))
-    np.testing.assert_array_equal(single.midranks(np.asfortranarray(values)), expected)
+    np.testing.assert_array_equal(midranks(np.asfortranarray(values)), expected)
     np.testing.assert_array_equal(
-        single.midranks(np.repeat(values, 2, axis=-1)[:, ::2, ::2]), expected[:, ::2]
+        midranks(np.repeat(values, 2, axis=-1)[:, ::2, ::2]), expected[:, ::2]
     )
-    np.testing.assert_array_equal(single.midranks(values[1, 2]), expected[1, 2])
+    np.testing.assert_array_equal(midranks(values[1, 2]), expected[1, 2])
 
 
 def test_midranks_leave_their_input_alone_and_agree_across_threads(rng):
     values = relevance(rng, 40)
     before = values.copy()
     with ThreadPoolExecutor(4) as pool:
-        blocks = list(pool.map(single.midranks, np.split(values, 20)))
+        blocks = list(pool.map(midranks, np.split(values, 20)))
     np.testing.assert_array_equal(np.concatenate(blocks), stats.rankdata(before, axis=-1))
     np.testing.assert_array_equal(values, before)
 
@@ -169,13 +168,13 @@ def test_too_many_pixels_for_half_ranks():
     with pytest.raises(
         InvalidData, match=r"midranks of 8388608 pixels.*exact in float32 below 8388608.*reduce"
     ):
-        single.midranks(np.broadcast_to(np.float32(0), 2**23))
+        midranks(np.broadcast_to(np.float32(0), 2**23))
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "U3", "object", "datetime64[s]"])
 def test_maps_are_real_numbers(dtype):
     with pytest.raises(InvalidData, match=r"relevance maps of dtype .*real numbers; give float32"):
-        single.midranks(np.zeros(3, dtype))
+        midranks(np.zeros(3, dtype))
 
 
 # Masks
@@ -245,7 +244,7 @@ def test_without_ties_masks_follow_their_pixels(values, random, ranking):
 def test_the_scale_of_relevance_changes_no_rank_and_no_mask(values, exponent, ranking):
     values = values.astype(np.float64)
     scaled = np.ldexp(values, exponent)
-    np.testing.assert_array_equal(single.midranks(scaled), single.midranks(values))
+    np.testing.assert_array_equal(midranks(scaled), midranks(values))
     np.testing.assert_array_equal(
         single.top_fractions(scaled, (0.1, 0.4), ranking),
         single.top_fractions(values, (0.1, 0.4), ranking),
