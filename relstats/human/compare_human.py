@@ -16,7 +16,7 @@ from relstats.human.evaluation import Evaluations
 from relstats.human.rdm import network_rdms
 from relstats.human.rdms.comparisons import Comparison
 from relstats.human.reading import Data, read
-from relstats.human.rsa import FEW_IMAGES, FEW_SEEDS, REFERENCE
+from relstats.human.rsa_text import FEW_IMAGES, FEW_SEEDS, REFERENCE
 from relstats.stats import levels
 from relstats.stats.described import Align, Nan, check_options, described
 from relstats.stats.inference import contrasts
