@@ -6,10 +6,9 @@ labelled study, in memory or shard by shard on disk.
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,45 +16,16 @@ import xarray as xr
 
 from relstats.errors import UsageError
 from relstats.stats.planning import planted as draws
+from relstats.stats.planning.design import Design, design_of
 from relstats.stats.planning.planted import Planted
 from relstats.study import layout as schema
 from relstats.study import shards, store
 from relstats.study.provenance import provenance
 from relstats.study.variables import variables
 
-AXES = {
-    "pretrain": ("imagenet", "vggface2", "places", "random"),
-    "task": ("gender", "identity", "age", "expression"),
-    "architecture": ("vgg16", "resnet18", "mobilenet", "squeezenet"),
-}
-
-
 # streams of random numbers: what is drawn depends on these and on positions, never on the order of
 # writing
 _SHARED, _IMAGE_FIELDS, _NETWORK_FIELDS, _LAYOUT, _NETWORKS, _SCORES = range(6)
-
-
-@dataclass(frozen=True)
-class Design:
-    """Labels and sizes of a simulated study."""
-
-    models: tuple[str, ...]
-    axes: Mapping[str, tuple[str, ...]]
-    seeds: tuple[int, ...]
-    images: int
-    size: int
-    fractions: tuple[float, ...]
-
-    @property
-    def networks(self) -> list[tuple[int, ...]]:
-        """(model, seed) positions of the networks that exist."""
-        return [(m, s) for m, n in enumerate(self.seeds) for s in range(n)]
-
-    @property
-    def levels(self) -> np.ndarray:
-        """Index of each network's level on the first axis."""
-        labels = next(iter(self.axes.values()))
-        return np.array([list(dict.fromkeys(labels)).index(labels[m]) for m, _ in self.networks])
 
 
 def simulate(
@@ -114,7 +84,7 @@ def simulate(
     2
     """
     planted = planted or Planted()
-    design = _design(models, seeds, images, size, fractions)
+    design = design_of(models, seeds, images, size, fractions)
     _check_planted(planted)
     entropy = int(rng.integers(2**63))
     attrs = {"name": f"simulated {models}", "truth": _truth(design, planted, entropy)}
@@ -136,7 +106,7 @@ def describe(
     4 models, 20 networks, 200 images of 64 x 64: 16 MB a network block at most, 66 MB of maps,
     0.4 MB of scores
     """
-    design = _design(models, seeds, images, size, fractions)
+    design = design_of(models, seeds, images, size, fractions)
     n = len(design.networks)
     maps, scores = n * images * size**2 * 4, n**2 * images * len(design.fractions) * 5
     block = min(images, schema.FAMILIES["relevance"].images_per_shard) * size**2 * 4 * 10
@@ -144,41 +114,6 @@ def describe(
         f"{len(design.models)} models, {n} networks, {images} images of {size} x {size}:"
         f" {block / 1e6:.0f} MB a network block at most, {maps / 1e6:.0f} MB of maps,"
         f" {scores / 1e6:.1f} MB of scores"
-    )
-
-
-def _design(
-    models: str, seeds: int | Sequence[int], images: int, size: int, fractions: Sequence[float]
-) -> Design:
-    try:
-        counts = [int(n) for n in models.lower().split("x")]
-    except ValueError:
-        raise UsageError(f"models is {models!r}, not levels by levels such as '2x2'") from None
-    if not 1 <= len(counts) <= len(AXES) or not all(1 <= n <= 4 for n in counts):
-        raise UsageError(
-            f"models is {models!r}: give 1 to {len(AXES)} axes of 1 to 4 levels each, such as '2x2'"
-        )
-    names = list(AXES)[: len(counts)]
-    combos = list(
-        itertools.product(*(AXES[name][:n] for name, n in zip(names, counts, strict=True)))
-    )
-    per_model = (seeds,) * len(combos) if isinstance(seeds, int) else tuple(seeds)
-    if len(per_model) != len(combos) or min(per_model) < 1 or images < 1 or size < 4:
-        raise UsageError(
-            f"{len(combos)} models need 1 or {len(combos)} numbers of seeds >= 1, images >= 1 and"
-            f" size >= 4; got seeds {per_model}, images {images}, size {size}"
-        )
-    shares = tuple(map(float, fractions))
-    if not shares or len(set(shares)) < len(shares) or not all(0 < f <= 1 for f in shares):
-        raise UsageError(f"fractions is {shares}: give different shares of the pixels, in (0, 1]")
-    axes = {name: tuple(combo[k] for combo in combos) for k, name in enumerate(names)}
-    return Design(
-        tuple("-".join(combo) for combo in combos),
-        axes,
-        per_model,
-        images,
-        size,
-        shares,
     )
 
 
