@@ -80,7 +80,8 @@ def _trained(folder: Path, networks: int, pictures: int, seed: int) -> None:
 
     require_compute()
     from relstats.commands.terminal import note, progress
-    from relstats.demo.train import Sizes, write_demo
+    from relstats.demo.train import Sizes
+    from relstats.demo.writing import write_demo
 
     note(f"training {4 * networks} networks on drawn faces, into {folder}")
     with progress("batches learnt") as advance:

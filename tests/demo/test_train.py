@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from relstats.compute.study_file.study import read_study
-from relstats.demo import faces, train
+from relstats.demo import faces, train, writing
 from relstats.errors import UsageError
 
 TINY = train.Sizes(
@@ -28,7 +28,7 @@ TINY = train.Sizes(
 
 def test_the_same_seed_gives_the_same_files_and_another_seed_others(tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        train.write_demo(tmp_path / name, sizes=TINY, seed=seed)
+        writing.write_demo(tmp_path / name, sizes=TINY, seed=seed)
     files = [
         p.relative_to(tmp_path / "a") for p in sorted((tmp_path / "a").rglob("*")) if p.is_file()
     ]
@@ -45,12 +45,12 @@ def test_the_same_seed_gives_the_same_files_and_another_seed_others(tmp_path: Pa
 
 
 def test_a_demo_is_left_alone_and_one_with_other_options_refused(tmp_path: Path) -> None:
-    file = train.write_demo(tmp_path, sizes=TINY, seed=1)
+    file = writing.write_demo(tmp_path, sizes=TINY, seed=1)
     before = file.stat().st_mtime_ns
-    assert train.write_demo(tmp_path, sizes=TINY, seed=1) == file
+    assert writing.write_demo(tmp_path, sizes=TINY, seed=1) == file
     assert file.stat().st_mtime_ns == before
     with pytest.raises(UsageError, match="a demo with other options"):
-        train.write_demo(tmp_path, sizes=TINY, seed=2)
+        writing.write_demo(tmp_path, sizes=TINY, seed=2)
 
 
 def test_one_thread_trains_and_the_callers_threads_come_back(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_one_thread_trains_and_the_callers_threads_come_back(tmp_path: Path) -> 
     torch.set_num_threads(2)
     try:
         threads = set()
-        train.write_demo(
+        writing.write_demo(
             tmp_path,
             sizes=TINY,
             progress=lambda done, total: threads.add(torch.get_num_threads()),
@@ -71,7 +71,7 @@ def test_one_thread_trains_and_the_callers_threads_come_back(tmp_path: Path) -> 
 
 def test_progress_ends_where_it_said(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    train.write_demo(
+    writing.write_demo(
         tmp_path, sizes=TINY, seed=1, progress=lambda done, total: seen.append((done, total))
     )
     assert seen == [(k, 8) for k in range(1, 9)]
@@ -82,7 +82,7 @@ def test_simulated_people_follow_the_planted_features() -> None:
     shown = faces.draw_faces(
         faces.draw_people(4, rng), np.repeat(np.arange(4), 6), np.arange(24) % 2, rng=rng
     )
-    judged = train.judgments(shown, 5, rng)
+    judged = writing.judgments(shown, 5, rng)
     first, second = np.triu_indices(24, 1)
     same = (shown.identity[first] == shown.identity[second]) & (
         shown.gender[first] == shown.gender[second]

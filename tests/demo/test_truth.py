@@ -10,7 +10,7 @@ import xarray as xr
 from command_line import run_all
 
 import relstats
-from relstats.demo import faces, train, truth
+from relstats.demo import faces, train, truth, writing
 
 SMALL = train.Sizes(networks=2, participants=6)
 
@@ -21,7 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("demo")
     threads = torch.get_num_threads()
     torch.set_num_threads(min(2, threads))
-    train.write_demo(out, sizes=SMALL, seed=1)
+    writing.write_demo(out, sizes=SMALL, seed=1)
     torch.set_num_threads(threads)
     commands = (
         ["compute", "faces.toml", "faces.zarr"],
