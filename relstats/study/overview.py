@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from relstats.study import check, layout, shards, store
+from relstats.study import check, layout, shards, store, verify
 
 
 def problems(path: str | Path, *, deep: bool = False) -> list[check.Problem]:
@@ -30,7 +30,7 @@ def problems(path: str | Path, *, deep: bool = False) -> list[check.Problem]:
     found = check.check(study)
     for group in {info.group for info in layout.FAMILIES.values()} & set(study.children):
         found += store.incomplete(study, group)
-    return found + (shards.verify(path) if deep else [])
+    return found + (verify.verify(path) if deep else [])
 
 
 def summary(path: str | Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Shards: how large arrays are written, known to be complete, checked and read.
+"""Shards: how large arrays are written, known to be complete and read.
 
 A shard is one cell (a network, or a source and a target) times one block of images. It is written
 whole or not at all, by one writer; then its sha256 is put into `/manifest`. What `/manifest` does
@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from relstats.errors import InvalidData, UsageError
-from relstats.study import check, layout
+from relstats.study import layout
 from relstats.study.variables import Variable, family_variables
 
 #: Values in memory at once while a statistic streams over the images; constant, so that results do
@@ -244,7 +244,7 @@ def write_shard(path: str | Path, shard: Shard, arrays: Mapping[str, np.ndarray]
         name: np.ascontiguousarray(array, dtype=stored[name].dtype)
         for name, array in arrays.items()
     }
-    digest = np.frombuffer(_digest(values), np.uint8)
+    digest = np.frombuffer(sha256_of(values), np.uint8)
     there = manifest[(*shard.cell, shard.block)]
     if np.array_equal(there, digest):
         return
@@ -254,7 +254,7 @@ def write_shard(path: str | Path, shard: Shard, arrays: Mapping[str, np.ndarray]
             " force"
         )
     for name, array in values.items():
-        region, shape = _region(stored[name], shard)
+        region, shape = region_of(stored[name], shard)
         if array.shape != shape:
             raise InvalidData(
                 f"{path}: {name} of {shard} has shape {array.shape}, not {shape}. Pass one shard at"
@@ -279,7 +279,8 @@ def _write_region(array: zarr.Array, region: tuple[int | slice, ...], values: np
     array[region] = values
 
 
-def _region(array: zarr.Array, shard: Shard) -> tuple[tuple[int | slice, ...], tuple[int, ...]]:
+def region_of(array: zarr.Array, shard: Shard) -> tuple[tuple[int | slice, ...], tuple[int, ...]]:
+    """Where a shard lies in an array, and its shape there."""
     inner = array.metadata.dimension_names[len(shard.cell) :]
     slices = [shard.images if dim == "image" else slice(None) for dim in inner]
     sizes = array.shape[len(shard.cell) :]
@@ -288,7 +289,8 @@ def _region(array: zarr.Array, shard: Shard) -> tuple[tuple[int | slice, ...], t
     )
 
 
-def _digest(arrays: Mapping[str, np.ndarray]) -> bytes:
+def sha256_of(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The sha256 of the variables of a shard, by name."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         digest.update(name.encode() + arrays[name].tobytes())
@@ -301,78 +303,6 @@ def sweep(path: str | Path) -> None:
     """
     for leftover in Path(path).rglob("*.partial"):
         leftover.unlink(missing_ok=True)
-
-
-def verify(path: str | Path) -> list[check.Problem]:
-    """Read every shard that should be complete and compare it with its sha256.
-
-    Name each that differs.
-
-    Returns
-    -------
-    list of Problem
-        One for each removed, truncated or changed shard.
-    """
-    store = zarr.open_group(str(path), mode="r", use_consolidated=False)
-    problems = []
-    for family in layout.FAMILIES:
-        if f"manifest/{family}" in store:
-            done = np.argwhere(completed(store[f"manifest/{family}"], family))
-            if not done.size:  # begun, and nothing written
-                continue
-            group, names = (
-                layout.FAMILIES[family].group,
-                store[f"manifest/{family}"].attrs["variables"],
-            )
-            gone = [name for name in names if f"{group}/{name}" not in store]
-            problems += [
-                check.Problem(
-                    f"/{group}/{name}",
-                    f"the metadata of {len(done)} complete shards are gone",
-                    "Restore its zarr.json from a copy, or compute it again",
-                    len(done),
-                )
-                for name in gone
-            ]
-            if gone:
-                continue
-            with zarr.config.set(
-                {"array.read_missing_chunks": False}
-            ):  # read when an array is opened
-                arrays = {name: store[f"{group}/{name}"] for name in names}
-            check_one = partial(_verify_shard, store, family, arrays)
-            problems += [
-                p
-                for p in dask.compute(*(dask.delayed(check_one)(index) for index in done))
-                if p is not None
-            ]
-    return problems
-
-
-def _verify_shard(
-    store: zarr.Group, family: str, arrays: Mapping[str, zarr.Array], index: np.ndarray
-) -> check.Problem | None:
-    info, manifest = layout.FAMILIES[family], store[f"manifest/{family}"]
-    shard = Shard(family, tuple(int(k) for k in index[:-1]), int(index[-1]))
-    group, values = store[info.group], {}
-    for name, array in arrays.items():
-        try:
-            values[name] = np.asarray(array[_region(array, shard)[0]])
-        except Exception as error:  # whatever the store raises, the shard cannot be read: say which
-            return _damaged(group, shard, name, str(error).splitlines()[0])
-    if _digest(values) == manifest[(*shard.cell, shard.block)].tobytes():
-        return None
-    return _damaged(
-        group, shard, ", ".join(values), "the data are not those that were written (sha256 differs)"
-    )
-
-
-def _damaged(group: zarr.Group, shard: Shard, name: str, reason: str) -> check.Problem:
-    return check.Problem(
-        f"/{group.basename}/{name}",
-        f"{describe(group, shard)}: {reason}",
-        "Restore this shard from a copy, or compute it again",
-    )
 
 
 def describe(group: zarr.Group | xr.Dataset, shard: Shard) -> str:

@@ -18,7 +18,7 @@ import zarr
 
 import relstats
 from relstats.errors import InvalidData, UsageError
-from relstats.study import layout, shards, store
+from relstats.study import layout, shards, store, verify
 from relstats.study.variables import variables
 
 
@@ -98,7 +98,7 @@ def damage(file: Path, how: str) -> None:
 def test_damage_names_the_cell(copy, where, how):
     variable, chunk, cell, measure = where
     damage(copy / variable / "c" / chunk, how)
-    problems = shards.verify(copy)
+    problems = verify.verify(copy)
     assert len(problems) == 1
     assert str(problems[0]).startswith(f"/{variable}: {cell}: ")
     assert str(problems[0]).endswith("Restore this shard from a copy, or compute it again")
@@ -118,7 +118,7 @@ def test_swapped_shards_only_verify_finds(copy, where, other):
     first.write_bytes(second.read_bytes())
     second.write_bytes(data)
     compare(copy, measure)  # both are whole: the checksums agree
-    problems = [str(p) for p in shards.verify(copy)]
+    problems = [str(p) for p in verify.verify(copy)]
     assert len(problems) == 2
     assert any(
         cell in p and "the data are not those that were written (sha256 differs)" in p
@@ -127,7 +127,7 @@ def test_swapped_shards_only_verify_finds(copy, where, other):
 
 
 def test_a_whole_study_has_no_problems(whole):
-    assert shards.verify(whole) == []
+    assert verify.verify(whole) == []
     assert [shards.unfinished(whole, family) for family in layout.FAMILIES] == [[]] * len(
         layout.FAMILIES
     )
@@ -135,12 +135,12 @@ def test_a_whole_study_has_no_problems(whole):
 
 def test_verify_does_not_fail_on_what_was_only_begun(copy):
     shutil.rmtree(copy / "transfer")
-    assert {str(p).split(":")[0] for p in shards.verify(copy)} == {
+    assert {str(p).split(":")[0] for p in verify.verify(copy)} == {
         f"/transfer/{v.name}" for v in variables("transfer") if v.family
     }
     for family in ("transfer", "controls"):
         zarr.open_group(copy)[f"manifest/{family}"][:] = 0
-    assert shards.verify(copy) == []
+    assert verify.verify(copy) == []
     found = [str(p) for p in store.incomplete(relstats.open_study(copy), "transfer")]
     assert found == [
         f"/transfer: {f!r} was begun, and nothing of it is written. Run the command that writes it"

@@ -20,7 +20,7 @@ import zarr
 
 import relstats
 from relstats.errors import InvalidData, RelstatsError, UsageError
-from relstats.study import atomic, layout, shards, store
+from relstats.study import atomic, layout, shards, store, verify
 from relstats.study.variables import variables
 
 NASTY = (
@@ -158,7 +158,7 @@ def test_zero_is_not_missing(tmp_path):
     np.testing.assert_array_equal(
         relstats.open_study(tmp_path / "s.zarr")["relevance/relevance"].values, values
     )
-    assert shards.verify(tmp_path / "s.zarr") == []
+    assert verify.verify(tmp_path / "s.zarr") == []
 
 
 def test_ragged_networks_are_not_expected(tmp_path):
@@ -223,7 +223,7 @@ def test_killed_at_any_moment_it_is_told_and_resumed(tmp_path, reference, monkey
         told_incomplete(path)
         simulate_again(path, monkeypatch)
         assert files(path) == reference, moment
-        assert shards.verify(path) == []
+        assert verify.verify(path) == []
 
 
 def told_incomplete(path):
@@ -310,7 +310,7 @@ def test_a_temporary_file_swept_by_another_is_written_again(tmp_path, monkeypatc
     monkeypatch.setattr(Path, "replace", lambda self, target: once(self, target))
     shards.write_shard(path, shard, {"relevance": values})
     monkeypatch.undo()
-    assert shards.verify(path) == []
+    assert verify.verify(path) == []
     assert shards.unfinished(path, "relevance") == []
     assert failed
 
@@ -393,7 +393,7 @@ def test_metadata_of_an_array_gone(tmp_path):
     assert str(problem).startswith(
         "/transfer/margin: its metadata are gone, though it was written. Restore"
     )
-    assert [str(p).split(".")[0] for p in shards.verify(path)] == [
+    assert [str(p).split(".")[0] for p in verify.verify(path)] == [
         "/relevance/relevance: the metadata of 4 complete shards are gone",
         "/transfer/margin: the metadata of 16 complete shards are gone",
     ]
@@ -448,7 +448,7 @@ def test_a_damaged_manifest(damaged_copy, damage):
     path = damaged_copy()
     hurt(path / "manifest/relevance/c/0/1/0/0", damage)
     try:
-        problems = store.incomplete(relstats.open_study(path), "relevance") + shards.verify(path)
+        problems = store.incomplete(relstats.open_study(path), "relevance") + verify.verify(path)
     except InvalidData as error:
         if "/manifest/relevance is damaged" not in str(error):
             raise

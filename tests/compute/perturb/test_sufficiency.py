@@ -19,7 +19,7 @@ from relstats.compute.stream.export import export
 from relstats.compute.study_file.study import read_study, true_classes
 from relstats.errors import InvalidData, UsageError
 from relstats.stats.maps import single as analysis
-from relstats.study import arrays, check, layout, shards, store
+from relstats.study import arrays, check, layout, shards, store, verify
 
 NETWORKS = [("gender", "0"), ("gender", "1"), ("identity", "0")]
 
@@ -64,7 +64,7 @@ def loaded(out, group):
 
 def group_of(out):
     assert store.incomplete(store.open_study(out), "sufficiency") == []
-    assert shards.verify(out) == []
+    assert verify.verify(out) == []
     assert check.check(store.open_study(out)) == []
     return loaded(out, "sufficiency")
 

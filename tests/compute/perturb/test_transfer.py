@@ -21,7 +21,7 @@ from relstats.compute.study_file.study import read_study, true_classes
 from relstats.errors import InvalidData, UsageError
 from relstats.stats.compare import compare
 from relstats.stats.maps import single as analysis
-from relstats.study import arrays, shards, store
+from relstats.study import arrays, shards, store, verify
 
 NETWORKS = (("gender", "0"), ("gender", "1"), ("identity", "0"))
 
@@ -56,7 +56,7 @@ def loaded(out, group):
 def scores_of(out):
     found = loaded(out, "transfer")
     assert store.incomplete(store.open_study(out), "transfer") == []
-    assert shards.verify(out) == []
+    assert verify.verify(out) == []
     return found
 
 
