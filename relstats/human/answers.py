@@ -16,7 +16,7 @@ import xarray as xr
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human.kappa import MISSING
 from relstats.study import check, layout, shards, store
-from relstats.study.maps import image_labels, network_table
+from relstats.study.networks import image_labels, network_table
 
 
 @dataclass(frozen=True)

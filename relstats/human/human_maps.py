@@ -21,15 +21,9 @@ from relstats.stats.described import Align, Nan, described
 from relstats.stats.inference.crossed import FACTORS, Factor
 from relstats.stats.levels import Cells, contrast_results, level_results, plan_levels
 from relstats.study import check, shards
-from relstats.study.maps import (
-    Block,
-    Maps,
-    image_labels,
-    name_cells,
-    read_maps,
-    refuse_nan,
-    study_group,
-)
+from relstats.study.maps import Block, Maps, read_maps, study_group
+from relstats.study.networks import image_labels, name_cells
+from relstats.study.omissions import refuse_nan
 from relstats.study.top_pixels import Ranking
 
 REFERENCE = (

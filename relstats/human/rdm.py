@@ -21,7 +21,9 @@ from relstats.human.points import points
 from relstats.human.rdms.dissimilarity import Dissimilarity, tiled
 from relstats.stats.described import Nan, check_options, described
 from relstats.study import check, layout, shards, store
-from relstats.study.maps import Maps, image_labels, name_cells, network_table, read_maps, refuse_nan
+from relstats.study.maps import Maps, read_maps
+from relstats.study.networks import image_labels, name_cells, network_table
+from relstats.study.omissions import refuse_nan
 from relstats.study.pairs import pair_labels
 from relstats.study.top_pixels import Ranking
 

@@ -11,7 +11,8 @@ import pandas as pd
 from relstats.stats.inference.moments import Moments, block_moments
 from relstats.stats.inference.operators import Operator, contrast_operator
 from relstats.stats.maps import agreement
-from relstats.study.maps import Block, Tally
+from relstats.study.maps import Block
+from relstats.study.omissions import Tally
 
 
 def of_usable(function: Any, block: Block) -> tuple[Any, Tally]:

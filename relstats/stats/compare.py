@@ -23,7 +23,7 @@ from relstats.stats.inference.operators import EFFECTS
 from relstats.stats.sources import scores as score_source
 from relstats.stats.sources.scores import Measure, Score, Scores
 from relstats.study import shards
-from relstats.study.maps import Tally, omissions
+from relstats.study.omissions import Tally, omissions
 from relstats.study.top_pixels import Ranking
 
 Normalise = Literal["auto", "none", "target", "chance"]

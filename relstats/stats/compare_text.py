@@ -9,7 +9,7 @@ import xarray as xr
 
 from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.inference.jackknife import REFERENCE
-from relstats.study.maps import Tally
+from relstats.study.omissions import Tally
 
 CEILING, ABOVE_FLOOR = 0.98, 0.02
 

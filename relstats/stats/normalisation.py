@@ -20,7 +20,7 @@ from relstats.stats.inference.moments import (
     normalised_scores,
 )
 from relstats.stats.sources.scores import Scores
-from relstats.study.maps import Tally
+from relstats.study.omissions import Tally
 
 
 def check_scale(measure: str, score: str, normalise: str) -> None:

@@ -25,7 +25,7 @@ from relstats.stats.levels import Plan, plan_levels
 from relstats.stats.maps import localisation
 from relstats.stats.sources import region_scores
 from relstats.study import shards
-from relstats.study.maps import Tally
+from relstats.study.omissions import Tally
 from relstats.study.top_pixels import Ranking
 
 

@@ -15,7 +15,7 @@ from relstats.errors import ImpossibleAnalysis
 from relstats.stats.described import Nan, described
 from relstats.stats.sources import scores as score_source
 from relstats.stats.sources.scores import Scores
-from relstats.study.maps import omissions
+from relstats.study.omissions import omissions
 from relstats.study.top_pixels import Ranking
 
 Measure = Literal["spearman", "pearson", "cosine", "iou", "dice", "capture"]

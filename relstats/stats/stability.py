@@ -22,7 +22,8 @@ from relstats.stats.inference.adjust import holm
 from relstats.stats.inference.moments import EPS, Moments, merge_moments
 from relstats.stats.inference.operators import Operator
 from relstats.study import shards
-from relstats.study.maps import omissions, read_maps
+from relstats.study.maps import read_maps
+from relstats.study.omissions import omissions
 
 Measure = Annotated[
     Literal["spearman", "pearson", "cosine"],

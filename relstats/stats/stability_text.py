@@ -6,7 +6,7 @@ import pandas as pd
 import xarray as xr
 
 from relstats.stats.inference.jackknife import REFERENCE
-from relstats.study.maps import Tally
+from relstats.study.omissions import Tally
 
 
 def notes(result: xr.Dataset, tally: Tally) -> list[str]:

@@ -19,7 +19,8 @@ from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.stats.described import Nan, described
 from relstats.stats.inference import contrasts, swaps
 from relstats.stats.inference.contrasts import Contrasts
-from relstats.study.maps import Block, Tally, read_maps
+from relstats.study.maps import Block, read_maps
+from relstats.study.omissions import Tally
 
 #: Maps are averaged to this height and width before they are compared.
 GRID = 16

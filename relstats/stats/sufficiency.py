@@ -23,7 +23,8 @@ from relstats.stats.inference.moments import Moments, merge_moments
 from relstats.stats.sources.masked_scores import MaskedScores, masked_scores, sufficiency_group
 from relstats.stats.sources.scores import Score
 from relstats.study import layout, shards
-from relstats.study.maps import Tally, gather, name_cells
+from relstats.study.networks import name_cells
+from relstats.study.omissions import Tally, gather
 
 QUESTIONS = ("sufficiency", "necessity")
 AGAINST = layout.CHOICES[1:]

@@ -6,7 +6,7 @@ import xarray as xr
 
 from relstats.stats.inference.jackknife import REFERENCE
 from relstats.stats.sources.masked_scores import MaskedScores, n_classes
-from relstats.study.maps import Tally
+from relstats.study.omissions import Tally
 
 #: Below this share of what networks reach above chance on whole images, their own best pixels say
 #: that the area is too small.

@@ -2,12 +2,13 @@
 label; blocks of images, what is left out of them and why; networks without relevance.
 
 Other groups with networks and images (transfer, sufficiency, choices) have readers of their own,
-and share the helpers below: whatever is read, a network is named, counted and left out alike.
+and share `relstats.study.networks` and `relstats.study.omissions`: whatever is read, a network is
+named, counted and left out alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self
@@ -18,24 +19,12 @@ import xarray as xr
 
 from relstats.errors import InvalidData, UsageError
 from relstats.study import check, layout, shards, store
+from relstats.study.networks import image_labels, name_cells, network_table
+from relstats.study.omissions import Tally, dead_networks, gather
 
 #: Blocks whose results are in memory at once while they are summed.
 BLOCKS_AT_ONCE = 8
 _WHERE = "/relevance/relevance"
-
-
-@dataclass(frozen=True)
-class Tally:
-    """What was left out of blocks of images, and why.
-
-    `zero_maps` counts all-zero maps of each network, without NaN images.
-    """
-
-    images: int
-    omitted_nan: int
-    omitted_degenerate: int
-    zero_maps: np.ndarray
-    nan_cells: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -344,95 +333,6 @@ def require_valid(dataset: xr.Dataset, group: str) -> None:
     problems = check.check_group(dataset, group)
     if problems:
         raise InvalidData("; ".join(str(problem) for problem in problems))
-
-
-def network_table(dataset: xr.Dataset, prefix: str = "") -> pd.DataFrame:
-    """Labels and positions of the networks, sorted by label: results must not depend on the order
-    in a study.
-    """
-    dims = tuple(f"{prefix}{d}" for d in layout.NETWORK)
-    cells = shards.networks(dataset, dims)
-    columns = {
-        "model": [str(dataset[dims[0]].values[m]) for m, _ in cells],
-        "seed": [str(dataset[dims[1]].values[s]) for _, s in cells],
-    }
-    axes = {
-        a: [levels[m] for m, _ in cells]
-        for a, levels in layout.axes(dataset, prefix).items()
-        if a != "n_classes"
-    }
-    table = pd.DataFrame({**columns, **axes, "cell": cells}, dtype=object)
-    return table.sort_values(["model", "seed"], ignore_index=True)
-
-
-def image_labels(dataset: xr.Dataset) -> list[str]:
-    """Ids of the images of a group, in its order."""
-    return [str(label) for label in dataset["image"].values]
-
-
-def name_cells(where: np.ndarray, table: pd.DataFrame, images: Sequence[str]) -> tuple[str, ...]:
-    """The cells (network, image) or (source, target, image) that are True, in words; the image
-    alone, where the table has no networks.
-    """
-    cells = np.argwhere(where)
-    if "model" not in table:
-        return tuple(f"image {images[index[-1]]!r}" for index in cells)
-    names = [
-        f"{model} seed {seed}" for model, seed in zip(table["model"], table["seed"], strict=True)
-    ]
-    return tuple(
-        f"{' on '.join(names[k] for k in index[:-1])}, image {images[index[-1]]!r}"
-        for index in cells
-    )
-
-
-def refuse_nan(cells: Sequence[str], where: str) -> None:
-    """Raise InvalidData where there are cells with NaN, and name the first three."""
-    if cells:
-        raise InvalidData(
-            f"{where}: NaN in {len(cells)} cell(s) (e.g. {'; '.join(cells[:3])}). Mend them, or"
-            " leave these images out on purpose with --nan omit"
-        )
-
-
-def gather[Reduced](
-    results: Sequence[tuple[Reduced | None, Tally]], nan: str, where: str
-) -> tuple[list[Reduced], Tally]:
-    """Results of all blocks that have one, and the total of what was left out.
-
-    NaN is refused unless it may be omitted.
-    """
-    tallies = [tally for _, tally in results]
-    if nan == "raise":
-        refuse_nan([cell for tally in tallies for cell in tally.nan_cells], where)
-    total = Tally(
-        sum(tally.images for tally in tallies),
-        sum(tally.omitted_nan for tally in tallies),
-        sum(tally.omitted_degenerate for tally in tallies),
-        np.sum([tally.zero_maps for tally in tallies], axis=0) if tallies else np.zeros(0, int),
-    )
-    return [value for value, _ in results if value is not None], total
-
-
-def dead_networks(table: pd.DataFrame, tally: Tally, n_images: int) -> list[tuple[str, str]]:
-    """(model, seed) of networks whose maps are all zero, on every image that has no NaN."""
-    with_maps = n_images - tally.omitted_nan
-    dead = (tally.zero_maps == with_maps) & (with_maps > 0)
-    return [(model, seed) for model, seed in table.loc[dead, ["model", "seed"]].to_numpy()]
-
-
-def omissions(tally: Tally, dead: Sequence[tuple[str, str]]) -> list[str]:
-    """What was left out, in words."""
-    named = ", ".join(" seed ".join(network) for network in dead[:3])
-    counted = (
-        (len(dead), f"network(s) left out: all their maps are zero ({named})"),
-        (tally.omitted_nan, "image(s) left out for NaN"),
-        (
-            tally.omitted_degenerate,
-            "image(s) left out: a map is all zero or constant, or has no pixel to rank",
-        ),
-    )
-    return [f"{count} {what}" for count, what in counted if count]
 
 
 def _applied(

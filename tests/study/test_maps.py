@@ -18,6 +18,7 @@ from relstats.errors import InvalidData, UsageError
 from relstats.study import maps as study_maps
 from relstats.study import shards, store
 from relstats.study.maps import read_maps
+from relstats.study.omissions import Tally, omissions
 
 MODELS = pd.DataFrame({"model": ["b", "a"], "pretrain": ["v", "i"]})
 AVAILABLE = np.array([[True, False, True], [True, True, True]])
@@ -268,10 +269,10 @@ def test_where_every_image_has_nan_no_network_is_dead():
 
 
 def test_what_is_left_out_is_said_in_words():
-    tally = study_maps.Tally(5, 1, 2, np.array([0]))
-    assert study_maps.omissions(tally, [("b", "0")]) == [
+    tally = Tally(5, 1, 2, np.array([0]))
+    assert omissions(tally, [("b", "0")]) == [
         "1 network(s) left out: all their maps are zero (b seed 0)",
         "1 image(s) left out for NaN",
         "2 image(s) left out: a map is all zero or constant, or has no pixel to rank",
     ]
-    assert study_maps.omissions(study_maps.Tally(5, 0, 0, np.array([0])), []) == []
+    assert omissions(Tally(5, 0, 0, np.array([0])), []) == []

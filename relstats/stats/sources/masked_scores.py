@@ -16,7 +16,7 @@ from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats.inference import networks
 from relstats.stats.inference.contrasts import require_axes
 from relstats.study import check, layout, store
-from relstats.study.maps import image_labels, network_table
+from relstats.study.networks import image_labels, network_table
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from functools import partial
 import numpy as np
 
 from relstats.stats.maps.single import normalise
-from relstats.study.maps import Block, Maps, Tally
+from relstats.study.maps import Block, Maps
+from relstats.study.omissions import Tally
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from relstats.stats.inference.moments import Moments, merge_moments
 from relstats.stats.maps import localisation
 from relstats.study import check
 from relstats.study.layout import REST
-from relstats.study.maps import Block, Maps, Tally, read_maps, study_group
+from relstats.study.maps import Block, Maps, read_maps, study_group
+from relstats.study.omissions import Tally
 
 
 @dataclass(frozen=True)

@@ -20,18 +20,9 @@ from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats.maps import agreement
 from relstats.stats.maps.single import RANKINGS
 from relstats.study import check, layout, shards
-from relstats.study.maps import (
-    Block,
-    Maps,
-    Tally,
-    dead_networks,
-    gather,
-    image_labels,
-    name_cells,
-    network_table,
-    read_maps,
-    study_group,
-)
+from relstats.study.maps import Block, Maps, read_maps, study_group
+from relstats.study.networks import image_labels, name_cells, network_table
+from relstats.study.omissions import Tally, dead_networks, gather
 
 Measure = Literal["transfer", "spearman", "pearson", "cosine", "iou", "dice", "capture"]
 MEASURES = get_args(Measure)

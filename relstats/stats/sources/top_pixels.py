@@ -17,7 +17,9 @@ import xarray as xr
 from relstats.errors import UsageError
 from relstats.stats.maps import bits
 from relstats.stats.maps.single import mask_shortfall, top_count, top_fraction
-from relstats.study.maps import Block, Maps, name_cells, read_maps, refuse_nan
+from relstats.study.maps import Block, Maps, read_maps
+from relstats.study.networks import name_cells
+from relstats.study.omissions import refuse_nan
 
 #: Images whose masks are in memory at once: those that swap maps among each other.
 GROUP = 256
