@@ -10,7 +10,7 @@ from relstats.errors import UsageError
 from relstats.extras import require_compute
 
 if TYPE_CHECKING:
-    from relstats.compute.study_file.study import Study
+    from relstats.compute.study_file.settings import Study
 
 File = Annotated[
     str,

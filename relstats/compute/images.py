@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from relstats.compute.study_file.study import Images, Preprocessing
+from relstats.compute.study_file.settings import Images, Preprocessing
 from relstats.errors import InvalidData
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from relstats.compute.study_file.study import Model
+from relstats.compute.study_file.settings import Model
 from relstats.errors import InvalidData, UsageError
 
 #: Before this release, `torch.load(weights_only=True)` could be made to run code.

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from relstats.compute.study_file.study import (
+from relstats.compute.study_file.settings import (
     FeatureSettings,
     RelevanceSettings,
     TransferSettings,
-    read_study,
 )
+from relstats.compute.study_file.study import read_study
 from relstats.errors import InvalidData
 
 DOCS = Path(__file__).parents[2] / "docs/compute.md"

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from relstats.compute.images import bounds, load_images, resize_rule, to_input
-from relstats.compute.study_file.study import Images, Preprocessing
+from relstats.compute.study_file.settings import Images, Preprocessing
 from relstats.errors import InvalidData
 
 RGB = np.random.default_rng(1).integers(0, 256, (6, 8, 3), dtype=np.uint8)

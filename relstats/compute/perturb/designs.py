@@ -16,7 +16,7 @@ import xarray as xr
 from relstats.compute import models
 from relstats.compute.perturb import fills
 from relstats.compute.stream import writer
-from relstats.compute.study_file.study import Model, Study, TransferSettings
+from relstats.compute.study_file.settings import Model, Study, TransferSettings
 from relstats.errors import InvalidData, UsageError
 from relstats.study import check, layout, shards
 from relstats.study.check import Problem

@@ -24,7 +24,7 @@ from relstats.compute.perturb.sets import Shared
 from relstats.compute.perturb.viewing import Pictures, Score
 from relstats.compute.stream import running, writer
 from relstats.compute.stream.writer import Group, Progress, Say
-from relstats.compute.study_file.study import Study
+from relstats.compute.study_file.settings import Study
 from relstats.errors import InvalidData
 from relstats.study import layout
 from relstats.study.provenance import provenance

@@ -22,7 +22,7 @@ from relstats.compute.perturb.scoring import stored
 from relstats.compute.perturb.viewing import Pictures, Score, Viewer
 from relstats.compute.stream import running, writer
 from relstats.compute.stream.writer import Group, Progress, Say
-from relstats.compute.study_file.study import Study
+from relstats.compute.study_file.settings import Study
 from relstats.errors import UsageError
 from relstats.study import shards, store
 from relstats.study.provenance import provenance

@@ -18,7 +18,7 @@ from relstats.compute.perturb.designs import Design, Part, Target
 from relstats.compute.perturb.scoring import scored
 from relstats.compute.perturb.top_pixels import places, top_count
 from relstats.compute.stream import running
-from relstats.compute.study_file.study import true_classes
+from relstats.compute.study_file.settings import true_classes
 from relstats.errors import ImpossibleAnalysis, InvalidData
 
 #: From pictures, uint8 (picture, y, x, channel), and (model, seed) to logits (picture, class).

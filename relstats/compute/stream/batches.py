@@ -16,7 +16,7 @@ from relstats.compute import images, models
 from relstats.compute.lrp import attribute, faithful
 from relstats.compute.lrp.attribute import Plan
 from relstats.compute.lrp.precision import exact_float32
-from relstats.compute.study_file.study import Model, Study, true_classes
+from relstats.compute.study_file.settings import Model, Study, true_classes
 from relstats.errors import RelstatsError, UsageError
 from relstats.study.layout import FILL
 

@@ -15,7 +15,7 @@ import torch
 from relstats.compute import images, models
 from relstats.compute.stream import batches, flags, groups, running, writer
 from relstats.compute.stream.writer import Group, Progress, Say
-from relstats.compute.study_file.study import Study
+from relstats.compute.study_file.settings import Study
 from relstats.errors import UsageError
 from relstats.study import layout, shards, store
 

@@ -22,7 +22,7 @@ from relstats.compute.lrp.precision import exact_float32
 from relstats.compute.stream import groups, running, writer
 from relstats.compute.stream.export import decoder
 from relstats.compute.stream.writer import Group
-from relstats.compute.study_file.study import FeatureSettings, Model, Study
+from relstats.compute.study_file.settings import FeatureSettings, Model, Study
 from relstats.errors import InvalidData, UsageError
 from relstats.study import layout
 from relstats.study.shards import Shard

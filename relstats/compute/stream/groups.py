@@ -19,7 +19,7 @@ from relstats.compute import images, models
 from relstats.compute.lrp import reference
 from relstats.compute.lrp.attribute import Plan
 from relstats.compute.stream import running, writer
-from relstats.compute.study_file.study import Study
+from relstats.compute.study_file.settings import Study
 from relstats.errors import InvalidData, UsageError
 from relstats.study import check, layout, store
 from relstats.study.provenance import provenance

@@ -1,25 +1,28 @@
-"""The study file: which images, which networks and how they are explained.
+"""The study file, read once, with all its problems at once.
 
-Read once, with all its problems at once.
+What it holds is in `settings`.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from relstats.compute.study_file import fields
+from relstats.compute.study_file import checks, fields
 from relstats.compute.study_file.fields import Table, near
 from relstats.compute.study_file.listing import from_folder, from_table, hashed
+from relstats.compute.study_file.settings import (
+    FeatureSettings,
+    Images,
+    Model,
+    Preprocessing,
+    RelevanceSettings,
+    Study,
+    TransferSettings,
+)
 from relstats.errors import InvalidData, UsageError
 from relstats.study.check import Problem
 from relstats.study.variables import variables
@@ -27,119 +30,6 @@ from relstats.study.variables import variables
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?")
 _NOT_A_LAYER = {v.name for v in variables("features")}
 _NOT_AN_AXIS = {v.name for v in variables("relevance")} | {"y", "x"}
-
-
-@dataclass(frozen=True)
-class Images:
-    """The images: a row of text for each (`path`, `sha256` and labels, by id) and the pixel grid
-    (y, x) that they come to.
-
-    `resize` is "none" (another size is refused), "squash" or "crop"; `pixels` asks for them in the
-    study.
-    """
-
-    table: pd.DataFrame
-    size: tuple[int, int]
-    resize: str
-    pixels: bool
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """From 8-bit colours to a network's input: (colour x scale / 255 - mean) / std, in the
-    network's order of channels.
-    """
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    scale: float
-    channels: str
-
-
-@dataclass(frozen=True)
-class Model:
-    """A condition: how its network is built, what it takes and names, and a checkpoint for each
-    seed.
-
-    `label` is the column of the image table that holds the true class, or "" where there is none.
-    Modules of `factory` are also looked for in `folder`, that of the study file. `layers` names the
-    modules of layers that are called otherwise.
-    """
-
-    name: str
-    axes: Mapping[str, str]
-    factory: str
-    arguments: Mapping[str, Any]
-    preprocessing: Preprocessing
-    label: str
-    classes: tuple[str, ...]
-    checkpoints: Mapping[str, Path]
-    folder: Path
-    layers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class RelevanceSettings:
-    """How relevance is computed.
-
-    `explained_class` is "true", "predicted", an index or the name of a class.
-    """
-
-    composite: str
-    parameters: Mapping[str, Any]
-    canonizers: tuple[str, ...]
-    engine: str
-    precision: str
-    explained_class: str | int
-
-
-@dataclass(frozen=True)
-class TransferSettings:
-    """How pixels are masked and what is put in their place. `fill_value` is of 8-bit colours."""
-
-    fractions: tuple[float, ...]
-    operation: str
-    fill: str
-    fill_value: tuple[float, ...]
-    ranking: str
-    control: str
-    n_control: int
-    seed: int
-
-
-@dataclass(frozen=True)
-class FeatureSettings:
-    """Which layers' activations are kept, and whether as their mean over pixels ("mean") or as they
-    are ("none").
-    """
-
-    layers: tuple[str, ...]
-    pool: str
-
-
-@dataclass(frozen=True)
-class Study:
-    """A study file that was read and checked.
-
-    `transfer` and `features` are None where the file has no such table.
-    """
-
-    name: str
-    path: Path
-    text: str
-    images: Images
-    models: tuple[Model, ...]
-    relevance: RelevanceSettings
-    transfer: TransferSettings | None
-    batch: int
-    device: str
-    dtype: str
-    features: FeatureSettings | None = None
-
-    @property
-    def seeds(self) -> tuple[str, ...]:
-        """Seeds of all models, in the order in which they are first named."""
-        return tuple(dict.fromkeys(seed for model in self.models for seed in model.checkpoints))
 
 
 def read_study(path: str | Path) -> Study:
@@ -186,43 +76,14 @@ def read_study(path: str | Path) -> Study:
         else top.take("features", dict, None)
     )
     top.close()
-    problems += _across(images, models, relevance) + _across_layers(models, features)
+    problems += checks.classes_and_labels(images, models, relevance)
+    problems += checks.layers(models, features)
     if problems or images is None:
         lines = "".join(f"\n  {problem}" for problem in problems)
         raise InvalidData(f"{path}: {len(problems)} problem(s) with this study file:{lines}")
     return Study(
         name, path, text, images, tuple(models), relevance, transfer, batch, device, dtype, features
     )
-
-
-def true_classes(model: Model, table: pd.DataFrame) -> np.ndarray:
-    """Index of the true class of each row of an image table; -1 where the model has no label.
-
-    Returns
-    -------
-    ndarray of int64, (image,)
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"sex": ["m", "f"]}, index=["a", "b"])
-    >>> model = Model(
-    ...     "a",
-    ...     {},
-    ...     "",
-    ...     {},
-    ...     Preprocessing((0.0,), (1.0,), 1.0, "rgb"),
-    ...     "sex",
-    ...     ("f", "m"),
-    ...     {},
-    ...     Path(),
-    ... )
-    >>> true_classes(model, table).tolist()
-    [1, 0]
-    """
-    if not model.label:
-        return np.full(len(table), -1, dtype=np.int64)
-    index = {name: k for k, name in enumerate(model.classes)}
-    return np.array([index[label] for label in table[model.label]], dtype=np.int64)
 
 
 def _text_of(path: Path) -> str:
@@ -455,85 +316,3 @@ def _colour(value: object) -> tuple[float, ...]:
     if len(found) not in (1, 3) or not all(0 <= v <= 255 for v in found):
         raise ValueError
     return found
-
-
-def _across(
-    images: Images | None, models: list[Model], relevance: RelevanceSettings
-) -> list[Problem]:
-    """What only shows where two tables of the file meet: labels and classes."""
-    problems = []
-    for model in models:
-        where, explained = f"[models.{model.name}]", relevance.explained_class
-        if images is not None and model.label:
-            problems += _check_labels(where, model, images.table)
-        if explained == "true" and not model.label:
-            problems.append(
-                Problem(
-                    f"{where} label",
-                    "is missing, and explained_class is 'true'",
-                    "Name the column of the true class, or explain the predicted one",
-                )
-            )
-        elif isinstance(explained, int) and explained >= len(model.classes):
-            problems.append(
-                Problem(
-                    "[relevance] explained_class",
-                    f"is {explained}, but {model.name!r} has {len(model.classes)} classes",
-                    "Count from 0",
-                )
-            )
-        elif isinstance(explained, str) and explained not in ("true", "predicted", *model.classes):
-            problems.append(
-                Problem(
-                    "[relevance] explained_class",
-                    f"is {explained!r}, no class of {model.name!r}",
-                    'Give "true", "predicted", an index, or a class that every model'
-                    f" has.{_close(explained, model.classes)}",
-                )
-            )
-    return problems
-
-
-def _across_layers(models: list[Model], features: FeatureSettings | None) -> list[Problem]:
-    named = features.layers or () if features else ()
-    return [
-        Problem(
-            f"[models.{model.name}] layers",
-            f"names {fields.shown(name)}, no layer of [features]",
-            f"[features] has {', '.join(named) or 'none'}.{_close(name, named)}",
-        )
-        for model in models
-        for name in model.layers
-        if name not in named
-    ]
-
-
-def _check_labels(where: str, model: Model, table: pd.DataFrame) -> list[Problem]:
-    columns = [str(c) for c in table.columns if c not in ("path", "sha256")]
-    if model.label not in columns:
-        return [
-            Problem(
-                f"{where} label",
-                f"is {model.label!r}, no column of the images (they have"
-                f" {', '.join(columns) or 'no labels'})",
-                f"Name one of them.{_close(model.label, columns)}",
-            )
-        ]
-    unknown = table.index[~table[model.label].isin(model.classes)]
-    if not len(unknown):
-        return []
-    examples = tuple(f"{image!r}: {table.at[image, model.label]!r}" for image in unknown[:3])
-    return [
-        Problem(
-            f"{where} classes",
-            f"{len(unknown)} image(s) have a {model.label!r} that is no class of this model",
-            "Add the class, or leave these images out",
-            len(unknown),
-            examples,
-        )
-    ]
-
-
-def _close(name: str, names: tuple[str, ...] | list[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""

@@ -16,7 +16,8 @@ from relstats.compute import images, models
 from relstats.compute.perturb import designs, fills, scoring, sets, viewing
 from relstats.compute.perturb.sufficiency import describe, rehearse, score_sets
 from relstats.compute.stream.export import export
-from relstats.compute.study_file.study import read_study, true_classes
+from relstats.compute.study_file.settings import true_classes
+from relstats.compute.study_file.study import read_study
 from relstats.errors import InvalidData, UsageError
 from relstats.stats.maps import single as analysis
 from relstats.study import arrays, check, layout, shards, store, verify

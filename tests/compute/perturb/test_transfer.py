@@ -17,7 +17,8 @@ from relstats.compute.perturb.maps import swaps
 from relstats.compute.perturb.transfer import describe, rehearse, transfer
 from relstats.compute.stream import running
 from relstats.compute.stream.export import export
-from relstats.compute.study_file.study import read_study, true_classes
+from relstats.compute.study_file.settings import true_classes
+from relstats.compute.study_file.study import read_study
 from relstats.errors import InvalidData, UsageError
 from relstats.stats.compare import compare
 from relstats.stats.maps import single as analysis

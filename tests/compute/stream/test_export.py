@@ -28,7 +28,8 @@ import relstats
 from relstats.compute import images, models
 from relstats.compute.lrp.attribute import plan, relevance
 from relstats.compute.stream import batches, export, flags, groups, running, writer
-from relstats.compute.study_file.study import read_study, true_classes
+from relstats.compute.study_file.settings import true_classes
+from relstats.compute.study_file.study import read_study
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.study import shards, store
 

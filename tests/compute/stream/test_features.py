@@ -18,7 +18,8 @@ import relstats
 from relstats import cli
 from relstats.compute import images, models
 from relstats.compute.stream import features
-from relstats.compute.study_file.study import FeatureSettings, read_study
+from relstats.compute.study_file.settings import FeatureSettings
+from relstats.compute.study_file.study import read_study
 from relstats.errors import InvalidData, UsageError
 from relstats.human import rdm
 from relstats.study import shards
@@ -219,7 +220,7 @@ class _Pair(nn.Module):
 
 
 def _model(layers):
-    from relstats.compute.study_file.study import Model, Preprocessing
+    from relstats.compute.study_file.settings import Model, Preprocessing
 
     return Model(
         "m",

@@ -43,7 +43,7 @@ def test_what_biases_took_is_stored_and_completes_the_logit(small_study, tmp_pat
 
 def test_it_is_that_of_each_image(small_study, tmp_path):
     from relstats.compute import images, models
-    from relstats.compute.study_file.study import true_classes
+    from relstats.compute.study_file.settings import true_classes
 
     group, _ = exported(small_study, tmp_path / "s.zarr")
     study = read_study(small_study)

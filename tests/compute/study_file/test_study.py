@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from relstats.compute.study_file.study import read_study, true_classes
+from relstats.compute.study_file.settings import true_classes
+from relstats.compute.study_file.study import read_study
 from relstats.errors import InvalidData, UsageError
 
 
