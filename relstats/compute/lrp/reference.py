@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from relstats.compute.lrp.engine import starts
-from relstats.compute.lrp.graph import MODULES, ZENNIT_ONLY, NotWalked, Step, no_rule, trace
+from relstats.compute.lrp.graph import NotWalked, Step, no_rule, trace
+from relstats.compute.lrp.operations import MODULES, ZENNIT_ONLY
 from relstats.compute.lrp.rules import DEFAULTS, composite
 from relstats.errors import ImpossibleAnalysis, UsageError
 
