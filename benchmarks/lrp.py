@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from relstats.compute.lrp.attribute import plan, relevance
+from relstats.compute.lrp.attribute import relevance
+from relstats.compute.lrp.plans import plan
 from relstats.compute.lrp.precision import exact_float32
 
 COMPOSITES = ("epsilon_plus_flat", "epsilon_alpha2_beta1_flat")

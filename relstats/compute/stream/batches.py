@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from relstats.compute import images, models
-from relstats.compute.lrp import attribute, faithful
-from relstats.compute.lrp.attribute import Plan
+from relstats.compute.lrp import attribute, faithful, plans
+from relstats.compute.lrp.plans import Plan
 from relstats.compute.lrp.precision import exact_float32
 from relstats.compute.study_file.settings import Model, Study, true_classes
 from relstats.errors import RelstatsError, UsageError
@@ -68,7 +68,7 @@ def network(
     ):  # its bounds are those of the input, which the preprocessing decides
         parameters = {**images.bounds(model.preprocessing), **parameters}
     try:
-        plan = attribute.plan(
+        plan = plans.plan(
             module,
             how.composite,
             parameters=parameters,

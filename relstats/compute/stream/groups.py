@@ -17,7 +17,7 @@ import zarr
 
 from relstats.compute import images, models
 from relstats.compute.lrp import reference
-from relstats.compute.lrp.attribute import Plan
+from relstats.compute.lrp.plans import Plan
 from relstats.compute.stream import running, writer
 from relstats.compute.study_file.settings import Study
 from relstats.errors import InvalidData, UsageError

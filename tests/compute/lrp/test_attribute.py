@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from relstats.compute.lrp.attribute import is_conserved, plan, relevance
+from relstats.compute.lrp.attribute import is_conserved, relevance
+from relstats.compute.lrp.plans import plan
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 
 

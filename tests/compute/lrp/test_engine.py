@@ -12,7 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 from torchvision import models
 
-from relstats.compute.lrp.attribute import plan, relevance
+from relstats.compute.lrp.attribute import relevance
+from relstats.compute.lrp.plans import plan
 
 BOX = {"low": [-4.0, -4.5, -5.0], "high": [4.0, 4.5, 5.0]}
 COMPOSITES = (

@@ -14,7 +14,8 @@ from torchvision import models
 from zennit.composites import EpsilonPlus
 
 from relstats.compute.lrp import engine, faithful
-from relstats.compute.lrp.attribute import plan, relevance
+from relstats.compute.lrp.attribute import relevance
+from relstats.compute.lrp.plans import plan
 from relstats.compute.models import note
 from relstats.compute.perturb.transfer import transfer
 from relstats.compute.stream.export import export

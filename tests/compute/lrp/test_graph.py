@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from relstats.compute.lrp.attribute import plan, relevance
+from relstats.compute.lrp.attribute import relevance
 from relstats.compute.lrp.graph import NotWalked, trace
+from relstats.compute.lrp.plans import plan
 from relstats.errors import ImpossibleAnalysis
 
 

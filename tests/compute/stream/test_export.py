@@ -26,7 +26,8 @@ from safetensors.torch import save_file
 
 import relstats
 from relstats.compute import images, models
-from relstats.compute.lrp.attribute import plan, relevance
+from relstats.compute.lrp.attribute import relevance
+from relstats.compute.lrp.plans import plan
 from relstats.compute.stream import batches, export, flags, groups, running, writer
 from relstats.compute.study_file.settings import true_classes
 from relstats.compute.study_file.study import read_study

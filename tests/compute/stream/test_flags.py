@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import relstats
-from relstats.compute.lrp.attribute import plan, relevance
+from relstats.compute.lrp.attribute import relevance
+from relstats.compute.lrp.plans import plan
 from relstats.compute.stream import export, flags
 from relstats.compute.study_file.study import read_study
 from relstats.study import shards
