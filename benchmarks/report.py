@@ -60,14 +60,14 @@ def prepare(path: Path) -> None:
     import xarray as xr
 
     import relstats
-    from relstats.study import store
+    from relstats.study import store, writing
 
     rng = np.random.default_rng(1)
     relstats.simulate(path, models="2x2", seeds=NETWORKS // 4, images=IMAGES, size=SIZE, rng=rng)
     study = store.open_study(path)
     pixels = rng.integers(0, 256, (IMAGES, SIZE, SIZE, 3), dtype=np.uint8)
     labels = study["relevance"]["image"].values
-    store.add_small_group(
+    writing.add_small_group(
         path,
         "images",
         xr.Dataset({"pixels": (("image", "y", "x", "channel"), pixels)}, {"image": labels}),
@@ -79,9 +79,9 @@ def prepare(path: Path) -> None:
             result = relstats.compare(
                 study, axis=axis, measure=measure, score="probability", rng=rng
             )
-            store.save_result(path, f"compare_{axis}_{measure}", result)
-    store.save_result(path, "stability", relstats.stability(study))
-    store.save_result(path, "shared", relstats.shared(study, n_swaps=99, rng=rng))
+            writing.save_result(path, f"compare_{axis}_{measure}", result)
+    writing.save_result(path, "stability", relstats.stability(study))
+    writing.save_result(path, "shared", relstats.shared(study, n_swaps=99, rng=rng))
     print(
         json.dumps(
             [

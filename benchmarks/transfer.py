@@ -78,7 +78,7 @@ def write_study(folder: Path, options: argparse.Namespace, fill: str) -> Path:
 
 def write_maps(folder: Path, options: argparse.Namespace) -> Path:
     """A study with the maps of a few sources, as another tool would save it."""
-    from relstats.study import store
+    from relstats.study import save
     from relstats.study.arrays import study
 
     rng = np.random.default_rng(2)
@@ -87,7 +87,7 @@ def write_maps(folder: Path, options: argparse.Namespace) -> Path:
     maps = arrays.relevance_dataset(
         values, models=["a"], images=[str(k) for k in range(options.images)]
     )
-    store.save_study(study(relevance=maps), folder / "maps.zarr")
+    save.save_study(study(relevance=maps), folder / "maps.zarr")
     return folder / "maps.zarr"
 
 

@@ -14,8 +14,8 @@ __version__ = "0.1.0"
 
 _HOMES = {analysis.statistic: analysis.run.partition(":")[0] for analysis in ANALYSES} | {
     "open_study": "relstats.study.store",
-    "save_study": "relstats.study.store",
-    "save_result": "relstats.study.store",
+    "save_study": "relstats.study.save",
+    "save_result": "relstats.study.writing",
     "study": "relstats.study.arrays",
     "relevance_dataset": "relstats.study.arrays",
     "transfer_dataset": "relstats.study.arrays",

@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 import relstats
-from relstats.study import store
+from relstats.study import save, store, writing
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -31,7 +31,7 @@ def analysed(path, *, models="2x2", seeds=3, images=8, size=16, regions=True):
     relstats.simulate(path, models=models, seeds=seeds, images=images, size=size, rng=rng)
     study = store.open_study(path)
     pixels = rng.integers(0, 256, (images, size, size, 3), dtype=np.uint8)
-    store.add_small_group(
+    writing.add_small_group(
         path,
         "images",
         xr.Dataset(
@@ -44,7 +44,7 @@ def analysed(path, *, models="2x2", seeds=3, images=8, size=16, regions=True):
     if regions:
         mask = np.zeros((2, size, size), bool)
         mask[0, : size // 2], mask[1, size // 2 :] = True, True
-        store.add_small_group(
+        writing.add_small_group(
             path,
             "regions",
             xr.Dataset(
@@ -78,7 +78,7 @@ def analyse(path):
             result = compute()
         except relstats.errors.RelstatsError:
             continue
-        store.save_result(path, name, result.assign_attrs(seed=2, command=f"test of {name}"))
+        writing.save_result(path, name, result.assign_attrs(seed=2, command=f"test of {name}"))
 
 
 def labelled(path, labels, *, seeds=("s0", "s1"), size=6, maps=None, results=True):
@@ -92,7 +92,7 @@ def labelled(path, labels, *, seeds=("s0", "s1"), size=6, maps=None, results=Tru
     group = relstats.relevance_dataset(
         maps, models=models, images=list(labels)[: maps.shape[2]], seeds=list(seeds)
     )
-    store.save_study(relstats.study(relevance=group, name=labels[0]), path)
+    save.save_study(relstats.study(relevance=group, name=labels[0]), path)
     if results:
         analyse(path)
     return path

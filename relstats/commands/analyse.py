@@ -140,7 +140,7 @@ def execute(
     """
     from relstats.commands import terminal
     from relstats.results import mask_folder
-    from relstats.study import store
+    from relstats.study import store, writing
 
     read = {parameter.name: parameter for parameter in signature(analysis.run).parameters}
     arguments = {key: _value(read[key], value) for key, value in typed.items()}
@@ -158,7 +158,7 @@ def execute(
     try:
         show(analysis, result, name, json=json)
     finally:  # also where nobody reads on, as in `| head`
-        store.save_result(study, name, result)
+        writing.save_result(study, name, result)
     if export:
         saved = store.open_study(study)[f"results/{name}"].to_dataset()
         load(analysis.export)(saved, export)

@@ -302,13 +302,13 @@ def add_virelay(
 
     from relstats.commands.terminal import note
     from relstats.inputs.virelay import read_virelay
-    from relstats.study import store
+    from relstats.study import save
 
     ids = Path(images).read_text(encoding="utf-8-sig").splitlines() if images else None
     group = read_virelay(_networks(files), images=ids)
     if ids is None:
         note("note: images are called by their index (0, 1, ...): give --images for their ids")
-    store.save_study(xr.DataTree.from_dict({"/relevance": group}), path)
+    save.save_study(xr.DataTree.from_dict({"/relevance": group}), path)
     print(path)
 
 

@@ -18,7 +18,7 @@ import xarray as xr
 from relstats.errors import InvalidData, UsageError
 from relstats.inputs import human_map_files
 from relstats.inputs.human_map_files import Source
-from relstats.study import check, store
+from relstats.study import check, store, writing
 
 #: Images of a block of one participant.
 _BLOCK = 20
@@ -113,7 +113,7 @@ def add_human_maps(
         {**found.attrs, "resize": str(resize), **dropped}
     )
     plan = f"human maps with {dataset.attrs}, of {_digest(source, images)}"
-    store.add_small_group(path, "human_maps", dataset, plan, force=force)
+    writing.add_small_group(path, "human_maps", dataset, plan, force=force)
     return describe_maps(store.open_study(path)["human_maps"].to_dataset())
 
 

@@ -16,7 +16,7 @@ import xarray as xr
 from relstats.errors import InvalidData, UsageError
 from relstats.inputs import judgment_files, tasks
 from relstats.inputs.judged import Judged
-from relstats.study import check, layout, pairs, store
+from relstats.study import check, layout, pairs, store, writing
 
 KINDS = ("similarity", "dissimilarity")
 #: Formats whose task says what is alike; of the others the user does.
@@ -89,7 +89,7 @@ def add_judgments(
     found = _matched(found, images, Path(source).name, align)
     plan = f"judgments of {Path(source).name} ({found.attrs['format']}, {_digest(found)})"
     if not dry_run:
-        store.add_small_group(path, "human", found, plan, force=force)
+        writing.add_small_group(path, "human", found, plan, force=force)
     return found
 
 

@@ -20,7 +20,7 @@ import xarray as xr
 from relstats.errors import InvalidData, UsageError
 from relstats.inputs import region_files
 from relstats.inputs.region_files import Source
-from relstats.study import check, shards, store
+from relstats.study import check, shards, store, writing
 
 #: Values of one block of masks.
 _BLOCK = 2**22
@@ -118,7 +118,7 @@ def add_regions(
         f"regions {list(found.regions)} with {options}, of images"
         f" {hashlib.sha256(repr(ids).encode()).hexdigest()[:16]}"
     )
-    store.add_small_group(path, "regions", dataset, plan, force=force)
+    writing.add_small_group(path, "regions", dataset, plan, force=force)
     return describe_regions(store.open_study(path)["regions"].to_dataset())
 
 

@@ -24,7 +24,7 @@ from relstats import cli
 from relstats.commands import analyse, old_names, options
 from relstats.errors import InvalidData
 from relstats.results.catalogue import BY_STATISTIC
-from relstats.study import store
+from relstats.study import save, store
 
 SMALL = ("--models", "2x1", "--seeds", "3", "--images", "6", "--size", "8")
 
@@ -58,7 +58,7 @@ def labelled(path, labels, maps=None):
     maps = rng.standard_normal((2, 3, 4, 6, 6)) if maps is None else maps
     models = pd.DataFrame({"model": ["a", "b"], "pretrain": labels})
     group = relstats.relevance_dataset(maps, models=models, images=list("wxyz"))
-    store.save_study(relstats.study(relevance=group, name=labels[0]), path)
+    save.save_study(relstats.study(relevance=group, name=labels[0]), path)
     return path
 
 
@@ -348,7 +348,7 @@ def test_an_axis_cannot_leave_the_study(tmp_path):
             relstats.relevance_dataset(maps, models=models, images=list("wxyz"))
     models = pd.DataFrame({"model": ["a", "b"], "my-axis": ["x", "y"]})
     group = relstats.relevance_dataset(maps, models=models, images=list("wxyz"))
-    store.save_study(relstats.study(relevance=group), tmp_path / "in" / "s.zarr")
+    save.save_study(relstats.study(relevance=group), tmp_path / "in" / "s.zarr")
     assert (
         run("compare", tmp_path / "in" / "s.zarr", "--axis", "my-axis", "--measure", "spearman")[0]
         == 0
@@ -576,7 +576,7 @@ for command in {commands!r}:
 def test_a_result_is_kept_where_nobody_reads_it(study):
     with (
         mock.patch("relstats.commands.analyse.show", side_effect=BrokenPipeError),
-        mock.patch("relstats.study.store.save_result") as save,
+        mock.patch("relstats.study.writing.save_result") as save,
         contextlib.suppress(SystemExit, BrokenPipeError),
     ):
         options = {"axis": "pretrain", "measure": "iou"}

@@ -14,7 +14,7 @@ from command_line import run
 import relstats
 from relstats.errors import UsageError
 from relstats.results import mask_folder
-from relstats.study import store
+from relstats.study import save, store
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +217,7 @@ def test_one_image_and_one_network_exit_with_4(tmp_path):
         ("network", maps.transpose(0, 2, 1, 3, 4), ["a", "b", "c"]),
     ):
         group = relstats.relevance_dataset(part, models=["m"], images=images)
-        store.save_study(relstats.study(relevance=group, name=name), tmp_path / f"{name}.zarr")
+        save.save_study(relstats.study(relevance=group, name=name), tmp_path / f"{name}.zarr")
         code, out, err = run("shared", tmp_path / f"{name}.zarr")
         assert (code, out) == (4, ""), err
         assert f"1 {name}(s)" in err

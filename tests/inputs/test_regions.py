@@ -16,7 +16,7 @@ from scipy.spatial import ConvexHull
 import relstats
 from relstats.errors import InvalidData, UsageError
 from relstats.inputs import landmarks, region_files, regions
-from relstats.study import store
+from relstats.study import save, store
 
 SIZE = (12, 16)
 IDS = ["b.jpg", "007", "7", "NA"]
@@ -27,7 +27,7 @@ def make_study(path, ids=IDS, size=SIZE, **labels):
     models = pd.DataFrame({"model": ["a", "b"], "pretrain": ["x", "y"]})
     table = pd.DataFrame({"image": ids, **labels}) if labels else None
     group = relstats.relevance_dataset(maps, models=models, images=ids)
-    store.save_study(relstats.study(relevance=group, images=table), path)
+    save.save_study(relstats.study(relevance=group, images=table), path)
     return path
 
 

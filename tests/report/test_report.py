@@ -29,7 +29,7 @@ from report_studies import HOSTILE, analyse, analysed, labelled
 
 import relstats
 from relstats.results.text import number, plain, safe
-from relstats.study import store
+from relstats.study import save, store, writing
 
 if find_spec("matplotlib") is None or find_spec("jinja2") is None:
     pytest.skip("reports need the extra `report`", allow_module_level=True)
@@ -591,10 +591,10 @@ class TestStudiesThatSupportLittle:
         study = relstats.study(
             relevance=relstats.relevance_dataset(maps, models=models, images=list("uvw"))
         )
-        store.save_study(study, tmp_path / "s.zarr")
+        save.save_study(study, tmp_path / "s.zarr")
         for axis in ("pretrain", "task"):
             result = relstats.compare(study, axis=axis, measure="spearman", n_swaps=99, rng=rng)
-            store.save_result(tmp_path / "s.zarr", f"compare_{axis}_spearman", result)
+            writing.save_result(tmp_path / "s.zarr", f"compare_{axis}_spearman", result)
         assert "40 networks (4 models), 3 images" in self.page(tmp_path / "s.zarr")
 
     def test_one_model(self, tmp_path):
@@ -607,7 +607,7 @@ class TestStudiesThatSupportLittle:
         group = relstats.transfer_dataset(
             scores, models=models, images=list("vwxyz"), fractions=[0.1]
         )
-        store.save_study(relstats.study(transfer=group, name="scores"), tmp_path / "s.zarr")
+        save.save_study(relstats.study(transfer=group, name="scores"), tmp_path / "s.zarr")
         analyse(tmp_path / "s.zarr")
         text = self.page(tmp_path / "s.zarr")
         assert "The study has no /relevance. Shared pixels were not looked for." in text
@@ -629,14 +629,14 @@ class TestStudiesThatSupportLittle:
             {"part": np.array(["left", "right"], object)},
             {"statistic": "sides", "warnings": ["right has no pixels"]},
         )
-        store.save_result(path, "sides_of_faces", mine)
+        writing.save_result(path, "sides_of_faces", mine)
         text = self.page(path)
         assert "Sides of left: 0.250 (95 % interval 0.100 to 0.400; p = 0.010)." in text
         assert "Could not be said: Sides of right. The analysis says: right has no pixels." in text
 
     def test_results_of_another_version(self, tmp_path):
         path = labelled(tmp_path / "s.zarr", ["a", "b"], results=False)
-        store.save_result(
+        writing.save_result(
             path,
             "compare_old",
             xr.Dataset({"gap": ((), 0.5)}, attrs={"statistic": "compare", "measure": "spearman"}),
@@ -650,7 +650,7 @@ class TestStudiesThatSupportLittle:
         path = labelled(tmp_path / "s.zarr", list("abcdefgh"), results=False)
         study = store.open_study(path)
         result = relstats.shared(study, n_swaps=19, rng=np.random.default_rng(1))
-        store.save_result(path, "shared_by_humans", result)
+        writing.save_result(path, "shared_by_humans", result)
         whole = json.loads(render(store.open_study(path), "s.zarr", format="json"))
         answered = {q["question"]: [a["result"] for a in q["answers"]] for q in whole["verdict"]}
         assert answered["Which pixels matter to nearly all networks?"] == ["shared_by_humans"]
@@ -659,7 +659,7 @@ class TestStudiesThatSupportLittle:
     def test_results_under_old_words_are_left_out_and_said(self, tmp_path):
         path = labelled(tmp_path / "s.zarr", ["a", "b"], results=False)
         old = xr.Dataset({"p_max_t": ((), 0.5)}, attrs={"statistic": "map", "axis": "pretrain"})
-        store.save_result(path, "map_pretrain", old)
+        writing.save_result(path, "map_pretrain", old)
         text = self.page(path)
         assert (
             "left out: /results/map_pretrain is of relstats 0.1.0: the statistic 'map' is now"
@@ -677,7 +677,7 @@ def test_report_computes_nothing_again(study, text, monkeypatch, tmp_path):
     name = "stability"
     result = store.open_study(copy)[f"results/{name}"].to_dataset().load()
     result["estimate"][0] = 0.123
-    store.save_result(copy, name, result)
+    writing.save_result(copy, name, result)
     changed = report(copy, tmp_path / "r.html").read_text()
     assert "agree across seeds at 0.123" in changed
     assert "agree across seeds at 0.123" not in text

@@ -12,7 +12,7 @@ import xarray as xr
 import relstats
 from relstats.errors import UsageError
 from relstats.stats.described import Align, check_options, described
-from relstats.study import store
+from relstats.study import save, store, writing
 
 type Score = Literal["correct", "margin"]
 
@@ -128,10 +128,10 @@ def test_signature_and_text_stay():
 
 def test_a_result_saved_from_python_says_how_it_was_made(study, tmp_path):
     path = tmp_path / "my study.zarr"
-    store.save_study(study, path)
+    save.save_study(study, path)
     opened = store.open_study(path)
     opened.attrs["dropped_images"] = ["img_3"]
-    store.save_result(path, "toy", toy(opened, score="margin", rng=np.random.default_rng(2**100)))
+    writing.save_result(path, "toy", toy(opened, score="margin", rng=np.random.default_rng(2**100)))
     attrs = store.open_study(path)["results/toy"].attrs
     assert attrs["command"] == f"toy 'my study.zarr' --score margin --seed {2**100}"
     assert attrs["seed"] == 2**100

@@ -21,7 +21,7 @@ from relstats.stats import differences
 from relstats.stats.inference import clusters, fields
 from relstats.stats.sources import mean_maps
 from relstats.study import maps as study_maps
-from relstats.study import shards, store
+from relstats.study import save, shards, store
 
 SIZE = (6, 7)
 MODELS = pd.DataFrame(
@@ -444,7 +444,7 @@ def test_a_level_may_hold_the_mark_between_levels(tmp_path):
     models = pd.DataFrame({"model": list("abc"), "pretrain": ["a", "a|b", "b|c"]})
     maps = make_maps((4, 4, 4), models=models, size=(12, 12))
     maps["relevance"].loc[{"model": "b", "y": slice(0, 4)}] += 5
-    store.save_study(relstats.study(relevance=maps), tmp_path / "s.zarr")
+    save.save_study(relstats.study(relevance=maps), tmp_path / "s.zarr")
     code, out, err = run(
         "differences", tmp_path / "s.zarr", "--axis", "pretrain", "--forming-p", 0.05
     )

@@ -18,7 +18,7 @@ import relstats
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats.inference.adjust import holm
 from relstats.stats.maps.localisation import region_scores
-from relstats.study import shards, store
+from relstats.study import save, shards, store
 
 MODELS = pd.DataFrame(
     {
@@ -472,7 +472,7 @@ def test_family_wise_error_of_maps_without_a_difference(level_image, network):
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):
     folder = tmp_path_factory.mktemp("regions")
-    store.save_study(relstats.study(relevance=make_maps()), folder / "s.zarr")
+    save.save_study(relstats.study(relevance=make_maps()), folder / "s.zarr")
     masks = make_masks()["mask"]
     np.savez(
         folder / "masks.npz",

@@ -22,7 +22,7 @@ from relstats.stats.maps.single import top_fraction
 from relstats.stats.shared import shared
 from relstats.stats.shared_swaps import critical_value
 from relstats.stats.sources import top_pixels
-from relstats.study import shards, store
+from relstats.study import save, shards, store, writing
 
 PRETRAIN = ["i", "i", "v"]
 
@@ -501,7 +501,7 @@ def test_an_unfinished_study_and_one_without_maps_are_refused(tmp_path):
         UsageError, match="shared pixels need /relevance; this study has images, transfer, regions"
     ):
         shared(study.filter(lambda node: node.name != "relevance"), rng=rng())
-    store.save_study(study, path)
+    save.save_study(study, path)
     manifest = path / "manifest" / "relevance" / "c"
     next(p for p in sorted(manifest.rglob("*")) if p.is_file()).unlink()
     with pytest.raises(InvalidData, match="shards of 'relevance' are not written"):
@@ -511,10 +511,10 @@ def test_an_unfinished_study_and_one_without_maps_are_refused(tmp_path):
 def test_the_saved_result_holds_the_masks_that_transfer_takes(tmp_path):
     path = tmp_path / "study.zarr"
     study = planted(images=12, size=16)
-    store.save_study(study, path)
+    save.save_study(study, path)
     result = shared(store.open_study(path), fraction=0.2, consensus="all", n_swaps=19, rng=rng())
     assert result["core"].chunks is not None  # lazy until it is saved
-    store.save_result(path, "shared", result)
+    writing.save_result(path, "shared", result)
     saved = store.open_study(path)["results/shared"].to_dataset()
     assert saved["core"].dims == ("image", "y", "x")
     assert saved["core"].dtype == bool

@@ -22,7 +22,7 @@ from relstats.stats.maps import agreement
 from relstats.stats.planning.planted import fields
 from relstats.stats.stability import seeds_needed, spearman_brown, swapped_agreement
 from relstats.stats.strategies import coarse, neighbour_graph, spectral_clusters
-from relstats.study import shards, store
+from relstats.study import save, shards, store
 
 MODELS = pd.DataFrame({"model": ["a", "b", "r"], "pretrain": ["x", "y", "none"]})
 
@@ -484,7 +484,7 @@ def test_large_studies_are_sampled_and_maps_without_relevance_counted():
 
 def test_the_commands_print_and_save(tmp_path):
     path = tmp_path / "s.zarr"
-    store.save_study(relstats.study(relevance=make_maps((3, 3, 2))), path)
+    save.save_study(relstats.study(relevance=make_maps((3, 3, 2))), path)
     code, out, err = run("stability", path, "--baseline", "r")
     assert code == 0, err
     assert "above baseline" in out
@@ -510,7 +510,7 @@ def test_the_commands_print_and_save(tmp_path):
 
 def test_strategies_that_cannot_be_compared_say_what_to_mix(tmp_path):
     models = MODELS.assign(task=MODELS["pretrain"])
-    store.save_study(relstats.study(relevance=make_maps(models=models)), tmp_path / "s.zarr")
+    save.save_study(relstats.study(relevance=make_maps(models=models)), tmp_path / "s.zarr")
     code, out, err = run("strategies", tmp_path / "s.zarr", "--axis", "pretrain")
     assert (code, out) == (4, "")
     assert "Mix them on purpose with --pool task" in err

@@ -12,7 +12,7 @@ from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats.inference import jackknife, networks
 from relstats.stats.inference.adjust import holm
 from relstats.stats.sufficiency import AGAINST, QUESTIONS, compared, sufficiency
-from relstats.study import layout, store
+from relstats.study import layout, save, store
 
 AXES = {"pretrain": ["i", "i", "v", "v"], "task": ["g", "p", "g", "p"]}
 
@@ -381,7 +381,7 @@ def path(tmp_path_factory):
         images=data["image"].values,
         available=data["available"].values,
     )
-    store.save_study(xr.DataTree.from_dict({"relevance": other, "sufficiency": data}), folder)
+    save.save_study(xr.DataTree.from_dict({"relevance": other, "sufficiency": data}), folder)
     return folder
 
 

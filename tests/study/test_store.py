@@ -20,7 +20,7 @@ import zarr
 
 import relstats
 from relstats.errors import InvalidData, RelstatsError, UsageError
-from relstats.study import atomic, layout, shards, store, verify
+from relstats.study import atomic, layout, save, shards, store, verify, writing
 from relstats.study.variables import variables
 
 NASTY = (
@@ -472,9 +472,9 @@ def test_inner_drops_and_records(tmp_path):
     tree = xr.DataTree.from_dict({"/": study.to_dataset(), **groups})
     with pytest.raises(InvalidData, match="3 problem"):
         relstats.save_study(tree, path)
-    store.begin_study(path, {})
+    writing.begin_study(path, {})
     for name, group in groups.items():
-        store._save_group(group, path, name)
+        save._save_group(group, path, name)
     with pytest.raises(
         InvalidData, match=r"1 only in /images \('img00000'\), 1 only in /relevance \('img00005'\)"
     ):

@@ -17,7 +17,7 @@ from relstats.compute.stream import batches, flags, groups, running, writer
 from relstats.compute.stream.writer import Group, Progress, Say
 from relstats.compute.study_file.settings import Study
 from relstats.errors import UsageError
-from relstats.study import layout, shards, store
+from relstats.study import layout, shards, writing
 
 Pixels = Callable[[slice], np.ndarray]
 
@@ -162,9 +162,9 @@ def _begin(
     labels = groups.images_group(study, pixels(whole) if is_new and study.images.pixels else None)
     relevance = groups.relevance_group(study, found, plans)
     root = groups.root_attrs(study, found)
-    store.begin_study(group.out, root, force=force)
+    writing.begin_study(group.out, root, force=force)
     groups.require_same(group.out, found)  # another worker may have begun another study meanwhile
-    store.add_group(group.out, "images", labels, {}, group.plan)
+    writing.add_group(group.out, "images", labels, {}, group.plan)
     y, x = study.images.size
     writer.begin(group, root, lambda: (relevance, {"y": y, "x": x}))
 

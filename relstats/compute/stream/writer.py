@@ -26,7 +26,7 @@ import zarr
 
 from relstats.compute.stream import batches, running
 from relstats.errors import UsageError
-from relstats.study import shards, store
+from relstats.study import shards, writing
 from relstats.study.shards import Shard
 
 Say = Callable[[str], None]
@@ -156,8 +156,8 @@ def begin(
         The group is there with another plan.
     """
     dataset, sizes = (xr.Dataset(), {}) if is_begun(group.out, group.name) else labels()
-    store.begin_study(group.out, root)
-    store.add_group(group.out, group.name, dataset, group.families, group.plan, **sizes)
+    writing.begin_study(group.out, root)
+    writing.add_group(group.out, group.name, dataset, group.families, group.plan, **sizes)
     return attributes(group)
 
 

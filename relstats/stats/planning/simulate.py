@@ -19,7 +19,7 @@ from relstats.stats.planning import planted as draws
 from relstats.stats.planning.design import Design, design_of
 from relstats.stats.planning.planted import Planted
 from relstats.study import layout as schema
-from relstats.study import shards, store
+from relstats.study import shards, store, writing
 from relstats.study.provenance import provenance
 from relstats.study.variables import variables
 
@@ -220,14 +220,14 @@ def _write(
     force: bool,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    store.begin_study(
+    writing.begin_study(
         path,
         {**attrs, **{k: v for k, v in provenance().items() if k != "created"}},
         force=force,
     )
     for group, dataset in groups.items():
         streamed = {f: _streamed(f) for f, info in schema.FAMILIES.items() if info.group == group}
-        store.add_group(
+        writing.add_group(
             path, group, dataset, streamed, attrs["truth"], y=design.size, x=design.size
         )
     # block by block: what the networks share on a block of images is drawn once

@@ -20,7 +20,7 @@ from relstats.compute.study_file.settings import true_classes
 from relstats.compute.study_file.study import read_study
 from relstats.errors import InvalidData, UsageError
 from relstats.stats.maps import single as analysis
-from relstats.study import arrays, check, layout, shards, store, verify
+from relstats.study import arrays, check, layout, save, shards, store, verify, writing
 
 NETWORKS = [("gender", "0"), ("gender", "1"), ("identity", "0")]
 
@@ -29,7 +29,7 @@ def save_shared(out, name="shared", **options):
     found = relstats.shared(
         relstats.open_study(out), n_swaps=19, rng=np.random.default_rng(1), **options
     )
-    store.save_result(out, name, found)
+    writing.save_result(out, name, found)
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,7 @@ def test_sets_are_those_of_a_slow_loop(study, out, ranking):
         result["core"].values, 1, axis=2
     )  # the most shared pixels need not be in every condition
     result["core"][5] = False
-    store.save_result(out, "again", result)
+    writing.save_result(out, "again", result)
     shared, whole = sets.read_shared(out, "again", maps), designs.design(study, maps)
     images = np.array([0, 2, 11])
     common = sets.common_sets(shared, whole, images, torch.device("cpu")).numpy()
@@ -252,7 +252,7 @@ def planted(folder, make_study, where, n=24, fraction=16 / 256):
         available=np.array([[True, True], [True, False]]),
     )
     out = folder / "planted.zarr"
-    store.save_study(xr.DataTree.from_dict({"relevance": group}), out)
+    save.save_study(xr.DataTree.from_dict({"relevance": group}), out)
     save_shared(out, fraction=fraction)
     return replace(study, models=study.models[:1]), out, np.array(masks)
 
@@ -311,7 +311,7 @@ def test_images_without_a_shared_pixel_have_no_scores_and_are_counted(tmp_path, 
         core=result["core"] & (result["image"] != "003").values[:, None, None]
     ).drop_isel(image=7)
     empty["core"].attrs = result["core"].attrs
-    store.save_result(out, "shared", empty)
+    writing.save_result(out, "shared", empty)
     score_sets(study, out, "shared", score=looks_at_colours)
     found = group_of(out)
     lost = found["probability"].isel(seed=0).sel(model="gender").isnull()
@@ -357,7 +357,7 @@ def test_sets_have_the_area_of_the_shared_set_where_maps_and_other_sets_are_smal
 
 
 def test_a_result_that_is_not_there_or_has_no_sets_is_refused(study, out):
-    store.save_result(out, "other", xr.Dataset({"estimate": 1.0}))
+    writing.save_result(out, "other", xr.Dataset({"estimate": 1.0}))
     with pytest.raises(
         UsageError, match=r"no /results/sharde; .* there are shared\. Did you mean 'shared'\?"
     ):
@@ -370,7 +370,7 @@ def test_a_result_that_is_not_there_or_has_no_sets_is_refused(study, out):
 def test_sets_of_another_size_are_refused(study, out):
     result = result_of(out)
     smaller = result.isel(y=slice(8))
-    store.save_result(out, "shared", smaller)
+    writing.save_result(out, "shared", smaller)
     with pytest.raises(InvalidData, match="sets have 8 x 16 pixels, maps 16 x 16"):
         score_sets(study, out, "shared")
 
@@ -382,7 +382,7 @@ def test_sets_of_another_study_are_refused(study, out):
     other = result.assign_coords(
         image=[*result["image"].values[:-1], "x"], network_seed=("network", seeds)
     )
-    store.save_result(out, "shared", other)
+    writing.save_result(out, "shared", other)
     with pytest.raises(
         InvalidData,
         match=r"another study: 1 image\(s\) \('x'\) and 1 network\(s\) \(gender seed 9\)",
@@ -393,7 +393,7 @@ def test_sets_of_another_study_are_refused(study, out):
 def test_sets_of_other_maps_are_refused(study, out):
     result = result_of(out)
     rolled = result.assign(count=result["count"].roll(x=1), core=result["core"].roll(x=1))
-    store.save_result(out, "shared", rolled)
+    writing.save_result(out, "shared", rolled)
     with pytest.raises(
         InvalidData, match=r"made from other maps .*'000'\)\. Run relstats shared again"
     ):
@@ -404,7 +404,7 @@ def test_one_image_with_a_set_has_no_other_to_swap_with(study, out):
     result = result_of(out)
     core = result["core"] & (result["image"] == "002")
     core.attrs = result["core"].attrs
-    store.save_result(out, "shared", result.assign(core=core))
+    writing.save_result(out, "shared", result.assign(core=core))
     with pytest.raises(InvalidData, match=r"1 image\(s\) with a shared set"):
         score_sets(study, out, "shared")
 
@@ -534,7 +534,7 @@ def test_blocks_of_images_are_scored_as_if_they_were_one(study, out, monkeypatch
     assert len(shards.expected(out, "sufficiency")) == 9
     for name in ("probability", "unmasked_probability", "area"):
         np.testing.assert_allclose(found[name], expected[name], atol=1e-3)
-    store.save_result(out, "shared", result.assign(core=core))
+    writing.save_result(out, "shared", result.assign(core=core))
     score_sets(study, out, "shared", force=True)
     lost = group_of(out)["probability"].isel(model=0, seed=0).isnull()
     assert lost.all(("operation", "choice")).values.nonzero()[0].tolist() == [5, 6, 7, 8, 9]

@@ -22,7 +22,7 @@ from relstats.compute.study_file.study import read_study
 from relstats.errors import InvalidData, UsageError
 from relstats.stats.compare import compare
 from relstats.stats.maps import single as analysis
-from relstats.study import arrays, shards, store, verify
+from relstats.study import arrays, save, shards, store, verify, writing
 
 NETWORKS = (("gender", "0"), ("gender", "1"), ("identity", "0"))
 
@@ -285,7 +285,7 @@ def test_maps_of_another_tool_are_aligned_by_label(study, out, tmp_path):
         images=list(maps["image"].values[order]),
         available=maps["available"].values,
     )
-    store.save_study(xr.DataTree.from_dict({"relevance": other}), tmp_path / "other.zarr")
+    save.save_study(xr.DataTree.from_dict({"relevance": other}), tmp_path / "other.zarr")
     transfer(study, tmp_path / "other.zarr")
     found = scores_of(tmp_path / "other.zarr")
     assert found["image"].values.tolist() == [f"{k:03d}" for k in order]
@@ -412,7 +412,7 @@ def test_maps_without_a_dim_are_refused(study, out):
 def test_a_study_without_maps_is_refused(study, tmp_path):
     with pytest.raises(UsageError, match="no such study"):
         transfer(study, tmp_path / "none.zarr")
-    store.begin_study(tmp_path / "empty.zarr", {})
+    writing.begin_study(tmp_path / "empty.zarr", {})
     with pytest.raises((UsageError, InvalidData), match="relevance"):
         transfer(study, tmp_path / "empty.zarr")
 
