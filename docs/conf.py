@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 import relstats
 from relstats import cli
-from relstats.results.catalogue import ANALYSES, QUESTIONS, Analysis
+from relstats.results.analysis import Analysis
+from relstats.results.entries import ANALYSES, QUESTIONS
 from relstats.results.signature import signature
 from relstats.study.variables import VARIABLES
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from relstats.results.catalogue import ANALYSES
+from relstats.results.entries import ANALYSES
 
 __version__ = "0.1.0"
 

@@ -20,7 +20,8 @@ from relstats.commands import analyse
 from relstats.commands.old_names import RefuseOldNames
 from relstats.commands.parser import command
 from relstats.errors import RelstatsError, UsageError
-from relstats.results.catalogue import ANALYSES, BY_COMMAND, load
+from relstats.results.catalogue import BY_COMMAND, load
+from relstats.results.entries import ANALYSES
 from relstats.results.signature import summary
 
 INTERRUPTED = 130

@@ -13,7 +13,8 @@ import click
 
 from relstats.commands import options
 from relstats.commands.parser import option, parameter
-from relstats.results.catalogue import Analysis, load, result_name
+from relstats.results.analysis import Analysis
+from relstats.results.catalogue import load, result_name
 from relstats.results.signature import REQUIRED, Parameter, signature
 
 if TYPE_CHECKING:

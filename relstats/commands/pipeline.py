@@ -15,7 +15,8 @@ import zarr
 
 from relstats import __version__
 from relstats.errors import UsageError
-from relstats.results.catalogue import ANALYSES, Analysis, Setting
+from relstats.results.analysis import Analysis, Setting
+from relstats.results.entries import ANALYSES
 from relstats.results.signature import signature
 from relstats.study import layout, shards
 from relstats.study.variables import VARIABLES

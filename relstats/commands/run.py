@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from relstats.commands.options import several
 from relstats.commands.parser import argument, option
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.results.catalogue import ANALYSES
+from relstats.results.entries import ANALYSES
 
 if TYPE_CHECKING:
     from relstats.commands.pipeline import Facts, Step

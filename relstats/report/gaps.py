@@ -9,7 +9,8 @@ from typing import NamedTuple
 import xarray as xr
 
 from relstats.report.facts import Facts, Quality
-from relstats.results.catalogue import ANALYSES, Analysis, Setting
+from relstats.results.analysis import Analysis, Setting
+from relstats.results.entries import ANALYSES
 from relstats.results.signature import signature
 
 #: The questions under which the report says what seeds, and what axes, do not allow.

@@ -12,7 +12,8 @@ import xarray as xr
 from relstats.errors import InvalidData
 from relstats.report.facts import Facts, Quality
 from relstats.report.gaps import gaps
-from relstats.results.catalogue import BY_STATISTIC, QUESTIONS, analysis_of, setting_of
+from relstats.results.catalogue import BY_STATISTIC, analysis_of, setting_of
+from relstats.results.entries import QUESTIONS
 from relstats.results.sentences import Sentence, leads, sentences, variant
 from relstats.results.wording import across, fields
 

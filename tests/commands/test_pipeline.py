@@ -13,7 +13,7 @@ import relstats
 from relstats.commands import pipeline
 from relstats.commands.pipeline import Facts, Step
 from relstats.errors import UsageError
-from relstats.results.catalogue import ANALYSES
+from relstats.results.entries import ANALYSES
 from relstats.study import store, writing
 
 ALL = frozenset({"images", "relevance", "transfer", "regions", "human", "human_maps", "behaviour"})

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from plot_inputs import MAKERS, result, study
 
-from relstats.results.catalogue import ANALYSES, QUESTIONS, load
+from relstats.results.catalogue import load
+from relstats.results.entries import ANALYSES, QUESTIONS
 from relstats.results.sentences import leads, sentences
 from relstats.results.wording import fields
 
