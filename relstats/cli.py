@@ -55,7 +55,7 @@ class _Commands(Mapping[str, Any]):
         if name in BY_COMMAND:
             return analyse.command(BY_COMMAND[name])
         function = load(_FUNCTIONS[name])
-        return function if isinstance(function, click.Group) else command(name, function)
+        return function if isinstance(function, click.Group) else command(function, name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(_FUNCTIONS)

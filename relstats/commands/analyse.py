@@ -42,9 +42,9 @@ def command(analysis: Analysis) -> click.Command:
 
     Examples
     --------
-    >>> from relstats.results.catalogue import BY_STATISTIC
-    >>> command(BY_STATISTIC["regions"]).name
-    'regions'
+    >>> from relstats.results.catalogue import ANALYSES
+    >>> [command(analysis).params[0].name for analysis in ANALYSES[:2]]
+    ['study', 'study']
     """
 
     def call(study: str, **typed: Any) -> None:

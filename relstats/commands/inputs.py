@@ -363,11 +363,11 @@ def _require_h5py() -> None:
 add = Group(
     "add",
     [
-        command("judgments", judgments),
-        command("regions", regions),
-        command("human-maps", human_maps),
-        command("choices", choices),
-        command("virelay", add_virelay),
+        command(judgments),
+        command(regions),
+        command(human_maps),
+        command(choices),
+        command(add_virelay, "virelay"),
     ],
     no_args_is_help=True,
     help="""Add to a study what its networks do not know: judgments, choices and maps of people,

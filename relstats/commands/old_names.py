@@ -68,9 +68,9 @@ def renamed(arguments: Sequence[str]) -> str:
 
     Examples
     --------
-    >>> renamed(["regions", "add", "study.zarr", "masks.npz"])
-    "'relstats regions add' is now relstats add regions STUDY FILE"
-    >>> renamed(["regions", "study.zarr"])
+    >>> renamed(["virelay", "export", "study.zarr", "maps.h5"])
+    "'relstats virelay export' is now relstats virelay STUDY OUT.h5"
+    >>> renamed(["virelay", "study.zarr", "maps.h5"])
     ''
     """
     for old, new in COMMANDS.items():

@@ -109,7 +109,7 @@ def size(text: str | None, option: str, example: str) -> tuple[int, int] | None:
 
 
 def replacing(what: str) -> Typed:
-    """The option that allows to replace what is there: "a study", "regions"."""
+    """The option that allows to replace what is there: "a study", "files"."""
     are = "is" if what.startswith("a ") else "are"
     return option("--force", help=f"Replace {what} that {are} there.")
 

@@ -73,22 +73,23 @@ def argument(**attrs: Any) -> Typed:
     return Typed(click.Argument, (), attrs)
 
 
-def command(name: str, function: Callable[..., Any]) -> click.Command:
+def command(function: Callable[..., Any], name: str = "") -> click.Command:
     """A function as a command.
 
     Parameters
     ----------
-    name : str
-        As it is typed.
     function : callable
         Each parameter is annotated with `option` or `argument`.
+    name : str
+        As it is typed; by default as the function is called, with hyphens.
 
     Examples
     --------
     >>> from relstats.commands.show import validate
-    >>> [parameter.name for parameter in command("validate", validate).params]
-    ['path', 'deep', 'json']
+    >>> command(validate).name, [parameter.name for parameter in command(validate).params]
+    ('validate', ['path', 'deep', 'json'])
     """
+    name = name or function.__name__.replace("_", "-")
     parameters = [
         parameter(each.name, each.annotation, _default(each))
         for each in inspect.signature(function, eval_str=True).parameters.values()

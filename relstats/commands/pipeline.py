@@ -23,8 +23,10 @@ from relstats.study.variables import VARIABLES
 
 #: Attribute of a result: a digest of all that it was made from, by `relstats run`.
 STAMP = "run_inputs"
+#: Groups that `relstats transfer` writes from the sets of a result.
+_OF_SETS = frozenset(group for analysis in ANALYSES if analysis.needs for group in analysis.reads)
 #: Groups that only the study file can bring.
-_OF_FILE = ("transfer", "sufficiency")
+_OF_FILE = {"transfer", *_OF_SETS}
 _IN_FILE = "Add [transfer] to the study file, then run again"
 
 
@@ -186,7 +188,7 @@ def _scored_sets(analysis: Analysis, facts: Facts) -> Step:
 
 def _why_not(analysis: Analysis, setting: Setting, facts: Facts) -> str:
     """Why these data do not allow it; empty where nothing is known against it."""
-    there = facts.groups | ({"sufficiency"} if "transfer" in facts.groups else set())
+    there = facts.groups | (_OF_SETS if "transfer" in facts.groups else frozenset())
     for group in setting.reads:
         if group not in there and group in _OF_FILE:
             return f"it needs /transfer. {_IN_FILE}"
@@ -210,8 +212,9 @@ def chosen(steps: Sequence[Step], names: Sequence[str], known: Sequence[str]) ->
 
     Examples
     --------
-    >>> [str(step) for step in chosen((Step("shared"), Step("stability")), ["shared"], ["shared"])]
-    ['shared']
+    >>> steps = Step("compute"), Step("transfer")
+    >>> [str(step) for step in chosen(steps, ["transfer"], ["compute", "transfer", "report"])]
+    ['transfer']
     """
     unknown = [name for name in names if name not in known]
     if unknown:

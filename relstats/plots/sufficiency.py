@@ -43,7 +43,7 @@ def scores(result: xr.Dataset) -> Figure:
     Parameters
     ----------
     result : Dataset
-        From `relstats.stats.sufficiency`.
+        From `sufficiency`.
     """
     levels, operations = result["level"].values[:12], result["operation"].values
     figure = new_figure(len(levels) * (parts.rows_height(result.sizes["choice"]) - 0.1) + 0.3)
@@ -114,7 +114,7 @@ def comparisons(result: xr.Dataset) -> Figure:
     Parameters
     ----------
     result : Dataset
-        From `relstats.stats.sufficiency`. Right of 0 speaks for the shared set.
+        From `sufficiency`. Right of 0 speaks for the shared set.
     """
     questions = result["question"].values
     figure = new_figure(

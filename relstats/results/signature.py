@@ -83,9 +83,9 @@ def signature(name: str) -> Signature:
 
     Examples
     --------
-    >>> measure = signature("relstats.stats.regions:regions").parameters[2]
-    >>> measure.name, measure.default
-    ('measure', 'density')
+    >>> models = signature("relstats.stats.planning.simulate:simulate").parameters[1]
+    >>> models.name, models.default
+    ('models', '2x2')
     """
     module, _, function = name.partition(":")
     node = next(

@@ -109,7 +109,7 @@ def tables(result: xr.Dataset, name: str, most_columns: int = _MOST_COLUMNS) -> 
     ...     {"estimate": ("region", [0.5]), "ci": (("region", "bound"), [[0.4, 0.6]])},
     ...     coords={"region": ["eyes"]},
     ... )
-    >>> tables(result, "regions")[0].rows
+    >>> tables(result, "relevance in the eyes")[0].rows
     (('eyes', '0.500', '[0.400, 0.600]'),)
     """
     analysis = analysis_of(result.attrs)

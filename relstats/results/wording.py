@@ -236,10 +236,10 @@ def title(name: str, result: xr.Dataset) -> str:
     Examples
     --------
     >>> title(
-    ...     "stability",
-    ...     xr.Dataset(attrs={"statistic": "stability", "measure": "spearman"}),
+    ...     "clusters",
+    ...     xr.Dataset(attrs={"statistic": "strategies", "axis": "pretrain"}),
     ... )
-    'Agreement across seeds (spearman)'
+    'Clusters of maps over pretrain'
     """
     analysis = analysis_of(result.attrs)
     if analysis is None:

@@ -11,7 +11,7 @@ import xarray as xr
 from relstats.results.sentences import pixels
 from relstats.results.sentences.networks import comparison
 from relstats.results.sentences.parts import Sentence
-from relstats.results.sentences.pixels import AGAINST
+from relstats.results.sentences.pixels import AGAINST, MEASURED
 from relstats.results.text import number, safe
 from relstats.results.wording import capital, decided, holds, level, levels, p_text
 
@@ -61,8 +61,7 @@ def sufficiency(result: xr.Dataset, name: str) -> Iterator[Sentence]:
         cells = [
             (AGAINST.get(str(v), safe(v)), one.sel(against=v)) for v in result["against"].values
         ]
-        kept = str(question) == "sufficiency"
-        begin = "The shared pixels alone give" if kept else "Removing the shared pixels costs"
+        begin = capital(MEASURED[str(question)])
         starts = (
             "more than",
             "less than",

@@ -65,6 +65,11 @@ AGAINST = {
     "image_swap": "the shared pixels of another image",
     "random": "random pixels",
 }
+#: What is measured of shared pixels, in words.
+MEASURED = {
+    "sufficiency": "the shared pixels alone give",
+    "necessity": "removing the shared pixels costs",
+}
 
 
 def sufficiency(result: xr.Dataset, name: str) -> Iterator[Sentence]:
@@ -75,8 +80,7 @@ def sufficiency(result: xr.Dataset, name: str) -> Iterator[Sentence]:
     for group, question, against in cells:
         one = result.sel(level=group, question=question, against=against)
         estimate, other = float(one["estimate"]), AGAINST.get(str(against), safe(against))
-        kept = str(question) == "sufficiency"
-        what = "the shared pixels alone give" if kept else "removing the shared pixels costs"
+        what = MEASURED[str(question)]
         if np.isnan(estimate):
             yield Sentence(
                 "unsaid",
