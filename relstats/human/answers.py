@@ -54,15 +54,15 @@ def answers(
     align: str,
 ) -> Answers:
     """Read both sides; the parameters are those of `relstats.behaviour`."""
-    for group in ("relevance", "behaviour"):
+    for group in ("relevance", layout.BEHAVIOUR):
         if group not in study.children:
             raise UsageError(
                 f"this study has no /{group}; it has {', '.join(study.children) or 'nothing'}. Add"
                 " people's choices with relstats add choices"
             )
         store.require_complete(study, group)
-    maps, people = study["relevance"].to_dataset(), study["behaviour"].to_dataset()
-    problems = check.check_group(people, "behaviour")
+    maps, people = study["relevance"].to_dataset(), study[layout.BEHAVIOUR].to_dataset()
+    problems = check.check_group(people, layout.BEHAVIOUR)
     if problems:
         raise InvalidData("; ".join(str(problem) for problem in problems))
     settings = _settings(study)

@@ -20,7 +20,7 @@ from relstats.human.map_agreement import Agreement, Measure
 from relstats.stats.described import Align, Nan, described
 from relstats.stats.inference.crossed import FACTORS, Factor
 from relstats.stats.levels import Cells, contrast_results, level_results, plan_levels
-from relstats.study import check, shards
+from relstats.study import check, layout, shards
 from relstats.study.maps import Block, Maps, read_maps, study_group
 from relstats.study.networks import image_labels, name_cells
 from relstats.study.omissions import refuse_nan
@@ -213,7 +213,7 @@ def _read(study: xr.DataTree, align: str, ranking: str, nan: str) -> _Data:
     need = "comparing with people's maps needs"
     advice = "Add people's maps with relstats add human-maps"
     maps = read_maps(study, need, nan=nan)
-    human = study_group(study, "human_maps", need, advice=advice)
+    human = study_group(study, layout.HUMAN_MAPS, need, advice=advice)
     labels = image_labels(human)
     without = (
         int(human.attrs.get("n_images_without_maps", 0)) > 0

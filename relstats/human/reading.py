@@ -193,12 +193,12 @@ def _networks(source: xr.Dataset | xr.DataArray) -> tuple[pd.DataFrame, Rdms]:
 def judgments(source: xr.DataTree | xr.Dataset | xr.DataArray) -> xr.DataArray:
     """People's dissimilarities, of a study, its `/human`, or as they are."""
     if isinstance(source, xr.DataTree):
-        if "human" not in source.children:
+        if layout.HUMAN not in source.children:
             raise UsageError(
                 f"this study has no /human (it has {', '.join(source.children) or 'nothing'}): add"
                 " judgments first (relstats add judgments)"
             )
-        source = source["human"].to_dataset()
+        source = source[layout.HUMAN].to_dataset()
     return _array(source, "human_rdms")
 
 

@@ -11,7 +11,7 @@ import xarray as xr
 from relstats.errors import InvalidData, UsageError
 from relstats.inputs.csv_tables import read_table
 from relstats.inputs.human_maps import common_images
-from relstats.study import store, writing
+from relstats.study import layout, store, writing
 
 
 def add_choices(
@@ -97,7 +97,9 @@ def add_choices(
         attrs,
     )
     digest = hashlib.sha256(repr(wide.to_dict("split")).encode()).hexdigest()[:16]
-    writing.add_small_group(path, "behaviour", dataset, f"choices {digest}, {attrs}", force=force)
+    writing.add_small_group(
+        path, layout.BEHAVIOUR, dataset, f"choices {digest}, {attrs}", force=force
+    )
     given = wide != ""
     return xr.Dataset(
         {

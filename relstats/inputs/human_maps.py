@@ -18,7 +18,7 @@ import xarray as xr
 from relstats.errors import InvalidData, UsageError
 from relstats.inputs import human_map_files
 from relstats.inputs.human_map_files import Source
-from relstats.study import check, store, writing
+from relstats.study import check, layout, store, writing
 
 #: Images of a block of one participant.
 _BLOCK = 20
@@ -113,8 +113,8 @@ def add_human_maps(
         {**found.attrs, "resize": str(resize), **dropped}
     )
     plan = f"human maps with {dataset.attrs}, of {_digest(source, images)}"
-    writing.add_small_group(path, "human_maps", dataset, plan, force=force)
-    return describe_maps(store.open_study(path)["human_maps"].to_dataset())
+    writing.add_small_group(path, layout.HUMAN_MAPS, dataset, plan, force=force)
+    return describe_maps(store.open_study(path)[layout.HUMAN_MAPS].to_dataset())
 
 
 def _digest(source: Path, images: list[str]) -> str:

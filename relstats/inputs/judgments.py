@@ -89,7 +89,7 @@ def add_judgments(
     found = _matched(found, images, Path(source).name, align)
     plan = f"judgments of {Path(source).name} ({found.attrs['format']}, {_digest(found)})"
     if not dry_run:
-        writing.add_small_group(path, "human", found, plan, force=force)
+        writing.add_small_group(path, layout.HUMAN, found, plan, force=force)
     return found
 
 

@@ -20,7 +20,7 @@ import xarray as xr
 from relstats.errors import InvalidData, UsageError
 from relstats.inputs import region_files
 from relstats.inputs.region_files import Source
-from relstats.study import check, shards, store, writing
+from relstats.study import check, layout, shards, store, writing
 
 #: Values of one block of masks.
 _BLOCK = 2**22
@@ -118,8 +118,8 @@ def add_regions(
         f"regions {list(found.regions)} with {options}, of images"
         f" {hashlib.sha256(repr(ids).encode()).hexdigest()[:16]}"
     )
-    writing.add_small_group(path, "regions", dataset, plan, force=force)
-    return describe_regions(store.open_study(path)["regions"].to_dataset())
+    writing.add_small_group(path, layout.REGIONS, dataset, plan, force=force)
+    return describe_regions(store.open_study(path)[layout.REGIONS].to_dataset())
 
 
 def regions_dataset(
@@ -169,7 +169,7 @@ def regions_dataset(
     dataset = xr.Dataset(
         {"mask": (dims, values)}, {k: np.array(v, object) for k, v in labels.items()}, attrs
     )
-    problems = check.check_group(dataset, "regions")
+    problems = check.check_group(dataset, layout.REGIONS)
     if problems:
         raise InvalidData("; ".join(str(problem) for problem in problems))
     return dataset

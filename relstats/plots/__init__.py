@@ -15,6 +15,7 @@ from relstats.plots import maps, quality, rdms
 from relstats.plots.canvas import require_matplotlib, to_pdf, to_png, to_svg
 from relstats.plots.drawing import Drawing
 from relstats.results.catalogue import analysis_of, load
+from relstats.study import layout
 
 __all__ = [
     "Drawing",
@@ -76,7 +77,9 @@ def study_figures(study: xr.DataTree) -> list[Drawing]:
     list of Drawing
         See `figures`.
     """
-    found = [*maps.figures(study), *quality.figures(study)] if "relevance" in study.children else []
-    return found + (
-        rdms.judgment_figures(study["human"].to_dataset()) if "human" in study.children else []
-    )
+    drawings: list[Drawing] = []
+    if "relevance" in study.children:
+        drawings += [*maps.figures(study), *quality.figures(study)]
+    if layout.HUMAN in study.children:
+        drawings += rdms.judgment_figures(study[layout.HUMAN].to_dataset())
+    return drawings

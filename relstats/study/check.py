@@ -65,7 +65,7 @@ def check(study: xr.DataTree) -> list[Problem]:
     """
     present = [name for name in layout.GROUPS if name in study.children]
     problems = _check_version(study)
-    if not {"relevance", "transfer", "features", "human", "human_maps", "behaviour"} & set(present):
+    if not set(layout.DATA_GROUPS) & set(present):
         got = ", ".join(f"/{name}" for name in study.children) or "none"
         problems.append(
             Problem(

@@ -19,6 +19,13 @@ NETWORK = ("model", "seed")
 SOURCE = ("source_model", "source_seed")
 TARGET = ("target_model", "target_seed")
 IMAGE_BLOCK = "image_block"
+#: Groups that a study has where somebody brings or computes them. Whoever reads or writes one takes
+#: its name from here; what belongs to every study (images, relevance, transfer) is written out.
+SUFFICIENCY = "sufficiency"
+HUMAN = "human"
+HUMAN_MAPS = "human_maps"
+BEHAVIOUR = "behaviour"
+REGIONS = "regions"
 DIGEST_BYTE = "digest_byte"
 
 
@@ -38,7 +45,7 @@ FAMILIES = {
     "transfer": Family("transfer", SOURCE + TARGET, 500),
     "controls": Family("transfer", TARGET, 500),
     "features": Family("features", NETWORK, 100),
-    "sufficiency": Family("sufficiency", NETWORK, 500),
+    SUFFICIENCY: Family(SUFFICIENCY, NETWORK, 500),
 }
 #: What is done with a set of pixels, and which sets: the shared one, and of its area each network's
 #: own most relevant pixels, those that networks share on another image, and random ones.
@@ -49,17 +56,19 @@ GROUPS = (
     "images",
     "relevance",
     "transfer",
-    "sufficiency",
+    SUFFICIENCY,
     "features",
-    "human",
-    "human_maps",
-    "behaviour",
-    "regions",
+    HUMAN,
+    HUMAN_MAPS,
+    BEHAVIOUR,
+    REGIONS,
     "manifest",
     "results",
 )
 #: Groups with images: they have the same ones, in any order.
-IMAGE_GROUPS = ("images", "relevance", "transfer", "sufficiency", "features", "regions")
+IMAGE_GROUPS = ("images", "relevance", "transfer", SUFFICIENCY, "features", REGIONS)
+#: A study has one of these at least.
+DATA_GROUPS = ("relevance", "transfer", "features", HUMAN, HUMAN_MAPS, BEHAVIOUR)
 #: What a missing value looks like on disk: never a value that could be real.
 FILL = {"float32": float("nan"), "float16": float("nan"), "uint8": 255, "int32": -1}
 #: Kinds of numpy dtypes that are taken for what is stored.

@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from relstats.study.layout import FAMILIES, NETWORK, SOURCE, TARGET
+from relstats.study.layout import (
+    BEHAVIOUR,
+    FAMILIES,
+    HUMAN,
+    HUMAN_MAPS,
+    NETWORK,
+    REGIONS,
+    SOURCE,
+    SUFFICIENCY,
+    TARGET,
+)
 
 _MAP = (*NETWORK, "image", "y", "x")
 _CELL = (*NETWORK, "image")
@@ -78,24 +88,24 @@ def _sufficiency(name: str, about: str, high: float | None = None) -> tuple[Vari
     low = None if high is None else 0
     return (
         Variable(
-            "sufficiency",
+            SUFFICIENCY,
             name,
             _CHOICE,
             "float16",
             f"{about}, of the masked image, mean over masks",
             False,
-            "sufficiency",
+            SUFFICIENCY,
             low,
             high,
         ),
         Variable(
-            "sufficiency",
+            SUFFICIENCY,
             f"unmasked_{name}",
             _CELL,
             "float16",
             f"{about}, of the whole image",
             False,
-            "sufficiency",
+            SUFFICIENCY,
             low,
             high,
         ),
@@ -234,12 +244,12 @@ VARIABLES = (
         "features", "available", NETWORK, "bool", "which networks exist (seeds may be unequal)"
     ),
     Variable(
-        "sufficiency", "model", ("model",), "str", "model that classifies the masked image", True
+        SUFFICIENCY, "model", ("model",), "str", "model that classifies the masked image", True
     ),
-    Variable("sufficiency", "seed", ("seed",), "str", "its training run", True),
-    Variable("sufficiency", "image", ("image",), "str", "id of an image, unique", True),
+    Variable(SUFFICIENCY, "seed", ("seed",), "str", "its training run", True),
+    Variable(SUFFICIENCY, "image", ("image",), "str", "id of an image, unique", True),
     Variable(
-        "sufficiency",
+        SUFFICIENCY,
         "operation",
         ("operation",),
         "str",
@@ -247,7 +257,7 @@ VARIABLES = (
         True,
     ),
     Variable(
-        "sufficiency",
+        SUFFICIENCY,
         "choice",
         ("choice",),
         "str",
@@ -255,14 +265,14 @@ VARIABLES = (
         True,
     ),
     Variable(
-        "sufficiency",
+        SUFFICIENCY,
         "available",
         NETWORK,
         "bool",
         "which networks are scored; they are placed as in /relevance",
     ),
     Variable(
-        "sufficiency",
+        SUFFICIENCY,
         "area",
         ("image",),
         "float64",
@@ -276,42 +286,42 @@ VARIABLES = (
     *_sufficiency("probability", "probability of the true class", 1),
     *_sufficiency("margin", "margin of the true class"),
     Variable(
-        "human",
+        HUMAN,
         "dissimilarity",
         ("participant", "pair"),
         "float32",
         "judged dissimilarity of two images",
     ),
     Variable(
-        "human_maps",
+        HUMAN_MAPS,
         "participant",
         ("participant",),
         "str",
         "who made a map, or a group of people",
         True,
     ),
-    Variable("human_maps", "image", ("image",), "str", "id of an image, unique", True),
+    Variable(HUMAN_MAPS, "image", ("image",), "str", "id of an image, unique", True),
     Variable(
-        "human_maps",
+        HUMAN_MAPS,
         "map",
         ("participant", "image", "y", "x"),
         "float32",
         "weight of each pixel for a person; NaN throughout where there is no map",
         True,
     ),
-    Variable("behaviour", "participant", ("participant",), "str", "who chose", True),
-    Variable("behaviour", "image", ("image",), "str", "id of an image, unique", True),
+    Variable(BEHAVIOUR, "participant", ("participant",), "str", "who chose", True),
+    Variable(BEHAVIOUR, "image", ("image",), "str", "id of an image, unique", True),
     Variable(
-        "behaviour",
+        BEHAVIOUR,
         "choice",
         ("participant", "image"),
         "str",
         "class that a person chose; empty where none",
         True,
     ),
-    Variable("regions", "region", ("region",), "str", "name of a region, unique"),
+    Variable(REGIONS, "region", ("region",), "str", "name of a region, unique"),
     Variable(
-        "regions",
+        REGIONS,
         "mask",
         ("region", "y", "x"),
         "bool",

@@ -24,7 +24,7 @@ from relstats.study import layout, shards, store
 
 #: Streams of random numbers; that of the controls of a transfer is 1.
 _SWAP, _RANDOM = 2, 3
-_BLOCK = layout.FAMILIES["sufficiency"].images_per_shard
+_BLOCK = layout.FAMILIES[layout.SUFFICIENCY].images_per_shard
 
 
 @dataclass(frozen=True)

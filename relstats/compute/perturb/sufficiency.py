@@ -31,7 +31,7 @@ from relstats.study.provenance import provenance
 from relstats.study.shards import Shard
 from relstats.study.variables import variables
 
-STREAMED = {"sufficiency": [v.name for v in variables("sufficiency", "sufficiency")]}
+STREAMED = {layout.SUFFICIENCY: [v.name for v in variables(layout.SUFFICIENCY, layout.SUFFICIENCY)]}
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def score_sets(
         pixels, on = pictures.decoder(whole), running.device_name(device)
         group = Group(
             out,
-            "sufficiency",
+            layout.SUFFICIENCY,
             STREAMED,
             _plan(whole, shared, maps, on),
             len(whole.ids),

@@ -190,7 +190,7 @@ def _labels(design: Design, planted: Planted, entropy: int) -> dict[str, xr.Data
             design.images, design.size, planted, np.random.default_rng([entropy, _SHARED])
         )
         regions = xr.Dataset({"mask": (("region", "image", "y", "x"), masks[np.newaxis])})
-        groups["regions"] = regions.assign_coords(
+        groups[schema.REGIONS] = regions.assign_coords(
             region=np.array(["planted"], object), image=np.array(images, object)
         )
     return groups

@@ -38,15 +38,15 @@ class MaskedScores:
 def sufficiency_group(study: xr.DataTree | xr.Dataset, masks: str | None, score: str) -> xr.Dataset:
     """The group, complete and of the right layout, with operations and choices in their order."""
     if isinstance(study, xr.DataTree):
-        if "sufficiency" not in study.children:
+        if layout.SUFFICIENCY not in study.children:
             raise UsageError(
                 f"this study has no /sufficiency; it has {', '.join(study.children) or 'nothing'}."
                 " Score the shared sets first: relstats transfer STUDY.toml STUDY.zarr --masks"
                 f" {masks or 'shared'}"
             )
-        store.require_complete(study, "sufficiency")
-        study = study["sufficiency"].to_dataset()
-    problems = check.check_group(study, "sufficiency")
+        store.require_complete(study, layout.SUFFICIENCY)
+        study = study[layout.SUFFICIENCY].to_dataset()
+    problems = check.check_group(study, layout.SUFFICIENCY)
     if problems:
         raise InvalidData("; ".join(str(problem) for problem in problems))
     there = str(study.attrs.get("masks", ""))

@@ -15,7 +15,7 @@ from relstats.stats.inference import networks
 from relstats.stats.inference.moments import Moments, merge_moments
 from relstats.stats.maps import localisation
 from relstats.study import check
-from relstats.study.layout import REST
+from relstats.study.layout import REGIONS, REST
 from relstats.study.maps import Block, Maps, read_maps, study_group
 from relstats.study.omissions import Tally
 
@@ -65,7 +65,7 @@ def read_source(study: xr.DataTree, measure: str, ranking: str, nan: str) -> Sou
         "Add masks: relstats add regions STUDY landmarks.csv",
     )
     maps = read_maps(study, need, nan=nan)
-    mask = study_group(study, "regions", need, advice=advice)["mask"]
+    mask = study_group(study, REGIONS, need, advice=advice)["mask"]
     size = mask.sizes["y"], mask.sizes["x"]
     if size != maps.shape:
         raise InvalidData(
