@@ -219,6 +219,49 @@ def calibration(comparison: str) -> str:
     )
 
 
+def print_comparison(
+    comparison: str,
+    rdms: np.ndarray,
+    people: np.ndarray,
+    groups: dict[str, np.ndarray],
+    small: np.ndarray,
+) -> None:
+    """Agreement, differences and power by one way of comparing RDMs; `small`: human faces."""
+    print(
+        f"## {comparison}\n\n| images | ImageNet | VGGFace2 | pixels | noise ceiling |\n| --- |"
+        " --- | --- | --- | --- |"
+    )
+    for name, images in groups.items():
+        cells = " | ".join(
+            f"{v:.3f}"
+            for v in compare_rdms(part(rdms, images), part(people, images), comparison).mean(axis=1)
+        )
+        ceiling = noise_ceiling(part(people, images), comparison)
+        print(f"| {name} | {cells} | {' to '.join(f'{v:.3f}' for v in ceiling)} |")
+    found = inferences(Study(rdms[:2], people, small), comparison, DRAWS, np.random.default_rng(0))
+    print(
+        "\n| ImageNet less VGGFace2 | difference | 95 % interval | p | df | detectable with 80"
+        " % power | power at the difference found |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name, what in (
+        ("all", "on all 92 images"),
+        ("rest", "on the 80 that are no human faces"),
+        ("few", "on the 12 human faces"),
+        ("all - few", "on all 92 less on the 12"),
+        ("rest - few", "on the 80 less on the 12"),
+        ("all, fixed", "on these 92 images alone"),
+        ("few, fixed", "on these 12 human faces alone"),
+    ):
+        print(line(what, found[name]))
+    print("\nThe last two rows say something of people like these, and nothing of other images.")
+    needed = images_needed(found["few"], "few", int(small.sum()))
+    print(
+        "\nHuman faces that would give 80 % power at the difference found on 12, with these 16"
+        f" people: {needed}.\n"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -244,45 +287,7 @@ def main() -> None:
         " --calibrate`.\n"
     )
     for comparison in ("spearman", "rho-a"):
-        print(
-            f"## {comparison}\n\n| images | ImageNet | VGGFace2 | pixels | noise ceiling |\n| --- |"
-            " --- | --- | --- | --- |"
-        )
-        for name, images in groups.items():
-            cells = " | ".join(
-                f"{v:.3f}"
-                for v in compare_rdms(part(rdms, images), part(people, images), comparison).mean(
-                    axis=1
-                )
-            )
-            ceiling = noise_ceiling(part(people, images), comparison)
-            print(f"| {name} | {cells} | {' to '.join(f'{v:.3f}' for v in ceiling)} |")
-        found = inferences(
-            Study(rdms[:2], people, small), comparison, DRAWS, np.random.default_rng(0)
-        )
-        print(
-            "\n| ImageNet less VGGFace2 | difference | 95 % interval | p | df | detectable with 80"
-            " % power | power at the difference found |"
-        )
-        print("| --- | --- | --- | --- | --- | --- | --- |")
-        for name, what in (
-            ("all", "on all 92 images"),
-            ("rest", "on the 80 that are no human faces"),
-            ("few", "on the 12 human faces"),
-            ("all - few", "on all 92 less on the 12"),
-            ("rest - few", "on the 80 less on the 12"),
-            ("all, fixed", "on these 92 images alone"),
-            ("few, fixed", "on these 12 human faces alone"),
-        ):
-            print(line(what, found[name]))
-        print(
-            "\nThe last two rows say something of people like these, and nothing of other images."
-        )
-        needed = images_needed(found["few"], "few", int(small.sum()))
-        print(
-            "\nHuman faces that would give 80 % power at the difference found on 12, with these 16"
-            f" people: {needed}.\n"
-        )
+        print_comparison(comparison, rdms, people, groups, small)
     if given.calibrate:
         print(calibration("corr"))
 
