@@ -85,6 +85,10 @@ def behaviour(
         `networks_kappa`, `networks_ci` on `level`: among networks of it. `accuracy` of each
         network, `human_accuracy` of each participant.
 
+        Where a level has too few networks to speak of others like them there is no interval and no
+        p: `untested` (`level_...` of levels) says why, and `ci_these_networks` is
+        for these networks, over images and people.
+
         NaN: kappa of two who give one and the same answer throughout is not defined: NaN, and
         counted in `n_undefined`; such participants are then left out of the means, for all networks
         alike. Images that a participant did not judge are left out of this participant's kappas.

@@ -19,7 +19,7 @@ from relstats.human.reading import Data, read
 from relstats.human.rsa_text import FEW_IMAGES, FEW_SEEDS, REFERENCE
 from relstats.stats import levels
 from relstats.stats.described import Align, Nan, check_options, described
-from relstats.stats.inference import contrasts
+from relstats.stats.inference import contrasts, population
 from relstats.stats.inference.adjust import holm
 from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.inference.crossed import FACTORS, Factor, Inference, contrast_rows, level_rows
@@ -100,6 +100,10 @@ def compare_human(
         `level_ci`. `network_estimate` of each network, `noise_ceiling`, `n_images`,
         `n_participants`.
 
+        Where a level has too few networks to speak of others like them there is no interval and no
+        p: `untested` says why, and `ci_these_networks` is
+        for these networks, over images and people.
+
         NaN: as in `relstats.human.rsa`. What was left out is in `warnings`.
 
     Raises
@@ -137,7 +141,7 @@ def compare_human(
     data = read(rdms, study, None, "model", align, comparison)
     plan = contrasts.plan(data.networks, axis, within=within, pool=pool, symmetric=True)
     if "seeds" in random:
-        levels.require_seeds(plan)
+        population.require_seeds(plan)
     found = evaluation.evaluate(
         data.models, data.people, comparison, random=random, n_draws=n_draws, rng=rng
     )
@@ -171,6 +175,7 @@ def _contrasts(found: Evaluations, plan: Contrasts, confidence: float) -> xr.Dat
         p_adjusted=(dims, holm(result["p_value"].values)),
         random=(dims, levels.words(kinds)),
         n_networks=("contrast", levels.n_networks(plan)),
+        **levels.untested(tests, dims),
     ).assign_coords(contrast=levels.words(levels.pair_names(plan)), effect=levels.words([EFFECT]))
 
 

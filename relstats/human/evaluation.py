@@ -18,7 +18,8 @@ from relstats.human.rdms import bootstrap, ceiling
 from relstats.human.rdms.bootstrap import ceiling_parts, mean_parts
 from relstats.human.rdms.comparisons import compare_draws
 from relstats.human.rdms.vectors import n_images
-from relstats.stats.inference.crossed import FACTORS, Inference, Parts, infer
+from relstats.stats.inference.crossed import FACTORS, Inference, Parts, claim, infer
+from relstats.stats.inference.population import why_fixed
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,8 @@ def contrast(found: Evaluations, weights: np.ndarray, confidence: float = 0.95) 
     True
     """
     estimate = float((weights.sum(axis=0) @ found.observed).mean())
-    return infer(estimate, _parts(found, weights), _sizes(found, weights), confidence)
+    test = infer(estimate, _parts(found, weights), _sizes(found, weights), confidence)
+    return claim(test, weights)
 
 
 def to_ceiling(found: Evaluations, weights: np.ndarray, confidence: float = 0.95) -> Inference:
@@ -200,7 +202,7 @@ def to_ceiling(found: Evaluations, weights: np.ndarray, confidence: float = 0.95
     limits = found.ceiling
     estimate = float((weights[0] @ found.observed).mean()) - limits.lower
     if np.isnan(estimate):
-        return infer(estimate, {}, {}, confidence)
+        return claim(infer(estimate, {}, {}, confidence), weights)
     by_person = weights[0] @ found.observed
     by_people = by_images = by_both = None
     if limits.by_people is not None and limits.people is not None:
@@ -211,12 +213,12 @@ def to_ceiling(found: Evaluations, weights: np.ndarray, confidence: float = 0.95
         if limits.by_both is not None and limits.people is not None:
             by_both = (limits.people * drawn).sum(axis=-1) / drawn.shape[-1] - limits.by_both
     parts = ceiling_parts(_parts(found, weights), by_images, by_people, by_both)
-    return infer(estimate, parts, _sizes(found, weights), confidence)
+    return claim(infer(estimate, parts, _sizes(found, weights), confidence), weights)
 
 
 def seeds_random(found: Evaluations, weights: np.ndarray) -> bool:
     """Whether the variance over seeds can be, and is to be, part of a contrast's."""
-    return "seeds" in found.random and bool(((weights != 0).sum(axis=1) > 1).all())
+    return "seeds" in found.random and not why_fixed((weights != 0).sum(axis=1))
 
 
 def _people_random(found: Evaluations) -> bool:

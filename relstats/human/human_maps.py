@@ -105,6 +105,10 @@ def human_maps(
         not hold for); `image_agreement` (level, image), `image_split_half`; `network_score`;
         `n_images`, `n_participants`.
 
+        Where a level has too few networks to speak of others like them there is no interval and no
+        p: `untested` (`level_...` of levels) says why, and `ci_these_networks` is
+        for these networks, over images and people.
+
         NaN: a participant without a map of an image, or with a constant one, is left out there, and
         counted. Images with fewer than two maps of people (where there are several people), or on
         which a network's map is constant, are left out for all.

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -14,6 +15,7 @@ from relstats.human import evaluation
 from relstats.human.evaluation import FACTORS, Evaluations
 from relstats.human.rdms.mantel import Mantel
 from relstats.human.reading import Data
+from relstats.stats import levels
 from relstats.stats.inference.crossed import Inference
 
 _FIELDS = ("estimate", "standard_error", "statistic", "df", "p_value", "lower", "upper")
@@ -103,9 +105,14 @@ def _random(found: Evaluations, weights: np.ndarray) -> str:
 
 def _fields(tests: Sequence[Inference], dim: str, prefix: str = "") -> xr.Dataset:
     values = {name: np.array([getattr(test, name) for test in tests], float) for name in _FIELDS}
-    interval = np.stack([values.pop("lower"), values.pop("upper")], axis=-1)
-    named = {
+    begin = f"{prefix}_" if prefix else ""
+    bounds, interval = (dim, "bound"), np.stack([values.pop("lower"), values.pop("upper")], axis=-1)
+    fixed = levels.intervals(tests, which="_these_networks")
+    named: dict[str, Any] = {
         (prefix or "estimate") if name == "estimate" else f"{prefix}_{name}".lstrip("_"): (dim, v)
         for name, v in values.items()
     }
-    return xr.Dataset({**named, f"{prefix}_ci".lstrip("_"): ((dim, "bound"), interval)})
+    named |= {f"{begin}ci": (bounds, interval), **levels.untested(tests, (dim,), begin)}
+    if np.isfinite(fixed).any():
+        named[f"{begin}ci_these_networks"] = (bounds, fixed)
+    return xr.Dataset(named)

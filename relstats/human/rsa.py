@@ -79,9 +79,10 @@ def rsa(
         Networks of what are averaged: model, or an axis.
     random : collection of {"images", "participants", "seeds"}, optional
         What the claim is to hold for beyond what was measured. Default: all that can be. Seeds only
-        where a model has two or more; with one seed, the claim is about these networks, and the
-        result says so. Asked for by name, random seeds of a model that has one are refused.
-        "nothing", or none: a description of these images, people and networks.
+        where a model has two or more; with one seed nothing is known of models like it: no p, and
+        `ci_these_networks` in place of an interval. Asked for by name, random seeds of a model
+        that has one are refused. "nothing", or none: a description of these images, people and
+        networks.
     control : sequence of str, Dataset or DataArray
         RDMs held constant: images (their pixels), or files of dissimilarities. Or the RDMs,
         ([...,] pair). The agreement is then a partial one; not with "rho-a" and "tau-a".
@@ -122,6 +123,11 @@ def rsa(
         raw ones, as `p_value_adjusted`. `human_points`, `human_stress`, `human_unknown`: people's
         mean judgments on a plane, see `relstats.human.points`.
 
+        Where a level has too few networks to speak of others like them there is no interval and no
+        p: `untested` (and `ceiling_difference_...`,
+        `difference_...`) says why, and `ci_these_networks` is
+        for these networks, over images and people.
+
         NaN: pairs that a participant did not judge are left out for this participant, for all
         models alike. Participants who judged all alike, or fewer than 3 pairs, and networks whose
         RDM says nothing are left out and counted. A ceiling of fewer than 3 participants, and what
@@ -161,8 +167,9 @@ def rsa(
     ...     coords={**labels, "model": ["good", "bad"]},
     ... )
     >>> result = rsa(models, people, n_draws=100, n_permutations=99, rng=rng)
-    >>> result["difference_p_value"].sel(contrast="bad|good").item() < 0.05
-    True
+    >>> low, high = result["difference_ci_these_networks"].sel(contrast="bad|good").values
+    >>> bool(high < 0), result["difference_untested"].values[0][:25]  # a network a model
+    (True, 'a level has 1 network, an')
     """
     factors = FACTORS if random is None else [factor for factor in random if factor != "nothing"]
     _require_partial(comparison, control)

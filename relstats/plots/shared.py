@@ -85,7 +85,7 @@ def _needed(result: xr.Dataset, k: int) -> str:
 
 def _size_row(result: xr.Dataset, k: int) -> Row:
     one = result.isel(consensus=k)
-    low, high = 100 * one["ci"].values
+    low, high = 100 * one["ci_these_networks"].values
     label = f"{one['consensus'].item()}: {_needed(result, k)}"
     return Row(
         label, 100 * one["estimate"].item(), low, high, p_text(one["p_adjusted"].item(), "p Holm")

@@ -27,8 +27,10 @@ _JUDGMENTS = "relstats add judgments {study} ratings.csv"
 _TRANSFER = "relstats transfer STUDY.toml {study}"
 _COMPUTE = "relstats compute STUDY.toml {study}"
 _AGREEMENT = ("spearman", "pearson", "cosine", "iou", "dice", "capture")
-_TESTED = ("estimate", "ci", "p_value", "p_adjusted", "p_swap", "random")
-_LEVELS = ("level_mean", "level_ci", "level_p_value", "level_random")
+_CI = ("ci", "ci_these_networks", "untested")
+_TESTED = ("estimate", *_CI, "p_value", "p_adjusted", "p_swap", "random")
+_LEVEL_CI = ("level_ci", "level_ci_these_networks", "level_untested")
+_LEVELS = ("level_mean", *_LEVEL_CI, "level_p_value", "level_random")
 
 ANALYSES: tuple[Analysis, ...] = (
     Analysis(
@@ -96,7 +98,7 @@ ANALYSES: tuple[Analysis, ...] = (
         columns=(
             "n_networks",
             "estimate",
-            "ci",
+            *_CI,
             "above_swapped",
             "above_swapped_ci",
             "p_swapped_adjusted",
@@ -142,7 +144,7 @@ ANALYSES: tuple[Analysis, ...] = (
         named=("across", "fraction", "ranking"),
         columns=(
             "estimate",
-            "ci",
+            "ci_these_networks",
             "expected",
             "p_value",
             "p_adjusted",
@@ -177,12 +179,15 @@ ANALYSES: tuple[Analysis, ...] = (
         columns=(
             "score_mean",
             "score_ci",
+            "score_ci_these_networks",
             "loss_mean",
             "loss_ci",
+            "loss_ci_these_networks",
             "whole_mean",
             "whole_ci",
+            "whole_ci_these_networks",
             "estimate",
-            "ci",
+            *_CI,
             "p_value",
             "p_adjusted",
             "random",
@@ -205,7 +210,7 @@ ANALYSES: tuple[Analysis, ...] = (
         supply="relstats add regions {study} landmarks.csv",
         per_axis=True,
         named=("axis", "measure", "ranking"),
-        columns=(*_TESTED[:-1], "p_max_t", "random", "level_mean", "level_ci", "area", "n_images"),
+        columns=(*_TESTED[:-1], "p_max_t", "random", "level_mean", *_LEVEL_CI, "area", "n_images"),
         examples=(
             "regions study.zarr --axis pretrain",
             "regions study.zarr --axis task --measure mass --ranking absolute --json",
@@ -258,7 +263,7 @@ ANALYSES: tuple[Analysis, ...] = (
         columns=(
             "n_networks",
             "estimate",
-            "ci",
+            *_CI,
             "p_value",
             "p_value_adjusted",
             "p_mantel",
@@ -266,10 +271,14 @@ ANALYSES: tuple[Analysis, ...] = (
             "random",
             "ceiling_difference",
             "ceiling_difference_ci",
+            "ceiling_difference_ci_these_networks",
+            "ceiling_difference_untested",
             "ceiling_difference_p_value",
             "ceiling_difference_p_value_adjusted",
             "difference",
             "difference_ci",
+            "difference_ci_these_networks",
+            "difference_untested",
             "difference_p_value",
             "difference_p_value_adjusted",
             "difference_random",
@@ -294,7 +303,7 @@ ANALYSES: tuple[Analysis, ...] = (
         supply=_JUDGMENTS,
         per_axis=True,
         named=("axis", "on", "layer", "comparison"),
-        columns=(*_TESTED, "level_mean", "level_ci", "noise_ceiling"),
+        columns=(*_TESTED, "level_mean", *_LEVEL_CI, "noise_ceiling"),
         examples=(
             "compare-human study.zarr --axis pretrain",
             "compare-human study.zarr --axis pretrain --random images,participants",

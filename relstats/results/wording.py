@@ -73,6 +73,8 @@ def sure(
 ) -> str:
     """How sure an estimate is: interval, p, and the adjusted p where it is another."""
     parts = [interval(one, ci, scale, unit)]
+    if ci == "ci" and str(one.get("untested", "")):
+        return f"no interval and no p: {safe(one['untested'].item())}"
     if p in one:
         parts.append(p_text(float(one[p])))
         if adjusted in one and p_text(float(one[adjusted])) != parts[-1]:
@@ -111,6 +113,8 @@ def holds(one: xr.Dataset, random: str = "random") -> str:
         about = safe(one.attrs.get("population", ""))
         return f"{capital(about)}." if about else f"n: {n}." if n else ""
     kind = safe(one[random].item())
+    if str(one.get(random.replace("random", "untested"), "")):
+        return f"Of these networks and no others{f' ({n})' if n else ''}."
     beyond = (
         "Holds for these networks and images only"
         if kind == "nothing"

@@ -115,6 +115,9 @@ def compare(
         (AA + BA - AB - BB) / 2, `specificity` (AA + BB - AB - BA) / 2, `own_level_difference`
         AA - BB. Asymmetry is source effect minus target effect: an easier target alone makes one.
 
+        Where a level has too few networks to speak of others like them there is no interval and no
+        p: `untested` says why, and `ci_these_networks` is for these networks, over images.
+
         NaN: self pairs never matter; images with a NaN or all-zero map are left out and counted in
         the attributes; an estimate that the design cannot give is NaN, and `warnings` says why.
 

@@ -41,6 +41,7 @@ def jackknife_tests(
             )
     result = _primary_and_by_fraction(found.assign(p_equivalence=(dims, p)))
     result["random"] = (dims[:2], levels.words([[test.random for test in row] for row in tests]))
+    result = result.assign(levels.untested(tests, dims[:2]))
     result["margin"] = ("contrast", width)
     result["p_adjusted"] = (dims[:2], holm(result["p_value"].values, axis=0))
     result["p_adjusted_by_fraction"] = (dims, holm(result["p_value_by_fraction"].values, axis=2))

@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from relstats.errors import ImpossibleAnalysis
-from relstats.stats.inference import contrasts, networks, swaps
+from relstats.stats.inference import contrasts, networks, population, swaps
 from relstats.stats.inference.adjust import holm
 from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.inference.crossed import (
@@ -98,7 +97,7 @@ def plan_levels(
     labels = table.drop(columns="cell", errors="ignore")
     planned = contrasts.plan(labels, axis, within=within, pool=pool, symmetric=True)
     if "seeds" in random:
-        require_seeds(planned)
+        population.require_seeds(planned)
     mixed = [
         f"networks that differ on {a} are mixed: an effect may be one of {a}"
         for a in planned.pooled
@@ -138,9 +137,22 @@ def field(tests: Any, name: str, of: Any = ...) -> np.ndarray:
     return np.asarray(getattr(tests, name), float)[of]
 
 
-def intervals(tests: Any, of: Any = ...) -> np.ndarray:
-    """Bounds of tests, lower and upper last."""
-    return np.stack([field(tests, "lower", of), field(tests, "upper", of)], axis=-1)
+def intervals(tests: Any, of: Any = ..., which: str = "") -> np.ndarray:
+    """Bounds of tests, lower and upper last; with "_these_networks", those of fixed networks."""
+    bounds = (field(tests, f"{side}{which}", of) for side in ("lower", "upper"))
+    return np.stack(list(bounds), axis=-1)
+
+
+def untested(tests: Any, dims: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
+    """Why tests have no p: `untested` on dims, where any has none for want of random networks."""
+    reasons = words(_reasons(tests))
+    return {f"{prefix}untested": (dims, reasons)} if (reasons != "").any() else {}
+
+
+def _reasons(tests: Any) -> Any:
+    if isinstance(tests, Sequence):
+        return [_reasons(test) for test in tests]
+    return tests.untested
 
 
 def tabulated(
@@ -151,7 +163,8 @@ def tabulated(
     of: Any = ...,
     shape: tuple[int, ...] | None = None,
 ) -> xr.Dataset:
-    """Fields of tests and `ci`, as variables on dims.
+    """Fields of tests and `ci`, as variables on dims; with `ci_these_networks` where any test is
+    of fixed networks, NaN for the others.
 
     Parameters
     ----------
@@ -167,7 +180,11 @@ def tabulated(
     values = {name: field(tests, name, of) for name in fields}
     shape = next(iter(values.values())).shape if shape is None else shape
     result = xr.Dataset({name: (dims, each.reshape(shape)) for name, each in values.items()})
-    return result.assign(ci=((*dims, "bound"), intervals(tests, of).reshape(*shape, 2)))
+    bounds, bounded = (*dims, "bound"), (*shape, 2)
+    fixed = intervals(tests, of, "_these_networks").reshape(bounded)
+    if np.isfinite(fixed).any():
+        result["ci_these_networks"] = (bounds, fixed)
+    return result.assign(ci=(bounds, intervals(tests, of).reshape(bounded)))
 
 
 def level_means(
@@ -175,7 +192,10 @@ def level_means(
 ) -> xr.Dataset:
     """`level_mean` and `level_ci` (or with another prefix), as `tabulated`."""
     found = tabulated(tests, dims, ("estimate",), of=of, shape=shape)
-    return found.rename(estimate=f"{prefix}_mean", ci=f"{prefix}_ci")
+    bounds = [str(name) for name in found.data_vars if str(name).startswith("ci")]
+    return found.rename(
+        {"estimate": f"{prefix}_mean", **{name: f"{prefix}_{name}" for name in bounds}}
+    )
 
 
 def words(texts: Any) -> np.ndarray:
@@ -313,6 +333,7 @@ def level_results(
         .assign(
             level_p_value=(dims, p),
             level_random=(dims, words(kinds)),
+            **untested(tests, dims, "level_"),
             level_networks=("level", [int((rows != 0).sum()) for rows in plan.rows]),
         )
         .assign_coords(
@@ -346,6 +367,7 @@ def contrast_results(
             p_adjusted=(dims, holm(result["p_value"].values, axis=0)),
             random=(dims, words(kinds)),
             n_networks=("contrast", n_networks(planned)),
+            **untested(tests, dims),
         )
         .assign_coords(contrast=words(pair_names(planned)), effect=words(list(cells)))
     )
@@ -376,18 +398,3 @@ def _test(cells: Cells, rows: np.ndarray, random: Collection[str], confidence: f
 def _kinds(values: np.ndarray, rows: np.ndarray, random: Collection[str]) -> str:
     kinds = random_factors(values.shape, rows, random)
     return (", ".join(kinds) or "nothing") + ("" if "seeds" in kinds else "; these networks")
-
-
-def require_seeds(plan: Contrasts) -> None:
-    """One network of a level says nothing of others like it, however many images and people there
-    are.
-    """
-    for pair, groups in zip(plan.pairs, plan.groups, strict=True):
-        sizes = np.bincount(groups[groups >= 0])
-        if 1 in sizes:
-            name = pair[int(np.argmax(sizes == 1)) % 2]
-            raise ImpossibleAnalysis(
-                f"{'|'.join(pair)}: {name!r} has one network{' in a stratum' * bool(plan.within)},"
-                f" so what is closer to people may be this network, not {name!r}. Train it from"
-                " more seeds, or claim less: these networks, with --random images,participants"
-            )

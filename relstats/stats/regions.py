@@ -90,6 +90,9 @@ def regions(
         `standard_error`, `variance_*`, `random`. The last region is "rest", what is in none of the
         others, unless it is empty everywhere.
 
+        Where a level has too few networks to speak of others like them there is no interval and no
+        p: `untested` says why, and `ci_these_networks` is for these networks, over images.
+
         NaN: an image on which any network's map has no score (all zero, for instance) is left out
         for all networks, and counted in the attributes, and so is one without a pixel in any
         region, whose masks are missing; a region without pixels is left out of its own mean only.
@@ -236,7 +239,9 @@ def _contrasts(
     tests = [_tests(found, first + c, confidence, df) for c in range(len(planned.pairs))]
     random = [[test.random for test in row] for row in tests]
     return levels.tabulated(tests, dims, (*levels.FIELDS, *levels.VARIANCES), of=0).assign(
-        random=(dims, levels.words(random)), n_networks=("contrast", levels.n_networks(planned))
+        random=(dims, levels.words(random)),
+        n_networks=("contrast", levels.n_networks(planned)),
+        **levels.untested(tests, dims),
     )
 
 
@@ -270,7 +275,7 @@ def _overlap_notes(result: xr.Dataset, found: region_scores.Found) -> list[str]:
 def _design_notes(result: xr.Dataset, plan: Plan, confidence: float) -> list[str]:
     if plan.contrasts is None:
         return [
-            f"{level} has one network only: its interval is over images, for this network"
+            f"{level} has one network only: its interval is for this network, over images"
             for level, rows in zip(plan.levels, plan.rows, strict=True)
             if (rows != 0).sum() == 1
         ]
@@ -285,8 +290,7 @@ def _design_notes(result: xr.Dataset, plan: Plan, confidence: float) -> list[str
         if sizes.min() < 2:
             notes.append(
                 f"{name}: a level of {plan.contrasts.axis} has one network only, so nothing is"
-                " known of other networks like it: intervals and p-values are over images, for"
-                " these networks"
+                " known of other networks like it: no p, and an interval for these networks only"
             )
         if sizes.min() != sizes.max() and sizes.min() < contrasts.MIN_UNBALANCED:
             notes.append(

@@ -71,7 +71,8 @@ def shared(
     Returns
     -------
     xarray.Dataset
-        On `consensus`: `estimate` (share of the pixels in the core set, mean over images) with `ci`
+        On `consensus`: `estimate` (share of the pixels in the core set, mean over images) with
+        `ci_these_networks`
         over images; `expected` under each `null`: "independence" (every network marks pixels
         anywhere), "image swap", and "baseline" where there is one; `p_value` (mean over images,
         image swap), `p_adjusted` (Holm over the three); `n_needed` networks of a condition.

@@ -46,7 +46,10 @@ def by_consensus(maps: RankedMaps, found: SwapStatistics, confidence: float) -> 
     return xr.Dataset(
         {
             "estimate": ("consensus", mean),
-            "ci": (("consensus", "bound"), np.stack([mean - half, mean + half], axis=1)),
+            "ci_these_networks": (
+                ("consensus", "bound"),
+                np.stack([mean - half, mean + half], axis=1),
+            ),
             "expected": (("consensus", "null"), expected),
             "p_value": ("consensus", p),
             "p_adjusted": ("consensus", holm(p)),

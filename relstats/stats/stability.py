@@ -15,7 +15,7 @@ import pandas as pd
 import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, UsageError
-from relstats.stats import agreement_moments, stability_text
+from relstats.stats import agreement_moments, levels, stability_text
 from relstats.stats.described import Nan, check_options, described
 from relstats.stats.inference import jackknife
 from relstats.stats.inference.adjust import holm
@@ -77,10 +77,10 @@ def stability(
         `p_baseline_adjusted`. `network_agreement` of each network with the others of its model.
 
         NaN: a model of one network has no agreement. With two networks nothing is known of others
-        like them: the interval is over images, for these two (`random` says so). Where agreement is
-        not above 0 no number of networks suffices: `reliability` is NaN and `seeds_needed`
-        infinite. An image on which any network's map is constant, or all zero, is left out for all;
-        the attributes count them.
+        like them: no interval and no p (`untested` says why), and `ci_these_networks` is over
+        images, for these two. Where agreement is not above 0 no number of networks suffices:
+        `reliability` is NaN and `seeds_needed` infinite. An image on which any network's map is
+        constant, or all zero, is left out for all; the attributes count them.
 
     Raises
     ------
@@ -237,15 +237,19 @@ def seeds_needed(r: np.ndarray, reliability: float) -> np.ndarray:
     return np.where(np.isnan(r), np.nan, whole)
 
 
+_BOUNDED = ("ci", "above_swapped_ci", "above_baseline_ci")
+_FIXED = "_these_networks"
+
+
 @dataclass(frozen=True)
 class _Row:
     """The jackknife of one model under one set of moments."""
 
     found: jackknife.Jackknife
 
-    def interval(self, low: float = -np.inf, high: float = np.inf) -> np.ndarray:
+    def interval(self, low: float = -np.inf, high: float = np.inf, which: str = "") -> np.ndarray:
         """Bounds, within the range of what is estimated."""
-        return np.clip([self.found.lower[-1], self.found.upper[-1]], low, high)
+        return np.clip(levels.intervals(self.found, -1, which), low, high)
 
     @property
     def random(self) -> str:
@@ -273,8 +277,9 @@ def _results(
     out = {name: np.full(len(models), np.nan) for name in names}
     intervals = {
         name: np.full((len(models), 2), np.nan)
-        for name in ("ci", "above_swapped_ci", "above_baseline_ci")
+        for name in (*_BOUNDED, *(f"{name}_these_networks" for name in _BOUNDED))
     }
+    untested = np.full(len(models), "", dtype=object)
     random = np.full(len(models), "nothing", dtype=object)
     for k, ((model, kind), operator) in enumerate(operators.items()):
         m = models.index(model)
@@ -288,10 +293,13 @@ def _results(
                 row.found.p_value[-1],
             )
             intervals["above_baseline_ci"][m] = row.interval()
+            intervals["above_baseline_ci_these_networks"][m] = row.interval(which=_FIXED)
             continue
         for name in plain:
             out[name][m] = getattr(row.found, name)[-1]
         random[m], intervals["ci"][m] = row.random, row.interval(-1, 1)
+        untested[m] = row.found.untested
+        intervals["ci_these_networks"][m] = row.interval(-1, 1, _FIXED)
         if not np.isnan(swapped).any():
             out["swapped"][m] = (operator.estimate * swapped).sum()
             out["above_swapped"][m], out["p_swapped"][m] = (
@@ -299,15 +307,20 @@ def _results(
                 beyond.found.p_value[-1],
             )
             intervals["above_swapped_ci"][m] = beyond.interval()
+            intervals["above_swapped_ci_these_networks"][m] = beyond.interval(which=_FIXED)
     for name in ("swapped", "baseline"):
         out[f"p_{name}_adjusted"] = holm(out[f"p_{name}"])
     if not any(kind == "baseline" for _, kind in operators):
         out = {name: values for name, values in out.items() if "baseline" not in name}
-        del intervals["above_baseline_ci"]
+        intervals = {name: each for name, each in intervals.items() if "baseline" not in name}
+    if (untested == "").all():
+        intervals = {name: each for name, each in intervals.items() if _FIXED not in name}
+    reasons = {"untested": ("model", untested)} if (untested != "").any() else {}
     return xr.Dataset(
         {
             **{name: ("model", values) for name, values in out.items()},
             "random": ("model", random),
+            **reasons,
             **{name: (("model", "bound"), values) for name, values in intervals.items()},
         },
         {"model": np.array(models, dtype=object), "bound": _BOUNDS},

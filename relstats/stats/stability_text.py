@@ -18,7 +18,7 @@ def notes(result: xr.Dataset, tally: Tally) -> list[str]:
         elif n == 2:
             notes.append(
                 f"{model} has two networks, too few to estimate how agreement varies between"
-                " networks: its interval is over images, for these two"
+                " networks: no p, and an interval for these two only"
             )
     low = result["model"].values[(result["estimate"] <= 0).values]
     notes += [

@@ -77,6 +77,10 @@ def sufficiency(
         set is removed less that when the other set is. Others are "own" (each network's own most
         relevant pixels), "image_swap" (the shared set of another image) and "random" pixels.
 
+        Where a level has too few networks to speak of others like them there is no interval and no
+        p: `untested` says why, and `ci_these_networks` (of means `score_ci_these_networks`,
+        `loss_ci_these_networks`, `whole_ci_these_networks`) is for these networks, over images.
+
         On `level`: `score_mean` and `score_ci` (on `operation` x `choice`), `loss_mean` and
         `loss_ci` (on `choice`), `whole_mean` and `whole_ci`, `n_networks`, `random`.
         `network_score` and `network_whole` of each network. `area` (mean share of the pixels),
@@ -269,6 +273,7 @@ def _comparisons(source: MaskedScores, tests: list[Jackknife]) -> xr.Dataset:
         p_adjusted=(dims, holm(result["p_value"].values)),
         random=("level", levels.words([test.random for test in tests])),
         n_networks=("level", [int((f.groups >= 0).sum()) for f in source.functionals]),
+        **levels.untested(tests, ("level",)),
     ).assign_coords({name: levels.words(values) for name, values in coords.items()})
 
 

@@ -186,16 +186,24 @@ def test_levels_of_an_axis(models, people):
 
 def test_fixed_factors_narrow_the_claim(models, people):
     wide, narrow = quick(models, people), quick(models, people, random=["participants"])
-    assert (narrow["standard_error"] < wide["standard_error"]).all()
+    assert np.isfinite(wide["p_value"]).all()
+    assert "untested" not in wide
+    assert np.isnan(narrow["p_value"]).all()
+    assert np.isnan(narrow["ci"]).all()
+    assert set(narrow["untested"].values) == {"networks were not taken as random (seeds)"}
+    widths = (wide["ci"], narrow["ci_these_networks"])
+    wide_width, narrow_width = (float(ci.diff("bound").mean()) for ci in widths)
+    assert narrow_width < wide_width
     assert set(narrow["random"].values) == {"participants; these networks"}
     by_person = (
         compare_rdms(models.values.reshape(12, -1), people.values, "corr")
         .reshape(3, 4, 5)
         .mean(axis=1)
     )
-    expected = stats.ttest_rel(by_person[0], by_person[2])
-    assert narrow["difference_p_value"].sel(contrast="m1|m3") == pytest.approx(
-        expected.pvalue, rel=1e-9
+    expected = stats.ttest_rel(by_person[0], by_person[2]).confidence_interval()
+    assert np.isnan(narrow["difference_p_value"]).all()
+    np.testing.assert_allclose(
+        narrow["difference_ci_these_networks"].sel(contrast="m1|m3"), expected, rtol=1e-9
     )
     nothing = quick(models, people, random=[])
     assert np.isnan(nothing["p_value"]).all()
@@ -416,7 +424,8 @@ def test_tests_are_those_of_the_core(models, people):
     )
 
 
-def test_the_ceiling_is_as_uncertain_as_its_participants(models, people):
+def test_the_ceiling_is_as_uncertain_as_its_participants(models, people, monkeypatch):
+    monkeypatch.setattr(evaluation, "claim", lambda test, weights: test)  # of one network: no claim
     found = evaluation.evaluate(
         models.values[0, :1],
         people.values.astype(float),

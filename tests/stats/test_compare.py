@@ -944,11 +944,19 @@ def test_one_network_a_level_speaks_for_these_networks_only() -> None:
     study = transfer((1, 1), models=models)
     scores, _ = score_matrix(study)
     each = scores[0, 1].mean(axis=0) - scores[1, 0].mean(axis=0)
-    assert raw["p_value"].item() == pytest.approx(stats.ttest_1samp(each, 0).pvalue, rel=1e-9)
+    assert np.isnan(raw["p_value"].item())
+    assert np.isnan(raw["ci"].values).all()
+    assert np.isnan(result["cell_ci"].values).all()
+    np.testing.assert_allclose(
+        raw["ci_these_networks"].squeeze(),
+        stats.ttest_1samp(each, 0).confidence_interval(),
+        rtol=1e-9,
+    )
+    assert raw["untested"].item().startswith("a level has 1 network, and this needs 2")
     assert np.isnan(result["estimate"].drop_sel(effect="asymmetry")).all()
     said = result.attrs["warnings"]
     assert any(
-        "imagenet|vggface2: a level of pretrain has one network only" in w and "over images" in w
+        "imagenet|vggface2: a level of pretrain has one network only" in w and "no p" in w
         for w in said
     )
     assert any(

@@ -118,7 +118,8 @@ def test_every_number_is_that_of_the_definition():
     same("p_network", p(np.round(agree, 12)))
     half = stats.sem(core[0] / 42) * stats.t.ppf(0.975, 8)
     same(
-        "ci", np.stack([core[0].mean(axis=0) / 42 - half, core[0].mean(axis=0) / 42 + half], axis=1)
+        "ci_these_networks",
+        np.stack([core[0].mean(axis=0) / 42 - half, core[0].mean(axis=0) / 42 + half], axis=1),
     )
     same("p_adjusted", adjust.holm(p(core.mean(axis=1))))
     same("p_max_z_bh", stats.false_discovery_control(p(z)))

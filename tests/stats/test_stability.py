@@ -130,7 +130,9 @@ def test_variance_beyond_other_images_is_that_of_leaving_images_out():
         assert one["above_swapped"].item() == pytest.approx(beyond(range(80)), rel=1e-9)
         left = np.array([beyond([i for i in range(80) if i != k]) for k in range(80)])
         half = stats.t.ppf(0.975, 79) * np.sqrt(79 / 80 * ((left - left.mean()) ** 2).sum())
-        low, high = one["above_swapped_ci"].values
+        assert np.isnan(one["above_swapped_ci"]).all()
+        assert np.isnan(one["p_swapped"])
+        low, high = one["above_swapped_ci_these_networks"].values
         np.testing.assert_allclose(
             [one["above_swapped"] - low, high - one["above_swapped"]], half, rtol=0.03
         )
@@ -263,8 +265,14 @@ def test_few_seeds_are_told_as_they_are():
     two = of_model(make_maps((2, 1, 3)), "a")
     r = [stats.spearmanr(x, y).statistic for x, y in zip(*two, strict=True)]
     np.testing.assert_allclose(
-        result["ci"].sel(model="a"), stats.t.interval(0.95, 6, np.mean(r), stats.sem(r)), rtol=1e-9
+        result["ci_these_networks"].sel(model="a"),
+        stats.t.interval(0.95, 6, np.mean(r), stats.sem(r)),
+        rtol=1e-9,
     )
+    assert np.isnan(result["ci"].isel(model=[0, 1])).all()
+    assert np.isfinite(result["ci"].isel(model=2)).all()
+    assert np.isnan(result["reliability_ci"].sel(model="a")).all()
+    assert result["untested"].sel(model="a").item().startswith("a level has 2 networks")
     assert np.isnan(result["estimate"].sel(model="b"))
     assert np.isnan(result["seeds_needed"].sel(model="b"))
     notes = result.attrs["warnings"]

@@ -53,8 +53,7 @@ def shared(result: xr.Dataset, name: str) -> Iterator[Sentence]:
         size = f"{number(100 * float(one['estimate']))} % of pixels are in the top {top} of {who}"
         yield Sentence(
             "found" if decided(one) else "open",
-            f"{size} ({sure(one, scale=100, unit=' %')}; {chance} % where maps do not "
-            "depend on the image).",
+            f"{size} ({sure(one, ci='')}; {chance} % where maps do not depend on the image).",
             about,
         )
 

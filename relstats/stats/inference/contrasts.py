@@ -320,13 +320,13 @@ def _design_warnings(pairs: list[tuple[str, str]], groups: np.ndarray, axis: str
         if sizes.min() < 2:
             notes.append(
                 f"{name}: a level of {axis} has one network only, so nothing is known of other"
-                " networks like it: intervals and p-values are over images, for these networks"
+                " networks like it: no p, and an interval for these networks only"
             )
         elif sizes.min() < 3:
             notes.append(
                 f"{name}: a level of {axis} has two networks, too few to estimate the variance of"
-                " agreement within it: effects other than asymmetry are over images only, for"
-                " these networks"
+                " agreement within it: effects other than asymmetry have no p, and an interval for"
+                " these networks only"
             )
         if sizes.min() != sizes.max() and sizes.min() < MIN_UNBALANCED:
             notes.append(

@@ -12,6 +12,7 @@ from scipy import stats
 
 from relstats.errors import UsageError
 from relstats.stats.inference.contrasts import Contrasts
+from relstats.stats.inference.population import why_fixed
 
 #: What a claim can hold for beyond what was measured.
 Factor = Literal["images", "participants", "seeds"]
@@ -25,7 +26,10 @@ Parts = dict[tuple[str, ...], float]
 
 @dataclass(frozen=True)
 class Inference:
-    """A t-test: arrays or numbers alike. NaN where there is no variance to test by."""
+    """A t-test: arrays or numbers alike. NaN where there is no variance to test by, and where
+    networks are not random: then `untested` says why, and the interval for these networks alone
+    has a name of its own.
+    """
 
     estimate: float
     standard_error: float
@@ -35,6 +39,9 @@ class Inference:
     lower: float
     upper: float
     variances: Mapping[str, float]
+    lower_these_networks: float = np.nan
+    upper_these_networks: float = np.nan
+    untested: str = ""
 
 
 def infer(
@@ -83,7 +90,8 @@ def infer(
     if not single:
         return Inference(estimate, *(np.nan,) * 6, variances={})
     signed = sum((-1) ** (len(names) + 1) * value for names, value in theta.items())
-    variance = max(signed, *single.values(), 0.0)
+    of_seeds = sum(value for name, value in single.items() if name.startswith("seeds"))
+    variance = max(signed, of_seeds, *single.values(), 0.0)
     error = float(np.sqrt(variance))
     if not error > _ROUNDING:
         nothing = 1.0 if abs(estimate) <= _ROUNDING and error >= 0 else np.nan
@@ -95,6 +103,38 @@ def infer(
     return Inference(
         estimate, error, estimate / error, df, p, estimate - reach, estimate + reach, single
     )
+
+
+def claim(test: Inference, weights: np.ndarray) -> Inference:
+    """A test of networks as what it can claim: no p and no interval where networks are fixed.
+
+    A p over images and people, of networks that happen to differ, would be read as one of networks
+    like these.
+
+    Parameters
+    ----------
+    test : Inference
+        From `infer`; factors "seeds ..." among its variances where networks are random.
+    weights : ndarray, (group, network)
+        Of the contrast.
+
+    Returns
+    -------
+    Inference
+        The same where networks are random. Otherwise only the estimate, with the interval as that
+        of these networks, and the reason.
+
+    Examples
+    --------
+    >>> test = claim(infer(0.2, {("images",): 0.005}, {"images": 20}), np.array([[1.0]]))
+    >>> test.p_value, test.untested[:20], bool(test.lower_these_networks < 0.2)
+    (nan, 'a level has 1 networ', True)
+    """
+    if any(name.startswith("seeds") for name in test.variances):
+        return test
+    reason = why_fixed((weights != 0).sum(axis=1)) or "networks were not taken as random (seeds)"
+    bounds = test.lower, test.upper
+    return Inference(test.estimate, *(np.nan,) * 6, test.variances, *bounds, reason)
 
 
 def crossed_test(
@@ -118,7 +158,8 @@ def crossed_test(
     weights : ndarray, (group, network)
         One row a group, the same weight for each of its networks. Groups vary independently.
     random : collection of {"images", "participants", "seeds"}
-        Factors with one unit are fixed, whatever is said; seeds where any group has one network.
+        Factors with one unit are fixed, whatever is said; seeds where any group has one network,
+        or unequal groups have two.
     confidence : float
         Confidence level.
 
@@ -142,7 +183,8 @@ def crossed_test(
     is_random = random_factors(values.shape, weights, random)
     sizes = {"images": values.shape[1], "participants": values.shape[2]}
     sizes |= {f"seeds {g}": int((row != 0).sum()) for g, row in enumerate(weights)}
-    return infer(estimate, _parts(values, weights, is_random), sizes, confidence)
+    test = infer(estimate, _parts(values, weights, is_random), sizes, confidence)
+    return claim(test, weights)
 
 
 def random_factors(
@@ -158,7 +200,7 @@ def random_factors(
     many = {
         "images": shape[1] > 1,
         "participants": shape[2] > 1,
-        "seeds": bool(((weights != 0).sum(axis=1) > 1).all()),
+        "seeds": not why_fixed((weights != 0).sum(axis=1)),
     }
     return [factor for factor in FACTORS if factor in random and many[factor]]
 

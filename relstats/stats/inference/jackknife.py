@@ -15,6 +15,7 @@ from scipy import stats
 
 from relstats.errors import UsageError
 from relstats.stats.inference.moments import Moments
+from relstats.stats.inference.population import why_fixed
 
 #: Of the two-way jackknife, as a method's text cites it.
 REFERENCE = (
@@ -31,14 +32,19 @@ class Jackknife:
     Attributes
     ----------
     estimate, variance, standard_error, statistic, df, p_value, lower, upper : ndarray
-        In units of the score. `p_value` is two-sided, of the null that the contrast is 0.
+        In units of the score. `p_value` is two-sided, of the null that the contrast is 0. All but
+        the estimate are NaN where networks are not random (see `untested`).
     variance_networks, variance_images, variance_interaction : ndarray
         Parts of `variance` = networks + images - interaction, and at least the larger of the first
         two. NaN where the design cannot estimate one.
     p_equivalence : ndarray
         Two one-sided tests that the contrast lies within the margin. NaN without a margin.
+    lower_these_networks, upper_these_networks : ndarray
+        Interval over images alone, for these networks and no others. NaN where networks are random.
     networks_random, images_random : bool
         Whether the interval speaks for other networks, and for other images.
+    untested : str
+        Why there is no p: networks are not random. Empty where they are.
     """
 
     estimate: np.ndarray
@@ -53,8 +59,11 @@ class Jackknife:
     variance_images: np.ndarray
     variance_interaction: np.ndarray
     p_equivalence: np.ndarray
+    lower_these_networks: np.ndarray
+    upper_these_networks: np.ndarray
     networks_random: bool
     images_random: bool
+    untested: str = ""
 
     @property
     def random(self) -> str:
@@ -65,7 +74,7 @@ class Jackknife:
 
 def unknown(n: int = 1) -> Jackknife:
     """Of n values where nothing was measured: NaN."""
-    return Jackknife(*(np.full(n, np.nan),) * 12, networks_random=False, images_random=False)
+    return Jackknife(*(np.full(n, np.nan),) * 14, networks_random=False, images_random=False)
 
 
 def two_way_jackknife(
@@ -95,11 +104,13 @@ def two_way_jackknife(
     Returns
     -------
     Jackknife
-        With fewer than two networks in a group (three where pairs within the group count), the
-        variance over networks cannot be estimated: the result is for these networks, over images
-        only (`networks_random` is False). With one image it is for this image, over networks only
-        (`images_random` is False). With neither, all but the estimate is NaN. Scores without any
-        variance give p = 1 where the contrast is 0 and NaN where it is not: never a number below 1.
+        With fewer than two networks in a group (three where pairs within the group count) the
+        variance over networks cannot be estimated, and with two in one of unequal groups it is
+        not known well enough. Then there is no test (`networks_random` is False, `untested` says
+        why): a p over images, of networks that happen to differ, would be read as one of networks
+        like these. With one image it is for this image, over networks only (`images_random` is
+        False). Scores without any variance give p = 1 where the contrast is 0 and NaN where it is
+        not: never a number below 1.
 
     Raises
     ------
@@ -115,6 +126,8 @@ def two_way_jackknife(
 
     Examples
     --------
+    >>> from relstats.stats.inference.moments import block_moments
+    >>> from relstats.stats.inference.operators import contrast_operator, effect_weights
     >>> scores = np.random.default_rng(1).random((6, 6, 1, 50))
     >>> scores[:3] += 0.2
     >>> operator = contrast_operator(np.array([0, 0, 0, 1, 1, 1]), effect_weights("source_effect"))
@@ -125,31 +138,49 @@ def two_way_jackknife(
     _check_options(confidence, df, margin)
     v_groups, v_images, v_both, sizes = _variances(moments, operator_index)
     v_networks = v_groups.sum(axis=0)
-    networks, images = not np.isnan(v_groups).any(), moments.count > 1
-    if networks and images:
+    images = moments.count > 1
+    untested = why_fixed(sizes, np.isnan(v_groups).any(axis=1))
+    if untested:
+        variance, parts = v_images, []
+    elif images:
         variance = np.maximum(v_networks + v_images - v_both, np.maximum(v_networks, v_images))
+        parts = _network_parts(v_groups, sizes, df)
     else:
-        variance = v_networks if networks else v_images
-    parts = []
-    if networks and df == "pooled":
-        parts.append((v_networks, int((sizes - 1).sum())))
-    elif networks:
-        parts += zip(v_groups, (sizes - 1).tolist(), strict=True)
+        variance, parts = v_networks, _network_parts(v_groups, sizes, df)
     if images:
         parts.append((v_images, moments.count - 1))
     mean = moments.mean[operator_index]
     nothing = (variance == 0) & (np.abs(mean) <= moments.rounding[operator_index])
     estimate = np.where(nothing, 0.0, mean)
+    tests = _t_tests(estimate, variance, _degrees_of_freedom(variance, parts), confidence, margin)
     return Jackknife(
         estimate=estimate,
-        variance=variance,
         variance_networks=v_networks,
         variance_images=v_images,
         variance_interaction=v_both,
-        networks_random=networks,
+        networks_random=not untested,
         images_random=images,
-        **_t_tests(estimate, variance, _degrees_of_freedom(variance, parts), confidence, margin),
+        untested=untested,
+        **_of_these_networks(tests) if untested else tests,
     )
+
+
+def _network_parts(
+    v_groups: np.ndarray, sizes: np.ndarray, df: str
+) -> list[tuple[np.ndarray, int]]:
+    """Parts of the variance over networks, with their degrees of freedom."""
+    if df == "pooled":
+        return [(v_groups.sum(axis=0), int((sizes - 1).sum()))]
+    return list(zip(v_groups, (sizes - 1).tolist(), strict=True))
+
+
+def _of_these_networks(tests: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Only the interval is kept, under its own name."""
+    nothing = {name: np.full_like(values, np.nan) for name, values in tests.items()}
+    return nothing | {
+        "lower_these_networks": tests["lower"],
+        "upper_these_networks": tests["upper"],
+    }
 
 
 def _check_options(confidence: float, df: str, margin: float | np.ndarray | None) -> None:
@@ -222,7 +253,9 @@ def _t_tests(
     statistic = estimate / some
     reach = stats.t.ppf((1 + confidence) / 2, df) * some
     room = np.nan if margin is None else np.asarray(margin, float)
+    unknown_bounds = np.full_like(estimate, np.nan)
     return {
+        "variance": variance,
         "standard_error": error,
         "statistic": statistic,
         "df": df,
@@ -232,4 +265,6 @@ def _t_tests(
         "lower": estimate - reach,
         "upper": estimate + reach,
         "p_equivalence": stats.t.sf((room - np.abs(estimate)) / some, df),
+        "lower_these_networks": unknown_bounds,
+        "upper_these_networks": unknown_bounds,
     }

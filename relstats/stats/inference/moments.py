@@ -70,6 +70,8 @@ def block_moments(scores: np.ndarray, operators: Sequence[Operator]) -> Moments:
 
     Examples
     --------
+    >>> from relstats.stats.inference.jackknife import two_way_jackknife
+    >>> from relstats.stats.inference.operators import contrast_operator, effect_weights
     >>> scores = np.random.default_rng(1).random((6, 6, 1, 50))
     >>> operator = contrast_operator(np.array([0, 0, 0, 1, 1, 1]), effect_weights("source_effect"))
     >>> blocks = scores[..., :20], scores[..., 20:]

@@ -94,8 +94,8 @@ def masked_scores(group: xr.Dataset, score: str, axis: str | None, normalise: st
         )
     chance = _chance(group, table, [f.groups >= 0 for f in functionals], score, normalise)
     notes = [
-        f"{table['model'].iloc[np.flatnonzero(code == m)[0]]} has one network only: intervals of"
-        f" {name} are over images, for these networks"
+        f"{table['model'].iloc[np.flatnonzero(code == m)[0]]} has one network only: {name} has"
+        " no p, and an interval for these networks only"
         for name, f in zip(names, functionals, strict=True)
         for m in range(len(models))
         if ((code == m) & (f.groups >= 0)).sum() == 1

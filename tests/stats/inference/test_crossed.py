@@ -9,7 +9,9 @@ from scipy import stats
 from relstats.stats.inference import contrasts, jackknife, networks
 from relstats.stats.inference.crossed import contrast_rows, crossed_test, level_rows, random_factors
 
-TWO = np.array([[0.5, 0.5, 0, 0, 0], [0, 0, -1 / 3, -1 / 3, -1 / 3]])
+TWO = np.repeat(np.array([[1, 0], [0, -1]]), 3, axis=1) / 3
+#: Of one network: nothing is known of others.
+ONE = np.ones((1, 1))
 
 
 def outcome(values, rows=TWO, **options):
@@ -17,10 +19,10 @@ def outcome(values, rows=TWO, **options):
 
 
 def test_without_people_it_is_the_two_way_jackknife():
-    values = np.random.default_rng(1).normal(size=(5, 12, 1)) + np.random.default_rng(2).normal(
-        size=(5, 1, 1)
+    values = np.random.default_rng(1).normal(size=(6, 12, 1)) + np.random.default_rng(2).normal(
+        size=(6, 1, 1)
     )
-    functional = networks.network_functional(np.array([0, 0, 1, 1, 1]), np.array([1.0, -1.0]))
+    functional = networks.network_functional(np.array([0, 0, 0, 1, 1, 1]), np.array([1.0, -1.0]))
     expected = jackknife.two_way_jackknife(
         networks.network_moments(values.transpose(0, 2, 1), [functional]), 0
     )
@@ -31,17 +33,16 @@ def test_without_people_it_is_the_two_way_jackknife():
 
 def test_one_factor_is_a_t_test():
     values = np.random.default_rng(3).normal(size=(1, 9, 6))
-    one = np.ones((1, 1))
     for factor, axis in (("images", 2), ("participants", 1)):
-        found, expected = (
-            outcome(values, one, random=[factor]),
-            stats.ttest_1samp(values[0].mean(axis=axis - 1), 0),
-        )
+        found = outcome(values, ONE, random=[factor])
+        interval = stats.ttest_1samp(values[0].mean(axis=axis - 1), 0).confidence_interval()
         np.testing.assert_allclose(
-            [found.p_value, found.df], [expected.pvalue, expected.df], rtol=1e-10
+            [found.lower_these_networks, found.upper_these_networks], interval, rtol=1e-10
         )
-    seeds = np.random.default_rng(4).normal(size=(5, 1, 1))
-    welch = stats.ttest_ind(seeds[:2].ravel(), seeds[2:].ravel(), equal_var=False)
+        assert np.isnan([found.p_value, found.lower, found.upper, found.standard_error]).all()
+        assert found.untested.startswith("a level has 1 network, and this needs 2")
+    seeds = np.random.default_rng(4).normal(size=(6, 1, 1))
+    welch = stats.ttest_ind(seeds[:3].ravel(), seeds[3:].ravel(), equal_var=False)
     found = outcome(seeds)
     np.testing.assert_allclose(
         [found.p_value, found.df, found.statistic],
@@ -85,7 +86,7 @@ def test_three_way_mean_squares_by_the_textbook():
 
 def test_order_scale_and_sign():
     rng = np.random.default_rng(6)
-    values = rng.normal(size=(5, 8, 4))
+    values = rng.normal(size=(6, 8, 4))
     found, turned = outcome(values), outcome(values, -TWO)
     assert (turned.estimate, turned.p_value) == (-found.estimate, pytest.approx(found.p_value))
     mixed = values[:, rng.permutation(8)][:, :, rng.permutation(4)]
@@ -94,12 +95,17 @@ def test_order_scale_and_sign():
 
 
 def test_what_is_random():
-    assert random_factors((5, 8, 4), TWO, ("images", "participants", "seeds")) == [
+    assert random_factors((6, 8, 4), TWO, ("images", "participants", "seeds")) == [
         "images",
         "participants",
         "seeds",
     ]
-    assert random_factors((5, 8, 1), TWO, ("images", "participants", "seeds")) == [
+    uneven = np.array([[0.5, 0.5, 0, 0, 0], [0, 0, 1, 1, 1]])
+    assert random_factors((5, 8, 1), uneven, ("images", "seeds")) == ["images"]
+    fixed = outcome(np.random.default_rng(7).normal(size=(6, 8, 4)), random=["images"])
+    assert fixed.untested == "networks were not taken as random (seeds)"
+    assert np.isnan(fixed.p_value)
+    assert random_factors((6, 8, 1), TWO, ("images", "participants", "seeds")) == [
         "images",
         "seeds",
     ]

@@ -15,7 +15,7 @@ from relstats.stats.inference.networks import network_functional, network_moment
 from relstats.stats.inference.operators import contrast_operator, effect_weights
 
 GROUPS = np.array(
-    [0, 1, 0, 1, 1, 0, 2, 3, 3, 2, -1]
+    [0, 1, 0, 1, 1, 0, 2, 3, 3, 2, 3, 2, 1, -1]
 )  # two strata of two levels, and one that takes no part
 WEIGHTS = np.array([0.5, -0.5, 0.5, -0.5])
 
@@ -24,7 +24,7 @@ WEIGHTS = np.array([0.5, -0.5, 0.5, -0.5])
 def scores():
     rng = np.random.default_rng(3)
     return (
-        rng.standard_normal((11, 2, 17)) + rng.standard_normal((11, 2, 1)) + rng.standard_normal(17)
+        rng.standard_normal((14, 2, 17)) + rng.standard_normal((14, 2, 1)) + rng.standard_normal(17)
     )
 
 
@@ -78,8 +78,8 @@ def test_jackknife_is_its_definition_however_images_are_cut(scores, cuts):
 
 def test_it_is_the_source_effect_of_scores_that_do_not_depend_on_targets(scores):
     """An independent path: pairs of networks, in which the target changes nothing."""
-    groups = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0])
-    of_pairs = np.broadcast_to(scores[:, np.newaxis], (11, 11, 2, 17))
+    groups = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 1, 1, 0])
+    of_pairs = np.broadcast_to(scores[:, np.newaxis], (14, 14, 2, 17))
     operator = contrast_operator(groups, effect_weights("source_effect"))
     wanted = jackknife.two_way_jackknife(block_moments(of_pairs, [operator]), 0)
     functional = network_functional(groups, np.array([1.0, -1.0]))
@@ -113,15 +113,35 @@ def test_without_variance_between_images_it_is_welch():
     )
 
 
-def test_one_network_in_a_level_leaves_inference_over_images_only(scores):
-    groups = np.array([0, 1, 1] + [-1] * 8)
+def test_one_network_in_a_level_leaves_an_interval_of_these_networks(scores):
+    groups = np.array([0, 1, 1] + [-1] * 11)
     found = jackknife.two_way_jackknife(
         network_moments(scores, [network_functional(groups, np.array([1.0, -1.0]))]), 0
     )
     assert (found.networks_random, found.images_random) == (False, True)
     on_image = scores[0, 0] - scores[1:3, 0].mean(axis=0)
-    paired = stats.ttest_1samp(on_image, 0)
-    np.testing.assert_allclose([found.p_value[0], found.df[0]], [paired.pvalue, 16], rtol=1e-10)
+    interval = stats.ttest_1samp(on_image, 0).confidence_interval()
+    np.testing.assert_allclose(
+        [found.lower_these_networks[0], found.upper_these_networks[0]], interval, rtol=1e-10
+    )
+    assert np.isnan([found.p_value[0], found.lower[0], found.df[0]]).all()
+    assert found.untested.startswith("a level has 1 network, and this needs 2")
+
+
+def test_two_networks_against_more_are_refused_and_two_against_two_are_not(scores):
+    def tested(*sizes):
+        groups = np.concatenate([np.repeat([0, 1], sizes), [-1] * (14 - sum(sizes))])
+        functional = network_functional(groups, np.array([1.0, -1.0]))
+        return jackknife.two_way_jackknife(network_moments(scores, [functional]), 0)
+
+    refused = tested(2, 9)
+    assert np.isnan(refused.p_value).all()
+    assert np.isfinite(refused.variance_networks).all()
+    assert refused.untested == "groups of 2 to 9 networks: unequal groups need 3 in the smallest"
+    for sizes in ((2, 2), (3, 9)):
+        assert np.isfinite(tested(*sizes).p_value).all()
+        assert np.isnan(tested(*sizes).lower_these_networks).all()
+        assert not tested(*sizes).untested
 
 
 def test_functionals_by_hand():
@@ -136,7 +156,7 @@ def test_functionals_by_hand():
 
 def test_nan_is_refused_where_it_counts(scores):
     functional = network_functional(GROUPS, WEIGHTS)
-    scores[10] = np.inf
+    scores[-1] = np.inf
     assert np.isfinite(network_moments(scores, [functional]).mean).all()
     scores[4, 1, 7] = np.nan
     with pytest.raises(InvalidData, match=r"first: network 4, feature 1, image 7"):
