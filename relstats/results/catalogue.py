@@ -20,8 +20,8 @@ def analysis_of(attrs: Mapping[Any, Any]) -> Analysis | None:
 
     Examples
     --------
-    >>> analysis_of({"statistic": "regions"}).question, analysis_of({"statistic": "mine"})
-    ('regions', None)
+    >>> analysis_of({"statistic": "rdm"}).command, analysis_of({"statistic": "mine"})
+    ('rdm', None)
     """
     return BY_STATISTIC.get(str(attrs.get("statistic", "")))
 
