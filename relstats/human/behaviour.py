@@ -89,16 +89,18 @@ def behaviour(
         p: `untested` (`level_...` of levels) says why, and `ci_these_networks` is
         for these networks, over images and people.
 
-        NaN: kappa of two who give one and the same answer throughout is not defined: NaN, and
-        counted in `n_undefined`; such participants are then left out of the means, for all networks
-        alike. Images that a participant did not judge are left out of this participant's kappas.
+        NaN: kappa with one who gives the same answer throughout (never errs, say) is not defined:
+        NaN, and counted in `n_undefined`. Such networks and participants are left out of all means,
+        and named. So are participants who share no image with a network, or too few to have a
+        kappa. Images that a participant did not judge are left out of this participant's kappas.
 
     Raises
     ------
     UsageError
         Unknown option; no such group or label.
     ImpossibleAnalysis
-        No network or participant is left; a level has one network and seeds are random.
+        No network or participant is left that answers in more than one way; a level has one network
+        and seeds are random.
     InvalidData
         Choices that are no class, images that differ, classes in an order that `correct`
         contradicts.
@@ -135,8 +137,7 @@ def behaviour(
     data = answers.answers(study, of, label, classes, models, align)
     all_of = kappa.kappas(data.networks, data.people, len(data.classes))
     matrices = _matrices(all_of, data, of)
-    undefined = np.isnan(all_of.kappa)
-    kept, notes = _defined(data, undefined)
+    kept, notes = _defined(data)
     found = kappa.kappas(kept.networks, kept.people, len(kept.classes))
     plan = plan_levels(kept.table, axis, random, within, pool)
     cells = {"kappa": Cells(found.kappa, found.kappa[:, np.newaxis] + found.influence)}
@@ -146,33 +147,58 @@ def behaviour(
     result = (
         result.merge(matrices)
         .merge(_among(kept, plan, confidence))
-        .assign(n_undefined=int(undefined.sum()))
+        .assign(n_undefined=int(np.isnan(all_of.kappa).sum()))
     )
     result = result.assign_attrs(label=data.label, classes=data.classes)
     parameters = {"of": of, "confidence": confidence}
     return _described(result, kept, parameters, [*data.notes, *notes, *plan.notes])
 
 
-def _defined(data: Answers, undefined: np.ndarray) -> tuple[Answers, list[str]]:
-    """Without participants who cannot be compared with every network."""
-    silent = undefined.any(axis=0)
-    if silent.all():
+def _defined(data: Answers) -> tuple[Answers, list[str]]:
+    """Without networks and participants who have no kappa, and what is said of these."""
+    networks, people = kappa.constant(data.networks), kappa.constant(data.people)
+    for whose, is_constant in (("network", networks), ("participant", people)):
+        if is_constant.all():
+            raise ImpossibleAnalysis(
+                f"each of {is_constant.size} {whose}(s) gives the same answer throughout (all"
+                " right, say): kappa with them is not defined. Use harder images"
+            )
+    apart = np.zeros(len(people), bool)
+    found = kappa.kappas(data.networks[~networks], data.people[~people], len(data.classes))
+    apart[~people] = np.isnan(found.kappa).any(axis=0)
+    if (people | apart).all():
         raise ImpossibleAnalysis(
-            "no participant can be compared with every network: kappa of two who answer alike"
-            f" throughout, or share no image, is not defined ({int(undefined.sum())} of"
-            f" {undefined.size} pairs)"
+            "no participant can be compared with every network: on the images that both judged, one"
+            f" of them gives the same answer throughout ({int(np.isnan(found.kappa).sum())} of"
+            f" {found.kappa.size} pairs)"
         )
-    who = [p for p, is_silent in zip(data.participants, silent, strict=True) if is_silent]
     left = replace(
         data,
-        people=data.people[~silent],
-        participants=[p for p in data.participants if p not in who],
+        networks=data.networks[~networks],
+        table=data.table[~networks].reset_index(drop=True),
+        people=data.people[~(people | apart)],
+        participants=[data.participants[k] for k in np.flatnonzero(~(people | apart))],
     )
-    note = (
-        f"{len(who)} participant(s) left out ({', '.join(who[:3])}): kappa with a network is not"
-        " defined (both answer alike throughout)"
+    return left, _omissions(data, networks, people, apart)
+
+
+def _omissions(
+    data: Answers, networks: np.ndarray, people: np.ndarray, apart: np.ndarray
+) -> list[str]:
+    """Who is left out, and why: masks of networks and people who answer alike throughout, and of
+    people who do with one network.
+    """
+    cells = zip(data.table["model"], data.table["seed"], strict=True)
+    names = np.array([f"{model} seed {seed}" for model, seed in cells], dtype=object)
+    participants = np.array(data.participants, dtype=object)
+    constant = "{} {}(s) left out ({}): kappa is not defined with who answers alike throughout"
+    few = "{} {}(s) left out ({}): on the images judged by them and a network, one answers alike"
+    omitted = (
+        (constant, "network", names[networks]),
+        (constant, "participant", participants[people]),
+        (few, "participant", participants[apart]),
     )
-    return left, [note] if who else []
+    return [text.format(len(w), whose, ", ".join(w[:3])) for text, whose, w in omitted if len(w)]
 
 
 def _matrices(found: kappa.Kappas, data: Answers, of: str) -> xr.Dataset:
@@ -271,9 +297,6 @@ def _described(
         if parameters["of"] == "errors"
         else "choices"
     )
-    silent = sum(
-        int(len(set(row[row >= 0].tolist())) == 1) for row in (*data.networks, *data.people)
-    )
     some = (data.people < 0).any() or (data.networks < 0).any()
     checks = (
         (
@@ -281,13 +304,6 @@ def _described(
             f"{len(data.participants)} participants: their variance is poorly known below 5",
         ),
         (len(data.images) < 20, f"{len(data.images)} images: kappa is poorly known below 20"),
-        (
-            silent > 0,
-            (
-                f"{silent} network(s) or participant(s) answer alike throughout (all right, say):"
-                " kappa with them is 0 by definition"
-            ),
-        ),
         (
             bool(some),
             (
@@ -297,7 +313,8 @@ def _described(
         ),
         (
             bool(np.isnan(result["people_kappa"])),
-            "kappa among people is unknown: one participant, or two who answer alike throughout",
+            "kappa among people is unknown: one participant, or one who answers alike on the images"
+            " of another",
         ),
     )
     method = (

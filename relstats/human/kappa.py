@@ -22,9 +22,9 @@ class Kappas:
     Attributes
     ----------
     kappa : ndarray
-        (observed - expected) / (1 - expected). 0 by definition where one gives the same answer
-        throughout; NaN where both give the same answer throughout (expected is 1), or share no
-        item.
+        (observed - expected) / (1 - expected). NaN where one gives the same answer throughout
+        (never errs, say): observed is expected then, whatever the other does, and kappa would be 0
+        by arithmetic alone. NaN too where the two share no item.
     observed, expected : ndarray
         Share of equal answers, and what independent raters with the same shares of answers would
         give.
@@ -63,21 +63,21 @@ def kappas(a: np.ndarray, b: np.ndarray, n_classes: int) -> Kappas:
     --------
     >>> found = kappas(np.array([[0, 0, 1, 1]]), np.array([[0, 0, 1, 0], [0, 0, 0, 0]]), 2)
     >>> found.kappa
-    array([[0.5, 0. ]])
+    array([[0.5, nan]])
     """
     both = (a[:, :, np.newaxis] >= 0) & (b.T[np.newaxis] >= 0)
     n = both.sum(axis=1)
     first, second = _one_hot(a, n_classes), _one_hot(b, n_classes)
-    with np.errstate(invalid="ignore", divide="ignore"):  # no common item, or expected 1: NaN
+    with np.errstate(invalid="ignore", divide="ignore"):  # no common item: NaN
         shares = [
             np.einsum("aic,bi->abc", first, (b >= 0).astype(float)) / n[..., np.newaxis],
             np.einsum("bic,ai->abc", second, (a >= 0).astype(float)) / n[..., np.newaxis],
         ]
         same = (a[:, :, np.newaxis] == b.T[np.newaxis]) & both
         observed, expected = same.sum(axis=1) / n, (shares[0] * shares[1]).sum(axis=-1)
-        left = np.where(_constant_alike(shares), np.nan, 1 - expected)
-        silent = np.maximum(*(share.max(axis=-1) for share in shares)) == 1
-        kappa = np.where(silent & ~np.isnan(left), 0.0, (observed - expected) / left)
+        constant = np.maximum(*(share.max(axis=-1) for share in shares)) == 1
+        left = np.where(constant, np.nan, 1 - expected)
+        kappa = (observed - expected) / left
         crossed = np.einsum("aic,abc->aib", first, shares[1]) + np.einsum(
             "bic,abc->aib", second, shares[0]
         )
@@ -86,7 +86,7 @@ def kappas(a: np.ndarray, b: np.ndarray, n_classes: int) -> Kappas:
         )
         scale = a.shape[1] / n / left
         influence = (
-            np.where(both & ~silent[:, np.newaxis], moved * scale[:, np.newaxis], 0)
+            np.where(both, moved * scale[:, np.newaxis], 0)
             + np.where(np.isnan(kappa), np.nan, 0)[:, np.newaxis]
         )
     return Kappas(kappa, observed, expected, n, influence)
@@ -96,9 +96,21 @@ def _one_hot(codes: np.ndarray, n_classes: int) -> np.ndarray:
     return (codes[..., np.newaxis] == np.arange(n_classes)).astype(float)
 
 
-def _constant_alike(shares: list[np.ndarray]) -> np.ndarray:
-    """Whether both raters give one and the same answer throughout."""
-    return np.asarray(((shares[0] == 1) & (shares[1] == 1)).any(axis=-1))
+def constant(codes: np.ndarray) -> np.ndarray:
+    """Whether each rater gives one answer throughout: whether (rater,) has no kappa with anybody.
+
+    Parameters
+    ----------
+    codes : ndarray of int, (rater, item)
+        As for `kappas`; a rater without any answer counts too.
+
+    Examples
+    --------
+    >>> constant(np.array([[0, 0, -1], [0, 1, -1]]))
+    array([ True, False])
+    """
+    largest = codes.max(axis=1, keepdims=True)
+    return np.asarray(((codes == largest) | (codes == MISSING)).all(axis=1))
 
 
 def observed_bounds(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

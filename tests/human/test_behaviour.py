@@ -197,24 +197,45 @@ def test_who_answers_alike_throughout():
     truth = study["images/sex"].values
     human["choice"][1] = truth
     found = measured(study.assign(behaviour=xr.DataTree(human)))
-    np.testing.assert_array_equal(found["kappa"].isel(participant=1), 0)
-    assert found["n_undefined"].item() == 0
-    assert "1 network(s) or participant(s) answer alike" in " ".join(found.attrs["warnings"])
+    assert np.isnan(found["kappa"].isel(participant=1)).all()
+    assert found["n_undefined"].item() == 8
+    warnings = " ".join(found.attrs["warnings"])
+    assert "1 participant(s) left out (001): kappa is not defined with who answers" in warnings
+    np.testing.assert_allclose(
+        found["level_mean"].sel(level="a").item(),
+        found["kappa"].values[:4, [0, 2, 3]].mean(),
+        rtol=1e-10,
+    )
     codes = np.array([CLASSES.index(t) for t in truth])
     maps["prediction"][0, 0], maps["correct"][0, 0] = codes, 1
     changed = study.assign(behaviour=xr.DataTree(human), relevance=xr.DataTree(maps))
     found = measured(changed)
-    assert np.isnan(found["kappa"].isel(network=0, participant=1).item())
-    assert found["n_undefined"].item() == 1
-    assert "1 participant(s) left out (001)" in " ".join(found.attrs["warnings"])
+    assert np.isnan(found["kappa"].isel(network=0)).all()
+    assert found["n_undefined"].item() == 4 + 8 - 1
+    warnings = " ".join(found.attrs["warnings"])
+    assert "1 network(s) left out (a seed 0)" in warnings
+    assert "7 networks, 120 images, 3 participants" in found.attrs["population"]
     np.testing.assert_allclose(
-        found["level_mean"].sel(level="b").item(),
-        found["kappa"].values[4:, [0, 2, 3]].mean(),
+        found["level_mean"].values.ravel(),
+        [found["kappa"].values[rows][:, [0, 2, 3]].mean() for rows in ([1, 2, 3], [4, 5, 6, 7])],
         rtol=1e-10,
     )
     human["choice"][:] = truth
-    with pytest.raises(ImpossibleAnalysis, match="no participant can be compared"):
+    with pytest.raises(ImpossibleAnalysis, match=r"each of 4 participant\(s\) gives the same"):
         measured(changed.assign(behaviour=xr.DataTree(human)))
+
+
+def test_who_answers_alike_on_the_images_that_both_judged():
+    study = study_of(people=3)
+    human = study["behaviour"].to_dataset().copy(deep=True)
+    correct = right(study, "relevance", "prediction")[0, 0]
+    human["choice"][1, np.flatnonzero(~correct)] = ""
+    found = measured(study.assign(behaviour=xr.DataTree(human)))
+    assert found["n_undefined"].item() == 1
+    assert "1 participant(s) left out (001): on the images" in " ".join(found.attrs["warnings"])
+    human["choice"][[0, 2]] = human["choice"][1].values
+    with pytest.raises(ImpossibleAnalysis, match=r"no participant can be compared .*3 of 24 pairs"):
+        measured(study.assign(behaviour=xr.DataTree(human)))
 
 
 def test_images_that_a_participant_did_not_judge():

@@ -46,15 +46,16 @@ def test_by_hand():
     )
 
 
-def test_not_defined_and_zero_by_definition():
+def test_not_defined_with_who_answers_alike_throughout():
     same, other = (
         np.zeros((1, 5), int),
         np.array([[0, 0, 0, 1, 1], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [-1] * 5]),
     )
     found = kappas(same, other, 2)
-    np.testing.assert_array_equal(found.kappa, [[0, np.nan, 0, np.nan]])
-    np.testing.assert_array_equal(found.influence[0, :, 0], np.zeros(5))
-    assert np.isnan(found.influence[0, :, [1, 3]]).all()
+    np.testing.assert_array_equal(found.kappa, [[np.nan] * 4])
+    np.testing.assert_array_equal(kappas(other, same, 2).kappa, [[np.nan]] * 4)
+    assert np.isnan(found.influence).all()
+    np.testing.assert_allclose(found.observed[0, :3], found.expected[0, :3])
     assert found.n_items.tolist() == [[5, 5, 5, 0]]
 
 
