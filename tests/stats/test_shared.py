@@ -186,7 +186,8 @@ def test_where_none_are_planted_none_are_claimed():
     """A strong common layout and nothing else: seven studies, so that one false alarm at 5 % is no
     failure.
     """
-    found = [shared(planted(0, seed=k, layout=0.6), n_swaps=199, rng=rng(k)) for k in range(7)]
+    studies = [planted(0, size=20, seed=k, layout=0.6) for k in range(7)]
+    found = [shared(study, n_swaps=199, rng=rng(k)) for k, study in enumerate(studies)]
     assert sum(int(r["n_images_beyond_family"]) > 0 for r in found) <= 2
     assert sum((r["p_value"].values <= 0.05).any() for r in found) <= 3
     p = np.concatenate([r["p_max_z"].values for r in found])
