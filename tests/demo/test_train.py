@@ -5,6 +5,7 @@ features.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -26,55 +27,68 @@ TINY = train.Sizes(
 )
 
 
-def test_the_same_seed_gives_the_same_files_and_another_seed_others(tmp_path: Path) -> None:
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        writing.write_demo(tmp_path / name, sizes=TINY, seed=seed)
-    files = [
-        p.relative_to(tmp_path / "a") for p in sorted((tmp_path / "a").rglob("*")) if p.is_file()
-    ]
-    assert (
-        len(files) == 4 + 4 + 4 + 3
-    )  # pictures, label images, checkpoints; study file and two tables
-    for file in files:
-        first, again, other = ((tmp_path / name / file).read_bytes() for name in "abc")
-        assert first == again, file
-        assert first != other or file.name == "images.csv", file
-    assert [
-        len(model.checkpoints) for model in read_study(tmp_path / "a" / "faces.toml").models
-    ] == [1] * 4
+class Trained(NamedTuple):
+    """A demo: its folder, what was told of its progress, threads while it trained and after."""
+
+    folder: Path
+    told: list[tuple[int, int]]
+    threads: set[int]
+    threads_after: int
 
 
-def test_a_demo_is_left_alone_and_one_with_other_options_refused(tmp_path: Path) -> None:
-    file = writing.write_demo(tmp_path, sizes=TINY, seed=1)
-    before = file.stat().st_mtime_ns
-    assert writing.write_demo(tmp_path, sizes=TINY, seed=1) == file
-    assert file.stat().st_mtime_ns == before
-    with pytest.raises(UsageError, match="a demo with other options"):
-        writing.write_demo(tmp_path, sizes=TINY, seed=2)
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Return a demo of seed 1, trained by a caller of two threads; tests only read it."""
+    folder, told, threads = tmp_path_factory.mktemp("tiny"), [], set()
 
+    def progress(done: int, total: int) -> None:
+        told.append((done, total))
+        threads.add(torch.get_num_threads())
 
-def test_one_thread_trains_and_the_callers_threads_come_back(tmp_path: Path) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        threads = set()
-        writing.write_demo(
-            tmp_path,
-            sizes=TINY,
-            progress=lambda done, total: threads.add(torch.get_num_threads()),
-        )
-        assert threads == {1}
-        assert torch.get_num_threads() == 2
+        writing.write_demo(folder, sizes=TINY, seed=1, progress=progress)
+        return Trained(folder, told, threads, torch.get_num_threads())
     finally:
         torch.set_num_threads(before)
 
 
-def test_progress_ends_where_it_said(tmp_path: Path) -> None:
-    seen: list[tuple[int, int]] = []
-    writing.write_demo(
-        tmp_path, sizes=TINY, seed=1, progress=lambda done, total: seen.append((done, total))
-    )
-    assert seen == [(k, 8) for k in range(1, 9)]
+def test_the_same_seed_gives_the_same_files_and_another_seed_others(
+    tiny: Trained, tmp_path: Path
+) -> None:
+    folders = tiny.folder, tmp_path / "again", tmp_path / "other"
+    for folder, seed in zip(folders[1:], (1, 2), strict=True):
+        writing.write_demo(folder, sizes=TINY, seed=seed)
+    files = [p.relative_to(tiny.folder) for p in sorted(tiny.folder.rglob("*")) if p.is_file()]
+    assert (
+        len(files) == 4 + 4 + 4 + 3
+    )  # pictures, label images, checkpoints; study file and two tables
+    for file in files:
+        first, again, other = ((folder / file).read_bytes() for folder in folders)
+        assert first == again, file
+        assert first != other or file.name == "images.csv", file
+    assert [len(model.checkpoints) for model in read_study(tiny.folder / "faces.toml").models] == [
+        1
+    ] * 4
+
+
+def test_a_demo_is_left_alone_and_one_with_other_options_refused(tiny: Trained) -> None:
+    file = tiny.folder / "faces.toml"
+    before = {p: p.stat().st_mtime_ns for p in tiny.folder.rglob("*")}
+    assert writing.write_demo(tiny.folder, sizes=TINY, seed=1) == file
+    with pytest.raises(UsageError, match="a demo with other options"):
+        writing.write_demo(tiny.folder, sizes=TINY, seed=2)
+    assert {p: p.stat().st_mtime_ns for p in tiny.folder.rglob("*")} == before
+
+
+def test_one_thread_trains_and_the_callers_threads_come_back(tiny: Trained) -> None:
+    assert tiny.threads == {1}
+    assert tiny.threads_after == 2
+
+
+def test_progress_ends_where_it_said(tiny: Trained) -> None:
+    assert tiny.told == [(k, 8) for k in range(1, 9)]
 
 
 def test_simulated_people_follow_the_planted_features() -> None:

@@ -54,6 +54,19 @@ def out(computed, tmp_path):
     return Path(shutil.copytree(computed / "relevance.zarr", tmp_path / "study.zarr"))
 
 
+@pytest.fixture(scope="module")
+def scored(computed):
+    """The study of `computed` with all its scores: tests read it, or write into a copy."""
+    whole = Path(shutil.copytree(computed / "relevance.zarr", computed / "whole.zarr"))
+    score_sets(read_study(computed / "study.toml"), whole, "shared")
+    return whole
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(scored):
+    return contents(scored)
+
+
 def setting(study, **changes):
     return replace(study, transfer=replace(study.transfer, **changes))
 
@@ -196,9 +209,8 @@ def test_sets_are_those_of_a_slow_loop(study, out, ranking):
         assert set(column) == set(range(12)) - {k, 5}
 
 
-def test_the_group_says_how_it_was_made(study, out):
-    score_sets(study, out, "shared")
-    found, result = group_of(out), result_of(out)
+def test_the_group_says_how_it_was_made(scored):
+    found, result = group_of(scored), result_of(scored)
     assert {
         k: found.attrs[k]
         for k in ("masks", "fraction", "ranking", "consensus", "fill", "n_control", "batch")
@@ -215,7 +227,7 @@ def test_the_group_says_how_it_was_made(study, out):
     assert found["n_classes"].values.tolist() == [2, 3]
     assert found["task"].values.tolist() == ["gender", "identity"]
     np.testing.assert_allclose(found["area"], result["core"].mean(("y", "x")))
-    answer = relstats.sufficiency(store.open_study(out))
+    answer = relstats.sufficiency(store.open_study(scored))
     assert answer.attrs["masks"] == "shared"
     assert answer["n_networks"].values.tolist() == [3]
     assert any("chance" in note for note in answer.attrs["warnings"])
@@ -419,8 +431,8 @@ def test_a_study_file_without_its_networks_or_without_transfer_is_refused(study,
         score_sets(replace(study, transfer=None), out, "shared")
 
 
-def test_other_settings_are_refused_and_replaced_by_force(study, out):
-    score_sets(study, out, "shared")
+def test_other_settings_are_refused_and_replaced_by_force(study, scored, tmp_path):
+    out = Path(shutil.copytree(scored, tmp_path / "study.zarr"))
     save_shared(out, "smaller", fraction=0.2, consensus="majority")
     with pytest.raises(
         UsageError, match=r"/sufficiency .* --masks shared, .* now .* --masks smaller, .*--force"
@@ -434,8 +446,8 @@ def test_other_settings_are_refused_and_replaced_by_force(study, out):
     assert contents(out / "relevance") == before
 
 
-def test_fractions_and_operation_of_a_transfer_are_no_settings_of_it(study, out):
-    score_sets(study, out, "shared")
+def test_fractions_and_operation_of_a_transfer_are_no_settings_of_it(study, scored, tmp_path):
+    out = Path(shutil.copytree(scored, tmp_path / "study.zarr"))
     before = contents(out)
     score_sets(
         setting(study, fractions=(0.7,), operation="remove", control="random"), out, "shared"
@@ -457,13 +469,6 @@ def test_what_would_be_done_is_said_and_nothing_is_written(study, out):
 
 # --------------------------------------------------------------------------------------------------
 # Interruptions, workers, memory
-
-
-@pytest.fixture
-def uninterrupted(study, out, tmp_path):
-    whole = Path(shutil.copytree(out, tmp_path / "whole.zarr"))
-    score_sets(study, whole, "shared")
-    return contents(whole)
 
 
 class Stop(Exception):
@@ -514,12 +519,12 @@ def test_a_killed_run_resumes_to_the_same_bytes(computed, study, out, uninterrup
     assert contents(out) == uninterrupted
 
 
-def test_blocks_of_images_are_scored_as_if_they_were_one(study, out, monkeypatch, uninterrupted):
+def test_blocks_of_images_are_scored_as_if_they_were_one(study, out, monkeypatch, scored):
     assert (
         layout.FAMILIES["sufficiency"].images_per_shard
         == layout.FAMILIES["transfer"].images_per_shard
     )
-    expected = group_of(out.parent / "whole.zarr")
+    expected = group_of(scored)
     for family in ("sufficiency", "transfer"):
         monkeypatch.setitem(
             layout.FAMILIES, family, replace(layout.FAMILIES[family], images_per_shard=5)
@@ -541,9 +546,7 @@ def test_blocks_of_images_are_scored_as_if_they_were_one(study, out, monkeypatch
     assert lost.any(("operation", "choice")).sum() == 5
 
 
-def test_out_of_memory_halves_the_batch_says_so_and_records_it(
-    study, out, monkeypatch, uninterrupted
-):
+def test_out_of_memory_halves_the_batch_says_so_and_records_it(study, out, monkeypatch, scored):
     real, said = viewing.images.to_input, []
 
     def little_memory(pixels, *rest):
@@ -559,6 +562,4 @@ def test_out_of_memory_halves_the_batch_says_so_and_records_it(
     )
     found = group_of(out)
     assert "model 'identity', seed '0', images 0 to 11" in found.attrs["batch_reduced"]
-    np.testing.assert_allclose(
-        found["margin"], group_of(out.parent / "whole.zarr")["margin"], atol=2e-3
-    )
+    np.testing.assert_allclose(found["margin"], group_of(scored)["margin"], atol=2e-3)

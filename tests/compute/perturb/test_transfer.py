@@ -45,6 +45,19 @@ def out(computed, tmp_path):
     return Path(shutil.copytree(computed / "relevance.zarr", tmp_path / "study.zarr"))
 
 
+@pytest.fixture(scope="module")
+def transferred(computed):
+    """The study of `computed` with all its scores: tests read it, or write into a copy."""
+    whole = Path(shutil.copytree(computed / "relevance.zarr", computed / "whole.zarr"))
+    transfer(read_study(computed / "study.toml"), whole)
+    return whole
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(transferred):
+    return contents(transferred)
+
+
 def setting(study, **changes):
     return replace(study, transfer=replace(study.transfer, **changes))
 
@@ -168,9 +181,8 @@ def test_linear_fill_scores_the_interpolated_picture(study, out):
     assert float(got["probability"][k]) == pytest.approx(expected[1], abs=5e-4)
 
 
-def test_whole_images_score_as_the_maps_were_computed(study, out):
-    transfer(study, out)
-    found, maps = scores_of(out), relevance_of(out)
+def test_whole_images_score_as_the_maps_were_computed(transferred):
+    found, maps = scores_of(transferred), relevance_of(transferred)
     for model, seed in NETWORKS:
         got = found.sel(target_model=model, target_seed=seed)
         there = maps.sel(model=model, seed=seed)
@@ -240,10 +252,9 @@ def test_the_group_says_how_it_was_made_and_labels_both_sides(study, out):
     assert found["fraction"].values.tolist() == [0.2, 0.5]
 
 
-def test_compare_works_on_the_result(study, out):
-    transfer(study, out)
+def test_compare_works_on_the_result(transferred):
     result = compare(
-        store.open_study(out),
+        store.open_study(transferred),
         axis="task",
         score="probability",
         normalise="chance",
@@ -275,9 +286,8 @@ def test_scores_by_hand():
 # Maps of other tools, networks that are not torch
 
 
-def test_maps_of_another_tool_are_aligned_by_label(study, out, tmp_path):
-    transfer(study, out)
-    expected, maps = scores_of(out), relevance_of(out)
+def test_maps_of_another_tool_are_aligned_by_label(study, transferred, tmp_path):
+    expected, maps = scores_of(transferred), relevance_of(transferred)
     order = np.random.default_rng(1).permutation(12)
     other = arrays.relevance_dataset(
         maps["relevance"].values[:, :, order],
@@ -295,9 +305,8 @@ def test_maps_of_another_tool_are_aligned_by_label(study, out, tmp_path):
         )
 
 
-def test_a_callback_scores_networks_that_are_not_torch(study, out, tmp_path):
-    transfer(study, out)
-    expected, maps, asked = scores_of(out), relevance_of(out), []
+def test_a_callback_scores_networks_that_are_not_torch(study, transferred, tmp_path):
+    expected, maps, asked = scores_of(transferred), relevance_of(transferred), []
     gone = {
         m.name: replace(
             m, factory="none:none", checkpoints=dict.fromkeys(m.checkpoints, Path("none"))
@@ -438,8 +447,8 @@ def test_one_image_has_no_other_to_swap_with(study, out):
         transfer(one, out, maps=relevance_of(out).isel(image=slice(1)))
 
 
-def test_other_settings_are_refused_and_replaced_by_force(study, out):
-    transfer(study, out)
+def test_other_settings_are_refused_and_replaced_by_force(study, transferred, tmp_path):
+    out = Path(shutil.copytree(transferred, tmp_path / "study.zarr"))
     other = setting(study, ranking="absolute")
     with pytest.raises(
         UsageError,
@@ -466,13 +475,6 @@ def test_what_would_be_done_is_said_and_nothing_is_written(study, out):
 # Interruptions, workers, memory
 
 
-@pytest.fixture
-def uninterrupted(study, out, tmp_path):
-    whole = Path(shutil.copytree(out, tmp_path / "whole.zarr"))
-    transfer(study, whole)
-    return contents(whole)
-
-
 class Stop(Exception):
     pass
 
@@ -495,7 +497,8 @@ def test_a_run_that_is_stopped_and_resumed_has_the_same_bytes(study, out, uninte
     assert contents(out) == uninterrupted
 
 
-def test_a_finished_study_is_left_as_it_is(study, out, uninterrupted):
+def test_a_finished_study_is_left_as_it_is(study, transferred, tmp_path, uninterrupted):
+    out = Path(shutil.copytree(transferred, tmp_path / "study.zarr"))
     for _ in range(2):
         transfer(study, out)
     assert contents(out) == uninterrupted
@@ -534,7 +537,7 @@ def test_batches_are_filled_across_sources_and_draws_where_images_are_few(study,
 
 
 def test_out_of_memory_halves_the_batch_says_so_and_records_it(
-    study, out, monkeypatch, uninterrupted
+    study, out, monkeypatch, transferred
 ):
     real, said = viewing.images.to_input, []
 
@@ -555,8 +558,7 @@ def test_out_of_memory_halves_the_batch_says_so_and_records_it(
     found = scores_of(out)
     monkeypatch.undo()
     transfer(study, out)
-    whole = out.parent / "whole.zarr"
-    np.testing.assert_allclose(found["margin"], scores_of(whole)["margin"], atol=2e-3)
+    np.testing.assert_allclose(found["margin"], scores_of(transferred)["margin"], atol=2e-3)
 
 
 def test_one_picture_that_does_not_fit_is_told(study, out, monkeypatch):
