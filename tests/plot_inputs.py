@@ -111,6 +111,7 @@ def masked():
             "operation": list(layout.OPERATIONS),
             "choice": list(layout.CHOICES),
         },
+        attrs={"sets_of": layout.OTHER_NETWORKS},
     )
     return sufficiency(group)
 

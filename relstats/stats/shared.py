@@ -18,11 +18,10 @@ from relstats.errors import ImpossibleAnalysis, UsageError
 from relstats.stats import shared_pixels, shared_swaps, shared_tables, shared_text
 from relstats.stats.described import Nan, check_options, described
 from relstats.stats.maps import consensus as cores
-from relstats.stats.maps.consensus import Consensus
 from relstats.stats.sources import top_pixels
 from relstats.stats.sources.top_pixels import RankedMaps, Survey
 from relstats.study import shards
-from relstats.study.top_pixels import Ranking
+from relstats.study.top_pixels import Consensus, Ranking
 
 
 @described

@@ -11,9 +11,9 @@ import numpy as np
 import xarray as xr
 
 from relstats.stats.maps import consensus as cores
-from relstats.stats.maps.consensus import CONSENSUS
 from relstats.stats.sources import top_pixels
 from relstats.stats.sources.top_pixels import RankedMaps
+from relstats.study.top_pixels import CONSENSUS
 
 
 def lazy_maps(

@@ -13,9 +13,9 @@ from fractions import Fraction
 import numpy as np
 
 from relstats.stats.maps import consensus as cores
-from relstats.stats.maps.consensus import CONSENSUS
 from relstats.stats.sources import top_pixels
 from relstats.stats.sources.top_pixels import RankedMaps
+from relstats.study.top_pixels import CONSENSUS
 
 
 @dataclass(frozen=True)

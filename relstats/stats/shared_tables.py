@@ -14,13 +14,13 @@ from scipy import stats
 from relstats.errors import InvalidData
 from relstats.stats.inference.adjust import holm
 from relstats.stats.maps import consensus as cores
-from relstats.stats.maps.consensus import CONSENSUS
 from relstats.stats.maps.single import top_count
 from relstats.stats.shared_swaps import SwapStatistics, share_as_large
 from relstats.stats.sources import top_pixels
 from relstats.stats.sources.top_pixels import RankedMaps
 from relstats.study import check
 from relstats.study.maps import Block
+from relstats.study.top_pixels import CONSENSUS
 
 
 def by_consensus(maps: RankedMaps, found: SwapStatistics, confidence: float) -> xr.Dataset:

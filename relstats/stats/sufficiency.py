@@ -1,5 +1,5 @@
-"""Is the shared set of pixels enough for the networks, and do they need it: beside other sets of
-the same area.
+"""Are the pixels that the other networks share enough for a network, and does it need them: beside
+other sets of the same area.
 
 Labels in, labels out. Scores come from `/sufficiency`, every interval and p-value from `networks`
 and `inference`.
@@ -43,8 +43,8 @@ def sufficiency(
     confidence: float = 0.95,
     nan: Nan = "raise",
 ) -> xr.Dataset:
-    """Test whether the pixels that networks share are sufficient and necessary, against other sets
-    of the same area.
+    """Test whether the pixels that networks share are sufficient and necessary for networks that
+    did not help to find them, against other sets of the same area.
 
     Parameters
     ----------
@@ -72,10 +72,11 @@ def sufficiency(
         On `level` x `question` x `against`: `estimate`, `ci`, `p_value` (two-way jackknife over
         networks and images: "is the difference 0 for networks like these and images like these?"),
         `p_adjusted` (Holm over all of them), `statistic`, `df`, `standard_error`, `variance_*`.
-        Positive speaks for the shared set: for "sufficiency" it is the score with only the shared
-        set kept less that with only the other set kept; for "necessity" the loss when the shared
-        set is removed less that when the other set is. Others are "own" (each network's own most
-        relevant pixels), "image_swap" (the shared set of another image) and "random" pixels.
+        Each network is shown the set of the *other* networks, the shared set of a study without it.
+        Positive speaks for that set: for "sufficiency" it is the score with only it kept less that
+        with only another set kept; for "necessity" the loss when it is removed less that when
+        another set is. These are "own" (each network's own most relevant pixels), "image_swap"
+        (what the others share on another image) and "random" pixels.
 
         Where a level has too few networks to speak of others like them there is no interval and no
         p: `untested` says why, and `ci_these_networks` (of means `score_ci_these_networks`,
@@ -83,9 +84,9 @@ def sufficiency(
 
         On `level`: `score_mean` and `score_ci` (on `operation` x `choice`), `loss_mean` and
         `loss_ci` (on `choice`), `whole_mean` and `whole_ci`, `n_networks`, `random`.
-        `network_score` and `network_whole` of each network. `area` (mean share of the pixels),
-        `n_images`, `n_empty` (images without any shared pixel) and `n_left_out` (those that the
-        result left out).
+        `network_score` and `network_whole` of each network. `area` (mean share of the pixels, over
+        networks and images), `n_images`, `n_empty` (images on which the others of a network share
+        no pixel) and `n_left_out` (those that the result left out).
 
     Raises
     ------
@@ -95,13 +96,15 @@ def sufficiency(
         No image or network is left; networks with unlike numbers of classes would be averaged on no
         common scale.
     InvalidData
-        Scores are missing, damaged, NaN (unless omitted) or outside their range.
+        Scores are missing, damaged, NaN (unless omitted) or outside their range; or relstats 0.1.0
+        computed them, with sets that the scored networks helped to find.
 
     Notes
     -----
-    Each model counts the same in a mean, whatever its number of seeds. The sets are those of the
-    study's networks and images: intervals are over networks and images like these with sets found
-    in the same way.
+    Each model counts the same in a mean, whatever its number of seeds. Intervals are over networks
+    and images like these, with the sets as these networks found them: see `docs/statistics.md`,
+    "Numbers that use the networks twice". Of a group that was made by hand and does not say whose
+    its sets are (attribute `sets_of`, "other networks"), a warning says so.
 
     Examples
     --------
@@ -124,6 +127,7 @@ def sufficiency(
     ...         "operation": list(layout.OPERATIONS),
     ...         "choice": list(layout.CHOICES),
     ...     },
+    ...     attrs={"sets_of": layout.OTHER_NETWORKS},
     ... )
     >>> result = sufficiency(group)
     >>> (result["ci"].isel(level=0, bound=0) > 0).sel(against="own").values
@@ -146,7 +150,7 @@ def sufficiency(
         .merge(_coverage(source, tally))
     )
     kinds = " or ".join(sorted(set(map(str, result["random"].values))))
-    about = ("fraction", "ranking", "consensus", "across", "fill", "n_control")
+    about = ("sets_of", "fraction", "ranking", "consensus", "across", "fill", "n_control")
     return result.assign_attrs(
         masks=str(source.group.attrs.get("masks", "")),
         normalise="none" if source.chance is None else "chance",
@@ -159,7 +163,7 @@ def sufficiency(
         ],
         population=(
             f"intervals and p-values over {kinds} like those measured ({len(source.table)}"
-            f" networks, {tally.images} images), with the sets as found"
+            f" networks, {tally.images} images), each shown what these share without it"
         ),
         n_images_omitted=tally.omitted_nan + tally.omitted_degenerate,
     )
@@ -192,7 +196,7 @@ def _block(
         np.float64
     )
     _require_range(scores, source, images)
-    has_set = source.group["area"].values[images] > 0  # NaN is not
+    has_set = (areas(source)[:, images] > 0).all(axis=0)  # NaN is not
     missing = np.isnan(scores).any(axis=1) & has_set
     keep = has_set & ~missing.any(axis=0)
     tally = Tally(
@@ -293,13 +297,23 @@ def _means(source: MaskedScores, tests: list[Jackknife], moments: Moments) -> xr
     )
 
 
+def areas(source: MaskedScores) -> np.ndarray:
+    """Share of the pixels in the set that each network is shown: (network, image)."""
+    area = source.group["area"]
+    if "model" not in area.dims:  # of a group whose networks are all shown sets of one area
+        return np.broadcast_to(area.values, (len(source.table), area.size))
+    values = area.transpose(*layout.NETWORK, "image").values
+    return np.stack([values[cell] for cell in source.table["cell"]])
+
+
 def _coverage(source: MaskedScores, tally: Tally) -> xr.Dataset:
-    area = source.group["area"].values
+    area = areas(source)
+    with_set, left_out = (area > 0).all(axis=0), np.isnan(area).any(axis=0)
     return xr.Dataset(
         {
-            "area": ((), area[area > 0].mean()),
+            "area": ((), area[:, with_set].mean()),
             "n_images": ((), tally.images),
-            "n_empty": ((), int((area == 0).sum())),
-            "n_left_out": ((), int(np.isnan(area).sum())),
+            "n_empty": ((), int((~with_set & ~left_out).sum())),
+            "n_left_out": ((), int(left_out.sum())),
         }
     )

@@ -6,6 +6,7 @@ import xarray as xr
 
 from relstats.stats.inference.jackknife import REFERENCE
 from relstats.stats.sources.masked_scores import MaskedScores, n_classes
+from relstats.study import layout
 from relstats.study.omissions import Tally
 
 #: Below this share of what networks reach above chance on whole images, their own best pixels say
@@ -16,7 +17,10 @@ _LITTLE = 0.1
 def omissions(result: xr.Dataset, tally: Tally) -> list[str]:
     """Images left out, counted."""
     counted = (
-        (int(result["n_empty"]), "image(s) without any shared pixel left out"),
+        (
+            int(result["n_empty"]),
+            "image(s) left out on which the others of some network share no pixel",
+        ),
         (int(result["n_left_out"]), "image(s) left out that the shared sets do not have"),
         (tally.omitted_nan, "image(s) left out for NaN"),
     )
@@ -24,8 +28,13 @@ def omissions(result: xr.Dataset, tally: Tally) -> list[str]:
 
 
 def notes(result: xr.Dataset, source: MaskedScores) -> list[str]:
-    """Sets too small to be enough for anything, and the scale of the scores."""
+    """Sets too small for anything, or of nobody knows whom, and the scale of the scores."""
     notes = _little(result, source)
+    if source.group.attrs.get("sets_of") != layout.OTHER_NETWORKS:
+        notes.append(
+            "the scores do not say whose sets networks were shown (attribute sets_of): if a network"
+            " helped to find its set, p and interval hold for no other network"
+        )
     if source.chance is not None:
         notes.append(
             "scores are (score - chance) / (1 - chance), chance being 1 / number of classes of each"
@@ -65,13 +74,20 @@ def method(result: xr.Dataset, source: MaskedScores, axis: str | None, confidenc
     scale = ", from chance (0) to 1" if source.chance is not None else ""
     where = "" if axis is None else f" at each level of {axis}"
     return (
-        f"On each of {int(result['n_images'])} images, {len(source.table)} networks were shown only"
-        f" the shared set of pixels ({attrs.get('masks', '')}; on average"
-        f" {100 * float(result['area']):.3g} % of the pixels), and the image without it, with the"
-        f" other pixels filled ({attrs.get('fill', 'see the study')}); and the same with as many of"
-        " each network's own most relevant pixels, of the pixels most shared on another image, and"
-        f" of random pixels ({attrs.get('n_control', 'several')} draws each). Differences of the"
-        f" {source.score} score{scale} were averaged over seeds, models and images{where};"
-        f" p-values and {100 * confidence:g} % intervals: two-way jackknife over networks and"
-        f" images, {REFERENCE}; Holm (1979) over the {result['p_value'].size} comparisons."
+        f"On each of {int(result['n_images'])} images, each of {len(source.table)} networks was"
+        f" shown only the set of pixels that {_whose(source)} ({attrs.get('masks', '')}; on"
+        f" average {100 * float(result['area']):.3g} % of the pixels), and the image without it,"
+        f" with the other pixels filled ({attrs.get('fill', 'see the study')}); and the same with"
+        " as many of each network's own most relevant pixels, of the pixels that they share on"
+        f" another image, and of random pixels ({attrs.get('n_control', 'several')} draws each)."
+        f" Differences of the {source.score} score{scale} were averaged over seeds, models and"
+        f" images{where}; p-values and {100 * confidence:g} % intervals: two-way jackknife over"
+        f" networks and images, {REFERENCE}; Holm (1979) over the {result['p_value'].size}"
+        " comparisons."
     )
+
+
+def _whose(source: MaskedScores) -> str:
+    """Which networks share the set that one is shown, in words."""
+    of_others = source.group.attrs.get("sets_of") == layout.OTHER_NETWORKS
+    return "all others share, found without it" if of_others else "networks share"

@@ -47,8 +47,11 @@ FAMILIES = {
     "features": Family("features", NETWORK, 100),
     SUFFICIENCY: Family(SUFFICIENCY, NETWORK, 500),
 }
-#: What is done with a set of pixels, and which sets: the shared one, and of its area each network's
-#: own most relevant pixels, those that networks share on another image, and random ones.
+#: Whose pixels a network is shown in `/sufficiency` (attribute `sets_of`): not its own.
+OTHER_NETWORKS = "other networks"
+#: What is done with a set of pixels, and which sets: the one that the other networks share, and of
+#: its area each network's own most relevant pixels, those that the others share on another image,
+#: and random ones.
 OPERATIONS = ("keep", "remove")
 CHOICES = ("shared", "own", "image_swap", "random")
 #: Groups that relstats knows. Others are left alone.

@@ -1,5 +1,5 @@
-"""The rule of masks: how many pixels a share of them is, and which of equally relevant ones come
-first.
+"""The rule of masks: how many pixels a share of them is, which of equally relevant ones come first,
+and in how many networks' masks a shared pixel is.
 
 What computes scores and what analyses them both take it from here, so that a mask is the same on
 both sides.
@@ -19,6 +19,9 @@ from relstats.errors import UsageError
 #: whatever its sign.
 Ranking = Literal["positive", "absolute", "signed"]
 RANKINGS = get_args(Ranking)
+#: In how many networks a shared pixel is, of every condition.
+Consensus = Literal["all", "most", "majority"]
+CONSENSUS = get_args(Consensus)
 
 
 def top_count(fraction: float, pixels: int) -> int:
@@ -88,3 +91,24 @@ def tie_order(pixels: int) -> np.ndarray:
     places = np.argsort(np.argsort(mixed ^ (mixed >> np.uint64(31))))
     places.setflags(write=False)
     return places
+
+
+def needed(sizes: np.ndarray) -> np.ndarray:
+    """How many networks of each condition must have a pixel: all, 90 % of them (rounded up), more
+    than half.
+
+    Parameters
+    ----------
+    sizes : ndarray of int, (condition,)
+
+    Returns
+    -------
+    ndarray of int, (consensus, condition)
+
+    Examples
+    --------
+    >>> needed(np.array([4, 5, 20])).tolist()
+    [[4, 5, 20], [4, 5, 18], [3, 3, 11]]
+    """
+    sizes = np.asarray(sizes)
+    return np.stack([sizes, -(-9 * sizes // 10), sizes // 2 + 1])

@@ -205,21 +205,24 @@ def test_sufficiency_says_against_what():
             "question": np.array(["sufficiency", "necessity"], object),
             "against": np.array(["own", "image_swap", "random"], object),
         },
-        {"statistic": "sufficiency", "confidence": 0.95},
+        {"statistic": "sufficiency", "confidence": 0.95, "sets_of": "other networks"},
     )
     found = told(result)
     assert found[0].startswith(
-        "The shared pixels alone give a 0.200 less than each network's own most relevant pixels (95"
-        " % interval -0.500 to -0.100"
+        "The pixels that the other networks share, alone, give a 0.200 less than each network's own"
+        " most relevant pixels (95 % interval -0.500 to -0.100"
     )
     assert found[1].startswith(
-        "The shared pixels alone give a 0.300 more than the shared pixels of another image"
+        "The pixels that the other networks share, alone, give a 0.300 more than what the others"
+        " share on another image"
     )
     assert found[4].startswith(
-        "Removing the shared pixels costs a 0.200 more than the shared pixels of another image"
+        "Removing the pixels that the other networks share costs a 0.200 more than what the others"
+        " share on another image"
     )
     assert found[5].startswith(
-        "Could not be said: whether removing the shared pixels costs a more than random pixels."
+        "Could not be said: whether removing the pixels that the other networks share costs a more"
+        " than random pixels."
     )
 
 
@@ -314,7 +317,7 @@ def sufficient():
             "question": np.array(["sufficiency", "necessity"], object),
             "against": np.array(["own", "image_swap", "random"], object),
         },
-        {"statistic": "sufficiency", "confidence": 0.95},
+        {"statistic": "sufficiency", "confidence": 0.95, "sets_of": "other networks"},
     )
 
 
@@ -322,16 +325,26 @@ def test_comparisons_of_shared_pixels_are_told_together():
     kept, removed = sentences.leads(sufficient(), "sufficiency")
     assert (
         kept.text
-        == "The shared pixels alone give all more than the shared pixels of another image (0.300,"
-        " 0.200 to 0.400, p = 0.010); less than each network's own most relevant pixels (0.200,"
-        " 0.100 to 0.300, p = 0.010); not decidedly more or less than random pixels (0.400,"
-        " 0.300 to 0.500, p = 0.300). In brackets: difference, 95 % interval, p."
+        == "The pixels that the other networks share, alone, give all more than what the others"
+        " share on another image (0.300, 0.200 to 0.400, p = 0.010); less than each network's own"
+        " most relevant pixels (0.200, 0.100 to 0.300, p = 0.010); not decidedly more or less than"
+        " random pixels (0.400, 0.300 to 0.500, p = 0.300). In brackets: difference, 95 % interval,"
+        " p."
     )
     assert removed.text.startswith(
-        "Removing the shared pixels costs all more than each network's own most relevant pixels"
-        " (0.100"
+        "Removing the pixels that the other networks share costs all more than each network's own"
+        " most relevant pixels (0.100"
     )
     assert "could not be compared with random pixels." in removed.text
+
+
+def test_of_sets_that_networks_helped_to_find_nothing_is_said():
+    old = sufficient()
+    del old.attrs["sets_of"]
+    (lead,), (full,) = sentences.leads(old, "sufficiency"), sentences.sentences(old, "sufficiency")
+    assert lead == full
+    assert lead.kind == "unsaid"
+    assert "relstats transfer --masks, with --force" in lead.text
 
 
 def test_regions_are_told_in_one_sentence():

@@ -47,7 +47,12 @@ def group(rng, seeds=(3, 3, 5, 4), images=12, classes=(2, 2, 2, 2), name="probab
             "area": ("image", rng.uniform(0.05, 0.2, images)),
         },
         coords={**coords, **axes, "n_classes": ("model", list(classes))},
-        attrs={"masks": "shared", "fill": "blur", "n_control": 3},
+        attrs={
+            "masks": "shared",
+            "sets_of": layout.OTHER_NETWORKS,
+            "fill": "blur",
+            "n_control": 3,
+        },
     )
 
 
@@ -286,7 +291,32 @@ def test_images_without_a_set_are_left_out_and_counted(rng):
     np.testing.assert_allclose(result["estimate"], expected["estimate"], rtol=1e-10)
     assert [int(result[name]) for name in ("n_images", "n_empty", "n_left_out")] == [12, 1, 1]
     assert result["area"].item() == pytest.approx(float(data["area"][:12].mean()))
-    assert "1 image(s) without any shared pixel left out" in result.attrs["warnings"]
+    left_out = "1 image(s) left out on which the others of some network share no pixel"
+    assert left_out in result.attrs["warnings"]
+
+
+def test_an_image_counts_where_every_network_has_a_set(rng):
+    data = group(rng, images=12)
+    area = data["area"].expand_dims(model=data["model"], seed=data["seed"]).copy()
+    area[1, 0, 4], area[0, 2, 5] = 0, 0
+    result = sufficiency(data.assign(area=area))
+    expected = sufficiency(data.drop_isel(image=[4, 5]))
+    np.testing.assert_allclose(result["estimate"], expected["estimate"], rtol=1e-10)
+    assert [int(result[name]) for name in ("n_images", "n_empty", "n_left_out")] == [10, 2, 0]
+    area = np.where(data["available"], area.values.transpose(2, 0, 1), np.nan)
+    assert result["area"].item() == pytest.approx(np.nanmean(np.delete(area, [4, 5], axis=0)))
+
+
+def test_scores_that_do_not_say_whose_sets_they_are_are_warned_of_or_refused(rng):
+    data = group(rng)
+    assert not any("sets_of" in note for note in sufficiency(data).attrs["warnings"])
+    del data.attrs["sets_of"]
+    notes = sufficiency(data).attrs["warnings"]
+    assert sum("do not say whose sets" in note for note in notes) == 1
+    with pytest.raises(
+        InvalidData, match=r"relstats 0\.1\.0 computed them.*--masks shared --force"
+    ):
+        sufficiency(data.assign_attrs(choice_about="shared: the set of the result"))
 
 
 def test_nan_scores_are_refused_or_left_out_on_purpose(rng):

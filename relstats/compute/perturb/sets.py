@@ -1,5 +1,5 @@
-"""The shared set of each image, read from a result, and sets of the same area that it is compared
-with.
+"""The set that the other networks share on each image, for each network of a result, and sets of
+the same area that it is compared with.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ import difflib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,29 +19,27 @@ from torch import Tensor
 from relstats.compute.perturb import fills
 from relstats.compute.perturb.designs import Design
 from relstats.compute.perturb.maps import finite
+from relstats.compute.perturb.others import Marks, by_preference, donors, require_others
 from relstats.compute.perturb.top_pixels import places, top_fractions
 from relstats.errors import InvalidData, UsageError
 from relstats.study import layout, shards, store
 
 #: Streams of random numbers; that of the controls of a transfer is 1.
 _SWAP, _RANDOM = 2, 3
-_BLOCK = layout.FAMILIES[layout.SUFFICIENCY].images_per_shard
 
 
 @dataclass(frozen=True)
 class Shared:
-    """The shared sets of a result, in the order of the images of the maps.
+    """A result of shared pixels, in the order of the images of the maps.
 
-    `rows` are places in the result, -1 for an image that it left out; `area` counts pixels, 0 of
-    these too. `cells` are the networks of the result, as positions in the maps.
+    `rows` are places in the result, -1 for an image that it left out. `cells` are the networks of
+    the result, as positions in the maps.
     """
 
     name: str
     result: xr.Dataset
     rows: np.ndarray
-    area: np.ndarray
     cells: dict[tuple[str, str], tuple[int, int]]
-    digest: str
 
     @property
     def about(self) -> dict[str, object]:
@@ -54,42 +53,130 @@ class Shared:
         """What made a pixel relevant."""
         return str(self.result["core"].attrs["ranking"])
 
-    def donors(self) -> np.ndarray:
-        """Images with a shared set."""
-        return np.flatnonzero(self.area)
+    def conditions(self) -> tuple[np.ndarray, list[str]]:
+        """The condition of each network, and what they are called."""
+        names = [str(label) for label in self.result["condition"].values]
+        labels = self.result["network_condition"].values
+        return np.array([names.index(str(label)) for label in labels]), names
+
+
+@dataclass(frozen=True)
+class OthersSets:
+    """What each network of a result is shown: the set that the others share.
+
+    `areas` counts its pixels, (network, image of the maps).
+    """
+
+    shared: Shared
+    marks: Marks
+    areas: np.ndarray
+    digest: str
+
+    def position(self, network: tuple[str, str]) -> int:
+        """Number of a network among those of the result."""
+        return list(self.shared.cells).index(network)
+
+    def images(self) -> np.ndarray:
+        """Images on which there is a set for every network: on others, nothing is compared."""
+        return np.flatnonzero((self.areas > 0).all(axis=0))
+
+    @cached_property
+    def donors(self) -> dict[int, np.ndarray]:
+        """For each of these images, those that its sets may be swapped with."""
+        images = self.images()
+        near = images[donors(self.areas[:, images])]
+        return dict(zip(images.tolist(), near, strict=True))
 
 
 def read_shared(out: str | Path, name: str, maps: xr.Dataset) -> Shared:
-    """The shared sets of a result, checked against the maps of the study.
+    """A result of shared pixels, checked against the labels of the maps of the study.
 
     Raises
     ------
     UsageError
         No such result, or it has no shared sets.
     InvalidData
-        It is of other images, of another size, of other networks or of other maps; or fewer than
-        two images have a set.
+        It is of other images, of another size or of other networks.
+    ImpossibleAnalysis
+        Without one network, too few are left.
     """
     result = _result(out, name)
     labels = [str(image) for image in maps["image"].values]
     place = {str(image): row for row, image in enumerate(result["image"].values)}
     _require_fit(out, name, result, maps, place)
     rows = np.array([place.get(image, -1) for image in labels])
-    area, digest = np.zeros(len(rows), np.int64), hashlib.sha256()
-    for first in range(0, len(rows), _BLOCK):
-        there = first + np.flatnonzero(rows[first : first + _BLOCK] >= 0)
-        core = _values(result["core"], rows[there])
-        area[there] = core.sum(axis=-1)
-        digest.update(np.packbits(core).tobytes() + _values(result["count"], rows[there]).tobytes())
-    if np.count_nonzero(area) < 2:
+    shared = Shared(name, result, rows, _cells(result, maps))
+    codes, names = shared.conditions()
+    require_others(np.bincount(codes, minlength=len(names)), names, f"/results/{name} of {out}")
+    return shared
+
+
+def others_sets(shared: Shared, maps: xr.Dataset, device: torch.device) -> OthersSets:
+    """The sets of the others of every network, from the maps.
+
+    Raises
+    ------
+    InvalidData
+        The result is of other maps; or on fewer than two images there is a set for every network.
+    """
+    relevance = maps["relevance"].transpose(*layout.NETWORK, "image", "y", "x")
+    images, pixels = relevance.sizes["image"], relevance.sizes["y"] * relevance.sizes["x"]
+    marks = Marks.empty(shared.conditions()[0], images, pixels, str(shared.about["consensus"]))
+    areas, digest = np.zeros((len(shared.cells), images), np.int64), hashlib.sha256()
+    step = max(1, shards.BLOCK_VALUES // (len(shared.cells) * pixels))
+    for start in range(0, images, step):
+        where = np.arange(start, min(start + step, images))
+        where = where[shared.rows[where] >= 0]
+        if where.size:
+            masks = _top_pixels(shared, relevance, where, device)
+            marks.fill(where, masks)
+            _require_same_maps(shared, marks, relevance, where)
+            digest.update(np.packbits(masks).tobytes())
+            for network in range(len(masks)):
+                areas[network, where] = marks.of_others(network, where)[0].sum(axis=-1)
+    sets = OthersSets(shared, marks, areas, digest.hexdigest())
+    _require_two_images(sets)
+    return sets
+
+
+def _top_pixels(
+    shared: Shared, relevance: xr.DataArray, images: np.ndarray, device: torch.device
+) -> np.ndarray:
+    """The masks of all networks of a result on some images, (network, image, pixel)."""
+    block = shards.read_block(
+        relevance, list(shared.cells.values()), slice(int(images[0]), int(images[-1]) + 1)
+    )[:, images - images[0]]
+    values = block.reshape(-1, block.shape[-2] * block.shape[-1])
+    rows = torch.from_numpy(values.astype(np.result_type(block.dtype, np.float32))).to(device)
+    fraction = float(str(shared.about["fraction"]))
+    masks = top_fractions(rows, (fraction,), shared.ranking)[0]
+    return masks.cpu().numpy().reshape(*block.shape[:2], -1)
+
+
+def _require_same_maps(
+    shared: Shared, marks: Marks, relevance: xr.DataArray, images: np.ndarray
+) -> None:
+    """What all networks share is what the result says: maps may have been computed anew."""
+    core, count = marks.of_all(images)
+    rows = shared.rows[images]
+    differs = (core != _values(shared.result["core"], rows)).any(axis=-1)
+    differs |= (count != _values(shared.result["count"], rows)).any(axis=-1)
+    if differs.any():
         raise InvalidData(
-            f"/results/{name} of {out}: {np.count_nonzero(area)} image(s) with a shared set, and it"
-            " is compared with those of other images. Find larger ones: relstats shared --fraction"
-            " 0.2, or --consensus majority"
+            f"/results/{shared.name} was made from other maps than those in /relevance (image "
+            f"{str(relevance['image'].values[images[np.argmax(differs)]])!r}). Run relstats shared"
+            " again"
         )
-    found = Shared(name, result, rows, area, _cells(result, maps), digest.hexdigest())
-    _require_same_maps(found, maps)
-    return found
+
+
+def _require_two_images(sets: OthersSets) -> None:
+    n = len(sets.images())
+    if n < 2:
+        raise InvalidData(
+            f"/results/{sets.shared.name}: {n} image(s) on which the others of every network share"
+            " a pixel, and they are compared with those of other images. Find larger sets:"
+            " relstats shared --fraction 0.2, or --consensus majority"
+        )
 
 
 def _result(out: str | Path, name: str) -> xr.Dataset:
@@ -151,28 +238,6 @@ def _cells(result: xr.Dataset, maps: xr.Dataset) -> dict[tuple[str, str], tuple[
     return {network: there[network] for network in _networks(result)}
 
 
-def _require_same_maps(shared: Shared, maps: xr.Dataset) -> None:
-    """Count the networks of each pixel again, on the first and last image with a set: maps may have
-    been computed anew.
-    """
-    relevance = maps["relevance"].transpose(*layout.NETWORK, "image", "y", "x")
-    for image in shared.donors()[[0, -1]]:
-        block = shards.read_block(relevance, list(shared.cells.values()), slice(image, image + 1))
-        values = torch.from_numpy(
-            block.reshape(len(block), -1).astype(np.result_type(block.dtype, np.float32))
-        )
-        count = (
-            top_fractions(values, (float(str(shared.about["fraction"])),), shared.ranking)[0]
-            .sum(0)
-            .numpy()
-        )
-        if not np.array_equal(count, _values(shared.result["count"], shared.rows[[image]])[0]):
-            raise InvalidData(
-                f"/results/{shared.name} was made from other maps than those in /relevance (image "
-                f"{str(maps['image'].values[image])!r}). Run relstats shared again"
-            )
-
-
 def _values(array: xr.DataArray, rows: np.ndarray) -> np.ndarray:
     """Rows of a result, in the order given: (image, pixel)."""
     order, back = np.unique(rows, return_inverse=True)
@@ -180,78 +245,69 @@ def _values(array: xr.DataArray, rows: np.ndarray) -> np.ndarray:
     return values.reshape(len(order), -1)[back]
 
 
-def common_sets(shared: Shared, design: Design, images: np.ndarray, device: torch.device) -> Tensor:
-    """The sets that are the same for all networks: shared, then the draws of image swaps, then
-    those of random pixels.
-
-    Parameters
-    ----------
-    images : ndarray of int
-        Positions of images with a shared set.
-
-    Returns
-    -------
-    Tensor of bool, (set, image, pixel), on the device
-        All of an image have the area of its shared set. A swap has the pixels of another image's
-        set, those of most networks first; if they are too few, then those outside it that most
-        networks share.
-    """
-    area = torch.from_numpy(shared.area[images]).to(device)[:, None]
-    core = _values(shared.result["core"], shared.rows[images])
-    sets = [torch.from_numpy(core).to(device)]
-    for draw in range(design.settings.n_control):
-        donors = swaps(shared, design, images, draw)
-        count = _values(shared.result["count"], shared.rows[donors]).astype(np.float32)
-        inside = _values(shared.result["core"], shared.rows[donors])
-        order = count + inside * np.float32(1 + len(shared.cells))
-        sets.append(places(torch.from_numpy(order).to(device), "signed") < area)
-    for draw in range(design.settings.n_control):
-        streams = (fills.stream(design.settings.seed, design.ids[k], _RANDOM, draw) for k in images)
-        order = 1 - np.array([stream.random(core.shape[-1], np.float32) for stream in streams])
-        sets.append(places(torch.from_numpy(order).to(device), "signed") < area)
-    return torch.stack(sets)
-
-
-def swaps(shared: Shared, design: Design, images: np.ndarray, draw: int) -> np.ndarray:
-    """Another image with a shared set for each of these, drawn for that image alone: the same
-    whoever is shown it.
-    """
-    donors = shared.donors()
-    found = []
-    for k in images:
-        others = donors[donors != k]
-        found.append(
-            others[
-                fills.stream(design.settings.seed, design.ids[k], _SWAP, draw).integers(len(others))
-            ]
-        )
-    return np.array(found)
-
-
-def own_sets(
-    shared: Shared,
+def network_sets(
+    sets: OthersSets,
     design: Design,
     network: tuple[str, str],
     images: np.ndarray,
     device: torch.device,
 ) -> Tensor:
-    """As many of a network's most relevant pixels as the shared set has, where its map has fewer
-    the next in order too.
+    """What a network is shown: the set of the others, its own pixels, then the draws of image
+    swaps, then those of random pixels.
+
+    Parameters
+    ----------
+    images : ndarray of int
+        Positions of images with a set for every network.
 
     Returns
     -------
-    Tensor of bool, (image, pixel), on the device
+    Tensor of bool, (set, image, pixel), on the device
+        All of an image have the area of the set of the others. A swap has the pixels of theirs on
+        another image, those of most networks first; if they are too few, then those outside it that
+        most of them share. Its own are as many of the network's most relevant pixels, where its map
+        has fewer the next in order too.
 
     Raises
     ------
     InvalidData
         A map cannot be read, or holds NaN or infinite values.
     """
+    m, draws = sets.position(network), range(design.settings.n_control)
+    chosen, _ = sets.marks.of_others(m, images)
+    area = torch.from_numpy(sets.areas[m, images]).to(device)[:, None]
+    orders = [_own_order(sets.shared, design, network, images)]
+    for draw in draws:
+        elsewhere, counts = sets.marks.of_others(m, swaps(sets, design, images, draw))
+        orders.append(by_preference(elsewhere, counts, len(sets.areas)))
+    for draw in draws:
+        streams = (fills.stream(design.settings.seed, design.ids[k], _RANDOM, draw) for k in images)
+        orders.append(
+            1 - np.array([stream.random(chosen.shape[-1], np.float32) for stream in streams])
+        )
+    tops = (places(torch.from_numpy(order).to(device), "signed") < area for order in orders)
+    return torch.stack([torch.from_numpy(chosen).to(device), *tops])
+
+
+def _own_order(
+    shared: Shared, design: Design, network: tuple[str, str], images: np.ndarray
+) -> np.ndarray:
+    """The relevance of a network on some images, (image, pixel)."""
     cell, span = shared.cells[network], slice(int(images[0]), int(images[-1]) + 1)
     block = shards.read_block(design.relevance, [cell], span)[:, images - images[0]]
     maps = finite(block.reshape(1, len(images), -1), [cell], [design.ids[k] for k in images])[0]
-    values = torch.from_numpy(np.abs(maps) if shared.ranking == "absolute" else maps).to(device)
-    return places(values, "signed") < torch.from_numpy(shared.area[images]).to(device)[:, None]
+    return np.abs(maps) if shared.ranking == "absolute" else maps
+
+
+def swaps(sets: OthersSets, design: Design, images: np.ndarray, draw: int) -> np.ndarray:
+    """Another image for each of these, one of those whose sets are alike in area, drawn for that
+    image alone: the same whoever is shown it.
+    """
+    near, drawn = sets.donors, []
+    for k in images:
+        stream = fills.stream(design.settings.seed, design.ids[k], _SWAP, draw)
+        drawn.append(near[k][stream.integers(len(near[k]))])
+    return np.array(drawn)
 
 
 def averaged(values: np.ndarray, n_control: int) -> np.ndarray:

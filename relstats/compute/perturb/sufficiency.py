@@ -1,18 +1,19 @@
-"""Every network shown the shared set of each image alone, and the image without it: scores streamed
-into `/sufficiency`.
+"""Every network shown what the other networks share on each image alone, and the image without it:
+scores streamed into `/sufficiency`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
+import zarr
 from torch import Tensor
 
 from relstats.compute import models
@@ -20,12 +21,12 @@ from relstats.compute.lrp.precision import exact_float32
 from relstats.compute.perturb import designs, fills, pictures, scoring, sets, transfer, viewing
 from relstats.compute.perturb.designs import Design, Target
 from relstats.compute.perturb.pictures import Pixels
-from relstats.compute.perturb.sets import Shared
+from relstats.compute.perturb.sets import OthersSets, Shared
 from relstats.compute.perturb.viewing import Pictures, Score
 from relstats.compute.stream import running, writer
 from relstats.compute.stream.writer import Group, Progress, Say
 from relstats.compute.study_file.settings import Study
-from relstats.errors import InvalidData
+from relstats.errors import InvalidData, UsageError
 from relstats.study import layout
 from relstats.study.provenance import provenance
 from relstats.study.shards import Shard
@@ -39,22 +40,22 @@ class _Run:
     """What all shards of one run share."""
 
     design: Design
-    shared: Shared
+    sets: OthersSets
     device: torch.device
 
     def images(self, block: int) -> np.ndarray:
-        """Positions of the images of a block that have a shared set."""
-        where = self.design.images(block)
-        return where.start + np.flatnonzero(self.shared.area[where])
+        """Positions of the images of a block that have a set for every network."""
+        where, images = self.design.images(block), self.sets.images()
+        return images[(where.start <= images) & (images < where.stop)]
 
     def target(self, shard: Shard) -> Target:
         """The network that is shown the sets of a shard."""
-        cells = {self.shared.cells[t.model.name, t.seed]: t for t in self.design.targets}
+        cells = {self.sets.shared.cells[t.model.name, t.seed]: t for t in self.design.targets}
         return cells[shard.cell[0], shard.cell[1]]
 
     @property
     def n_sets(self) -> int:
-        """Sets of an image: shared, own, and the draws of both controls."""
+        """Sets of an image: the others', own, and the draws of both controls."""
         return 2 + 2 * self.design.settings.n_control
 
 
@@ -69,12 +70,14 @@ def score_sets(
     progress: Progress | None = None,
     say: Say = lambda message: None,
 ) -> None:
-    """Score each network with only the shared set of each image kept, and with it removed, and
-    write it to `/sufficiency`.
+    """Score each network with only the set kept that the other networks share on each image, and
+    with it removed, and write it to `/sufficiency`.
 
-    The same is done with three other sets of the same area: the network's own most relevant pixels,
-    the shared set of another image, and random pixels. What fills masked pixels, the number of
-    controls and their seed are those of the study file.
+    The set of the others is what `relstats shared` would find without this network, with the same
+    options: a network that helped to find a set has its own relevance in it. The same is done with
+    three other sets of the same area: the network's own most relevant pixels, what the others share
+    on another image, and random pixels. What fills masked pixels, the number of controls and their
+    seed are those of the study file.
 
     Parameters
     ----------
@@ -92,16 +95,19 @@ def score_sets(
     ------
     UsageError
         No study, no such result, no transfer settings, or other settings.
+        Or `/sufficiency` has scores of the sets of all networks, as 0.1.0 wrote them.
     InvalidData
         The result is of other maps, images or networks; maps, images or checkpoints do not fit;
         scores are not finite.
+    ImpossibleAnalysis
+        Fewer than three networks, or a condition of one: without it no others are left.
     OSError
         The disk is full: what is written is kept, and the same call resumes.
 
     Notes
     -----
-    An image that the result left out, or on which no pixel is shared, has no scores but those of
-    the whole image (NaN).
+    An image that the result left out, or on which the others of any network share no pixel, has no
+    scores but those of the whole image (NaN).
     """
     out = Path(out)
     device = models.pick_device(study.device)
@@ -113,14 +119,17 @@ def score_sets(
     ):
         maps = transfer.maps_of(out, None)
         whole, shared = _design(study, maps, out, name)
+        if not force:
+            _require_sets_of_others(out)
         for message in _left_out(study, whole, shared):
             say(message)
+        chosen = sets.others_sets(shared, maps, device)
         pixels, on = pictures.decoder(whole), running.device_name(device)
         group = Group(
             out,
             layout.SUFFICIENCY,
             STREAMED,
-            _plan(whole, shared, maps, on),
+            _plan(whole, chosen, maps, on),
             len(whole.ids),
             study.batch,
             worker,
@@ -129,8 +138,8 @@ def score_sets(
         )
         writer.require_same_plan(group, force)
         root = {"name": study.name, **provenance()}
-        begun = writer.begin(group, root, partial(_labels, whole, shared, maps, pixels, on))
-        colour, run = tuple(begun["fill_colour"]), _Run(whole, shared, device)
+        begun = writer.begin(group, root, partial(_labels, whole, chosen, maps, pixels, on))
+        colour, run = tuple(begun["fill_colour"]), _Run(whole, chosen, device)
         writer.write_shards(
             group,
             lambda shard: viewing.viewer(whole, run.target(shard), device, score, pixels(0)),
@@ -143,13 +152,15 @@ def score_sets(
 def describe(study: Study, out: str | Path, name: str) -> str:
     """What would be scored, in a line, before anything is built or written."""
     whole, shared = _design(study, transfer.maps_of(Path(out), None), Path(out), name)
-    some, n = shared.area[shared.area > 0], whole.settings.n_control
-    total = 2 * len(whole.targets) * len(some) * (2 + 2 * n)
+    images, n = np.count_nonzero(shared.rows >= 0), whole.settings.n_control
+    total = 2 * len(whole.targets) * images * (2 + 2 * n)
+    core = shared.result["core"]
     return (
-        f"{len(whole.targets)} networks x {len(some)} of {len(whole.ids)} images with a set of"
-        f" /results/{name} ({100 * some.mean() / np.prod(study.images.size):.3g} % of the pixels on"
-        f" average), kept and removed, beside own, {n} image-swapped and {n} random set(s): {total}"
-        f" masked images, in batches of {study.batch} on {study.device}"
+        f"{len(whole.targets)} networks x {images} of {len(whole.ids)} images, each with the set of"
+        f" the other networks as in /results/{name} (that of all has"
+        f" {100 * float(core.mean()):.3g} % of the pixels), kept and removed, beside own, {n}"
+        f" image-swapped and {n} random set(s): at most {total} masked images, in batches of"
+        f" {study.batch} on {study.device}"
     )
 
 
@@ -159,7 +170,9 @@ def rehearse(study: Study, out: str | Path, name: str) -> str:
     Nothing is written.
     """
     whole, shared = _design(study, transfer.maps_of(Path(out), None), Path(out), name)
-    return viewing.rehearse(whole, 4 * len(shared.donors()) * (1 + whole.settings.n_control))
+    return viewing.rehearse(
+        whole, 4 * int(np.count_nonzero(shared.rows >= 0)) * (1 + whole.settings.n_control)
+    )
 
 
 def _design(study: Study, maps: xr.Dataset, out: Path, name: str) -> tuple[Design, Shared]:
@@ -181,6 +194,19 @@ def _design(study: Study, maps: xr.Dataset, out: Path, name: str) -> tuple[Desig
     return replace(whole, targets=targets), shared
 
 
+def _require_sets_of_others(out: Path) -> None:
+    """Refuse to go on with scores of sets that the networks helped to find."""
+    if not writer.is_begun(out, layout.SUFFICIENCY):
+        return
+    there = zarr.open_group(str(out), mode="r", use_consolidated=False)[layout.SUFFICIENCY].attrs
+    if there.get("sets_of") != layout.OTHER_NETWORKS:
+        raise UsageError(
+            f"/sufficiency of {out} has scores of the sets of all networks, as relstats 0.1.0 wrote"
+            " them: each network helped to find what it was shown, and they are not mixed with"
+            " those of the sets of the other networks. Compute all of them again, with --force"
+        )
+
+
 def _left_out(study: Study, whole: Design, shared: Shared) -> list[str]:
     scored = {(target.model.name, target.seed) for target in whole.targets}
     there = {(model.name, seed) for model in study.models for seed in model.checkpoints}
@@ -199,27 +225,27 @@ def _left_out(study: Study, whole: Design, shared: Shared) -> list[str]:
     ]
 
 
-def _plan(whole: Design, shared: Shared, maps: xr.Dataset, device: str) -> str:
-    how = whole.settings
+def _plan(whole: Design, chosen: OthersSets, maps: xr.Dataset, device: str) -> str:
+    how, shared = whole.settings, chosen.shared
     scored = [(target.model.name, target.seed) for target in whole.targets]
     return writer.plan(
-        f"relstats transfer --masks {shared.name}, fill {how.fill}, controls x {how.n_control},"
-        f" batch {whole.study.batch} on {device}",
-        [*designs.deciding(whole, maps, device), shared.digest, shared.about, scored],
+        f"relstats transfer --masks {shared.name}, sets of the {layout.OTHER_NETWORKS}, fill"
+        f" {how.fill}, controls x {how.n_control}, batch {whole.study.batch} on {device}",
+        [*designs.deciding(whole, maps, device), chosen.digest, shared.about, scored],
     )
 
 
 def _labels(
-    whole: Design, shared: Shared, maps: xr.Dataset, pixels: Pixels, device: str
+    whole: Design, chosen: OthersSets, maps: xr.Dataset, pixels: Pixels, device: str
 ) -> writer.Labels:
     """The group without its scores; the colour of the fill is found once, and kept with them."""
     colour = pictures.fill_colour(whole, pixels)
-    return _networks(whole, shared, maps).assign_attrs(
-        _attributes(whole, shared, colour, device)
+    return _networks(whole, chosen, maps).assign_attrs(
+        _attributes(whole, chosen.shared, colour, device)
     ), {}
 
 
-def _networks(whole: Design, shared: Shared, maps: xr.Dataset) -> xr.Dataset:
+def _networks(whole: Design, chosen: OthersSets, maps: xr.Dataset) -> xr.Dataset:
     """Which networks and images have scores, and their labels.
 
     Its networks are placed as those of the maps, so that both have one grid in a study.
@@ -228,10 +254,13 @@ def _networks(whole: Design, shared: Shared, maps: xr.Dataset) -> xr.Dataset:
         whole.study,
         {target.model.name: len(target.model.classes) for target in whole.targets},
     )
-    available = np.zeros([maps.sizes[dim] for dim in layout.NETWORK], bool)
+    grid = [maps.sizes[dim] for dim in layout.NETWORK]
+    available, area = np.zeros(grid, bool), np.full((*grid, len(whole.ids)), np.nan)
+    shares = np.where(chosen.shared.rows >= 0, chosen.areas / np.prod(study.images.size), np.nan)
     for target in whole.targets:
-        available[shared.cells[target.model.name, target.seed]] = True
-    area = np.where(shared.rows >= 0, shared.area / np.prod(study.images.size), np.nan)
+        network = (target.model.name, target.seed)
+        available[chosen.shared.cells[network]] = True
+        area[chosen.shared.cells[network]] = shares[chosen.position(network)]
     text: dict[str, Any] = {
         "model": maps["model"].values,
         "seed": maps["seed"].values,
@@ -244,7 +273,7 @@ def _networks(whole: Design, shared: Shared, maps: xr.Dataset) -> xr.Dataset:
     }
     axes = {axis: ("model", levels) for axis, levels in layout.axes(maps).items()}
     n_classes = ("model", [classes.get(str(model), 0) for model in maps["model"].values])
-    found = {"available": (layout.NETWORK, available), "area": ("image", area)}
+    found = {"available": (layout.NETWORK, available), "area": ((*layout.NETWORK, "image"), area)}
     return xr.Dataset(found, coords={**coords, **axes, "n_classes": n_classes})
 
 
@@ -255,6 +284,7 @@ def _attributes(
     found = {key: str(value) if key == "across" else value for key, value in shared.about.items()}
     return {
         "masks": shared.name,
+        "sets_of": layout.OTHER_NETWORKS,
         **found,
         "fill": how.fill,
         "fill_about": fills.ABOUT[how.fill],
@@ -267,9 +297,9 @@ def _attributes(
         "device": device,
         "torch_version": torch.__version__,
         "choice_about": (
-            "shared: the set of the result; own: as many of the network's most relevant pixels;"
-            " image_swap: as many of another image's set, most shared first; random: as many random"
-            " pixels"
+            "shared: what the other networks share, by the options of the result; own: as many of"
+            " the network's most relevant pixels; image_swap: as many of what the others share on"
+            " another image, most shared first; random: as many random pixels"
         ),
     }
 
@@ -280,18 +310,13 @@ def _reader(
     """A function from a shard to its sets and pictures, which a thread calls ahead of time."""
     filled = pictures.reader(run.design, pixels, colour)
 
-    @lru_cache(1)
-    def common(block: int) -> Tensor:
-        return sets.common_sets(run.shared, run.design, run.images(block), run.device)
-
     def read(shard: Shard) -> tuple[Tensor | None, Pictures]:
         target, images = run.target(shard), run.images(shard.block)
         if not len(images):
             return None, filled(shard.block)
         network = (target.model.name, target.seed)
-        own = sets.own_sets(run.shared, run.design, network, images, run.device)
-        same = common(shard.block)
-        return torch.cat([same[:1], own[None], same[1:]]), filled(shard.block)
+        chosen = sets.network_sets(run.sets, run.design, network, images, run.device)
+        return chosen, filled(shard.block)
 
     return read
 

@@ -11,7 +11,7 @@ import xarray as xr
 from relstats.results.sentences import pixels
 from relstats.results.sentences.networks import comparison
 from relstats.results.sentences.parts import Sentence
-from relstats.results.sentences.pixels import AGAINST, MEASURED
+from relstats.results.sentences.pixels import AGAINST, IN_SAMPLE, MEASURED, of_others
 from relstats.results.text import number, safe
 from relstats.results.wording import capital, decided, holds, level, levels, p_text
 
@@ -55,7 +55,10 @@ def regions(result: xr.Dataset, name: str) -> Iterator[Sentence]:
 
 
 def sufficiency(result: xr.Dataset, name: str) -> Iterator[Sentence]:
-    """All sets that shared pixels are compared with, together."""
+    """All sets that the pixels of the other networks are compared with, together."""
+    if not of_others(result):
+        yield Sentence("unsaid", IN_SAMPLE)
+        return
     for group, question in itertools.product(result["level"].values, result["question"].values):
         one = result.sel(level=group, question=question)
         cells = [

@@ -58,21 +58,36 @@ def shared(result: xr.Dataset, name: str) -> Iterator[Sentence]:
         )
 
 
-#: What shared pixels are compared with, in words.
+#: What the pixels are compared with that the other networks share, in words.
 AGAINST = {
     "own": "each network's own most relevant pixels",
-    "image_swap": "the shared pixels of another image",
+    "image_swap": "what the others share on another image",
     "random": "random pixels",
 }
-#: What is measured of shared pixels, in words.
+#: What is measured of these pixels, in words.
 MEASURED = {
-    "sufficiency": "the shared pixels alone give",
-    "necessity": "removing the shared pixels costs",
+    "sufficiency": "the pixels that the other networks share, alone, give",
+    "necessity": "removing the pixels that the other networks share costs",
 }
+#: In results of 0.1.0 each network helped to find what it was shown.
+IN_SAMPLE = (
+    "Could not be said: whether shared pixels are enough or needed. It is not known that networks"
+    " were shown what the other networks share: one that helped to find its set says nothing of"
+    " others. Compute the scores again: relstats transfer --masks, with --force, then relstats"
+    " sufficiency."
+)
+
+
+def of_others(result: xr.Dataset) -> bool:
+    """Whether each network was shown what the others share."""
+    return result.attrs.get("sets_of") == "other networks"
 
 
 def sufficiency(result: xr.Dataset, name: str) -> Iterator[Sentence]:
-    """Whether shared pixels are enough, and needed, beside other sets of the same size."""
+    """Whether what the other networks share is enough, and needed, beside sets of the same size."""
+    if not of_others(result):
+        yield Sentence("unsaid", IN_SAMPLE)
+        return
     cells = itertools.product(
         result["level"].values, result["question"].values, result["against"].values
     )

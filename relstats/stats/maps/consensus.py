@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any
 
 import dask
 import numpy as np
@@ -20,36 +20,13 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from relstats.stats.maps import bits
+from relstats.study.top_pixels import needed
 
-#: In how many networks a shared pixel is, of every condition.
-Consensus = Literal["all", "most", "majority"]
-CONSENSUS = get_args(Consensus)
 #: Added to the spread of a count: half a network to each side, or rarely used pixels would have the
 #: largest z.
 CONTINUITY = 0.25
 #: Swaps, and pixels, worked on at a time; constant, so that results do not depend on the machine.
 _SWAPS, _PIXELS = 32, 4096
-
-
-def needed(sizes: np.ndarray) -> np.ndarray:
-    """How many networks of each condition must have a pixel: all, 90 % of them (rounded up), more
-    than half.
-
-    Parameters
-    ----------
-    sizes : ndarray of int, (condition,)
-
-    Returns
-    -------
-    ndarray of int, (consensus, condition)
-
-    Examples
-    --------
-    >>> needed(np.array([4, 5, 20])).tolist()
-    [[4, 5, 20], [4, 5, 18], [3, 3, 11]]
-    """
-    sizes = np.asarray(sizes)
-    return np.stack([sizes, -(-9 * sizes // 10), sizes // 2 + 1])
 
 
 @dataclass(frozen=True)

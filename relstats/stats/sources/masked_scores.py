@@ -1,12 +1,14 @@
-"""Scores of images with the shared set kept or removed: checked, with their networks and levels.
+"""Scores of images with the set kept or removed that other networks share: checked, with their
+networks and levels.
 
 From `/sufficiency` of a study.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,11 +46,13 @@ def sufficiency_group(study: xr.DataTree | xr.Dataset, masks: str | None, score:
                 " Score the shared sets first: relstats transfer STUDY.toml STUDY.zarr --masks"
                 f" {masks or 'shared'}"
             )
+        _require_sets_of_others(study[layout.SUFFICIENCY].attrs)
         store.require_complete(study, layout.SUFFICIENCY)
         study = study[layout.SUFFICIENCY].to_dataset()
     problems = check.check_group(study, layout.SUFFICIENCY)
     if problems:
         raise InvalidData("; ".join(str(problem) for problem in problems))
+    _require_sets_of_others(study.attrs)
     there = str(study.attrs.get("masks", ""))
     if masks and there != masks:
         raise UsageError(
@@ -70,6 +74,18 @@ def sufficiency_group(study: xr.DataTree | xr.Dataset, masks: str | None, score:
                 f" {', '.join(known)}"
             )
     return study.sel(operation=list(layout.OPERATIONS), choice=list(layout.CHOICES))
+
+
+def _require_sets_of_others(attrs: Mapping[Any, Any]) -> None:
+    """Refuse scores that relstats 0.1.0 computed: in-sample, they reject nearly always."""
+    if "choice_about" in attrs and attrs.get("sets_of") != layout.OTHER_NETWORKS:
+        masks = attrs.get("masks", "shared")
+        raise InvalidData(
+            "/sufficiency holds scores of the sets of all networks, as relstats 0.1.0 computed"
+            " them: each network helped to find what it was shown, so that p is below .05 in nearly"
+            " all studies of networks that share nothing. Compute them with the sets of the other"
+            f" networks: relstats transfer STUDY.toml STUDY.zarr --masks {masks} --force"
+        )
 
 
 def masked_scores(group: xr.Dataset, score: str, axis: str | None, normalise: str) -> MaskedScores:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+import zarr
 from PIL import Image
 
 import relstats
@@ -18,7 +19,7 @@ from relstats.compute.perturb.sufficiency import describe, rehearse, score_sets
 from relstats.compute.stream.export import export
 from relstats.compute.study_file.settings import true_classes
 from relstats.compute.study_file.study import read_study
-from relstats.errors import InvalidData, UsageError
+from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.stats.maps import single as analysis
 from relstats.study import arrays, check, layout, save, shards, store, verify, writing
 
@@ -115,9 +116,40 @@ def one_by_one(study, target, picture, k):
     )
 
 
+def slow_others(result, relevance, network, k):
+    """What the networks of a result but one share on image k, network by network: their set, and
+    how many of them have each pixel.
+    """
+    how = result["core"].attrs
+    names = list(zip(result["network_model"].values, result["network_seed"].values, strict=True))
+    others = [(i, name) for i, name in enumerate(names) if name != network]
+    conditions = result["network_condition"].values
+    inside, total = True, 0
+    for condition in set(conditions):
+        members = [name for i, name in others if conditions[i] == condition]
+        masks = [
+            analysis.top_fraction(
+                relevance.sel(model=m, seed=s).values[k].ravel(), how["fraction"], how["ranking"]
+            )
+            for m, s in members
+        ]
+        needed = {"majority": len(masks) // 2 + 1, "all": len(masks)}[how["consensus"]]
+        inside = inside & (np.sum(masks, axis=0) >= needed)
+        total = total + np.sum(masks, axis=0)
+    return inside, total
+
+
 def slow_sets(result, relevance, network, ids, k, n_control, seed, ranking="positive"):
     """The sets of one image, one pixel after the other, by choice: a list of draws of each."""
-    core, count = (result[name].values.reshape(len(ids), -1) for name in ("core", "count"))
+    found = [slow_others(result, relevance, network, image) for image in range(len(ids))]
+    core, count = (np.array([each[i] for each in found]) for i in (0, 1))
+    names = zip(result["network_model"].values, result["network_seed"].values, strict=True)
+    areas = np.array(
+        [
+            [slow_others(result, relevance, name, image)[0].sum() for image in range(len(ids))]
+            for name in names
+        ]
+    )
     area = core[k].sum()
     own = relevance.sel(model=network[0], seed=network[1]).values[k].ravel()
     own = np.abs(own) if ranking == "absolute" else own
@@ -127,10 +159,10 @@ def slow_sets(result, relevance, network, ids, k, n_control, seed, ranking="posi
         place = sorted(scrambled, key=lambda pixel: -float(order[pixel]))  # stable
         return np.isin(np.arange(own.size), place[:area])
 
-    others = [other for other in range(len(ids)) if other != k and core[other].any()]
+    usable = [image for image in range(len(ids)) if areas[:, image].all() and image != k]
+    near = sorted(usable, key=lambda image: abs(areas[:, image].sum() - areas[:, k].sum()))[:10]
     swaps = [
-        others[fills.stream(seed, ids[k], 2, draw).integers(len(others))]
-        for draw in range(n_control)
+        near[fills.stream(seed, ids[k], 2, draw).integers(len(near))] for draw in range(n_control)
     ]
     random = [
         1 - fills.stream(seed, ids[k], 3, draw).random(own.size, np.float32)
@@ -158,7 +190,7 @@ def test_scores_are_those_of_a_slow_loop(study, out, ranking):
         got = found.sel(model=network[0], seed=network[1]).isel(image=k)
         chosen = slow_sets(result, relevance, network, ids, k, 2, 4, ranking)
         assert {mask.sum() for masks in chosen.values() for mask in masks} == {
-            result["core"].values[k].sum()
+            chosen["shared"][0].sum()
         }
         for choice, operation in itertools.product(layout.CHOICES, layout.OPERATIONS):
             kept = [m if operation == "keep" else ~m for m in chosen[choice]]
@@ -181,41 +213,71 @@ def test_scores_are_those_of_a_slow_loop(study, out, ranking):
             assert float(got[f"unmasked_{name}"]) == pytest.approx(value, abs=5e-4)
 
 
+def loaded_sets(out, study, maps, name="shared"):
+    """The sets of the others, and the design."""
+    shared = sets.read_shared(out, name, maps)
+    return sets.others_sets(shared, maps, torch.device("cpu")), designs.design(study, maps)
+
+
 @pytest.mark.parametrize("ranking", ["positive", "absolute"])
 def test_sets_are_those_of_a_slow_loop(study, out, ranking):
-    save_shared(out, "again", fraction=0.3, consensus="majority", ranking=ranking)
-    study, maps = setting(study, n_control=3, seed=4), loaded(out, "relevance")
+    maps = loaded(out, "relevance")
     if ranking == "absolute":
         maps["relevance"] = -maps["relevance"]  # the sign counts for nothing
-    result = result_of(out, "again")
-    result["core"].values[:] = np.roll(
-        result["core"].values, 1, axis=2
-    )  # the most shared pixels need not be in every condition
-    result["core"][5] = False
-    writing.save_result(out, "again", result)
-    shared, whole = sets.read_shared(out, "again", maps), designs.design(study, maps)
+    save_shared(out, "again", fraction=0.3, consensus="majority", ranking=ranking)
+    study, result = setting(study, n_control=3, seed=4), result_of(out, "again")
+    chosen, whole = loaded_sets(out, study, maps, "again")
     images = np.array([0, 2, 11])
-    common = sets.common_sets(shared, whole, images, torch.device("cpu")).numpy()
-    own = sets.own_sets(shared, whole, ("identity", "0"), images, torch.device("cpu")).numpy()
-    for row, k in enumerate(images):
-        expected = slow_sets(
-            result, maps["relevance"], ("identity", "0"), whole.ids, k, 3, 4, ranking
-        )
-        np.testing.assert_array_equal(own[row], expected["own"][0])
-        there = [*expected["shared"], *expected["image_swap"], *expected["random"]]
-        np.testing.assert_array_equal(common[:, row], there)
-    drawn = np.array([sets.swaps(shared, whole, images, draw) for draw in range(300)])
+    for network in NETWORKS:
+        got = sets.network_sets(chosen, whole, network, images, torch.device("cpu")).numpy()
+        for row, k in enumerate(images):
+            expected = slow_sets(result, maps["relevance"], network, whole.ids, k, 3, 4, ranking)
+            there = [mask for choice in layout.CHOICES for mask in expected[choice]]
+            np.testing.assert_array_equal(got[:, row], there)
+    drawn = np.array([sets.swaps(chosen, whole, images, draw) for draw in range(300)])
     for column, k in zip(drawn.T, images, strict=True):
-        assert set(column) == set(range(12)) - {k, 5}
+        assert len(set(column)) == 10
+        assert k not in column
 
 
-def test_the_group_says_how_it_was_made(scored):
-    found, result = group_of(scored), result_of(scored)
+def test_a_network_has_no_part_in_the_set_that_it_is_shown(study, out):
+    save_shared(out, "again", fraction=0.3, consensus="majority")
+    maps = loaded(out, "relevance")
+    before, _ = loaded_sets(out, study, maps, "again")
+    model, seed = NETWORKS[1]
+    changed = maps["relevance"].sel(model=model, seed=seed)
+    changed[:] = changed.values[:, ::-1]
+    save.save_study(xr.DataTree.from_dict({"relevance": maps}), out.parent / "changed.zarr")
+    save_shared(out.parent / "changed.zarr", fraction=0.3, consensus="majority")
+    after, _ = loaded_sets(out.parent / "changed.zarr", study, maps)
+    images = np.arange(12)
+    shown = [
+        each.marks.of_others(each.position((model, seed)), images)[0] for each in (before, after)
+    ]
+    np.testing.assert_array_equal(*shown)
+    other = before.position(NETWORKS[0])
+    assert (
+        before.marks.of_others(other, images)[0] != after.marks.of_others(other, images)[0]
+    ).any()
+
+
+def test_the_group_says_how_it_was_made(study, scored):
+    found = group_of(scored)
     assert {
         k: found.attrs[k]
-        for k in ("masks", "fraction", "ranking", "consensus", "fill", "n_control", "batch")
+        for k in (
+            "masks",
+            "sets_of",
+            "fraction",
+            "ranking",
+            "consensus",
+            "fill",
+            "n_control",
+            "batch",
+        )
     } == {
         "masks": "shared",
+        "sets_of": "other networks",
         "fraction": 0.3,
         "ranking": "positive",
         "consensus": "majority",
@@ -226,7 +288,9 @@ def test_the_group_says_how_it_was_made(scored):
     assert found["available"].values.tolist() == [[True, True], [True, False]]
     assert found["n_classes"].values.tolist() == [2, 3]
     assert found["task"].values.tolist() == ["gender", "identity"]
-    np.testing.assert_allclose(found["area"], result["core"].mean(("y", "x")))
+    chosen, _ = loaded_sets(scored, study, loaded(scored, "relevance"))
+    for network, area in zip(NETWORKS, chosen.areas / 256, strict=True):
+        np.testing.assert_allclose(found["area"].sel(model=network[0], seed=network[1]), area)
     answer = relstats.sufficiency(store.open_study(scored))
     assert answer.attrs["masks"] == "shared"
     assert answer["n_networks"].values.tolist() == [3]
@@ -316,52 +380,54 @@ def test_a_random_set_is_neither(tmp_path, make_study):
     assert (result["p_adjusted"] > 0.05).all()
 
 
-def test_images_without_a_shared_pixel_have_no_scores_and_are_counted(tmp_path, make_study):
-    study, out, _ = planted(tmp_path, make_study, lambda patch, rng: patch)
-    result = result_of(out)
-    empty = result.assign(
-        core=result["core"] & (result["image"] != "003").values[:, None, None]
-    ).drop_isel(image=7)
-    empty["core"].attrs = result["core"].attrs
-    writing.save_result(out, "shared", empty)
+def test_images_without_a_set_of_the_others_have_no_scores_and_are_counted(tmp_path, make_study):
+    def apart(patch, rng):
+        return patch
+
+    study, out, masks = planted(tmp_path, make_study, apart)
+    maps = loaded(out, "relevance")
+    flat = np.zeros((16, 16), bool)
+    flat[12:] = True  # this network alone has other pixels on image 003
+    maps["relevance"][0, 1, 3] = np.where(np.roll(masks[3], 8, axis=0), 2.0, 0.1 * flat)
+    save.save_study(xr.DataTree.from_dict({"relevance": maps}), out.parent / "other.zarr")
+    out = out.parent / "other.zarr"
+    save_shared(out, fraction=16 / 256)
+    writing.save_result(out, "shared", with_core(result_of(out).drop_isel(image=7)))
     score_sets(study, out, "shared", score=looks_at_colours)
     found = group_of(out)
     lost = found["probability"].isel(seed=0).sel(model="gender").isnull()
     assert lost.any(("operation", "choice")).values.nonzero()[0].tolist() == [3, 7]
     assert lost.isel(image=[3, 7]).all()
     assert found["unmasked_probability"].sel(model="gender").notnull().all()
-    assert found["area"].values[3] == 0
-    assert np.isnan(found["area"].values[7])
+    area = found["area"].sel(model="gender")
+    assert (area.values[:, 3] > 0).tolist() == [False, True]
+    assert np.isnan(area.values[:, 7]).all()
     answer = relstats.sufficiency(store.open_study(out))
     assert [int(answer[name]) for name in ("n_images", "n_empty", "n_left_out")] == [22, 1, 1]
 
 
-def test_sets_have_the_area_of_the_shared_set_where_maps_and_other_sets_are_smaller(
-    tmp_path, make_study
-):
-    study, out, masks = planted(tmp_path, make_study, lambda patch, rng: patch)
-    result = result_of(out)
-    core = result["core"].values.copy()
-    core[0] = masks[0] | masks[1]
-    larger = result.assign(core=(("image", "y", "x"), core, result["core"].attrs))
+def with_core(result):
+    """A result whose core still says how it was made."""
+    result["core"].attrs = {"fraction": 16 / 256, "ranking": "positive", "consensus": "most"}
+    return result
+
+
+def test_all_sets_of_a_network_have_the_area_of_the_others_set(tmp_path, make_study):
+    study, out, _ = planted(tmp_path, make_study, lambda patch, rng: patch)
     maps = loaded(out, "relevance")
-    maps["relevance"][0, 0, 0] = maps["relevance"][0, 0, 0].where(
-        maps["relevance"][0, 0, 0] > 1.9, -1.0
-    )
-    shared = sets.Shared(
-        "shared", larger, np.arange(24), core.sum((1, 2)), {("gender", "0"): (0, 0)}, ""
-    )
-    whole = designs.design(study, maps)
-    own = sets.own_sets(shared, whole, ("gender", "0"), np.array([0, 5]), torch.device("cpu"))
-    assert own.sum(1).tolist() == [32, 16]
-    assert own[0][torch.from_numpy(maps["relevance"].values[0, 0, 0].ravel() > 0)].all()
-    common = sets.common_sets(shared, whole, np.array([0, 5]), torch.device("cpu"))
-    assert (common.sum(2) == torch.tensor([32, 16])).all()
-    for draw in range(3):
-        other = sets.swaps(shared, whole, np.array([0, 5]), draw)
-        assert (other != [0, 5]).all()
-        inside = torch.from_numpy(core[other[0]].ravel())
-        assert (common[1 + draw, 0] & inside).sum() == min(32, int(inside.sum()))
+    values = maps["relevance"].values
+    values[0, 0, :12] = np.where(values[0, 0, :12] > 1.9, values[0, 0, :12], -1.0)  # few positive
+    values[1, 0, :, :2] = 3.0  # and one that agrees less
+    save.save_study(xr.DataTree.from_dict({"relevance": maps}), out.parent / "other.zarr")
+    save_shared(out.parent / "other.zarr", fraction=0.2, consensus="majority")
+    chosen, whole = loaded_sets(out.parent / "other.zarr", study, maps)
+    images = chosen.images()
+    for network in NETWORKS[:2]:
+        shown = sets.network_sets(chosen, whole, network, images, torch.device("cpu")).numpy()
+        area = chosen.areas[chosen.position(network), images]
+        assert len(set(area)) > 3
+        assert (shown.sum(axis=-1) == area).all()
+    assert (chosen.areas[0, images] != chosen.areas[1, images]).any()
 
 
 # --------------------------------------------------------------------------------------------------
@@ -413,12 +479,60 @@ def test_sets_of_other_maps_are_refused(study, out):
 
 
 def test_one_image_with_a_set_has_no_other_to_swap_with(study, out):
+    attrs = result_of(out)["core"].attrs
+    result = result_of(out).isel(image=[2])
+    result["core"].attrs = attrs
+    writing.save_result(out, "shared", result)
+    with pytest.raises(InvalidData, match=r"1 image\(s\) on which the others of every network"):
+        score_sets(study, out, "shared")
+
+
+def test_a_core_that_was_changed_by_hand_has_no_sets_of_others(study, out):
     result = result_of(out)
-    core = result["core"] & (result["image"] == "002")
+    core = result["core"] & (result["image"] != "002")
     core.attrs = result["core"].attrs
     writing.save_result(out, "shared", result.assign(core=core))
-    with pytest.raises(InvalidData, match=r"1 image\(s\) with a shared set"):
+    with pytest.raises(InvalidData, match=r"other maps than those in /relevance \(image '002'\)"):
         score_sets(study, out, "shared")
+
+
+def test_without_one_network_enough_must_be_left(study, out):
+    save_shared(out, "by_task", fraction=0.3, consensus="majority", across=["task"])
+    with pytest.raises(
+        ImpossibleAnalysis, match=r"1 condition\(s\) of one network \(identity\).* fewer axes"
+    ):
+        score_sets(study, out, "by_task")
+    two = loaded(out, "relevance").sel(model=["gender"])
+    save.save_study(xr.DataTree.from_dict({"relevance": two}), out.parent / "two.zarr")
+    save_shared(out.parent / "two.zarr", fraction=0.3)
+    with pytest.raises(ImpossibleAnalysis, match=r"of 2 networks: .* without it 1 is left"):
+        score_sets(replace(study, models=study.models[:1]), out.parent / "two.zarr", "shared")
+    assert not (out / "sufficiency").exists()
+
+
+def as_of_0_1_0(out):
+    """As if the scores were those of the sets of all networks."""
+    attrs = zarr.open_group(str(out), mode="r+", use_consolidated=False)["sufficiency"].attrs
+    del attrs["sets_of"]
+    attrs["relstats_plan"] = "relstats transfer --masks shared, fill mean, settings 0"
+
+
+def test_scores_of_sets_of_all_networks_are_neither_resumed_nor_tested(study, out):
+    score_sets(study, out, "shared")
+    fresh = contents(out)
+    as_of_0_1_0(out)
+    before = contents(out)
+    with pytest.raises(UsageError, match=r"as relstats 0.1.0 wrote them: .* with --force"):
+        score_sets(study, out, "shared")
+    with pytest.raises(InvalidData, match=r"each network helped to find .*--masks shared --force"):
+        relstats.sufficiency(store.open_study(out))
+    assert contents(out) == before
+    score_sets(study, out, "shared", force=True)
+    assert contents(out / "sufficiency") == {
+        name.removeprefix("sufficiency/"): made
+        for name, made in fresh.items()
+        if name.startswith("sufficiency/")
+    }
 
 
 def test_a_study_file_without_its_networks_or_without_transfer_is_refused(study, out):
@@ -458,9 +572,10 @@ def test_fractions_and_operation_of_a_transfer_are_no_settings_of_it(study, scor
 def test_what_would_be_done_is_said_and_nothing_is_written(study, out):
     before = contents(out)
     assert describe(study, out, "shared").startswith(
-        "3 networks x 12 of 12 images with a set of /results/shared ("
+        "3 networks x 12 of 12 images, each with the set of the other networks as in"
+        " /results/shared (that of all has"
     )
-    assert "5 image-swapped and 5 random set(s): 864 masked images" in describe(
+    assert "5 image-swapped and 5 random set(s): at most 864 masked images" in describe(
         study, out, "shared"
     )
     assert rehearse(study, out, "shared").startswith("about")
@@ -530,16 +645,15 @@ def test_blocks_of_images_are_scored_as_if_they_were_one(study, out, monkeypatch
             layout.FAMILIES, family, replace(layout.FAMILIES[family], images_per_shard=5)
         )
     result = result_of(out)
-    core = result["core"] & ~result["image"].isin(
-        ["005", "006", "007", "008", "009"]
-    )  # none in the second block
-    core.attrs = result["core"].attrs
+    attrs = result["core"].attrs
+    result = result.drop_isel(image=range(5, 10))  # none in the second block
+    result["core"].attrs = attrs
     score_sets(study, out, "shared")
     found = group_of(out)
     assert len(shards.expected(out, "sufficiency")) == 9
     for name in ("probability", "unmasked_probability", "area"):
         np.testing.assert_allclose(found[name], expected[name], atol=1e-3)
-    writing.save_result(out, "shared", result.assign(core=core))
+    writing.save_result(out, "shared", result)
     score_sets(study, out, "shared", force=True)
     lost = group_of(out)["probability"].isel(model=0, seed=0).isnull()
     assert lost.all(("operation", "choice")).values.nonzero()[0].tolist() == [5, 6, 7, 8, 9]
