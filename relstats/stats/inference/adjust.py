@@ -30,8 +30,8 @@ def holm(p: np.ndarray, axis: int | None = None) -> np.ndarray:
     return np.moveaxis(np.take_along_axis(ordered, np.argsort(order, axis=-1), -1), -1, axis)
 
 
-def false_discovery(p: np.ndarray) -> np.ndarray:
-    """Adjusted p over all pixels, by Benjamini & Hochberg (1995).
+def false_discovery(p: np.ndarray, axis: int | None = None) -> np.ndarray:
+    """Adjusted p over all p-values of an array, or along one axis, by Benjamini & Hochberg (1995).
 
     NaN stays NaN and counts for nothing.
 
@@ -40,6 +40,8 @@ def false_discovery(p: np.ndarray) -> np.ndarray:
     >>> false_discovery(np.array([0.01, np.nan, 0.5]))
     array([0.02, nan, 0.5 ])
     """
+    if axis is not None:
+        return np.apply_along_axis(false_discovery, axis, p)
     adjusted, known = np.full(p.shape, np.nan), ~np.isnan(p)
     if known.any():
         adjusted[known] = stats.false_discovery_control(p[known])

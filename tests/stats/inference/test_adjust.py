@@ -38,3 +38,10 @@ def test_false_discovery_leaves_nan_out():
     np.testing.assert_allclose(found[[0, 2, 3]], stats.false_discovery_control([0.01, 0.02, 0.5]))
     assert np.isnan(found[[1, 4]]).all()
     assert np.isnan(false_discovery(np.full(3, np.nan))).all()
+
+
+def test_false_discovery_along_an_axis_is_that_of_each_family():
+    p = np.array([[0.01, 0.2], [np.nan, 0.04], [0.03, 0.05]])
+    along = false_discovery(p, axis=0)
+    np.testing.assert_allclose(along[:, 1], stats.false_discovery_control(p[:, 1]))
+    np.testing.assert_allclose(along[:, 0], false_discovery(p[:, 0]))
