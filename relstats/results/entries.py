@@ -146,6 +146,8 @@ ANALYSES: tuple[Analysis, ...] = (
             "estimate",
             "ci_these_networks",
             "expected",
+            "excess",
+            "excess_ci_these_networks",
             "p_value",
             "p_adjusted",
             "p_every_condition",

@@ -75,6 +75,8 @@ def shared(
         over images; `expected` under each `null`: "independence" (every network marks pixels
         anywhere), "image swap", and "baseline" where there is one; `p_value` (mean over images,
         image swap), `p_adjusted` (Holm over the three); `n_needed` networks of a condition.
+        `excess`, the estimate less what the image swap gives, has `excess_ci_these_networks` over
+        images, in which both vary.
 
         On `image`: `max_z`, the largest (count - mean) / spread over pixels, `p_max_z` (holds for
         all pixels of one image), `p_max_z_family` (for all pixels of all images), `p_max_z_bh`

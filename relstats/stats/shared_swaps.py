@@ -32,6 +32,7 @@ class SwapStatistics:
     p_pixels: np.ndarray
     critical: np.ndarray  # z, (image,)
     swapped: np.ndarray  # mean of pixels over swaps, (image, consensus)
+    donated: np.ndarray  # what each image's maps add to `swapped` where others get them, likewise
     kept: np.ndarray  # intersection over union without a network, (image, consensus, network)
     most_z: np.ndarray  # over images, (swap,)
     most: np.ndarray  # of pixels over images, (swap, consensus)
@@ -80,6 +81,7 @@ def _group(
         share_as_large(pixels),
         critical_value(largest, alpha),
         pixels[1:].mean(axis=0),
+        donated(pixels[1:], donors[1:]),
         np.moveaxis(kept, 2, 0),
         largest.max(axis=1),
         pixels.max(axis=1),
@@ -104,6 +106,38 @@ def critical_value(values: np.ndarray, alpha: Fraction) -> np.ndarray:
     return -np.partition(-values[1:], allowed, axis=0)[allowed]
 
 
+def donated(pixels: np.ndarray, donors: np.ndarray) -> np.ndarray:
+    """What the maps of each image add to the shared sets of swapped maps.
+
+    The infinitesimal jackknife of the mean over swaps: how far sets that hold a network's map of
+    this image are from the mean of all, summed over networks.
+
+    Parameters
+    ----------
+    pixels : ndarray, (swap, image, consensus)
+        Of the shared sets.
+    donors : ndarray of int, (swap, network, image)
+        Which image each map is taken from; each image once.
+
+    Returns
+    -------
+    ndarray, (image, consensus)
+        Mean 0 over images.
+
+    Examples
+    --------
+    >>> pixels, donors = np.array([[[4.0], [2.0]]]), np.array([[[1, 0], [0, 1]]])
+    >>> donated(pixels, donors).ravel()
+    array([0., 0.])
+    """
+    places = np.argsort(donors, axis=-1)  # where each image's map went
+    total = np.zeros(pixels.shape[1:])
+    for network in range(donors.shape[1]):
+        where = places[:, network, :, np.newaxis]
+        total += np.take_along_axis(pixels, where, axis=1).mean(axis=0)
+    return np.asarray(total - donors.shape[1] * pixels.mean(axis=(0, 1)))
+
+
 def _along(matrix: np.ndarray, donors: np.ndarray) -> np.ndarray:
     """Sums over images of (unit, donor, image) along each swap of each unit: (swap, unit)."""
     images = np.arange(matrix.shape[-1])
@@ -123,7 +157,17 @@ def _swapped_conditions(masks: np.ndarray, sizes: np.ndarray, donors: np.ndarray
     return np.stack([_along(each, donors[:, first]) for each in overlap], axis=1)
 
 
-_APART = ("positions", "largest", "pixels", "p_largest", "p_pixels", "critical", "swapped", "kept")
+_APART = (
+    "positions",
+    "largest",
+    "pixels",
+    "p_largest",
+    "p_pixels",
+    "critical",
+    "swapped",
+    "donated",
+    "kept",
+)
 
 _SUMS = ("total", "agreement", "conditions")
 

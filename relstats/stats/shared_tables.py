@@ -12,7 +12,7 @@ import xarray as xr
 from scipy import stats
 
 from relstats.errors import InvalidData
-from relstats.stats.inference.adjust import holm
+from relstats.stats.inference.adjust import false_discovery, holm
 from relstats.stats.maps import consensus as cores
 from relstats.stats.maps.single import top_count
 from relstats.stats.shared_swaps import SwapStatistics, share_as_large
@@ -25,9 +25,11 @@ from relstats.study.top_pixels import CONSENSUS
 
 def by_consensus(maps: RankedMaps, found: SwapStatistics, confidence: float) -> xr.Dataset:
     """Sizes of the core sets, what chance gives, and their p-values."""
-    size = found.pixels / maps.n_pixels
-    n, mean = len(size), size.mean(axis=0)
-    half = stats.t.ppf((1 + confidence) / 2, n - 1) * size.std(axis=0, ddof=1) / np.sqrt(n)
+    size, chance = found.pixels / maps.n_pixels, found.swapped.mean(axis=0) / maps.n_pixels
+    n, mean, excess = len(size), size.mean(axis=0), size.mean(axis=0) - chance
+    half = _half_width(size, confidence)
+    # Chance is known from the same images: an image with large sets lends its maps to the swaps.
+    excess_half = _half_width(size - found.donated / maps.n_pixels, confidence)
     wanted, rate = (
         cores.needed(maps.sizes),
         np.array(top_count(maps.fraction, maps.n_pixels) / maps.n_pixels),
@@ -35,7 +37,7 @@ def by_consensus(maps: RankedMaps, found: SwapStatistics, confidence: float) -> 
     expected = np.stack(
         [
             cores.share_by_chance(wanted, maps.sizes, rate),
-            found.swapped.mean(axis=0) / maps.n_pixels,
+            chance,
         ],
         axis=1,
     )
@@ -51,6 +53,11 @@ def by_consensus(maps: RankedMaps, found: SwapStatistics, confidence: float) -> 
                 np.stack([mean - half, mean + half], axis=1),
             ),
             "expected": (("consensus", "null"), expected),
+            "excess": ("consensus", excess),
+            "excess_ci_these_networks": (
+                ("consensus", "bound"),
+                np.stack([excess - excess_half, excess + excess_half], axis=1),
+            ),
             "p_value": ("consensus", p),
             "p_adjusted": ("consensus", holm(p)),
             "n_needed": (("consensus", "condition"), wanted),
@@ -64,6 +71,13 @@ def by_consensus(maps: RankedMaps, found: SwapStatistics, confidence: float) -> 
             "condition": conditions,
         },
     )
+
+
+def _half_width(values: np.ndarray, confidence: float) -> np.ndarray:
+    """Of the t interval of a mean over images, from values (image, consensus)."""
+    n = len(values)
+    quantile = stats.t.ppf((1 + confidence) / 2, n - 1)
+    return np.asarray(quantile * values.std(axis=0, ddof=1) / np.sqrt(n))
 
 
 def _text(words: Sequence[str]) -> np.ndarray:
@@ -84,7 +98,7 @@ def by_image(
         "max_z": found.largest,
         "p_max_z": found.p_largest,
         "p_max_z_family": family_z,
-        "p_max_z_bh": stats.false_discovery_control(found.p_largest),
+        "p_max_z_bh": false_discovery(found.p_largest),
         "critical_z": found.critical,
     }
     of_core = {
@@ -92,7 +106,7 @@ def by_image(
         "core_size_swapped": found.swapped / maps.n_pixels,
         "p_core": found.p_pixels,
         "p_core_family": family,
-        "p_core_bh": stats.false_discovery_control(found.p_pixels, axis=0),
+        "p_core_bh": false_discovery(found.p_pixels, axis=0),
     }
     values: dict[str, Any] = {name: ("image", v[back]) for name, v in of_image.items()}
     values |= {
