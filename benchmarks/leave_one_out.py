@@ -74,8 +74,9 @@ def top(order: np.ndarray, area: np.ndarray) -> np.ndarray:
     pixels = order.shape[-1]
     _, ranked = np.unique(order, return_inverse=True)
     key = ranked.reshape(order.shape) * pixels + pixels - 1 - tie_order(pixels)
-    last = pixels - np.broadcast_to(area, order.shape[:-1])
-    return key >= np.take_along_axis(np.sort(key, axis=-1), last[..., np.newaxis], -1)
+    area = np.broadcast_to(area, order.shape[:-1])[..., np.newaxis]
+    last = np.take_along_axis(np.sort(key, axis=-1), np.minimum(pixels - area, pixels - 1), -1)
+    return (key >= last) & (area > 0)
 
 
 def shares(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
