@@ -19,11 +19,10 @@ _TINY_P = 1e-4
 
 def decided(one: xr.Dataset, p: str = "p_value", adjusted: str = "p_adjusted") -> bool:
     """Whether the direction is known at the confidence level, after the adjustment where the result
-    has one.
+    has one: not known where that was refused.
     """
-    values = [float(one[name]) for name in (adjusted, p) if name in one]
-    known = [value for value in values if not np.isnan(value)]
-    return bool(known) and known[0] < 1 - level(one)
+    names = [name for name in (adjusted, p) if name in one]
+    return bool(names) and float(one[names[0]]) < 1 - level(one)
 
 
 def level(one: xr.Dataset) -> float:

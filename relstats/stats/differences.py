@@ -20,6 +20,7 @@ from relstats.stats.described import Nan, check_options, described
 from relstats.stats.inference import contrasts, fields
 from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.inference.fields import CORRECTIONS, Correction
+from relstats.stats.inference.moderated import Variance
 from relstats.stats.levels import Labelings, design, labelings
 from relstats.stats.sources import mean_maps
 from relstats.stats.sources.mean_maps import MeanMaps
@@ -50,6 +51,7 @@ def differences(
     within: Sequence[str] | None = None,
     pool: Sequence[str] = (),
     correction: Sequence[Correction] = CORRECTIONS,
+    variance: Variance = "moderated",
     forming_p: float = 0.01,
     confidence: float = 0.95,
     n_swaps: int = 9999,
@@ -76,6 +78,10 @@ def differences(
     correction : sequence of {"max-t", "tfce", "cluster", "bh"}
         How to correct for many pixels. The first three swap the labels of whole networks; "bh"
         needs no swap, and is what is left where there are too few networks for one.
+    variance : {"moderated", "welch"}
+        Variance over networks in `statistic`, `standard_error`, `df`, `ci`, `p_value` and `p_bh`:
+        drawn towards that of all pixels, level by level (Smyth 2004, doi:10.2202/1544-6115.1027),
+        or of each pixel by itself. Label swaps use the latter.
     forming_p : float
         Two-sided p of the t above which a pixel is in a cluster.
     confidence : float
@@ -90,7 +96,7 @@ def differences(
     Returns
     -------
     xarray.Dataset
-        On `contrast`, `y`, `x`: `estimate`, pointwise `ci`, `statistic` (Welch t over networks),
+        On `contrast`, `y`, `x`: `estimate`, pointwise `ci`, `statistic` (t over networks),
         `standard_error`, `df`, `p_value` (one pixel by itself). Over all pixels of a contrast:
         `p_max_t` (label swap, largest absolute t; holds for each pixel), `p_bh` (Benjamini &
         Hochberg), `p_tfce` (label swap, threshold-free cluster enhancement) and `cluster_label` (0
@@ -107,6 +113,8 @@ def differences(
 
         NaN: images on which any network's map is NaN or has no relevance are left out for all
         networks, and networks without relevance on any image too, both counted in the attributes.
+        `p_bh` of a contrast with 2 networks of a level in a stratum; with `variance="welch"`, also
+        of unbalanced levels of fewer than 4.
         Pixels at which networks are all alike, or alike within both levels under some labeling,
         have an estimate and no test (`n_undefined`); they are in no cluster.
 
@@ -115,8 +123,9 @@ def differences(
     UsageError
         Unknown axis or option.
     ImpossibleAnalysis
-        No label swap can reach the level, as with 3 networks against 3: said before any map is
-        read. One level only; axes that are confounded; no level with two networks; no image.
+        No label swap can reach the level, as with 3 networks against 3, or "bh" alone with too few
+        networks for it: said before any map is read. One level only; axes that are confounded; no
+        level with two networks; no image.
     InvalidData
         Incomplete, damaged, NaN (unless omitted) or infinite maps.
 
@@ -141,7 +150,7 @@ def differences(
     """
     _check_options(correction, forming_p)
     maps = read_maps(study, "maps of differences need", nan=nan)
-    swap = (correction, confidence, n_swaps, rng)
+    swap = (correction, variance, confidence, n_swaps, rng)
     planned, pairs = _plan(maps.networks, axis, within, pool, *swap)
     found = mean_maps.mean_maps(maps, ranking)
     dead = found.dead
@@ -161,7 +170,9 @@ def differences(
         )
     shape = maps.shape
     each = [
-        pixel_tests.contrast_maps(found.maps, pair, shape, correction, forming_p, confidence)
+        pixel_tests.contrast_maps(
+            found.maps, pair, shape, correction, variance, forming_p, confidence
+        )
         for pair in pairs
     ]
     most = max(one.sizes["cluster"] for one in each)
@@ -182,11 +193,13 @@ def differences(
         n_images=found.tally.images,
         n_images_omitted=found.tally.omitted_nan + found.tally.omitted_degenerate,
         n_networks_omitted=len(dead),
-        method=differences_text.method(planned, pairs, found, ranking, correction, forming_p),
+        method=differences_text.method(
+            planned, pairs, found, ranking, correction, variance, forming_p
+        ),
         population=differences_text.population(pairs, found),
         warnings=[
             *differences_text.family_notes(planned, pairs),
-            *differences_text.pair_notes(result, pairs, correction, confidence),
+            *differences_text.pair_notes(result, pairs, correction, variance, confidence),
             *differences_text.omissions(found, dead, ranking),
         ],
     )
@@ -208,6 +221,7 @@ def _plan(
     within: Sequence[str] | None,
     pool: Sequence[str],
     correction: Sequence[str],
+    variance: Variance,
     confidence: float,
     n_swaps: int,
     rng: np.random.Generator,
@@ -226,7 +240,19 @@ def _plan(
         )
     if set(correction) != {"bh"}:
         _require_reachable(pairs, confidence)
+    else:
+        _require_family(pairs, variance)
     return planned, pairs
+
+
+def _require_family(pairs: list[Labelings], variance: Variance) -> None:
+    reasons = [
+        f"{pair.name}: {pixel_tests.refusal(pair, variance)}"
+        for pair in pairs
+        if pair.testable and pixel_tests.refusal(pair, variance)
+    ]
+    if len(reasons) == sum(pair.testable for pair in pairs):
+        raise ImpossibleAnalysis(f"{reasons[0]}, or --correction max-t, tfce or cluster")
 
 
 def _require_reachable(pairs: list[Labelings], confidence: float) -> None:
@@ -243,7 +269,7 @@ def _require_reachable(pairs: list[Labelings], confidence: float) -> None:
         f"{best.name}: {sizes[0]} against {sizes[1]} networks have {len(best.labels)} label swaps,"
         f" whose smallest p is {best.min_p:.3g}: nothing could be significant at"
         f" {pixel_tests.alpha(confidence):.3g} by max-T, TFCE or clusters, so no map was read. Use"
-        f" --correction bh (Welch t over networks, false discovery rate), or {do}"
+        f" --correction bh (t over networks, false discovery rate), or {do}"
     )
 
 
@@ -273,6 +299,7 @@ def describe(
     within: Sequence[str] | None,
     pool: Sequence[str],
     correction: Sequence[str],
+    variance: Variance,
     forming_p: float,
     confidence: float,
     n_swaps: int,
@@ -283,11 +310,12 @@ def describe(
 
     A few maps and label swaps are tried for that.
     """
-    options = {"ranking": ranking, "correction": correction, "nan": nan}
+    options = {"ranking": ranking, "correction": correction, "variance": variance, "nan": nan}
     check_options(differences, **options, confidence=confidence, n_swaps=n_swaps)
     _check_options(correction, forming_p)
     maps = read_maps(study, "maps of differences need", nan="omit")
-    _, pairs = _plan(maps.networks, axis, within, pool, correction, confidence, n_swaps, rng)
+    swap = (correction, variance, confidence, n_swaps, rng)
+    _, pairs = _plan(maps.networks, axis, within, pool, *swap)
     (y, x), n, images = maps.shape, len(maps.networks), len(maps.images)
     seconds = _rehearsed(maps, ranking, pairs, correction)
     block = max(shards.BLOCK_VALUES, n * y * x) * 4

@@ -10,8 +10,18 @@ import xarray as xr
 from relstats.stats import pixel_tests
 from relstats.stats.inference import contrasts
 from relstats.stats.inference.contrasts import Contrasts
+from relstats.stats.inference.moderated import Variance
 from relstats.stats.levels import Labelings
 from relstats.stats.sources.mean_maps import MeanMaps
+
+_T = {
+    "moderated": (
+        "t with the variance of each level's networks moderated over pixels (Smyth 2004,"
+        " doi:10.2202/1544-6115.1027; prior of at most twice their degrees of freedom, shared among"
+        " strata; 0.7 of it counts)"
+    ),
+    "welch": "Welch t",
+}
 
 
 def population(pairs: list[Labelings], found: MeanMaps) -> str:
@@ -39,7 +49,11 @@ def family_notes(planned: Contrasts, pairs: list[Labelings]) -> list[str]:
 
 
 def pair_notes(
-    result: xr.Dataset, pairs: list[Labelings], correction: Sequence[str], confidence: float
+    result: xr.Dataset,
+    pairs: list[Labelings],
+    correction: Sequence[str],
+    variance: Variance,
+    confidence: float,
 ) -> list[str]:
     """Warn of contrasts that have no test, no power, unlike group sizes or constant pixels."""
     notes = []
@@ -48,6 +62,9 @@ def pair_notes(
         if not pair.testable:
             notes.append(f"{pair.name}: a level has one network in a stratum, so there is no test")
             continue
+        refusal = pixel_tests.refusal(pair, variance)
+        if "bh" in correction and refusal:
+            notes.append(f"{pair.name}: no false discovery rate (p_bh): {refusal}")
         if set(correction) != {"bh"} and pair.min_p > pixel_tests.alpha(confidence):
             notes.append(
                 f"{pair.name}: label swaps cannot give p below {pair.min_p:.3g}: only BH can be"
@@ -83,6 +100,7 @@ def method(
     found: MeanMaps,
     ranking: str,
     correction: Sequence[str],
+    variance: Variance,
     forming_p: float,
 ) -> str:
     """The sentences for a methods section."""
@@ -94,15 +112,15 @@ def method(
     text = (
         f"Maps ({ranking} relevance) were divided by their mean absolute value and"
         f" averaged over {found.tally.images} images for each network. Networks were compared over"
-        f" {planned.axis} ({', '.join(planned.levels)}){strata}, by Welch t at each pixel; the unit"
-        " is the network."
+        f" {planned.axis} ({', '.join(planned.levels)}){strata}, by {_T[variance]} at each pixel;"
+        " the unit is the network."
     )
     swapped = [text for name, text in _families(forming_p).items() if name in correction]
     if swapped:
         counts = sorted({(len(pair.labels), pair.exact) for pair in pairs})
         tried = "; ".join(f"{'all' if exact else ''} {n} labelings".strip() for n, exact in counts)
         text += (
-            f" Family-wise p-values by label swaps of whole networks ({tried}) with"
+            f" Family-wise p-values by label swaps of whole networks ({tried}; Welch t) with"
             f" {'; '.join(swapped)}."
         )
     if "bh" in correction:

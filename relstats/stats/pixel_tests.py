@@ -1,4 +1,4 @@
-"""Tests of one contrast, pixel by pixel: Welch t, label swaps, clusters and their counts."""
+"""Tests of one contrast, pixel by pixel: t, label swaps, clusters and their counts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from relstats.stats.inference import clusters, fields
+from relstats.stats.inference import clusters, contrasts, fields
 from relstats.stats.inference.adjust import false_discovery
+from relstats.stats.inference.moderated import Variance, moderated
 from relstats.stats.levels import Labelings
 
 _MAPS = ("estimate", "statistic", "standard_error", "df", "p_value", "p_max_t", "p_tfce", "p_bh")
@@ -30,11 +31,40 @@ def alpha(confidence: float) -> float:
     return 1 - confidence + 1e-12  # 0.95 is no binary fraction
 
 
+#: How the variances of a level's networks are used.
+_VARIANCES: dict[str, fields.Variances] = {
+    "moderated": moderated,
+    "welch": fields.unpooled,
+}
+
+
+def refusal(pair: Labelings, variance: Variance) -> str | None:
+    """Why p over all pixels by the t distribution cannot be trusted at these numbers of networks.
+
+    None where it can.
+    """
+    sizes = np.unique(2 * pair.strata + pair.first, return_counts=True)[1]
+    least = int(sizes.min())
+    if least < 3:
+        return (
+            f"a level has {least} networks in a stratum: how networks vary is not known well enough"
+            " for p over many pixels. Add seeds (3 a level)"
+        )
+    if least != sizes.max() and least < contrasts.MIN_UNBALANCED and variance == "welch":
+        return (
+            f"unbalanced ({least} to {sizes.max()} networks a level) with fewer than"
+            f" {contrasts.MIN_UNBALANCED}: p over many pixels by Welch t is too small where"
+            " networks vary unequally. Add seeds, or give --variance moderated"
+        )
+    return None
+
+
 def contrast_maps(
     maps: np.ndarray,
     pair: Labelings,
     shape: tuple[int, int],
     correction: Sequence[str],
+    variance: Variance,
     forming_p: float,
     confidence: float,
 ) -> xr.Dataset:
@@ -46,13 +76,15 @@ def contrast_maps(
         **{name: np.zeros(0) for name in _CLUSTERS},
     }
     left_out = np.ones(maps.shape[1], bool)
+    if pair.testable and refusal(pair, variance):
+        correction = [name for name in correction if name != "bh"]
     if not pair.testable:
         found["estimate"] = _difference(own, pair)
     else:
         left_out = fields.undefined(own, pair.first, pair.strata)
-        found |= _tested(own, pair, left_out)
-        if set(correction) != {"bh"}:
-            of_clusters |= _swapped(own, pair, found, shape, correction, forming_p)
+        found |= _tested(own, pair, left_out, variance)
+        if set(correction) - {"bh"}:
+            of_clusters |= _swapped(own, pair, left_out, found, shape, correction, forming_p)
         if "bh" in correction:
             found["p_bh"] = false_discovery(found["p_value"])
     half = stats.t.ppf((1 + confidence) / 2, found["df"]) * found["standard_error"]
@@ -89,10 +121,11 @@ def _difference(own: np.ndarray, pair: Labelings) -> np.ndarray:
     return np.mean(each, axis=0)
 
 
-def _tested(own: np.ndarray, pair: Labelings, left_out: np.ndarray) -> dict[str, np.ndarray]:
-    """Welch t over networks, pixel by pixel."""
-    estimate, error, df = fields.welch(own, pair.first, pair.strata)
-    error, df = np.where(left_out, np.nan, error), np.where(left_out, np.nan, df)
+def _tested(
+    own: np.ndarray, pair: Labelings, left_out: np.ndarray, variance: Variance
+) -> dict[str, np.ndarray]:
+    """T over networks, pixel by pixel."""
+    estimate, error, df = _t_parts(own, pair, left_out, variance)
     t = estimate / error
     return {
         "estimate": estimate,
@@ -103,20 +136,41 @@ def _tested(own: np.ndarray, pair: Labelings, left_out: np.ndarray) -> dict[str,
     }
 
 
+def _t_parts(
+    own: np.ndarray, pair: Labelings, left_out: np.ndarray, variance: Variance
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Difference, standard error and degrees of freedom; NaN where pixels are left out, which tell
+    nothing of the variance of others.
+    """
+    difference = _difference(own, pair)
+    error, df = np.full((2, own.shape[1]), np.nan)
+    kept = own[:, ~left_out]
+    if kept.size:
+        _, error[~left_out], df[~left_out] = fields.welch(
+            kept, pair.first, pair.strata, _VARIANCES[variance]
+        )
+    return difference, error, df
+
+
 def _swapped(
     own: np.ndarray,
     pair: Labelings,
+    left_out: np.ndarray,
     found: dict[str, np.ndarray],
     shape: tuple[int, int],
     correction: Sequence[str],
     forming_p: float,
 ) -> dict[str, np.ndarray]:
-    """Label swaps: p of pixels into `found`; and the clusters."""
+    """Label swaps: p of pixels into `found`; and the clusters.
+
+    By Welch t: it needs no other pixel, and a labeling takes one product of matrices.
+    """
     threshold = float(
         stats.t.isf(forming_p / 2, len(pair.members) - 2 * len(np.unique(pair.strata)))
     )
     largest = fields.swap_maxima(own, pair.labels, pair.strata, shape, threshold, correction)
-    t = found["statistic"].astype(np.float32).reshape(shape)
+    estimate, error, _ = _t_parts(own, pair, left_out, "welch")
+    t = (estimate / error).astype(np.float32).reshape(shape)
     if "max-t" in correction:
         found["p_max_t"] = fields.family_p(np.abs(t).ravel(), largest[:, 0])
     if "tfce" in correction:

@@ -84,7 +84,8 @@ def regions(
         pixels), `n_images` and `n_empty` (images on which it has no pixel, and no score).
         `network_score` of each network. With an axis, on `contrast` x `region`: `estimate`, `ci`,
         `p_value` (two-way jackknife over networks and images: "is the difference 0 for networks
-        like these and images like these?"), `p_adjusted` (Holm over all regions and contrasts),
+        like these and images like these?"), `p_adjusted` (Holm over all regions and contrasts;
+        NaN, with a warning, for levels of 2 networks or unbalanced ones of fewer than 4),
         `p_swap` (label swap of whole networks: "are the labels irrelevant on these images?"),
         `p_max_t` (the same for all regions at once), `min_p_swap`, `statistic`, `df`,
         `standard_error`, `variance_*`, `random`. The last region is "rest", what is in none of the
@@ -154,7 +155,9 @@ def regions(
     if not found.area[-1]:
         result = result.isel(region=slice(None, -1))
     if "p_value" in result:
-        result["p_adjusted"] = (("contrast", "region"), holm(result["p_value"].values))
+        tested = [not reason for reason in _family_refusals(plan)]
+        family = result["p_value"].where(xr.DataArray(tested, dims="contrast"))
+        result["p_adjusted"] = (("contrast", "region"), holm(family.values))
     if plan.contrasts is not None:
         result = result.assign_attrs(min_p=float(result["min_p_swap"].min()), **plan.attrs)
     return result.assign_attrs(
@@ -272,6 +275,24 @@ def _overlap_notes(result: xr.Dataset, found: region_scores.Found) -> list[str]:
     return notes
 
 
+def _family_refusals(plan: Plan) -> list[str]:
+    """Of each contrast: why its p cannot be adjusted for many regions; empty where it can."""
+    if plan.contrasts is None:
+        return []
+    reasons = []
+    for groups in plan.contrasts.groups:
+        sizes = np.unique(groups[groups >= 0], return_counts=True)[1]
+        unbalanced = sizes.min() != sizes.max() and sizes.min() < contrasts.MIN_UNBALANCED
+        reasons.append(
+            f"no p adjusted for many regions: {sizes.min()} to {sizes.max()} networks a level are"
+            " too few to know so small a p. Add seeds (3 a level, or 4 where levels differ in"
+            " number)"
+            if sizes.min() < 3 or unbalanced
+            else ""
+        )
+    return reasons
+
+
 def _design_notes(result: xr.Dataset, plan: Plan, confidence: float) -> list[str]:
     if plan.contrasts is None:
         return [
@@ -282,6 +303,11 @@ def _design_notes(result: xr.Dataset, plan: Plan, confidence: float) -> list[str
     notes = [
         f"networks that differ on {a} are mixed: a difference may be one of {a}"
         for a in plan.contrasts.pooled
+    ]
+    notes += [
+        f"{'|'.join(pair)}: {reason}"
+        for pair, reason in zip(plan.contrasts.pairs, _family_refusals(plan), strict=True)
+        if reason
     ]
     for pair, groups, floor in zip(
         plan.contrasts.pairs, plan.contrasts.groups, result["min_p_swap"].values, strict=True

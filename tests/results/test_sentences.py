@@ -20,7 +20,7 @@ from relstats.report import questions
 from relstats.report.facts import Facts, Network, Quality
 from relstats.results import sentences
 from relstats.results.text import number
-from relstats.results.wording import measured
+from relstats.results.wording import decided, measured
 from relstats.study.pairs import pair_labels
 
 EFFECTS = ("asymmetry", "source_effect", "target_effect", "specificity", "own_level_difference")
@@ -162,6 +162,12 @@ def test_real_results_of_people_are_told():
         "(3 networks, 12 images, 5 participants)."
     )
     assert "test nothing" in told(rdm(study))[0]
+
+
+def test_a_refused_adjustment_leaves_nothing_decided():
+    one = xr.Dataset({"p_value": 0.001, "p_adjusted": np.nan}, attrs={"confidence": 0.95})
+    assert not decided(one)
+    assert decided(one.drop_vars("p_adjusted"))
 
 
 def test_rsa_is_decided_by_the_adjusted_p():

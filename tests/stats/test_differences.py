@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from command_line import run
-from scipy import ndimage, stats
+from scipy import ndimage, optimize, special, stats
 
 import relstats
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
@@ -95,7 +95,7 @@ def slow_t(first, second):
 @pytest.mark.parametrize("ranking", ["signed", "positive", "absolute"])
 def test_everything_is_its_definition(ranking):
     maps = make_maps()
-    result = analyse(maps, ranking=ranking, forming_p=0.1).isel(contrast=0)
+    result = analyse(maps, ranking=ranking, forming_p=0.1, variance="welch").isel(contrast=0)
     means = slow_means(maps, ranking)
     tasks = [[means[f"{p}-{task}", str(k)] for p in "iv" for k in range(3)] for task in "gd"]
     observed, all_t = None, []
@@ -135,7 +135,7 @@ def test_everything_is_its_definition(ranking):
 
 def test_one_stratum_is_welch_and_benjamini_hochberg_of_scipy():
     maps = make_maps((5, 4), models=TWO)
-    result, means = analyse(maps).isel(contrast=0), slow_means(maps)
+    result, means = analyse(maps, variance="welch").isel(contrast=0), slow_means(maps)
     a, b = (np.array([v for (m, _), v in means.items() if m == model]) for model in "iv")
     expected = stats.ttest_ind(a, b, equal_var=False)
     np.testing.assert_allclose(result["p_value"], expected.pvalue, rtol=1e-8)
@@ -157,7 +157,8 @@ def test_by_hand():
     shares = np.array([[0.5, 0.75], [0.25, 0.125]])
     values = np.stack([shares, 1 - shares], axis=-1)[:, :, np.newaxis, np.newaxis]
     maps = relstats.relevance_dataset(values, models=TWO, images=["a"])
-    result = analyse(maps, correction=["max-t"], confidence=0.6).isel(contrast=0)
+    result = analyse(maps, correction=["max-t"], variance="welch", confidence=0.6)
+    result = result.isel(contrast=0)
     np.testing.assert_allclose(result["estimate"], [[0.875, -0.875]], rtol=1e-6)
     np.testing.assert_allclose(
         result["statistic"], 0.875 / np.sqrt(0.25**2 + 0.125**2) * np.array([[1, -1]]), rtol=1e-6
@@ -223,6 +224,82 @@ def test_three_levels_and_one_that_cannot_be_tested():
 def test_levels_of_one_network_are_refused():
     with pytest.raises(ImpossibleAnalysis, match="one network in a stratum"):
         analyse(make_maps((1, 4), models=TWO), correction=["bh"])
+
+
+@pytest.mark.parametrize(
+    ("seeds", "variance", "reason"),
+    [
+        ((2, 2), "moderated", "a level has 2 networks"),
+        ((2, 10), "welch", "a level has 2 networks"),
+        ((3, 8), "welch", r"unbalanced \(3 to 8 networks a level\) with fewer than 4"),
+    ],
+)
+def test_a_false_discovery_rate_of_too_few_networks_is_refused(seeds, variance, reason):
+    maps = make_maps(seeds, models=TWO, n_images=3)
+    with pytest.raises(ImpossibleAnalysis, match=reason):
+        analyse(maps, correction=["bh"], variance=variance)
+    if sum(seeds) > 4:
+        result = analyse(maps, correction=["bh", "max-t"], variance=variance).isel(contrast=0)
+        assert result["p_bh"].isnull().all()
+        assert np.isnan(result["n_pixels_bh"])
+        assert np.isfinite(result[["p_value", "p_max_t"]].to_array()).all()
+        assert any("no false discovery rate" in warning for warning in result.attrs["warnings"])
+
+
+def test_moderated_is_its_definition_and_label_swaps_do_not_change():
+    maps = make_maps((3, 4, 5, 3))
+    result, welch = analyse(maps), analyse(maps, variance="welch")
+    swapped = ["p_max_t", "p_tfce", "cluster_label", "p_cluster", "estimate"]
+    xr.testing.assert_equal(result[swapped], welch[swapped])
+    means, variance, spread = slow_means(maps), 0, 0
+    for model in ("i-g", "i-d", "v-g", "v-d"):
+        own = np.array([v for (m, _), v in means.items() if m == model])
+        n, squares = len(own), own.var(0, ddof=1)
+        d0, s0 = slow_prior(squares.ravel(), n - 1)
+        d0 = d0 / 2  # two strata
+        of_mean = (d0 * s0 + (n - 1) * squares) / (d0 + n - 1) / n / 4
+        variance, spread = variance + of_mean, spread + of_mean**2 / (n - 1 + 0.7 * d0)
+    np.testing.assert_allclose(result["standard_error"][0], np.sqrt(variance), rtol=1e-7)
+    np.testing.assert_allclose(result["df"][0], variance**2 / spread, rtol=1e-7)
+    t = result["estimate"][0] / np.sqrt(variance)
+    p = 2 * stats.t.sf(np.abs(t), variance**2 / spread)
+    np.testing.assert_allclose(result["p_value"][0], p, rtol=1e-6)
+    expected = stats.false_discovery_control(p.ravel())
+    np.testing.assert_allclose(result["p_bh"][0].values.ravel(), expected, rtol=1e-6)
+    assert "Smyth 2004" in result.attrs["method"]
+    assert "Smyth" not in welch.attrs["method"]
+
+
+def slow_prior(squares, df):
+    """By a root finder and the text of Smyth (2004), section 6.2, with the cuts."""
+    logs = np.log(squares)
+    beyond = ((logs - logs.mean()) ** 2).sum() / (len(logs) - 1) - special.polygamma(1, df / 2)
+    d0 = 2 * df
+    if beyond > 0:
+        root = optimize.brentq(lambda x: special.polygamma(1, x) - beyond, 1e-6, 1e12)
+        d0 = min(d0, 2 * root)
+    shift = special.digamma(d0 / 2) - special.digamma(df / 2) + np.log(df / d0)
+    return d0, max(np.exp(logs.mean() + shift), squares.mean() * d0 / (d0 + 2))
+
+
+def test_pixels_without_a_test_do_not_moderate_others():
+    maps = two(4)
+    wider = maps.pad(x=(0, 5), constant_values=0.0).assign_attrs(maps.attrs)
+    narrow, wide = analyse(maps).isel(contrast=0), analyse(wider).isel(contrast=0)
+    assert int(wide["n_undefined"]) == 5 * maps.sizes["y"]
+    np.testing.assert_allclose(wide["p_value"][:, :-5], narrow["p_value"], rtol=1e-6)
+    assert wide["p_value"][:, -5:].isnull().all()
+
+
+def test_a_planted_disc_is_found_at_three_against_three():
+    where = planted_mask()
+    maps = two(3, size=(24, 24), effect=6.0, where=where, n_images=4)
+    result = analyse(maps, correction=["bh"]).isel(contrast=0)
+    marked = (result["p_bh"] <= 0.05).values
+    assert marked[where].mean() > 0.5
+    assert marked[~where].mean() < 0.02
+    welch = analyse(maps, correction=["bh"], variance="welch").isel(contrast=0)
+    assert (welch["p_bh"] <= 0.05).values[where].mean() < marked[where].mean() / 2
 
 
 def planted_mask(size=(24, 24)):

@@ -142,7 +142,17 @@ def test_contrast_is_its_definition(measure):
             for models in (["i-g", "i-d"], ["v-g", "v-d"])
         ]
         np.testing.assert_allclose(result["level_mean"].sel(region=region), of_level, rtol=1e-9)
-    np.testing.assert_allclose(result["p_adjusted"].values, holm(result["p_value"].values))
+    assert result["p_adjusted"].isnull().all()  # 3 to 4 networks a level
+    assert any("no p adjusted for many regions: 3 to 4" in w for w in result.attrs["warnings"])
+    balanced = analyse(make_study(seeds=(3, 3, 3, 3)), measure=measure)
+    np.testing.assert_allclose(balanced["p_adjusted"].values, holm(balanced["p_value"].values))
+
+
+def test_two_networks_a_level_have_no_p_over_many_regions():
+    result = analyse(make_study(seeds=(2, 2, 2, 2)))
+    assert result["p_adjusted"].isnull().all()
+    assert result["p_max_t"].notnull().all()
+    assert any("2 to 2 networks a level are too few" in w for w in result.attrs["warnings"])
 
 
 def test_label_swap_is_an_enumeration_by_hand():
@@ -283,7 +293,7 @@ def test_empty_regions_leave_their_images_out_of_their_own_mean():
             result[name].sel(region="nose"), alone[name].sel(region="nose"), rtol=1e-9
         )
     masks["mask"].loc[{"region": "nose"}] = False
-    maps = make_maps()
+    maps = make_maps(seeds=(4, 4, 4, 4))
     maps["relevance"][:2] += masks["mask"].sel(region="eyes").values  # so that a p is small
     gone = analyse(make_study(maps, masks))
     assert np.isnan(gone["p_value"].sel(region="nose")).all()

@@ -8,7 +8,7 @@ groups of like networks different.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Literal, get_args
 
@@ -20,6 +20,8 @@ from relstats.stats.inference import clusters
 from relstats.stats.inference.moments import EPS
 from relstats.stats.maps.single import compiled
 
+#: From variances, their degrees of freedom and the number of strata to those to use.
+type Variances = Callable[[np.ndarray, int, int], tuple[np.ndarray, float]]
 #: Ways to correct for many pixels. All but the last are label swaps.
 Correction = Literal["max-t", "tfce", "cluster", "bh"]
 CORRECTIONS = get_args(Correction)
@@ -33,8 +35,16 @@ ALIKE = 1e-9
 _TIE = 1e-6
 
 
+def unpooled(squares: np.ndarray, df: int, n_strata: int) -> tuple[np.ndarray, float]:
+    """The variances of a group of networks as they are, and their degrees of freedom."""
+    return squares, df
+
+
 def welch(
-    maps: np.ndarray, first: np.ndarray, strata: np.ndarray
+    maps: np.ndarray,
+    first: np.ndarray,
+    strata: np.ndarray,
+    variances: Variances = unpooled,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Difference of two levels within strata, averaged over strata with equal weights.
 
@@ -46,6 +56,10 @@ def welch(
         Networks of the first level.
     strata : ndarray of int, (network,)
         Each holds two networks or more of each level.
+    variances : callable
+        From the sample variances (pixel,) of a level in a stratum, their degrees of freedom and the
+        number of strata to the variances and degrees of freedom to use;
+        `relstats.stats.inference.moderated.moderated` is one.
 
     Returns
     -------
@@ -69,10 +83,11 @@ def welch(
     for stratum in kinds:
         for sign, own in ((1, first), (-1, ~first)):
             part = maps[own & (strata == stratum)]
-            of_mean = part.var(axis=0, ddof=1) / len(part) / len(kinds) ** 2
+            squares, squares_df = variances(part.var(axis=0, ddof=1), len(part) - 1, len(kinds))
+            of_mean = squares / len(part) / len(kinds) ** 2
             difference += sign * part.mean(axis=0) / len(kinds)
             variance += of_mean
-            spread += of_mean**2 / (len(part) - 1)
+            spread += of_mean**2 / squares_df
     df = np.divide(variance**2, spread, out=np.full(len(spread), np.nan), where=spread > 0)
     return difference, np.sqrt(variance), df
 
