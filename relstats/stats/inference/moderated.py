@@ -17,9 +17,9 @@ from relstats.stats.inference.fields import ALIKE
 Variance = Literal["moderated", "welch"]
 #: The prior's degrees of freedom: at most as many times those of the networks.
 _MOST = 2
-#: How many of the prior's degrees of freedom the test is given. With all of them, maps of 3
-#: against 3 networks that vary unequally and roughly are wrong in up to 10 % of studies
-#: (benchmarks/calibration_moderated.py).
+#: How many of the prior's degrees of freedom the test is given. With all of them, 3 against 3
+#: networks were wrong in 5 to 10 % of studies of unequal or very smooth fields, in small trials;
+#: with these in at most 3 % (benchmarks/calibration_moderated.py).
 SHARE = 0.7
 
 
