@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from relstats.human import evaluation
-from relstats.human.evaluation import Evaluations
+from relstats.human.evaluation import Evaluations, ceiling_intervals
 from relstats.human.rdm import network_rdms
 from relstats.human.rdms.comparisons import Comparison
 from relstats.human.reading import Data, read
@@ -97,8 +97,8 @@ def compare_human(
         over contrasts), `p_swap` (label swap of whole networks: are labels irrelevant, on these
         images for these people?), `min_p_swap`, `variance_networks`, `variance_images`,
         `variance_participants`, `random`; `n_networks` of each contrast. On `level`: `level_mean`,
-        `level_ci`. `network_estimate` of each network, `noise_ceiling`, `n_images`,
-        `n_participants`.
+        `level_ci`. `network_estimate` of each network, `noise_ceiling` with
+        `noise_ceiling_lower_ci` and `noise_ceiling_upper_ci`, `n_images`, `n_participants`.
 
         Where a level has too few networks to speak of others like them there is no interval and no
         p: `untested` says why, and `ci_these_networks` is
@@ -146,7 +146,9 @@ def compare_human(
         data.models, data.people, comparison, random=random, n_draws=n_draws, rng=rng
     )
     result = _contrasts(found, plan, confidence).merge(_levels(found, plan, confidence))
-    result = result.merge(_swaps(found, plan, n_swaps, rng)).merge(_context(found, data))
+    result = result.merge(_swaps(found, plan, n_swaps, rng)).merge(
+        _context(found, data, confidence)
+    )
     parameters = {"on": on, "comparison": comparison, "confidence": confidence, "n_draws": n_draws}
     notes = [*rdms.attrs["warnings"], *data.notes]
     return _described(result, found, data, plan, parameters, notes)
@@ -209,16 +211,19 @@ def _swaps(
     return result.assign(min_p_swap=(("contrast", "effect"), smallest))
 
 
-def _context(found: Evaluations, data: Data) -> xr.Dataset:
+def _context(found: Evaluations, data: Data, confidence: float) -> xr.Dataset:
     labels = {
         f"network_{c}": ("network", data.networks[c].to_numpy(dtype=object)) for c in data.networks
     }
+    lower, upper = ceiling_intervals(found, confidence)
     return xr.Dataset(
         {
             "network_estimate": ("network", found.observed.mean(axis=1)),
             "n_images": data.n_images,
             "n_participants": len(data.people),
             "noise_ceiling": ("bound", np.array([found.ceiling.lower, found.ceiling.upper])),
+            "noise_ceiling_lower_ci": ("bound", lower),
+            "noise_ceiling_upper_ci": ("bound", upper),
         },
         {**labels, "bound": np.array(["lower", "upper"], dtype=object)},
     )

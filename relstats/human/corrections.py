@@ -10,7 +10,7 @@ from relstats.errors import UsageError
 from relstats.stats.inference.adjust import false_discovery, holm
 
 Correction = Literal["holm", "bh", "none"]
-FAMILIES = ("p_value", "p_mantel", "ceiling_difference_p_value", "difference_p_value")
+FAMILIES = ("p_value", "p_mantel", "difference_p_value")
 
 
 def corrected(result: xr.Dataset, method: Correction) -> xr.Dataset:
@@ -31,7 +31,7 @@ def correct(result: xr.Dataset, p_value: str, method: str = "holm") -> xr.Datase
     ----------
     result : Dataset
         From `rsa`.
-    p_value : {"p_value", "p_mantel", "difference_p_value", "ceiling_difference_p_value"}
+    p_value : {"p_value", "p_mantel", "difference_p_value"}
         Which family of tests.
     method : {"holm", "bh", "max-t"}
         "holm": family-wise error. "bh": false discovery rate (Benjamini & Hochberg 1995). "max-t":

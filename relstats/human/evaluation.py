@@ -3,7 +3,7 @@
 Plain arrays.
 
 Agreement of every network with every participant on every draw of images; from it, tests of each
-model, of the difference of two, and of what a model lacks to the noise ceiling.
+model, of the difference of two, and of the bounds of the noise ceiling.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from relstats.stats.inference.population import why_fixed
 
 @dataclass(frozen=True)
 class Ceiling:
-    """The noise ceiling, and its lower bound in draws of images, of participants, and of both:
-    (draw,), or None where fixed.
+    """The noise ceiling, and its bounds in draws of images, of participants, and of both: (draw,
+    lower or upper), or None where fixed.
     """
 
     lower: float
@@ -143,13 +143,13 @@ def _ceiling(
     by_images = by_people = by_both = None
     if counts is not None and drawn is not None:
         both = np.stack([np.ones(drawn.shape), drawn])
-        by_images, by_both = ceiling.lower_draws(
+        by_images, by_both = ceiling.bound_draws(
             people, counts, comparison, people=both, control=control
         )
     elif counts is not None:
-        by_images = ceiling.lower_draws(people, counts, comparison, control=control)
+        by_images = ceiling.bound_draws(people, counts, comparison, control=control)
     if drawn is not None:
-        by_people = ceiling.lower_draws(people, once, comparison, people=drawn, control=control)
+        by_people = ceiling.bound_draws(people, once, comparison, people=drawn, control=control)
     return Ceiling(lower, upper, by_images, by_people, by_both, drawn)
 
 
@@ -183,37 +183,44 @@ def contrast(found: Evaluations, weights: np.ndarray, confidence: float = 0.95) 
     return claim(test, weights)
 
 
-def to_ceiling(found: Evaluations, weights: np.ndarray, confidence: float = 0.95) -> Inference:
-    """Test what a model lacks to the lower bound of the noise ceiling: the mean of its networks
-    less the bound.
+def ceiling_intervals(found: Evaluations, confidence: float = 0.95) -> np.ndarray:
+    """Intervals of the lower and the upper bound of the noise ceiling.
+
+    Both bounds are biased, on purpose: how well the best model would do lies between. So a model
+    that differs from either, decidedly even, may be the true one, and no difference is tested.
 
     Parameters
     ----------
     found : Evaluations
-    weights : ndarray, (1, network)
-        As in `contrast`.
     confidence : float
 
     Returns
     -------
-    Inference
-        All NaN where the ceiling is unknown.
+    ndarray, (2, 2)
+        A row for each bound, with the ends of its interval; NaN where the ceiling is unknown, and
+        where neither images nor participants are random.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> people = rng.random((6, 45)) + np.arange(45) / 20
+    >>> found = evaluate(people[:2], people[2:], "corr", n_draws=99, rng=rng)
+    >>> low, high = ceiling_intervals(found)[0]
+    >>> bool(low < found.ceiling.lower < high)
+    True
     """
     limits = found.ceiling
-    estimate = float((weights[0] @ found.observed).mean()) - limits.lower
-    if np.isnan(estimate):
-        return claim(infer(estimate, {}, {}, confidence), weights)
-    by_person = weights[0] @ found.observed
-    by_people = by_images = by_both = None
-    if limits.by_people is not None and limits.people is not None:
-        by_people = limits.people @ by_person / len(by_person) - limits.by_people
-    if found.draws is not None and limits.by_images is not None:
-        drawn = weights[0] @ found.draws
-        by_images = drawn.mean(axis=-1) - limits.by_images
-        if limits.by_both is not None and limits.people is not None:
-            by_both = (limits.people * drawn).sum(axis=-1) / drawn.shape[-1] - limits.by_both
-    parts = ceiling_parts(_parts(found, weights), by_images, by_people, by_both)
-    return claim(infer(estimate, parts, _sizes(found, weights), confidence), weights)
+    sizes = {"images": found.n_images, "participants": found.observed.shape[1]}
+    rows = []
+    for k, bound in enumerate((limits.lower, limits.upper)):
+        if np.isnan(bound):
+            rows.append([np.nan, np.nan])
+            continue
+        drawn = (limits.by_images, limits.by_people, limits.by_both)
+        parts = ceiling_parts(*(None if d is None else d[:, k] for d in drawn))
+        test = infer(bound, parts, sizes, confidence)
+        rows.append([test.lower, test.upper])
+    return np.array(rows, float)
 
 
 def seeds_random(found: Evaluations, weights: np.ndarray) -> bool:

@@ -1,6 +1,4 @@
-"""Agreement of models with people, their differences and what they lack to the noise ceiling, as
-labelled results.
-"""
+"""Agreement of models with people, their differences and the noise ceiling, as labelled results."""
 
 from __future__ import annotations
 
@@ -29,8 +27,8 @@ def models(
     dim: str,
     confidence: float,
 ) -> xr.Dataset:
-    """Each model's mean agreement, tested against 0 and the noise ceiling; each network's, and each
-    participant's with the model.
+    """Each model's mean agreement, tested against 0; each network's, and each participant's with
+    the model; the noise ceiling.
 
     Parameters
     ----------
@@ -46,8 +44,7 @@ def models(
     """
     rows = [row[np.newaxis] for row in weights]
     tests = [evaluation.contrast(found, row, confidence) for row in rows]
-    gaps = [evaluation.to_ceiling(found, row, confidence) for row in rows]
-    result = _fields(tests, dim).merge(_fields(gaps, dim, "ceiling_difference"))
+    result = _fields(tests, dim)
     for factor in FACTORS:
         shares = [
             test.variances.get("seeds 0" if factor == "seeds" else factor, np.nan) for test in tests
@@ -61,6 +58,9 @@ def models(
     result["agreement"] = ((dim, "participant"), weights @ found.observed)
     result["network_estimate"] = ("network", found.observed.mean(axis=1))
     result["noise_ceiling"] = ("bound", np.array([found.ceiling.lower, found.ceiling.upper]))
+    intervals = evaluation.ceiling_intervals(found, confidence)
+    for name, interval in zip(("lower", "upper"), intervals, strict=True):
+        result[f"noise_ceiling_{name}_ci"] = ("bound", interval)
     result["n_pairs"] = ("participant", np.isfinite(data.people).sum(axis=1))
     labels = {
         f"network_{c}": ("network", data.networks[c].to_numpy(dtype=object)) for c in data.networks

@@ -115,17 +115,17 @@ def rsa(
         `standard_error`, `statistic`, `df`, `p_value` (two-sided: is it 0, for images, people and
         seeds like these?), `p_mantel` (one-sided: are image labels irrelevant, for these people and
         networks?), `p_mantel_max` (the same for the best of all models), `variance_images`,
-        `variance_participants`, `variance_seeds`, `n_networks`, `random`; `ceiling_difference`
-        (less the lower bound of the `noise_ceiling`) and the same of it. On `contrast` "a|b":
+        `variance_participants`, `variance_seeds`, `n_networks`, `random`. On `contrast` "a|b":
         `difference` (a less b) and the same of it. `agreement` of each model with each participant,
         `network_estimate` of each network; `n_pairs` of each participant, `n_images`,
-        `n_participants`. Nothing is squared, or divided by the ceiling. Adjusted p stand beside the
-        raw ones, as `p_value_adjusted`. `human_points`, `human_stress`, `human_unknown`: people's
-        mean judgments on a plane, see `relstats.human.points`.
+        `n_participants`. `noise_ceiling`, with `noise_ceiling_lower_ci` and
+        `noise_ceiling_upper_ci` over images and people: the best model lies between the bounds, so
+        that no model is tested against either. Nothing is squared, or divided by the ceiling.
+        Adjusted p stand beside the raw ones, as `p_value_adjusted`. `human_points`, `human_stress`,
+        `human_unknown`: people's mean judgments on a plane, see `relstats.human.points`.
 
         Where a level has too few networks to speak of others like them there is no interval and no
-        p: `untested` (and `ceiling_difference_...`,
-        `difference_...`) says why, and `ci_these_networks` is
+        p: `untested` (and `difference_untested`) says why, and `ci_these_networks` is
         for these networks, over images and people.
 
         NaN: pairs that a participant did not judge are left out for this participant, for all

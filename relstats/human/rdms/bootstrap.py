@@ -132,36 +132,26 @@ def _drawn_means(
 
 
 def ceiling_parts(
-    parts: Parts,
-    by_images: np.ndarray | None,
-    by_people: np.ndarray | None,
-    by_both: np.ndarray | None,
+    by_images: np.ndarray | None, by_people: np.ndarray | None, by_both: np.ndarray | None
 ) -> Parts:
-    """Parts of the variance of model - ceiling: its draws take the place of the model's.
-
-    A ceiling has no seeds.
+    """Parts of the variance of a bound of the noise ceiling.
 
     Parameters
     ----------
-    parts : dict
-        Of the model, from `mean_parts`.
     by_images, by_people, by_both : ndarray, (draw,), optional
-        model - ceiling, where images, participants, or both are drawn; None where they are fixed.
+        The bound where images, participants, or both are drawn; None where they are fixed.
 
     Examples
     --------
-    >>> ceiling_parts({("participants",): 1.0, ("seeds 0",): 0.5}, None, np.array([0.1, 0.3]), None)
-    {('participants',): 0.02, ('seeds 0',): 0.5}
+    >>> ceiling_parts(None, np.array([0.1, 0.3]), None)
+    {('participants',): 0.02}
     """
     drawn = {
         ("images",): by_images,
         ("participants",): by_people,
         ("images", "participants"): by_both,
     }
-    parts = {
-        **parts,
-        **{names: float(np.nanvar(v, ddof=1)) for names, v in drawn.items() if v is not None},
-    }
+    parts = {names: float(np.nanvar(v, ddof=1)) for names, v in drawn.items() if v is not None}
     if by_both is not None:
         parts["images", "participants"] -= parts["images",] + parts["participants",]
     return parts

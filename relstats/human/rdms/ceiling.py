@@ -60,27 +60,19 @@ def noise_ceiling(rdms: np.ndarray, comparison: str = "rho-a") -> tuple[float, f
 def bounds(
     rdms: np.ndarray, count: np.ndarray, comparison: str, *, control: np.ndarray | None = None
 ) -> tuple[float, float]:
-    """Lower and upper bound in one draw of images; with controls as in `lower_draws`."""
+    """Lower and upper bound in one draw of images; with controls as in `bound_draws`."""
     if _unknown(rdms, control):
         return np.nan, np.nan
     people = np.ones(len(rdms))
     if _by_cosines(rdms, comparison, control):
-        among = compare_draws(
-            rdms, rdms, np.asarray(count, float)[np.newaxis], comparison, control=control
-        )[0]
-        with_all = among.sum(axis=1)
-        lower = _lower_of_cosines(among[np.newaxis], people[np.newaxis])[0]
-        return float(lower), float(np.mean(with_all / np.sqrt(with_all.sum())))
-    scaled = _on_common_scale(rdms, count, comparison)
-    judged = np.isfinite(scaled).sum(axis=0)
-    pool = np.nansum(scaled, axis=0) / np.where(judged > 0, judged, np.nan)
-    upper = compare_rows(
-        np.broadcast_to(_tied(pool, comparison), rdms.shape), rdms, count, comparison
-    )
-    return _lower_of_pools(rdms, count, people, comparison), _mean(upper, people)
+        counts = np.asarray(count, float)[np.newaxis]
+        among = compare_draws(rdms, rdms, counts, comparison, control=control)
+        lower, upper = _bounds_of_cosines(among, people[np.newaxis])[0]
+        return float(lower), float(upper)
+    return _bounds_of_pools(rdms, count, people, comparison)
 
 
-def lower_draws(
+def bound_draws(
     rdms: np.ndarray,
     counts: np.ndarray,
     comparison: str,
@@ -88,7 +80,7 @@ def lower_draws(
     people: np.ndarray | None = None,
     control: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The lower bound in each of many draws.
+    """Lower and upper bound in each of many draws.
 
     Parameters
     ----------
@@ -107,34 +99,34 @@ def lower_draws(
 
     Returns
     -------
-    ndarray, ([variant,] draw), float64
+    ndarray, ([variant,] draw, 2), float64
         NaN where there are fewer than 3 participants (in a draw: 2).
 
     Examples
     --------
     >>> people = np.random.default_rng(1).random((4, 10)) + np.arange(10)
-    >>> lower_draws(people, np.ones((1, 5)), "corr").shape
-    (1,)
+    >>> bound_draws(people, np.ones((1, 5)), "corr").shape
+    (1, 2)
     """
     counts = np.asarray(counts, float)
     people = np.ones((len(counts), len(rdms))) if people is None else np.asarray(people, float)
     if _unknown(rdms, control):
-        return np.full(people.shape[:-1], np.nan)
+        return np.full((*people.shape[:-1], 2), np.nan)
     variants = people.reshape(-1, *people.shape[-2:])
     if _by_cosines(rdms, comparison, control):
         among = compare_draws(rdms, rdms, counts, comparison, control=control)
-        return np.array([_lower_of_cosines(among, who) for who in variants]).reshape(
-            people.shape[:-1]
+        return np.array([_bounds_of_cosines(among, who) for who in variants]).reshape(
+            *people.shape[:-1], 2
         )
     complete = not np.isnan(rdms).any()
     known = prepared(rdms, comparison) if complete else rdms
-    lower = _lower_of_ranks if complete else _lower_of_pools
+    both = _bounds_of_ranks if complete else _bounds_of_pools
     draws = np.broadcast_to(counts, (people.shape[-2], counts.shape[1]))
     found = [
-        [lower(known, count, who[d], comparison) for d, count in enumerate(draws)]
+        [both(known, count, who[d], comparison) for d, count in enumerate(draws)]
         for who in variants
     ]
-    return np.array(found).reshape(people.shape[:-1])
+    return np.array(found).reshape(*people.shape[:-1], 2)
 
 
 def _unknown(rdms: np.ndarray, control: np.ndarray | None) -> bool:
@@ -148,7 +140,7 @@ def _by_cosines(rdms: np.ndarray, comparison: str, control: np.ndarray | None) -
     return control is not None or (comparison not in RANKED and not np.isnan(rdms).any())
 
 
-def _lower_of_cosines(among: np.ndarray, people: np.ndarray) -> np.ndarray:
+def _bounds_of_cosines(among: np.ndarray, people: np.ndarray) -> np.ndarray:
     """From agreements of two (draw or 1, participant, participant) and draws of participants."""
     with_all = np.einsum(
         "dst,dt->ds", np.broadcast_to(among, (len(people), *among.shape[1:])), people
@@ -160,13 +152,15 @@ def _lower_of_cosines(among: np.ndarray, people: np.ndarray) -> np.ndarray:
         lower = (with_all - own) / np.sqrt(length)
     some = np.where(np.isfinite(lower), people, 0)
     with np.errstate(invalid="ignore"):
-        found: np.ndarray = (np.nan_to_num(lower) * some).sum(axis=1) / some.sum(axis=1)
-    return found
+        found = (np.nan_to_num(lower) * some).sum(axis=1) / some.sum(axis=1)
+        # mean over people of (R c) / sqrt(c' R c)
+        upper = np.sqrt((people * with_all).sum(axis=1)) / people.sum(axis=1)
+    return np.stack([found, upper], axis=-1)
 
 
-def _lower_of_ranks(
+def _bounds_of_ranks(
     codes: np.ndarray, count: np.ndarray, people: np.ndarray, comparison: str
-) -> float:
+) -> tuple[float, float]:
     """Where every pair is known, sums of midranks are exact, and people need no sorting."""
     first, second = np.triu_indices(len(count), 1)
     held, drawn = np.flatnonzero(count[first] * count[second]), np.flatnonzero(people)
@@ -177,21 +171,30 @@ def _lower_of_ranks(
     )
     found = weigh(codes, graph, "spearman")
     mine = np.where(np.isnan(found.norm), 0, weights)[:, np.newaxis] * found.right
-    pools = prepared(mine.sum(axis=0) - mine, comparison)
-    return _mean(compare_prepared(pools, codes, graph, comparison), weights)
+    everybody = mine.sum(axis=0, keepdims=True)
+    pools = prepared(np.concatenate([everybody - mine, everybody]), comparison)
+    lower = compare_prepared(pools[:-1], codes, graph, comparison)
+    upper = compare_prepared(np.broadcast_to(pools[-1:], codes.shape), codes, graph, comparison)
+    return _mean(lower, weights), _mean(upper, weights)
 
 
-def _lower_of_pools(
+def _bounds_of_pools(
     rdms: np.ndarray, count: np.ndarray, people: np.ndarray, comparison: str
-) -> float:
+) -> tuple[float, float]:
     drawn = np.flatnonzero(people)
     rdms, weights = rdms[drawn], people[drawn]
     scaled = _on_common_scale(rdms, count, comparison)
     judged = weights[:, np.newaxis] * np.isfinite(scaled)
     mine = np.nan_to_num(scaled) * judged
-    others = judged.sum(axis=0) - judged
-    pool = (mine.sum(axis=0) - mine) / np.where(others > 0, others, np.nan)
-    return _mean(compare_rows(_tied(pool, comparison), rdms, count, comparison), weights)
+    everybody = judged.sum(axis=0)
+    others = everybody - judged
+    of_others = (mine.sum(axis=0) - mine) / np.where(others > 0, others, np.nan)
+    of_all = mine.sum(axis=0) / np.where(everybody > 0, everybody, np.nan)
+    lower, upper = (
+        _mean(compare_rows(_tied(pool, comparison), rdms, count, comparison), weights)
+        for pool in (of_others, np.broadcast_to(of_all, rdms.shape))
+    )
+    return lower, upper
 
 
 def _tied(pool: np.ndarray, comparison: str) -> np.ndarray:

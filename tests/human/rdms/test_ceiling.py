@@ -8,8 +8,9 @@ from scipy import stats
 
 from relstats.human import evaluation
 from relstats.human.rdms import bootstrap
-from relstats.human.rdms.ceiling import bounds, lower_draws, noise_ceiling
-from relstats.human.rdms.comparisons import COMPARISONS, compare_draws, compare_rdms
+from relstats.human.rdms.ceiling import bound_draws, bounds, noise_ceiling
+from relstats.human.rdms.comparisons import COMPARISONS, compare_rdms
+from relstats.stats.inference.crossed import infer
 
 N = 8
 FIRST, SECOND = np.triu_indices(N, 1)
@@ -79,10 +80,10 @@ def test_lower_bound_is_that_of_the_definition(comparison, missing, people):
         people[0, [3, 4, 12]] = np.nan
         people[3, [5, 20]] = np.nan
     drawn = np.array([[1, 1, 1, 1, 1], [2, 0, 1, 1, 1], [0, 0, 3, 1, 1]])
-    found = lower_draws(people, COUNTS, comparison, people=drawn)
+    found = bound_draws(people, COUNTS, comparison, people=drawn)
     for draw in range(3):
         who = np.repeat(np.arange(5), drawn[draw])
-        assert found[draw] == pytest.approx(
+        assert found[draw, 0] == pytest.approx(
             one_by_one(people, comparison, COUNTS[draw], who), rel=1e-9
         )
 
@@ -134,8 +135,8 @@ def test_missing_pairs_take_the_long_way_to_the_same_bound(comparison, people):
     count = np.array([[1] * (N - 1) + [0]])
     without = people.copy()
     without[0, (FIRST == N - 1) | (SECOND == N - 1)] = np.nan
-    assert lower_draws(without, count, comparison) == pytest.approx(
-        lower_draws(people, count, comparison), rel=1e-10
+    assert bound_draws(without, count, comparison) == pytest.approx(
+        bound_draws(people, count, comparison), rel=1e-10
     )
 
 
@@ -149,41 +150,56 @@ def test_controls_are_held_constant(people):
 
 def test_fewer_than_three_people_have_no_ceiling(people):
     assert np.isnan(noise_ceiling(people[:2])).all()
-    assert np.isnan(lower_draws(people[:2], COUNTS, "corr")).all()
+    assert np.isnan(bound_draws(people[:2], COUNTS, "corr")).all()
     people[0, 0] = np.nan
     assert np.isnan(bounds(people, np.ones(N), "corr", control=people[1:2])).all()
 
 
-def test_what_a_model_lacks_to_the_ceiling_varies_with_images_and_people_together(
-    people, monkeypatch
-):
-    """Of three people, the fewest that have a ceiling.
-
-    Every draw taken again, with the participants that it holds.
+def test_intervals_of_both_bounds_vary_with_images_and_people_together(people):
+    """Of three people, the fewest that have a ceiling; every draw taken again, by the bounds of the
+    people and images that it holds.
     """
-    people, model, weights = people[:3], people[3:4], np.ones((1, 1))
-    found = evaluation.evaluate(model, people, "corr", n_draws=40, rng=np.random.default_rng(7))
+    people = people[:3]
+    found = evaluation.evaluate(people, people, "corr", n_draws=40, rng=np.random.default_rng(7))
     rng = np.random.default_rng(7)
     counts, drawn = bootstrap.image_draws(N, 40, rng)[0], bootstrap.people_draws(3, 40, rng)
-    once = np.ones((1, N))
-    with_images = compare_draws(model, people, counts, "corr")[:, 0]
-    assert np.isfinite(with_images).all()
-    seen = compare_draws(model, people, once, "corr")[0, 0]
-    images = (with_images.mean(axis=1) - lower_draws(people, counts, "corr")).var(ddof=1)
-    alone = np.nanvar(
-        (drawn * seen).mean(axis=1) - lower_draws(people, once, "corr", people=drawn), ddof=1
-    )
-    both = np.nanvar(
-        (drawn * with_images).mean(axis=1) - lower_draws(people, counts, "corr", people=drawn),
-        ddof=1,
-    )
-    theta = np.array(
-        [images * N / (N - 1), alone * 3 / 2, (both - images - alone) * N / (N - 1) * 3 / 2]
-    )
-    monkeypatch.setattr(evaluation, "claim", lambda test, weights: test)  # of one network: no claim
-    tested = evaluation.to_ceiling(found, weights)
-    found_alone = [tested.variances["images"], tested.variances["participants"]]
-    np.testing.assert_allclose(found_alone, theta[:2], rtol=1e-10)
-    assert tested.standard_error**2 == pytest.approx(
-        max(theta[0] + theta[1] - theta[2], *theta[:2]), rel=1e-10
-    )
+    images = np.array([bounds(people, count, "corr") for count in counts]).var(axis=0, ddof=1)
+    once = np.ones((40, N))
+    alone = bound_draws(people, once, "corr", people=drawn).var(axis=0, ddof=1)
+    both = bound_draws(people, counts, "corr", people=drawn).var(axis=0, ddof=1)
+    limits = (found.ceiling.lower, found.ceiling.upper)
+    intervals = evaluation.ceiling_intervals(found)
+    for k, limit in enumerate(limits):
+        parts = {
+            ("images",): images[k],
+            ("participants",): alone[k],
+            ("images", "participants"): both[k] - images[k] - alone[k],
+        }
+        expected = infer(limit, parts, {"images": N, "participants": 3})
+        np.testing.assert_allclose(intervals[k], [expected.lower, expected.upper], rtol=1e-9)
+        assert intervals[k][0] < limit < intervals[k][1]
+
+
+@pytest.mark.parametrize("comparison", ["corr", "rho-a", "spearman"])
+def test_upper_bound_of_a_draw_is_that_of_the_people_it_holds(comparison, people):
+    drawn = np.array([[2.0, 1, 0, 1, *[0] * (len(people) - 4)]])
+    held = np.repeat(people, drawn[0].astype(int), axis=0)
+    found = bound_draws(people, np.ones((1, N)), comparison, people=drawn)[0, 1]
+    assert found == pytest.approx(noise_ceiling(held, comparison)[1], rel=1e-10)
+
+
+def test_the_true_model_is_not_tested_against_the_lower_bound():
+    """Why: it is above it, decidedly, in nearly all studies; it lies between both bounds."""
+    drawn, between, decided = np.random.default_rng(5), 0, 0
+    for _ in range(20):
+        places = drawn.standard_normal((30, 5))
+        first, second = np.triu_indices(30, 1)
+        true = np.linalg.norm(places[first] - places[second], axis=1)
+        judged = true / true.std() + drawn.standard_normal((10, len(true)))
+        found = evaluation.evaluate(true[np.newaxis], judged, "corr", n_draws=60, rng=drawn)
+        lower, upper = found.ceiling.lower, found.ceiling.upper
+        between += lower < found.observed.mean() < upper
+        apart = found.observed[0] - lower
+        decided += stats.ttest_1samp(apart, 0).pvalue < 0.05
+    assert between == 20
+    assert decided >= 15
