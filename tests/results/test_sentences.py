@@ -91,6 +91,22 @@ def test_an_undecided_effect_claims_no_direction():
         assert "0.010 (95 % interval -0.010 to 0.030; p = 0.400)" in sentence.text
 
 
+@pytest.mark.parametrize("flag", ["floor", "ceiling"])
+def test_an_undecided_effect_of_compressed_cells_has_no_power(flag):
+    flags = np.array([["", flag], ["", ""]], dtype=object)
+    found = comparison(0.01, p=0.4).assign_coords(source_level=["a", "b"], target_level=["a", "b"])
+    found["cell_flag"] = (("source_level", "target_level"), flags)
+    order = ("specificity", *EFFECTS[:3], "own_level_difference")
+    texts = dict(zip(order, told(found), strict=True))
+    assert texts["own_level_difference"].startswith("Not decided: whether")
+    for effect in ("asymmetry", "specificity", "source_effect", "target_effect"):
+        assert texts[effect].startswith("No power here: whether")
+        assert f"maps of a on b are at the {flag}" in texts[effect]
+        assert "0.010 (95 % interval -0.010 to 0.030; p = 0.400)" in texts[effect]
+    known = comparison(0.1).assign_coords(found.coords).assign(cell_flag=found["cell_flag"])
+    assert not any("No power here" in text for text in told(known))
+
+
 def test_the_adjusted_p_decides():
     result = comparison(0.1, p=0.03)
     result["p_adjusted"] = result["p_adjusted"] * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -107,9 +108,32 @@ def _effect(contrast: xr.Dataset, effect: str, a: str, b: str, what: str) -> Sen
             f"{capital(more if sign > 0 else less)} ({sure(one, scale=sign)}).{why}",
             holds(one),
         )
+    limits = _compressed(contrast, effect)
+    if limits:
+        text = f"No power here: {question} cannot be told, as {limits}: differences there are"
+        text += f" compressed. Measured: {number(estimate)} ({sure(one)})."
+        return Sentence("open", text, holds(one))
     return Sentence(
         "open", f"Not decided: {question}: {number(estimate)} ({sure(one)}).{why}", holds(one)
     )
+
+
+#: Whether an effect is of cells within a level, and of cells between levels; of both otherwise.
+_CELLS = {"asymmetry": (False, True), "own_level_difference": (True, False)}
+
+
+def _compressed(contrast: xr.Dataset, effect: str) -> str:
+    """Which cells of an effect are near the floor or the ceiling, in words; nothing where none."""
+    if "cell_flag" not in contrast:
+        return ""
+    within, between = _CELLS.get(effect, (True, True))
+    names = str(contrast["contrast"].item()).split("|")
+    cells = []
+    for source, target in itertools.product(names, names):
+        flag = contrast["cell_flag"].sel(source_level=source, target_level=target).item()
+        if flag and (within if source == target else between):
+            cells.append(f"maps of {safe(source)} on {safe(target)} are at the {safe(flag)}")
+    return " and ".join(cells)
 
 
 def _parts(contrast: xr.Dataset) -> str:
