@@ -16,12 +16,13 @@ import xarray as xr
 from relstats.errors import ImpossibleAnalysis
 from relstats.human import answers, kappa
 from relstats.human.answers import Answers
+from relstats.human.level_tests import Cells, contrast_results, level_results
 from relstats.stats.described import Align, described
 from relstats.stats.inference import jackknife
 from relstats.stats.inference.crossed import FACTORS, Factor
 from relstats.stats.inference.moments import block_moments
 from relstats.stats.inference.operators import contrast_operator
-from relstats.stats.levels import Cells, Plan, contrast_results, level_results, plan_levels
+from relstats.stats.levels import Plan, plan_levels
 
 
 @described

@@ -16,10 +16,11 @@ import xarray as xr
 
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
 from relstats.human import map_agreement as agreement
+from relstats.human.level_tests import Cells, contrast_results, level_results
 from relstats.human.map_agreement import Agreement, Measure
 from relstats.stats.described import Align, Nan, described
 from relstats.stats.inference.crossed import FACTORS, Factor
-from relstats.stats.levels import Cells, contrast_results, level_results, plan_levels
+from relstats.stats.levels import plan_levels
 from relstats.study import check, layout, shards
 from relstats.study.maps import Block, Maps, read_maps, study_group
 from relstats.study.networks import image_labels, name_cells

@@ -27,8 +27,8 @@ _JUDGMENTS = "relstats add judgments {study} ratings.csv"
 _TRANSFER = "relstats transfer STUDY.toml {study}"
 _COMPUTE = "relstats compute STUDY.toml {study}"
 _AGREEMENT = ("spearman", "pearson", "cosine", "iou", "dice", "capture")
-_CI = ("ci", "ci_these_networks", "untested")
-_TESTED = ("estimate", *_CI, "p_value", "p_adjusted", "p_swap", "random")
+_CI = ("ci", "ci_these_networks")
+_TESTED = ("estimate", *_CI, "p_value", "p_adjusted", "p_swap", "untested", "random")
 _LEVEL_CI = ("level_ci", "level_ci_these_networks", "level_untested")
 _LEVELS = ("level_mean", *_LEVEL_CI, "level_p_value", "level_random")
 
@@ -102,6 +102,7 @@ ANALYSES: tuple[Analysis, ...] = (
             "above_swapped",
             "above_swapped_ci",
             "p_swapped_adjusted",
+            "untested",
             "above_baseline",
             "above_baseline_ci",
             "p_baseline_adjusted",
@@ -192,6 +193,7 @@ ANALYSES: tuple[Analysis, ...] = (
             *_CI,
             "p_value",
             "p_adjusted",
+            "untested",
             "random",
         ),
         examples=(
@@ -268,6 +270,7 @@ ANALYSES: tuple[Analysis, ...] = (
             *_CI,
             "p_value",
             "p_value_adjusted",
+            "untested",
             "p_mantel",
             "p_mantel_adjusted",
             "random",

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import xarray as xr
 
+from relstats.stats import levels
 from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.inference.jackknife import REFERENCE
 from relstats.study.omissions import Tally
@@ -52,14 +53,9 @@ def floor_notes(result: xr.Dataset, n_swaps: int, confidence: float) -> list[str
 
 def population(result: xr.Dataset, tally: Tally) -> str:
     """What the inference is about: networks and images like those measured."""
-    kinds = sorted({str(kind) for kind in result["random"].values.ravel()} - {"nothing"}) or [
-        "nothing"
-    ]
     sizes = sorted({int(n) for n in result["n_networks"].values})
     networks = f"{' to '.join(str(n) for n in {sizes[0]: 0, sizes[-1]: 0})} networks a contrast"
-    return (
-        f"inference over {'; '.join(kinds)} like those measured ({networks}, {tally.images} images)"
-    )
+    return f"{levels.inference_over(result)} ({networks}, {tally.images} images)"
 
 
 def subject(measure: str, score: str, *, removed: bool) -> str:

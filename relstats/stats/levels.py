@@ -6,7 +6,7 @@ factors, ...) gives a record of each mean and contrast, and here they become var
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,21 +15,15 @@ import pandas as pd
 import xarray as xr
 
 from relstats.stats.inference import contrasts, networks, population, swaps
-from relstats.stats.inference.adjust import holm
 from relstats.stats.inference.contrasts import Contrasts
 from relstats.stats.inference.crossed import (
-    Inference,
     contrast_rows,
-    crossed_test,
     level_rows,
-    random_factors,
 )
 
 FIELDS = ("estimate", "standard_error", "statistic", "df", "p_value")
 #: What the two-way jackknife says beyond that.
 VARIANCES = ("variance_networks", "variance_images", "variance_interaction")
-#: Effects that are 0 where nothing is shared: only of these does a level have a p-value.
-TESTED = ("above_swapped", "kappa")
 
 
 @dataclass(frozen=True)
@@ -129,6 +123,7 @@ def field(tests: Any, name: str, of: Any = ...) -> np.ndarray:
 
     Examples
     --------
+    >>> from relstats.stats.inference.crossed import Inference
     >>> field([Inference(0.5, 0.1, 5, 9, 0.01, 0.3, 0.7, {})] * 2, "estimate")
     array([0.5, 0.5])
     """
@@ -147,6 +142,24 @@ def untested(tests: Any, dims: tuple[str, ...], prefix: str = "") -> dict[str, A
     """Why tests have no p: `untested` on dims, where any has none for want of random networks."""
     reasons = words(_reasons(tests))
     return {f"{prefix}untested": (dims, reasons)} if (reasons != "").any() else {}
+
+
+def inference_over(result: xr.Dataset, what: str = "inference") -> str:
+    """What the tests of a result hold for, in words, and that those without p hold for less.
+
+    Examples
+    --------
+    >>> kinds = xr.Dataset({"random": ("effect", ["networks and images", "images"])})
+    >>> inference_over(kinds.assign(untested=("effect", ["", "a level has 2 networks"])))
+    'inference over networks and images like those measured; where there is no p, of these networks'
+    """
+    kinds = result["random"].values.ravel().astype(str)
+    fixed = result["untested"].values.ravel() != "" if "untested" in result else kinds == ""
+    known = sorted(set(kinds[~fixed]) - {"nothing"})
+    if fixed.any() and not known:
+        return f"no {what} over networks: of these networks only"
+    over = f"{what} over {'; '.join(known) or 'nothing'} like those measured"
+    return over + "; where there is no p, of these networks" * bool(fixed.any())
 
 
 def _reasons(tests: Any) -> Any:
@@ -223,6 +236,16 @@ def network_labels(table: pd.DataFrame) -> dict[str, tuple[str, np.ndarray]]:
     """Coordinates `network_model`, `network_seed` and one for each axis."""
     names = [name for name in table if name != "cell"]
     return {f"network_{name}": ("network", table[name].to_numpy(dtype=object)) for name in names}
+
+
+def variances(tests: Any, factor: str) -> np.ndarray:
+    """Variance over images, participants or (seeds of all groups) networks, of nested tests."""
+    if isinstance(tests, Sequence):
+        return np.array([variances(test, factor) for test in tests], float)
+    if factor != "networks":
+        return np.asarray(tests.variances.get(factor, np.nan))
+    of_seeds = [value for name, value in tests.variances.items() if name.startswith("seeds")]
+    return np.asarray(sum(of_seeds) if of_seeds else np.nan)
 
 
 # -------------------------------------------------------------------------------------------------
@@ -303,98 +326,3 @@ def swap_tests(
     return xr.Dataset(
         {"p_swap": (dims, p), "p_max_t": (dims, p_max), "min_p_swap": ("contrast", smallest)}
     )
-
-
-# -------------------------------------------------------------------------------------------------
-# Scores of networks on images with people
-
-
-@dataclass(frozen=True)
-class Cells:
-    """Scores (network, image), whose mean is the estimate, and what each cell adds to it (network,
-    image, participant).
-    """
-
-    scores: np.ndarray
-    values: np.ndarray
-
-
-def level_results(
-    cells: Mapping[str, Cells], plan: Plan, random: Collection[str], confidence: float
-) -> xr.Dataset:
-    """`level_mean`, `level_ci`, `level_p_value`, `level_random` on level x effect."""
-    tests = [[_test(one, rows, random, confidence) for one in cells.values()] for rows in plan.rows]
-    p = field(tests, "p_value")
-    p[:, [name not in TESTED for name in cells]] = np.nan
-    kinds = [[_kinds(one.values, rows, random) for one in cells.values()] for rows in plan.rows]
-    dims = ("level", "effect")
-    return (
-        level_means(tests, dims)
-        .assign(
-            level_p_value=(dims, p),
-            level_random=(dims, words(kinds)),
-            **untested(tests, dims, "level_"),
-            level_networks=("level", [int((rows != 0).sum()) for rows in plan.rows]),
-        )
-        .assign_coords(
-            level=words(plan.levels), effect=words(list(cells)), bound=words(["lower", "upper"])
-        )
-    )
-
-
-def contrast_results(
-    cells: Mapping[str, Cells],
-    plan: Plan,
-    random: Collection[str],
-    confidence: float,
-    n_swaps: int,
-    rng: np.random.Generator,
-) -> xr.Dataset:
-    """Differences of levels, in the shape of `relstats.compare`."""
-    planned = plan.contrasts
-    assert planned is not None
-    rows, dims = [contrast_rows(groups) for groups in planned.groups], ("contrast", "effect")
-    tests = [[_test(one, row, random, confidence) for one in cells.values()] for row in rows]
-    result = tabulated(tests, dims)
-    for factor in ("networks", "images", "participants"):
-        result[f"variance_{factor}"] = (dims, variances(tests, factor))
-    kinds = [[_kinds(one.values, row, random) for one in cells.values()] for row in rows]
-    means = np.stack([one.scores.mean(axis=1) for one in cells.values()], axis=1)
-    swapped = swap_tests(means, planned, "effect", n_swaps, rng).drop_vars("p_max_t")
-    return (
-        result.assign(swapped.data_vars)
-        .assign(
-            p_adjusted=(dims, holm(result["p_value"].values, axis=0)),
-            random=(dims, words(kinds)),
-            n_networks=("contrast", n_networks(planned)),
-            **untested(tests, dims),
-        )
-        .assign_coords(contrast=words(pair_names(planned)), effect=words(list(cells)))
-    )
-
-
-def variances(tests: Any, factor: str) -> np.ndarray:
-    """Variance over images, participants or (seeds of all groups) networks, of nested tests."""
-    if isinstance(tests, Sequence):
-        return np.array([variances(test, factor) for test in tests], float)
-    if factor != "networks":
-        return np.asarray(tests.variances.get(factor, np.nan))
-    of_seeds = [value for name, value in tests.variances.items() if name.startswith("seeds")]
-    return np.asarray(sum(of_seeds) if of_seeds else np.nan)
-
-
-def _test(cells: Cells, rows: np.ndarray, random: Collection[str], confidence: float) -> Inference:
-    if not len(rows):
-        return Inference(*(np.nan,) * 7, variances={})
-    return crossed_test(
-        float((rows.sum(axis=0) @ cells.scores).mean()),
-        cells.values,
-        rows,
-        random=random,
-        confidence=confidence,
-    )
-
-
-def _kinds(values: np.ndarray, rows: np.ndarray, random: Collection[str]) -> str:
-    kinds = random_factors(values.shape, rows, random)
-    return (", ".join(kinds) or "nothing") + ("" if "seeds" in kinds else "; these networks")

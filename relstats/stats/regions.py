@@ -352,15 +352,9 @@ def _population(result: xr.Dataset, plan: Plan, tally: Tally) -> str:
             f"intervals over networks and images like those measured ({result.sizes['network']}"
             f" networks, {tally.images} images)"
         )
-    kinds = sorted({str(kind) for kind in result["random"].values.ravel()} - {"nothing"}) or [
-        "nothing"
-    ]
     sizes = sorted({int(n) for n in result["n_networks"].values})
     networks_ = f"{' to '.join(str(n) for n in {sizes[0]: 0, sizes[-1]: 0})} networks a contrast"
-    return (
-        f"inference over {'; '.join(kinds)} like those measured ({networks_}, {tally.images}"
-        " images); regions as given"
-    )
+    return f"{levels.inference_over(result)} ({networks_}, {tally.images} images); regions as given"
 
 
 def _what(measure: str, ranking: str) -> str:

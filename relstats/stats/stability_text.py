@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import xarray as xr
 
+from relstats.stats import levels
 from relstats.stats.inference.jackknife import REFERENCE
 from relstats.study.omissions import Tally
 
@@ -46,8 +47,4 @@ def method(measure: str, tally: Tally) -> str:
 
 def population(result: xr.Dataset, table: pd.DataFrame, tally: Tally) -> str:
     """What the inference is about: networks and images like those measured."""
-    kinds = sorted({str(kind) for kind in result["random"].values} - {"nothing"}) or ["nothing"]
-    return (
-        f"inference over {'; '.join(kinds)} like those measured ({len(table)} networks,"
-        f" {tally.images} images)"
-    )
+    return f"{levels.inference_over(result)} ({len(table)} networks, {tally.images} images)"

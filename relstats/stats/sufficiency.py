@@ -149,7 +149,6 @@ def sufficiency(
         .merge(_means(source, tests, moments))
         .merge(_coverage(source, tally))
     )
-    kinds = " or ".join(sorted(set(map(str, result["random"].values))))
     about = ("sets_of", "fraction", "ranking", "consensus", "across", "fill", "n_control")
     return result.assign_attrs(
         masks=str(source.group.attrs.get("masks", "")),
@@ -162,7 +161,7 @@ def sufficiency(
             *sufficiency_text.notes(result, source),
         ],
         population=(
-            f"intervals and p-values over {kinds} like those measured ({len(source.table)}"
+            f"{levels.inference_over(result, 'intervals and p-values')} ({len(source.table)}"
             f" networks, {tally.images} images), each shown what these share without it"
         ),
         n_images_omitted=tally.omitted_nan + tally.omitted_degenerate,

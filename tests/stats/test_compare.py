@@ -967,7 +967,7 @@ def test_one_network_a_level_speaks_for_these_networks_only() -> None:
     )
     assert any("the label swap cannot give p below 1" in w for w in said)
     assert result.attrs["population"].startswith(
-        "inference over images like those measured (2 networks"
+        "no inference over networks: of these networks only (2 networks"
     )
 
 
@@ -982,7 +982,7 @@ def test_two_networks_a_level_know_no_variance_within() -> None:
         for w in result.attrs["warnings"]
     )
     assert result.attrs["population"].startswith(
-        "inference over images; networks and images like those measured"
+        "inference over networks and images like those measured; where there is no p, of these"
     )
 
 

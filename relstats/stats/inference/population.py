@@ -39,10 +39,7 @@ def why_fixed(sizes: np.ndarray, missing: np.ndarray | None = None) -> str:
     missing = sizes < 2 if missing is None else missing
     if missing.any():
         n = int(sizes[missing].min())
-        return (
-            f"a level has {n} network{'s' * (n != 1)}, and this needs {n + 1}: nothing is known of"
-            " other networks like it"
-        )
+        return f"a level has {n} network{'s' * (n != 1)}, and this needs {n + 1}"
     if sizes.min() != sizes.max() and sizes.min() < MIN_OF_UNEQUAL:
         return (
             f"groups of {sizes.min()} to {sizes.max()} networks: unequal groups need"
