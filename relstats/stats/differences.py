@@ -252,7 +252,9 @@ def _require_family(pairs: list[Labelings], variance: Variance) -> None:
         if pair.testable and pixel_tests.refusal(pair, variance)
     ]
     if len(reasons) == sum(pair.testable for pair in pairs):
-        raise ImpossibleAnalysis(f"{reasons[0]}, or --correction max-t, tfce or cluster")
+        raise ImpossibleAnalysis(
+            f"{reasons[0]}, or use label swaps where strata allow (--correction max-t)"
+        )
 
 
 def _require_reachable(pairs: list[Labelings], confidence: float) -> None:
