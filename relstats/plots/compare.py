@@ -201,7 +201,7 @@ def _effect_row(result: xr.Dataset, contrast: object, effect: str) -> Row:
     low, high = one["ci"].values
     over = str(one["random"].item()) if "random" in one else _BOTH
     beyond = "" if over in (_BOTH, "nothing") else f"; {over} only"
-    if str(one.get("untested", "")) and np.isfinite(one["estimate"]):
+    if "untested" in one and one["untested"].item() and np.isfinite(one["estimate"]):
         beyond = "networks not random"
     note = p_text(one["p_adjusted"].item(), "p Holm") + beyond
     return Row(str(contrast), one["estimate"].item(), low, high, note)

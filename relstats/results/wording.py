@@ -62,6 +62,22 @@ def p_text(value: float) -> str:
     return "p < 0.0001" if value < _TINY_P else f"p = {number(value)}"
 
 
+def untested(one: xr.Dataset, name: str = "untested") -> str:
+    """Why an estimate has no p: networks are fixed. Empty where it has one.
+
+    Examples
+    --------
+    >>> untested(xr.Dataset({"untested": "a level has 2 networks"})), untested(xr.Dataset())
+    ('a level has 2 networks', '')
+    """
+    return str(safe(one[name].item())) if name in one else ""
+
+
+def open_question(one: xr.Dataset) -> str:
+    """How a sentence begins that has no answer."""
+    return "Not tested" if untested(one) else "Not decided"
+
+
 def sure(
     one: xr.Dataset,
     ci: str = "ci",
@@ -72,8 +88,9 @@ def sure(
 ) -> str:
     """How sure an estimate is: interval, p, and the adjusted p where it is another."""
     parts = [interval(one, ci, scale, unit)]
-    if ci == "ci" and str(one.get("untested", "")):
-        return f"no interval and no p: {safe(one['untested'].item())}"
+    why = untested(one, ci.removesuffix("ci") + "untested")
+    if ci and why:
+        return f"no interval and no p: {why}"
     if p in one:
         parts.append(p_text(float(one[p])))
         if adjusted in one and p_text(float(one[adjusted])) != parts[-1]:
@@ -112,7 +129,7 @@ def holds(one: xr.Dataset, random: str = "random") -> str:
         about = safe(one.attrs.get("population", ""))
         return f"{capital(about)}." if about else f"n: {n}." if n else ""
     kind = safe(one[random].item())
-    if str(one.get(random.replace("random", "untested"), "")):
+    if untested(one, random.replace("random", "untested")):
         return f"Of these networks and no others{f' ({n})' if n else ''}."
     beyond = (
         "Holds for these networks and images only"

@@ -13,7 +13,7 @@ from relstats.results.sentences.networks import comparison
 from relstats.results.sentences.parts import Sentence
 from relstats.results.sentences.pixels import AGAINST, IN_SAMPLE, MEASURED, of_others
 from relstats.results.text import number, safe
-from relstats.results.wording import capital, decided, holds, level, levels, p_text
+from relstats.results.wording import capital, decided, holds, level, levels, p_text, untested
 
 #: Names that one sentence lists; the others are counted, and in the fold.
 _MOST_LISTED = 8
@@ -114,6 +114,8 @@ def _bracket(one: xr.Dataset) -> str:
     estimate = float(one["estimate"])
     if np.isnan(estimate):
         return ""
+    if untested(one):
+        return f" ({number(estimate)}, no p)"
     sign = -1.0 if _side(one) == _LESS else 1.0
     low, high = sorted(sign * bound for bound in one["ci"].values.tolist())
     p = float(one["p_adjusted" if "p_adjusted" in one else "p_value"])

@@ -17,6 +17,7 @@ from relstats.results.wording import (
     interval,
     level,
     levels,
+    open_question,
     p_text,
     reason,
     sure,
@@ -114,7 +115,9 @@ def _effect(contrast: xr.Dataset, effect: str, a: str, b: str, what: str) -> Sen
         text += f" compressed. Measured: {number(estimate)} ({sure(one)})."
         return Sentence("open", text, holds(one))
     return Sentence(
-        "open", f"Not decided: {question}: {number(estimate)} ({sure(one)}).{why}", holds(one)
+        "open",
+        f"{open_question(one)}: {question}: {number(estimate)} ({sure(one)}).{why}",
+        holds(one),
     )
 
 

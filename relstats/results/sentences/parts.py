@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from relstats.results.text import number, safe
-from relstats.results.wording import capital, decided, holds, reason, sure
+from relstats.results.wording import capital, decided, holds, open_question, reason, sure
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def difference(one: xr.Dataset, what: str, a: str, b: str) -> Sentence:
     if not decided(one):
         return Sentence(
             "open",
-            f"Not decided: whether {what} differs between {a} and {b}: {number(estimate)}"
+            f"{open_question(one)}: whether {what} differs between {a} and {b}: {number(estimate)}"
             f" ({sure(one)}).",
             holds(one),
         )

@@ -10,7 +10,17 @@ import xarray as xr
 
 from relstats.results.sentences.parts import Sentence, difference
 from relstats.results.text import number, safe
-from relstats.results.wording import capital, counts, decided, holds, levels, reason, sure
+from relstats.results.wording import (
+    capital,
+    counts,
+    decided,
+    holds,
+    levels,
+    open_question,
+    reason,
+    sure,
+    untested,
+)
 
 
 def rdm(result: xr.Dataset, name: str) -> Iterator[Sentence]:
@@ -41,8 +51,8 @@ def rsa(result: xr.Dataset, name: str) -> Iterator[Sentence]:
             f"What is alike to {safe(label)} is alike to people: agreement {size}."
             if found
             else (
-                f"Not decided: whether what is alike to {safe(label)} is alike to people: agreement"
-                f" {size}."
+                f"{open_question(one)}: whether what is alike to {safe(label)} is alike to people:"
+                f" agreement {size}."
             )
         )
         yield Sentence("found" if found else "open", text, holds(one))
@@ -53,6 +63,7 @@ def rsa(result: xr.Dataset, name: str) -> Iterator[Sentence]:
             "_p_value": "p_value",
             "_p_value_adjusted": "p_adjusted",
             "_random": "random",
+            "_untested": "untested",
         }
         one = result.sel(contrast=contrast).drop_vars(ends.values(), errors="ignore")
         one = one.rename(
@@ -102,7 +113,8 @@ def people(result: xr.Dataset, name: str) -> Iterator[Sentence]:
             continue
         size = f"{number(float(one['level_mean']))} ({sure(one, 'level_ci', 'level_p_value', '')})"
         tested = "level_p_value" in one and not np.isnan(float(one["level_p_value"]))
-        kind = "found" if not tested or decided(one, "level_p_value", "") else "open"
+        described = not tested and not untested(one, "level_untested")
+        kind = "found" if described or decided(one, "level_p_value", "") else "open"
         yield Sentence(
             kind, f"{capital(what)} of {safe(group)} is {size}.", holds(one, "level_random")
         )

@@ -17,6 +17,7 @@ from relstats.results.wording import (
     interval,
     level,
     levels,
+    open_question,
     p_text,
     reason,
     sure,
@@ -111,8 +112,8 @@ def sufficiency(result: xr.Dataset, name: str) -> Iterator[Sentence]:
         else:
             yield Sentence(
                 "open",
-                f"Not decided: whether {what} {safe(group)} more than {other}: {number(estimate)}"
-                f" ({sure(one)}).",
+                f"{open_question(one)}: whether {what} {safe(group)} more than {other}:"
+                f" {number(estimate)} ({sure(one)}).",
                 holds(one),
             )
 
