@@ -83,7 +83,7 @@ def shared_table(name: str, result: xr.Dataset) -> str:
                 str(kind),
                 needed,
                 f"{100 * one['estimate'].item():.1f}",
-                interval(100 * one["ci"], 1),
+                interval(100 * one["ci_these_networks"], 1),
                 f"{swapped:.1f}",
                 f"{one['p_adjusted'].item():.2g}",
             ]
@@ -92,7 +92,7 @@ def shared_table(name: str, result: xr.Dataset) -> str:
         "pixels of",
         "networks of each condition",
         "% of pixels",
-        "95 % interval",
+        "95 % interval, these networks",
         "by image swap",
         "p, Holm",
     ]

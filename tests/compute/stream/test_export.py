@@ -32,7 +32,7 @@ from relstats.compute.stream import batches, export, flags, groups, running, wri
 from relstats.compute.study_file.settings import true_classes
 from relstats.compute.study_file.study import read_study
 from relstats.errors import ImpossibleAnalysis, InvalidData, UsageError
-from relstats.study import shards, store
+from relstats.study import shards, store, writing
 
 EPOCH = "1700000000"  # the root's attribute `created`: all that would differ between two runs
 
@@ -417,8 +417,8 @@ def test_killed_at_random_moments_it_resumes_to_the_same_bytes(
 @pytest.mark.parametrize(
     ("module", "step", "calls", "complete"),
     [
-        (store, "begin_study", 1, 0),
-        (store, "add_group", 1, 0),
+        (writing, "begin_study", 1, 0),
+        (writing, "add_group", 1, 0),
         (shards, "write_shard", 2, 2),
     ],
 )
