@@ -70,7 +70,7 @@ def pair_notes(
                 f"{pair.name}: label swaps cannot give p below {pair.min_p:.3g}: only BH can be"
                 " significant"
             )
-        if sizes.min() < contrasts.MIN_UNBALANCED and sizes.min() != sizes.max():
+        if contrasts.unbalanced(sizes):
             notes.append(
                 f"{pair.name}: unbalanced ({sizes.min()} to {sizes.max()} networks a level) with"
                 " few networks: label swaps also reject where networks of one level only vary more"

@@ -50,7 +50,7 @@ def refusal(pair: Labelings, variance: Variance) -> str | None:
             f"a level has {least} networks in a stratum: how networks vary is not known well enough"
             " for p over many pixels. Add seeds (3 a level)"
         )
-    if least != sizes.max() and least < contrasts.MIN_UNBALANCED and variance == "welch":
+    if contrasts.unbalanced(sizes) and variance == "welch":
         return (
             f"unbalanced ({least} to {sizes.max()} networks a level) with fewer than"
             f" {contrasts.MIN_UNBALANCED}: p over many pixels by Welch t is too small where"

@@ -282,12 +282,11 @@ def _family_refusals(plan: Plan) -> list[str]:
     reasons = []
     for groups in plan.contrasts.groups:
         sizes = np.unique(groups[groups >= 0], return_counts=True)[1]
-        unbalanced = sizes.min() != sizes.max() and sizes.min() < contrasts.MIN_UNBALANCED
         reasons.append(
             f"no p adjusted for many regions: {sizes.min()} to {sizes.max()} networks a level are"
             " too few to know so small a p. Add seeds (3 a level, or 4 where levels differ in"
             " number)"
-            if sizes.min() < 3 or unbalanced
+            if sizes.min() < 3 or contrasts.unbalanced(sizes)
             else ""
         )
     return reasons
@@ -318,7 +317,7 @@ def _design_notes(result: xr.Dataset, plan: Plan, confidence: float) -> list[str
                 f"{name}: a level of {plan.contrasts.axis} has one network only, so nothing is"
                 " known of other networks like it: no p, and an interval for these networks only"
             )
-        if sizes.min() != sizes.max() and sizes.min() < contrasts.MIN_UNBALANCED:
+        if contrasts.unbalanced(sizes):
             notes.append(
                 f"{name}: unbalanced ({sizes.min()} to {sizes.max()} networks a level) with fewer"
                 f" than {contrasts.MIN_UNBALANCED}: p-values are too small where networks vary"

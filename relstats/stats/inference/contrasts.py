@@ -30,6 +30,17 @@ LESS_SHARE, PLUS_SHARE = "gap_less_share", "gap_plus_share"
 MIN_UNBALANCED = 4
 
 
+def unbalanced(sizes: np.ndarray) -> bool:
+    """Whether groups of these sizes are unequal, and the smallest too small for that.
+
+    Examples
+    --------
+    >>> unbalanced(np.array([3, 8])), unbalanced(np.array([4, 8])), unbalanced(np.array([3, 3]))
+    (True, False, False)
+    """
+    return bool(sizes.min() != sizes.max() and sizes.min() < MIN_UNBALANCED)
+
+
 @dataclass(frozen=True)
 class Contrasts:
     """All pairs of levels of an axis, within strata.
@@ -328,7 +339,7 @@ def _design_warnings(pairs: list[tuple[str, str]], groups: np.ndarray, axis: str
                 " agreement within it: effects other than asymmetry have no p, and an interval for"
                 " these networks only"
             )
-        if sizes.min() != sizes.max() and sizes.min() < MIN_UNBALANCED:
+        if unbalanced(sizes):
             notes.append(
                 f"{name}: unbalanced ({sizes.min()} to {sizes.max()} networks a level) with fewer"
                 f" than {MIN_UNBALANCED}: p-values are too small where networks vary unequally"
