@@ -169,24 +169,13 @@ def _contrasts(found: Evaluations, plan: Contrasts, confidence: float) -> xr.Dat
     result = levels.tabulated(tests, dims)
     for factor in ("images", "participants", "networks"):
         result[f"variance_{factor}"] = (dims, levels.variances(tests, factor))
-    kinds = []
-    for row in rows:
-        is_random = _is_random(found, row)
-        kinds.append([", ".join(name for name in FACTORS if is_random[name]) or "nothing"])
+    kinds = [[", ".join(evaluation.random_of(found, row)) or "nothing"] for row in rows]
     return result.assign(
         p_adjusted=(dims, holm(result["p_value"].values)),
         random=(dims, levels.words(kinds)),
         n_networks=("contrast", levels.n_networks(plan)),
         **levels.untested(tests, dims),
     ).assign_coords(contrast=levels.words(levels.pair_names(plan)), effect=levels.words([EFFECT]))
-
-
-def _is_random(found: Evaluations, rows: np.ndarray) -> dict[str, bool]:
-    return {
-        "images": "images" in found.random,
-        "seeds": evaluation.seeds_random(found, rows),
-        "participants": "participants" in found.random and found.observed.shape[1] > 1,
-    }
 
 
 def _levels(found: Evaluations, plan: Contrasts, confidence: float) -> xr.Dataset:

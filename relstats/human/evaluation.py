@@ -18,8 +18,7 @@ from relstats.human.rdms import bootstrap, ceiling
 from relstats.human.rdms.bootstrap import ceiling_parts, mean_parts
 from relstats.human.rdms.comparisons import compare_draws
 from relstats.human.rdms.vectors import n_images
-from relstats.stats.inference.crossed import FACTORS, Inference, Parts, claim, infer
-from relstats.stats.inference.population import why_fixed
+from relstats.stats.inference.crossed import FACTORS, Inference, Parts, claim, infer, random_factors
 
 
 @dataclass(frozen=True)
@@ -223,18 +222,16 @@ def ceiling_intervals(found: Evaluations, confidence: float = 0.95) -> np.ndarra
     return np.array(rows, float)
 
 
-def seeds_random(found: Evaluations, weights: np.ndarray) -> bool:
-    """Whether the variance over seeds can be, and is to be, part of a contrast's."""
-    return "seeds" in found.random and not why_fixed((weights != 0).sum(axis=1))
-
-
-def _people_random(found: Evaluations) -> bool:
-    return "participants" in found.random and found.observed.shape[1] > 1
+def random_of(found: Evaluations, weights: np.ndarray) -> list[str]:
+    """Which factors can be, and are to be, part of the variance of a contrast."""
+    shape = (weights.shape[1], found.n_images, found.observed.shape[1])
+    return random_factors(shape, weights, found.random)
 
 
 def _parts(found: Evaluations, weights: np.ndarray) -> Parts:
+    factors = random_of(found, weights)
     return mean_parts(
-        found.observed, found.draws, weights, _people_random(found), seeds_random(found, weights)
+        found.observed, found.draws, weights, "participants" in factors, "seeds" in factors
     )
 
 

@@ -15,6 +15,7 @@ from relstats.stats.inference.crossed import (
     contrast_rows,
     crossed_test,
     random_factors,
+    random_words,
 )
 
 #: Effects that are 0 where nothing is shared: only of these does a level have a p-value.
@@ -102,5 +103,4 @@ def _test(cells: Cells, rows: np.ndarray, random: Collection[str], confidence: f
 
 
 def _kinds(values: np.ndarray, rows: np.ndarray, random: Collection[str]) -> str:
-    kinds = random_factors(values.shape, rows, random)
-    return (", ".join(kinds) or "nothing") + ("" if "seeds" in kinds else "; these networks")
+    return random_words(random_factors(values.shape, rows, random))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -14,9 +13,7 @@ from relstats.human.evaluation import FACTORS, Evaluations
 from relstats.human.rdms.mantel import Mantel
 from relstats.human.reading import Data
 from relstats.stats import levels
-from relstats.stats.inference.crossed import Inference
-
-_FIELDS = ("estimate", "standard_error", "statistic", "df", "p_value", "lower", "upper")
+from relstats.stats.inference.crossed import Inference, random_words
 
 
 def models(
@@ -54,7 +51,7 @@ def models(
     result["p_mantel"] = (dim, unknown if chance is None else chance.p_value)
     result["p_mantel_max"] = (dim, unknown if chance is None else chance.p_max)
     result["n_networks"] = (dim, (weights > 0).sum(axis=1))
-    result["random"] = (dim, np.array([_random(found, row) for row in rows], dtype=object))
+    result["random"] = (dim, _random(found, rows))
     result["agreement"] = ((dim, "participant"), weights @ found.observed)
     result["network_estimate"] = ("network", found.observed.mean(axis=1))
     result["noise_ceiling"] = ("bound", np.array([found.ceiling.lower, found.ceiling.upper]))
@@ -84,35 +81,19 @@ def contrasts(found: Evaluations, weights: np.ndarray, data: Data, confidence: f
     result = _fields(
         [evaluation.contrast(found, row, confidence) for row in rows], "contrast", "difference"
     )
-    result["difference_random"] = (
-        "contrast",
-        np.array([_random(found, row) for row in rows], dtype=object),
-    )
+    result["difference_random"] = ("contrast", _random(found, rows))
     names = [f"{data.groups[a]}|{data.groups[b]}" for a, b in chosen]
     return result.assign_coords(contrast=np.array(names, dtype=object))
 
 
-def _random(found: Evaluations, weights: np.ndarray) -> str:
-    """What a claim holds for beyond what was measured."""
-    is_random = {
-        "images": "images" in found.random,
-        "participants": "participants" in found.random and found.observed.shape[1] > 1,
-        "seeds": evaluation.seeds_random(found, weights),
-    }
-    kinds = [name for name, yes in is_random.items() if yes]
-    return (", ".join(kinds) or "nothing") + ("" if is_random["seeds"] else "; these networks")
+def _random(found: Evaluations, rows: Sequence[np.ndarray]) -> np.ndarray:
+    """What each claim holds for beyond what was measured."""
+    return levels.words([random_words(evaluation.random_of(found, row)) for row in rows])
 
 
 def _fields(tests: Sequence[Inference], dim: str, prefix: str = "") -> xr.Dataset:
-    values = {name: np.array([getattr(test, name) for test in tests], float) for name in _FIELDS}
-    begin = f"{prefix}_" if prefix else ""
-    bounds, interval = (dim, "bound"), np.stack([values.pop("lower"), values.pop("upper")], axis=-1)
-    fixed = levels.intervals(tests, which="_these_networks")
-    named: dict[str, Any] = {
-        (prefix or "estimate") if name == "estimate" else f"{prefix}_{name}".lstrip("_"): (dim, v)
-        for name, v in values.items()
-    }
-    named |= {f"{begin}ci": (bounds, interval), **levels.untested(tests, (dim,), begin)}
-    if np.isfinite(fixed).any():
-        named[f"{begin}ci_these_networks"] = (bounds, fixed)
-    return xr.Dataset(named)
+    result = levels.tabulated(tests, (dim,)).assign(levels.untested(tests, (dim,)))
+    if not prefix:
+        return result
+    names = {str(name): f"{prefix}_{name}" for name in result.data_vars}
+    return result.rename(names | {"estimate": prefix})

@@ -6,7 +6,6 @@ Labels in, labels out. Agreement of two maps comes from `agreement`, every numbe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Literal
 
@@ -241,22 +240,6 @@ _BOUNDED = ("ci", "above_swapped_ci", "above_baseline_ci")
 _FIXED = "_these_networks"
 
 
-@dataclass(frozen=True)
-class _Row:
-    """The jackknife of one model under one set of moments."""
-
-    found: jackknife.Jackknife
-
-    def interval(self, low: float = -np.inf, high: float = np.inf, which: str = "") -> np.ndarray:
-        """Bounds, within the range of what is estimated."""
-        return np.clip(levels.intervals(self.found, -1, which), low, high)
-
-    @property
-    def random(self) -> str:
-        over = [name for name in ("networks", "images") if getattr(self.found, f"{name}_random")]
-        return " and ".join(over) or "nothing"
-
-
 def _results(
     operators: dict[tuple[str, str], Operator],
     models: list[str],
@@ -284,30 +267,26 @@ def _results(
     for k, ((model, kind), operator) in enumerate(operators.items()):
         m = models.index(model)
         row, beyond = (
-            _Row(jackknife.two_way_jackknife(some, k, confidence=confidence))
-            for some in (moments, above)
+            jackknife.two_way_jackknife(some, k, confidence=confidence) for some in (moments, above)
         )
         if kind == "baseline":
-            out["above_baseline"][m], out["p_baseline"][m] = (
-                row.found.estimate[-1],
-                row.found.p_value[-1],
-            )
-            intervals["above_baseline_ci"][m] = row.interval()
-            intervals["above_baseline_ci_these_networks"][m] = row.interval(which=_FIXED)
+            out["above_baseline"][m], out["p_baseline"][m] = row.estimate[-1], row.p_value[-1]
+            for which in ("", _FIXED):
+                bounds = levels.intervals(row, -1, which)
+                intervals[f"above_baseline_ci{which}"][m] = bounds
             continue
         for name in plain:
-            out[name][m] = getattr(row.found, name)[-1]
-        random[m], intervals["ci"][m] = row.random, row.interval(-1, 1)
-        untested[m] = row.found.untested
-        intervals["ci_these_networks"][m] = row.interval(-1, 1, _FIXED)
+            out[name][m] = getattr(row, name)[-1]
+        random[m], untested[m] = row.random, row.untested
+        for which in ("", _FIXED):  # agreement lies between -1 and 1
+            intervals[f"ci{which}"][m] = np.clip(levels.intervals(row, -1, which), -1, 1)
         if not np.isnan(swapped).any():
             out["swapped"][m] = (operator.estimate * swapped).sum()
-            out["above_swapped"][m], out["p_swapped"][m] = (
-                beyond.found.estimate[-1],
-                beyond.found.p_value[-1],
-            )
-            intervals["above_swapped_ci"][m] = beyond.interval()
-            intervals["above_swapped_ci_these_networks"][m] = beyond.interval(which=_FIXED)
+            out["above_swapped"][m] = beyond.estimate[-1]
+            out["p_swapped"][m] = beyond.p_value[-1]
+            for which in ("", _FIXED):
+                bounds = levels.intervals(beyond, -1, which)
+                intervals[f"above_swapped_ci{which}"][m] = bounds
     for name in ("swapped", "baseline"):
         out[f"p_{name}_adjusted"] = holm(out[f"p_{name}"])
     if not any(kind == "baseline" for _, kind in operators):

@@ -205,6 +205,17 @@ def random_factors(
     return [factor for factor in FACTORS if factor in random and many[factor]]
 
 
+def random_words(factors: list[str]) -> str:
+    """What a claim holds for beyond what was measured, from `random_factors`.
+
+    Examples
+    --------
+    >>> random_words(["images", "seeds"]), random_words(["images"]), random_words([])
+    ('images, seeds', 'images; these networks', 'nothing; these networks')
+    """
+    return (", ".join(factors) or "nothing") + "; these networks" * ("seeds" not in factors)
+
+
 def _parts(values: np.ndarray, weights: np.ndarray, random: list[str]) -> Parts:
     """Parts I_A of the variance, as `infer` takes them: mean squares of interactions over
     the numbers of units.
